@@ -1,0 +1,94 @@
+"""python -m loopanimate PICTURE "PROMPT" --output LOOP.mp4: one picture, one loop, no page.
+
+argparse instead of tyro, because a mistake must be one line here, and tyro draws a box.
+"""
+
+import argparse
+import sys
+from dataclasses import fields
+
+import numpy as np
+from PIL import Image
+
+from loopanimate.loop import LoopSettings, make_loop
+from loopanimate.media import check_output, open_mask, open_picture, replacing
+from loopanimate.presets import PRESETS
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        self.exit(2, f"error: {message} (see --help)\n")
+
+
+def _fps(text: str) -> float | str:
+    if text == "native":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected native or frames a second, got {text!r}") from None
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python -m loopanimate", description="Turn a picture into a seamless loop.")
+    default = {field.name: field.default for field in fields(LoopSettings)}
+    add = parser.add_argument
+    add("picture", metavar="PICTURE", help="JPEG, PNG, WebP, HEIC, ...")
+    add("prompt", metavar="PROMPT", help="what should move, and how")
+    add("--output", required=True, metavar="LOOP.mp4", help="the ending chooses: mp4, webm, gif, webp, png, apng")
+    add("--mask", metavar="M.png", help="white moves; without it the salient object is found")
+    add("--save-mask", metavar="M.png", help="write the mask that was used")
+    add("--preset", choices=list(PRESETS), default=default["preset"])
+    add("--checkpoint", metavar="DIR|REPO", help="folder or hub repository; without it the preset's own")
+    add("--num-frames", type=int, default=default["num_frames"], metavar="N", help="odd, 3 to 35 (default: %(default)s)")
+    add("--seed", type=int, default=default["seed"], help="another seed, another loop (default: %(default)s)")
+    add("--steps", dest="num_inference_steps", type=int, metavar="K", help="sampling steps")
+    add("--guidance", dest="guidance_scale", type=float, metavar="G", help="how much the words outweigh; 1 is none")
+    add("--motion-strength", type=float, default=default["motion_strength"], metavar="S", help="0 to 4 (default: 1)")
+    add("--fps", type=_fps, metavar="native|N", help="default 30, 12.5 for GIF; native writes exactly N - 1 frames")
+    add("--size", default=default["size"], metavar="source|1080p|1440p|4k|phone|WxH")
+    add("--repeats", type=int, default=default["repeats"], metavar="R", help="turns in the file (default: 1)")
+    add("--mask-grow", type=float, default=0.0, metavar="P", help="percent of the short side, negative shrinks")
+    add("--mask-feather", type=float, default=0.0, metavar="P", help="percent of the short side")
+    add("--mask-invert", action="store_true", help="what was masked stays, the rest moves")
+    add("--device", choices=("auto", "cpu", "cuda"), default=default["device"])
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = vars(_parser().parse_args(arguments))
+    source, output, mask_path, save_mask = (options.pop(name) for name in ("picture", "output", "mask", "save_mask"))
+    settings = LoopSettings(**options)
+    try:
+        settings.check()
+        check_output(output)
+        if save_mask:
+            check_output_mask(save_mask)
+        picture = open_picture(source)
+        mask = open_mask(mask_path, picture.size) if mask_path else None
+        loop = make_loop(picture, settings, output, mask, _show_progress)
+        if save_mask:
+            with replacing(check_output_mask(save_mask)) as partial:
+                Image.fromarray((loop.mask * 255).round().astype(np.uint8)).save(partial, format="PNG")
+    except (ValueError, OSError) as error:
+        print(f"\rerror: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    if not loop.found:
+        print("No clear object in the picture, so all of it moves; --mask says what should.")
+    print(f"{loop.path}: {loop.size[0]} x {loop.size[1]}, {loop.frames} frames, {loop.seconds:.2f} s, seed {settings.seed}")
+
+
+def check_output_mask(path: str):
+    """The mask's path, if it ends in .png and can be written."""
+    if not path.lower().endswith(".png"):
+        raise ValueError(f"expected a mask file ending in .png, got {path}")
+    return check_output(path)
+
+
+def _show_progress(step: int, steps: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\rsampling {step}/{steps}", end="\n" if step == steps else "", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

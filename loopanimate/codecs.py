@@ -1,0 +1,94 @@
+"""The codec contract, and the VAE codec of the 512 preset (DESIGN.md §2-3).
+
+The pipeline samples latents (B, 4, N, h, w) and never asks which codec it holds.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+
+DECODE_CHUNK = 4  # frames a VAE call: bounds memory, and frames are independent
+
+
+class FrameCodec(Protocol):
+    """What a preset's latents mean."""
+
+    holds_last: bool  # the last frame is the first one, and is held while sampling
+
+    def picture_size(self, height: int, width: int) -> tuple[int, int]:
+        """(H, W) at which a picture of that size is animated."""
+
+    def latent_size(self, height: int, width: int) -> tuple[int, int]:
+        """(h, w) of the latents of a picture of `picture_size`."""
+
+    def encode(self, frames: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Clip (B, 3, N, H, W) in [-1, 1], mask (B, 1, H, W) → latents (B, 4, N, h, w)."""
+
+    def static_code(self, image: torch.Tensor) -> torch.Tensor:
+        """E(F0), what Z_SD carries at both ends: (B, 3, H, W) in [-1, 1] → (B, 4, h, w)."""
+
+    def decode(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor,
+               motion_strength: float = 1.0) -> torch.Tensor:  # fmt: skip
+        """Latents of pictures (B, 3, H, W) with masks (B, 1, H, W) → clips (B, 3, N, H, W) in [0, 1]."""
+
+    def frames(self, latents: torch.Tensor, image: np.ndarray, mask: np.ndarray, times: list[float],
+               motion_strength: float = 1.0) -> Iterator[np.ndarray]:  # fmt: skip
+        """Frames (H, W, 3) uint8 of one loop (4, N, h, w) at `times` in native frames, one at a time."""
+
+
+class VAECodec(ModelMixin, ConfigMixin):
+    """Latents are the VAE's, times its scaling factor: appearance at an eighth of the size."""
+
+    holds_last = True
+
+    @register_to_config
+    def __init__(self, vae: dict, short_side: int = 64):
+        super().__init__()
+        self.vae = AutoencoderKL(**{key: value for key, value in vae.items() if not key.startswith("_")})
+
+    @classmethod
+    def from_vae(cls, vae: AutoencoderKL, short_side: int = 64) -> "VAECodec":
+        codec = cls(dict(vae.config), short_side)
+        codec.vae.load_state_dict(vae.state_dict())
+        return codec.to(vae.dtype)
+
+    @property
+    def factor(self) -> int:
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    def picture_size(self, height: int, width: int) -> tuple[int, int]:
+        scale = self.config.short_side / min(height, width)  # cells a pixel
+        return tuple(self.factor * 8 * max(1, round(side * scale / 8)) for side in (height, width))
+
+    def latent_size(self, height: int, width: int) -> tuple[int, int]:
+        return height // self.factor, width // self.factor
+
+    def encode(self, frames: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        batch, _, count, height, width = frames.shape
+        flat = frames.transpose(1, 2).reshape(batch * count, 3, height, width)  # (B·N, 3, H, W)
+        latents = torch.cat([self.vae.encode(part.to(self.dtype)).latent_dist.mode() for part in flat.split(DECODE_CHUNK)])
+        latents = latents.unflatten(0, (batch, count)).transpose(1, 2)  # (B, 4, N, h, w)
+        return latents * self.vae.config.scaling_factor
+
+    def static_code(self, image: torch.Tensor) -> torch.Tensor:
+        return self.encode(image[:, :, None])[:, :, 0]
+
+    def decode(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor,
+               motion_strength: float = 1.0) -> torch.Tensor:  # fmt: skip
+        if motion_strength != 1:
+            raise ValueError(f"expected a motion strength of 1 (latents are appearance, not motion), got {motion_strength}")
+        flat = latents.transpose(1, 2).flatten(0, 1) / self.vae.config.scaling_factor  # (B·N, 4, h, w)
+        frames = torch.cat([self.vae.decode(part.to(self.dtype)).sample for part in flat.split(DECODE_CHUNK)])
+        return (frames.float() / 2 + 0.5).clamp(0, 1).unflatten(0, latents.shape[:1] + latents.shape[2:3]).transpose(1, 2)
+
+    def frames(self, latents: torch.Tensor, image: np.ndarray, mask: np.ndarray, times: list[float],
+               motion_strength: float = 1.0) -> Iterator[np.ndarray]:  # fmt: skip
+        if any(time != int(time) for time in times):
+            raise ValueError("expected the native frame rate (--fps native): this preset has no frames between its own")
+        clip = self.decode(latents[None], None, None, motion_strength)[0]  # (3, N, H, W)
+        for time in times:
+            yield (clip[:, int(time) % (clip.shape[1] - 1)] * 255).round().byte().permute(1, 2, 0).cpu().numpy()

@@ -1,0 +1,151 @@
+"""The one road from picture, mask and words to a finished loop: the page and the command line both take it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from loopanimate.export import cover, frame_rate, frame_times, output_size
+from loopanimate.media import check_mask, check_output, write_loop
+from loopanimate.presets import MAX_FRAMES, MIN_FRAMES, PRESETS
+from loopanimate.saliency import automatic_mask, edit
+
+SAMPLING_SIDE = 512  # pixels on the short side of what the networks see; the loop is rendered from the picture itself
+MAX_STRENGTH = 4.0
+Progress = Callable[[int, int], None]  # steps done, steps in all; may raise to cancel
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """Everything that makes a loop besides the picture and the painted mask."""
+
+    prompt: str
+    preset: str = "motion"
+    checkpoint: str | None = None  # folder or hub repository; None: the preset's own
+    num_frames: int = MAX_FRAMES  # odd, the network's own frames
+    seed: int = 0
+    num_inference_steps: int | None = None  # None: the checkpoint's default
+    guidance_scale: float | None = None  # None: the checkpoint's default; 1: none
+    motion_strength: float = 1.0  # factor on displacement
+    fps: float | str | None = None  # frames a second, "native" or None: 30 (12.5 for GIF)
+    size: str = "source"  # or 1080p, 1440p, 4k, phone, WxH
+    repeats: int = 1  # turns in the file
+    mask_grow: float = 0.0  # percent of the short side, negative shrinks
+    mask_feather: float = 0.0  # percent of the short side
+    mask_invert: bool = False
+    device: str = "auto"  # or cpu, cuda
+
+    def check(self) -> None:
+        """Raises ValueError, in one sentence, for the first setting out of range."""
+        if not self.prompt.strip():
+            raise ValueError("expected a sentence that says what should move, got nothing")
+        if self.preset not in PRESETS:
+            raise ValueError(f"expected a preset out of {', '.join(PRESETS)}, got {self.preset}")
+        if not (MIN_FRAMES <= self.num_frames <= MAX_FRAMES and self.num_frames % 2):
+            raise ValueError(f"expected an odd frame count {MIN_FRAMES}..{MAX_FRAMES}, got {self.num_frames}")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"expected a seed of 0 or more (below 2^63), got {self.seed}")
+        if self.num_inference_steps is not None and not 1 <= self.num_inference_steps <= 1000:
+            raise ValueError(f"expected 1 to 1000 steps, got {self.num_inference_steps}")
+        if self.guidance_scale is not None and not 0 <= self.guidance_scale <= 50:
+            raise ValueError(f"expected a guidance of 0 to 50, got {self.guidance_scale:g}")
+        if not 0 <= self.motion_strength <= MAX_STRENGTH:
+            raise ValueError(f"expected a motion strength of 0 to {MAX_STRENGTH:g}, got {self.motion_strength:g}")
+        if not 1 <= self.repeats <= 1000:
+            raise ValueError(f"expected 1 to 1000 repeats, got {self.repeats}")
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A finished loop."""
+
+    path: Path
+    mask: np.ndarray  # (H, W) in [0, 1], as used
+    found: bool  # False: no clear object, and no mask given, so the whole picture moves
+    frames: int  # in the file
+    seconds: float  # of the file
+    size: tuple[int, int]  # width, height
+
+
+@lru_cache(maxsize=1)
+def pipeline(preset: str, checkpoint: str | None, device: str):
+    """The loaded pipeline, kept for the next loop."""
+    # torch and diffusers take seconds to import
+    import diffusers.utils.logging
+    import transformers.utils.logging
+
+    from loopanimate.checkpoints import load_pipeline
+
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+    loaded = load_pipeline(preset, checkpoint, device)
+    loaded.set_progress_bar_config(disable=True)
+    return loaded
+
+
+def make_loop(picture: Image.Image, settings: LoopSettings, output: str | Path, mask: np.ndarray | None = None,
+              progress: Progress | None = None) -> Loop:  # fmt: skip
+    """Animate a picture into a file.
+
+    Args:
+        picture: upright RGB, as `media.open_picture` gives it.
+        output: its ending chooses the format.
+        mask: (H, W) in [0, 1], white moves, of the picture's size; None detects the salient object.
+
+    Raises: ValueError, in one sentence, before any work for whatever can be checked before; nothing half-written.
+    """
+    settings.check()
+    output = check_output(output)
+    fps = frame_rate(settings.fps, output.suffix.lower())
+    size = output_size(settings.size, *picture.size)
+    loaded = pipeline(settings.preset, settings.checkpoint, settings.device)
+    found = True
+    if mask is None:
+        mask, found = automatic_mask(picture)
+    if mask.shape != picture.size[::-1]:
+        raise ValueError(f"expected a mask of {picture.width} x {picture.height}, got {mask.shape[1]} x {mask.shape[0]}")
+    mask = check_mask(edit(mask, settings.mask_grow, settings.mask_feather, settings.mask_invert))
+    picture, mask = cover(picture, mask, size)
+    latents = _sample(loaded, picture, mask, settings, progress)
+    times = frame_times(settings.num_frames, fps, settings.repeats)
+    frames = loaded.codec.frames(latents, np.asarray(picture), mask, times, settings.motion_strength)
+    if settings.size != "source":
+        frames = _resized(frames, size)
+    write_loop(output, frames, fps)
+    return Loop(output, mask, found, len(times), float(len(times) / fps), size)
+
+
+def _sample(loaded, picture: Image.Image, mask: np.ndarray, settings: LoopSettings, progress: Progress | None):
+    import torch
+
+    scale = min(1.0, SAMPLING_SIDE / min(picture.size))
+    small = tuple(max(1, round(side * scale)) for side in picture.size)
+    steps = settings.num_inference_steps or loaded.config.num_inference_steps
+
+    def on_step_end(_, step, timestep, tensors):
+        if progress is not None:
+            progress(step + 1, steps)
+        return tensors
+
+    return loaded(
+        image=picture.resize(small, Image.Resampling.LANCZOS),
+        prompt=settings.prompt,
+        mask_image=Image.fromarray((cv2.resize(mask, small, interpolation=cv2.INTER_AREA) * 255).round().astype(np.uint8)),
+        num_frames=settings.num_frames,
+        num_inference_steps=settings.num_inference_steps,
+        guidance_scale=settings.guidance_scale,
+        generator=torch.Generator().manual_seed(settings.seed),
+        callback_on_step_end=on_step_end,
+        output_type="latent",
+    ).frames[0]
+
+
+def _resized(frames: Iterator[np.ndarray], size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Frames of a codec that has a size of its own, at `size` (width, height)."""
+    for pixels in frames:
+        same = pixels.shape[1::-1] == size
+        yield pixels if same else np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))

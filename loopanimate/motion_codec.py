@@ -1,0 +1,111 @@
+"""The motion codec: a clip is how two layers of its first picture move (DESIGN.md §2)."""
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+
+from loopanimate.render import LoopField, Renderer, warp
+
+# Standard deviation of the procedural training set's displacements, in short sides: x, y of both layers.
+STANDARD_DEVIATION = (0.0143, 0.0115, 0.0080, 0.0056)
+
+
+def latent_grid(height: int, width: int, short: int) -> tuple[int, int]:
+    """(h, w) of a picture of that aspect: `short` cells on the short side, each side a multiple of 4."""
+    long = max(short, 4 * round(short * max(width, height) / min(width, height) / 4))
+    return (short, long) if width >= height else (long, short)
+
+
+def static_code(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """The picture at latent size: luma, two chroma differences, local contrast.
+
+    image (B, 3, H, W) in [-1, 1] → (B, 4, h, w), each about unit variance over photographs.
+    """
+    height, width = size
+    image = F.interpolate(image, size=(8 * height, 8 * width), mode="area")  # contrast is of the same detail anywhere
+    red, green, blue = image.unbind(1)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    channels = torch.stack([luma, (blue - luma) / 1.772, (red - luma) / 1.402], dim=1)
+    code = F.avg_pool2d(channels, 8)
+    contrast = (F.avg_pool2d(luma[:, None] ** 2, 8) - code[:, :1] ** 2).clamp(min=0).sqrt()
+    gain = torch.tensor([2.0, 6.0, 6.0, 6.0], device=image.device, dtype=image.dtype).view(1, 4, 1, 1)
+    return torch.cat([code, contrast], dim=1) * gain
+
+
+class MotionCodec(ModelMixin, ConfigMixin):
+    """Latents (B, 4, N, h, w) are displacements over `standard_deviation`: salient dx, dy, background dx, dy.
+
+    Frame 0 is zero by definition; the last frame is the winding, so only the first is held while sampling.
+    """
+
+    holds_last = False
+
+    @register_to_config
+    def __init__(self, short_side: int = 12, standard_deviation: tuple[float, ...] = STANDARD_DEVIATION):
+        super().__init__()
+        self.register_buffer("scale", torch.tensor(standard_deviation).view(1, 4, 1, 1, 1))
+
+    def picture_size(self, height: int, width: int) -> tuple[int, int]:
+        return height, width
+
+    def latent_size(self, height: int, width: int) -> tuple[int, int]:
+        return latent_grid(height, width, self.config.short_side)
+
+    def encode(self, frames: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Displacements of a clip, by dense optical flow to its first frame, layer by layer."""
+        batch, _, count, height, width = frames.shape
+        size = self.latent_size(height, width)
+        latents = torch.zeros(batch, 4, count, *size, device=frames.device)
+        if count == 1:
+            return latents
+        mask = frames.new_ones(batch, 1, height, width) if mask is None else mask
+        grey = ((frames.float().mean(1) + 1) * 127.5).round().byte().cpu().numpy()  # (B, N, H, W)
+        estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        for item in range(batch):
+            for index in range(1, count):
+                flow = estimator.calc(grey[item, index], grey[item, 0], None)  # frame(p) = first(p + flow)
+                moved = torch.from_numpy(-flow / min(height, width)).permute(2, 0, 1)[None].to(frames.device)
+                inside = warp(mask[item : item + 1].float(), moved)
+                for layer, weight in enumerate((inside, 1 - inside)):
+                    latents[item, 2 * layer : 2 * layer + 2, index] = _pool(moved, weight, size)[0]
+        return latents / self.scale
+
+    def static_code(self, image: torch.Tensor) -> torch.Tensor:
+        return static_code(image.float(), self.latent_size(*image.shape[-2:]))
+
+    def displacement(self, latents: torch.Tensor) -> np.ndarray:
+        """Latents (4, N, h, w) of one loop → displacement (N, 4, h, w) in short sides, frame 0 all zeros."""
+        moved = (latents[None].float() * self.scale)[0].transpose(0, 1)
+        return (moved - moved[:1]).cpu().numpy()
+
+    def decode(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor,
+               motion_strength: float = 1.0) -> torch.Tensor:  # fmt: skip
+        times = list(range(latents.shape[2]))
+        clips = []
+        for clip, picture, layer in zip(latents, image, mask):
+            pixels = ((picture.float() / 2 + 0.5) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+            frames = self.frames(clip, pixels, layer[0].float().cpu().numpy(), times, motion_strength)
+            clips.append(torch.from_numpy(np.stack(list(frames))).permute(3, 0, 1, 2))  # (3, N, H, W)
+        return torch.stack(clips).to(image.device).float() / 255
+
+    def frames(self, latents: torch.Tensor, image: np.ndarray, mask: np.ndarray, times: list[float],
+               motion_strength: float = 1.0) -> Iterator[np.ndarray]:  # fmt: skip
+        renderer = Renderer(image, mask, LoopField(self.displacement(latents), motion_strength))
+        return map(renderer.frame, times)
+
+
+def _pool(field: torch.Tensor, weight: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Weighted mean of a field (1, 2, H, W) in each latent cell; cells without weight take their neighbours'."""
+    total, mass = F.interpolate(field * weight, size=size, mode="area"), F.interpolate(weight, size=size, mode="area")
+    for _ in range(sum(size)):
+        if (mass > 1e-3).all():
+            break
+        spread = [F.avg_pool2d(part, 3, stride=1, padding=1) for part in (total, mass)]
+        empty = mass <= 1e-3
+        total, mass = torch.where(empty, spread[0], total), torch.where(empty, spread[1], mass)
+    return total / mass.clamp(min=1e-6)

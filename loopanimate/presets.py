@@ -1,0 +1,70 @@
+"""The presets: one table of sizes, defaults and where the weights come from (DESIGN.md §2)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+MIN_FRAMES, MAX_FRAMES = 3, 35  # odd, first = last
+NATIVE_FPS = 8  # frames a second of the network's own frames
+
+
+@dataclass(frozen=True)
+class Preset:
+    name: str
+    unet: dict  # arguments of LoopAnimateUNet that differ from its defaults
+    scheduler: dict  # arguments of diffusers' DDIMScheduler
+    num_inference_steps: int
+    guidance_scale: float  # 1: no guidance
+    short_side: int  # latent cells on the short side
+    checkpoint: Path | None  # bundled folder; None: nothing is published, bring a folder or a hub repository
+    needs: str  # one sentence for a person choosing
+
+
+PRESETS = {
+    "motion": Preset(
+        name="motion",
+        unet={
+            "down_block_types": ("CrossAttnDownBlockMotion",) * 3,
+            "up_block_types": ("CrossAttnUpBlockMotion",) * 3,
+            "block_out_channels": (48, 96, 144),
+            "layers_per_block": 1,
+            "norm_num_groups": 16,
+            "cross_attention_dim": 384,
+            "num_attention_heads": (3, 6, 9),
+            "motion_num_attention_heads": (3, 6, 9),
+        },
+        scheduler={
+            "beta_start": 0.00085,
+            "beta_end": 0.012,
+            "beta_schedule": "scaled_linear",
+            "prediction_type": "v_prediction",
+            "rescale_betas_zero_snr": True,
+            "timestep_spacing": "trailing",
+            "clip_sample": False,
+            "set_alpha_to_one": True,
+        },
+        num_inference_steps=12,
+        guidance_scale=1.0,
+        short_side=12,
+        checkpoint=ASSETS / "motion",
+        needs="bundled with the project; runs on any CPU",
+    ),
+    "512": Preset(
+        name="512",
+        unet={},
+        scheduler={
+            "beta_start": 0.00085,
+            "beta_end": 0.012,
+            "beta_schedule": "linear",
+            "prediction_type": "epsilon",
+            "clip_sample": False,
+            "set_alpha_to_one": False,
+            "steps_offset": 1,
+        },
+        num_inference_steps=25,
+        guidance_scale=7.5,
+        short_side=64,
+        checkpoint=None,
+        needs="needs a CUDA GPU and a checkpoint that you trained: no weights of the paper's model were published",
+    ),
+}

@@ -1,0 +1,34 @@
+"""ALSS, the Asymmetric Loop Sampling Strategy (PAPER.md §2, eq. 3-4), with exact uniform draws."""
+
+import random
+from functools import lru_cache
+
+STRIDE = 6  # s, source-video frames between forward samples
+BACKWARD_STEPS = (2, 4, 6, 8)
+
+
+@lru_cache(maxsize=None)
+def count_sequences(steps: int, total: int) -> int:
+    """Number of sequences of `steps` steps out of {2, 4, 6, 8} that sum to `total`."""
+    if steps == 0:
+        return int(total == 0)
+    return sum(count_sequences(steps - 1, total - step) for step in BACKWARD_STEPS if step <= total)
+
+
+def loop_indices(f: int, rng: random.Random, stride: int = STRIDE) -> list[int]:
+    """Source-frame indices of one loop of N = 2f - 1 frames: forward by `stride`, back by random steps.
+
+    The backward half is drawn uniformly among *all* step sequences that meet eq. 4 (each step weighted by the number
+    of ways to finish after it). First and last index are 0, index f-1 is the far end, stride * (f - 1).
+    """
+    if f < 2:
+        raise ValueError(f"expected at least 2 forward frames, got {f}")
+    position = stride * (f - 1)
+    indices = list(range(0, position + 1, stride))
+    for left in range(f - 2, -1, -1):
+        weights = [count_sequences(left, position - step) if step <= position else 0 for step in BACKWARD_STEPS]
+        if not any(weights):
+            raise ValueError(f"expected a stride that steps of {BACKWARD_STEPS} can return, got {stride}")
+        position -= rng.choices(BACKWARD_STEPS, weights)[0]
+        indices.append(position)
+    return indices
