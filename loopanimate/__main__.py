@@ -10,6 +10,7 @@ from dataclasses import fields
 import numpy as np
 from PIL import Image
 
+from loopanimate.export import frame_rate
 from loopanimate.loop import LoopSettings, make_loop
 from loopanimate.media import check_output, open_mask, open_picture, replacing
 from loopanimate.presets import PRESETS
@@ -61,12 +62,13 @@ def main(arguments: list[str] | None = None) -> None:
     settings = LoopSettings(**options)
     try:
         settings.check()
-        check_output(output)
+        frame_rate(settings.fps, check_output(output).suffix.lower())
         if save_mask:
             check_output_mask(save_mask)
         picture = open_picture(source)
         mask = open_mask(mask_path, picture.size) if mask_path else None
-        loop = make_loop(picture, settings, output, mask, _show_progress)
+        loop = make_loop(picture, settings, mask, _show_progress)
+        written = loop.write(output)
         if save_mask:
             with replacing(check_output_mask(save_mask)) as partial:
                 Image.fromarray((loop.mask * 255).round().astype(np.uint8)).save(partial, format="PNG")
@@ -75,7 +77,8 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(2) from None
     if not loop.found:
         print("No clear object in the picture, so all of it moves; --mask says what should.")
-    print(f"{loop.path}: {loop.size[0]} x {loop.size[1]}, {loop.frames} frames, {loop.seconds:.2f} s, seed {settings.seed}")
+    width, height = written.size
+    print(f"{output}: {width} x {height}, {written.frames} frames, {written.seconds:.2f} s, seed {settings.seed}")
 
 
 def check_output_mask(path: str):

@@ -59,18 +59,6 @@ class LoopSettings:
             raise ValueError(f"expected 1 to 1000 repeats, got {self.repeats}")
 
 
-@dataclass(frozen=True)
-class Loop:
-    """A finished loop."""
-
-    path: Path
-    mask: np.ndarray  # (H, W) in [0, 1], as used
-    found: bool  # False: no clear object, and no mask given, so the whole picture moves
-    frames: int  # in the file
-    seconds: float  # of the file
-    size: tuple[int, int]  # width, height
-
-
 @lru_cache(maxsize=1)
 def pipeline(preset: str, checkpoint: str | None, device: str):
     """The loaded pipeline, kept for the next loop."""
@@ -87,36 +75,59 @@ def pipeline(preset: str, checkpoint: str | None, device: str):
     return loaded
 
 
-def make_loop(picture: Image.Image, settings: LoopSettings, output: str | Path, mask: np.ndarray | None = None,
+@dataclass(frozen=True)
+class Loop:
+    """A sampled loop: what any number of files are written from without sampling again."""
+
+    picture: Image.Image  # at the output size
+    mask: np.ndarray  # (H, W) in [0, 1], as used
+    found: bool  # False: no clear object and no mask given, so the whole picture moves
+    settings: LoopSettings
+    latents: object  # tensor (4, N, h, w)
+
+    def write(self, output: str | Path) -> "LoopFile":
+        """Render into a file; its ending chooses the format. Nothing is half-written."""
+        output, settings = check_output(output), self.settings
+        fps = frame_rate(settings.fps, output.suffix.lower())
+        times = frame_times(settings.num_frames, fps, settings.repeats)
+        codec = pipeline(settings.preset, settings.checkpoint, settings.device).codec
+        frames = codec.frames(self.latents, np.asarray(self.picture), self.mask, times, settings.motion_strength)
+        if settings.size != "source":
+            frames = _resized(frames, self.picture.size)
+        write_loop(output, frames, fps)
+        return LoopFile(output, len(times), float(len(times) / fps), self.picture.size)
+
+
+@dataclass(frozen=True)
+class LoopFile:
+    path: Path
+    frames: int
+    seconds: float
+    size: tuple[int, int]  # width, height
+
+
+def make_loop(picture: Image.Image, settings: LoopSettings, mask: np.ndarray | None = None,
               progress: Progress | None = None) -> Loop:  # fmt: skip
-    """Animate a picture into a file.
+    """Animate a picture.
 
     Args:
         picture: upright RGB, as `media.open_picture` gives it.
-        output: its ending chooses the format.
         mask: (H, W) in [0, 1], white moves, of the picture's size; None detects the salient object.
+        progress: called after each sampling step; whatever it raises stops the work.
 
-    Raises: ValueError, in one sentence, before any work for whatever can be checked before; nothing half-written.
+    Raises: ValueError in one sentence, before any work, for a setting out of range or a mask that does not fit.
     """
     settings.check()
-    output = check_output(output)
-    fps = frame_rate(settings.fps, output.suffix.lower())
     size = output_size(settings.size, *picture.size)
+    if mask is not None and mask.shape != picture.size[::-1]:
+        raise ValueError(f"expected a mask of {picture.width} x {picture.height}, got {mask.shape[1]} x {mask.shape[0]}")
     loaded = pipeline(settings.preset, settings.checkpoint, settings.device)
     found = True
     if mask is None:
         mask, found = automatic_mask(picture)
-    if mask.shape != picture.size[::-1]:
-        raise ValueError(f"expected a mask of {picture.width} x {picture.height}, got {mask.shape[1]} x {mask.shape[0]}")
     mask = check_mask(edit(mask, settings.mask_grow, settings.mask_feather, settings.mask_invert))
     picture, mask = cover(picture, mask, size)
-    latents = _sample(loaded, picture, mask, settings, progress)
-    times = frame_times(settings.num_frames, fps, settings.repeats)
-    frames = loaded.codec.frames(latents, np.asarray(picture), mask, times, settings.motion_strength)
-    if settings.size != "source":
-        frames = _resized(frames, size)
-    write_loop(output, frames, fps)
-    return Loop(output, mask, found, len(times), float(len(times) / fps), size)
+    return Loop(picture, mask, found, settings, _sample(loaded, picture, mask, settings, progress))
 
 
 def _sample(loaded, picture: Image.Image, mask: np.ndarray, settings: LoopSettings, progress: Progress | None):

@@ -17,8 +17,10 @@ FLOOR = 0.1  # raw saliency of what is surely background
 
 @lru_cache(maxsize=1)
 def session():
-    """rembg's u2netp session over the bundled weights. The first import of rembg compiles for a while."""
+    """rembg's u2netp session over the bundled weights."""
     os.environ["U2NET_HOME"] = str(ASSETS / "saliency")
+    # rembg imports PyMatting, whose kernels numba would compile for a minute; a mask needs none of them
+    os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
     from rembg import new_session
 
     return new_session("u2netp", providers=["CPUExecutionProvider"])
