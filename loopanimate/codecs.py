@@ -46,9 +46,9 @@ class VAECodec(ModelMixin, ConfigMixin):
     holds_last = True
 
     @register_to_config
-    def __init__(self, vae: dict, short_side: int = 64):
+    def __init__(self, vae_config: dict, short_side: int = 64):
         super().__init__()
-        self.vae = AutoencoderKL(**{key: value for key, value in vae.items() if not key.startswith("_")})
+        self.vae = AutoencoderKL(**{key: value for key, value in vae_config.items() if not key.startswith("_")})
 
     @classmethod
     def from_vae(cls, vae: AutoencoderKL, short_side: int = 64) -> "VAECodec":

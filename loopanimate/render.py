@@ -12,7 +12,7 @@ from scipy.interpolate import CubicSpline
 WINDING_THRESHOLD = 0.05  # short sides; a layer that ends closer to its start has drifted and does not stream
 MIN_DETERMINANT = 0.25  # of the content's Jacobian, after which strength is held back
 BORDER_REACH = 3.0  # border fade in units of the largest displacement: its slope stays below a half
-MIN_BORDER = 0.02  # short sides
+MIN_BORDER, MAX_BORDER = 0.02, 0.3  # short sides; what folds in a border of the largest is held back
 ALPHA_RAMP = (0.3, 0.7)  # of the raw mask
 PLATE_SIDE = 512  # pixels on the short side at which the plate is filled
 
@@ -49,6 +49,11 @@ def border_fade(height: int, width: int, reach: float) -> np.ndarray:
         return ramp * ramp * (3 - 2 * ramp)
 
     return np.outer(side(height), side(width)).astype(np.float32)
+
+
+def border_reach(displacement: float) -> float:
+    """Width of the border, in short sides, that a largest displacement asks for."""
+    return min(MAX_BORDER, max(MIN_BORDER, BORDER_REACH * displacement))
 
 
 class LoopField:
@@ -88,8 +93,7 @@ class LoopField:
         rows, columns = spline_matrix(height, 4 * height), spline_matrix(width, 4 * width)
         ends = self.ring[:, layer] + self.winding[layer] * (np.arange(len(self.ring)) / self.period)[:, None, None, None]
         field = rows @ ends.astype(np.float32) @ columns.T  # (N, 2, 4h, 4w)
-        reach = max(MIN_BORDER, BORDER_REACH * float(np.hypot(field[:, 0], field[:, 1]).max()))
-        field *= border_fade(4 * height, 4 * width, reach)
+        field *= border_fade(4 * height, 4 * width, border_reach(float(np.hypot(field[:, 0], field[:, 1]).max())))
         cell = 1 / (4 * min(height, width))
         by_y, by_x = (np.gradient(field, cell, axis=axis) for axis in (-2, -1))
         factor = 1.0
@@ -122,7 +126,7 @@ class Renderer:
         self.short = min(height, width)
         cells = field.winding.shape[-2:]
         self.rows, self.columns = spline_matrix(cells[0], height), spline_matrix(cells[1], width)
-        self.fade = border_fade(height, width, max(MIN_BORDER, BORDER_REACH * field.reach)) * self.short
+        self.fade = border_fade(height, width, border_reach(field.reach)) * self.short
         low, high = ALPHA_RAMP
         alpha = np.clip((mask.astype(np.float32) - low) / (high - low), 0, 1)
         self.covered = bool((alpha == 1).all())  # no background to see
@@ -153,11 +157,13 @@ class Renderer:
         moved = self._sample(pixels, displacement[part])
         if not _streams(self.field, index):
             return moved
-        # two phases of an endless flow, cross-faded; the blend of two unlike textures loses contrast: give it back
+        # two phases of an endless flow, cross-faded; the blend of two unlike textures loses contrast: give it back.
+        # The weight eases in and out: a linear one turns around at the wrap, and the turn can be seen there.
         earlier = self._sample(pixels, displacement[part] - self.field.winding[part])
         mean = self.means[index]
-        gain = 1 / np.hypot(1 - phase, phase)
-        return mean + ((1 - phase) * (moved - mean) + phase * (earlier - mean)) * gain
+        weight = phase * phase * (3 - 2 * phase)
+        gain = 1 / np.hypot(1 - weight, weight)
+        return mean + ((1 - weight) * (moved - mean) + weight * (earlier - mean)) * gain
 
     def _sample(self, pixels: np.ndarray, displacement: np.ndarray) -> np.ndarray:
         across, down = (self.rows @ part @ self.columns.T * self.fade for part in displacement)  # (H, W), pixels

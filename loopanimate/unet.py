@@ -44,6 +44,7 @@ class LoopAnimateUNet(UNetMotionModel):
         motion_max_seq_length: int = POSITIONS,
         use_motion_mid_block: bool = False,
         injection: tuple[str, str, str] = INJECTION,
+        addition_embed_type: None = None,  # the parent's forward reads it in the config
     ):
         # the parent's __init__ without its decorator, which would add arguments we do not take to our config
         UNetMotionModel.__init__.__wrapped__(

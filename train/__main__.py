@@ -1,4 +1,4 @@
-"""python -m train <run|params>: what a researcher types."""
+"""python -m train <run|evaluate|params>: what a researcher types."""
 
 import json
 import sys
@@ -45,6 +45,28 @@ def run(stage: int, preset: str = "motion", output: str = "runs/motion", steps: 
     train(_preset(preset), stage, output, steps, sampling, save_every, seed, init)
 
 
+def evaluate(checkpoint: str | None = None, pictures: str | None = None, seeds: int = 2, num_frames: int = 35,
+             steps: int | None = None, guidance: float | None = None,
+             json_: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:  # fmt: skip
+    """Measure whether the motion preset obeys.
+
+    Args:
+        checkpoint: folder or hub repository; None takes the bundled one.
+        pictures: folder of pictures never trained on; None takes scikit-image's photographs.
+        seeds: loops of each picture and prompt.
+        num_frames: odd, 3 to 35.
+        steps: sampling steps; None takes the checkpoint's default.
+        guidance: guidance scale; None takes the checkpoint's default.
+        json_: print JSON.
+    """
+    from loopanimate.loop import pipeline
+    from train.evaluate import evaluate as measure
+    from train.evaluate import report
+
+    options = {"num_inference_steps": steps, "guidance_scale": guidance}
+    print(report(measure(pipeline("motion", checkpoint, "auto"), pictures, seeds, num_frames, **options), json_))
+
+
 def _preset(name: str):
     if name not in PRESETS:
         raise ValueError(f"expected a preset out of {', '.join(PRESETS)}, got {name}")
@@ -53,7 +75,7 @@ def _preset(name: str):
 
 def main() -> None:
     try:
-        tyro.extras.subcommand_cli_from_dict({"run": run, "params": params}, prog="python -m train")
+        tyro.extras.subcommand_cli_from_dict({"run": run, "evaluate": evaluate, "params": params}, prog="python -m train")
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

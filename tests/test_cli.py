@@ -1,0 +1,119 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from loopanimate.__main__ import main
+from tests.test_media import bomb
+
+
+@pytest.fixture
+def picture(tmp_path):
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (64, 96, 3), dtype=np.uint8)).save(tmp_path / "picture.png")
+    return tmp_path / "picture.png"
+
+
+def refused(capsys, *arguments) -> str:
+    """The one line on stderr of a command that must end with exit status 2."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    printed = capsys.readouterr()
+    assert ended.value.code == 2 and printed.out == ""
+    assert len(printed.err.strip().splitlines()) == 1, printed.err
+    return printed.err
+
+
+def test_a_text_file_as_picture(capsys, tmp_path):
+    (tmp_path / "notes.txt").write_text("not a picture")
+    assert "expected a picture" in refused(capsys, tmp_path / "notes.txt", "it moves", "--output", tmp_path / "loop.mp4")
+
+
+def test_a_decompression_bomb(capsys, tmp_path):
+    (tmp_path / "bomb.png").write_bytes(bomb(40_000, 40_000))
+    assert "megapixels" in refused(capsys, tmp_path / "bomb.png", "it moves", "--output", tmp_path / "loop.mp4")
+
+
+def test_an_empty_file(capsys, tmp_path):
+    (tmp_path / "empty.jpg").touch()
+    assert "nothing in it" in refused(capsys, tmp_path / "empty.jpg", "it moves", "--output", tmp_path / "loop.mp4")
+
+
+def test_a_missing_file(capsys, tmp_path):
+    assert "no such file" in refused(capsys, tmp_path / "none.jpg", "it moves", "--output", tmp_path / "loop.mp4")
+
+
+def test_a_mask_of_another_shape(capsys, tmp_path, picture):
+    Image.new("L", (64, 64), 255).save(tmp_path / "mask.png")
+    message = refused(capsys, picture, "it moves", "--output", tmp_path / "loop.mp4", "--mask", tmp_path / "mask.png")
+    assert "96 x 64" in message and "64 x 64" in message
+
+
+def test_an_all_black_mask(capsys, tmp_path, picture):
+    Image.new("L", (96, 64), 0).save(tmp_path / "mask.png")
+    assert "all-black" in refused(capsys, picture, "x", "--output", tmp_path / "l.mp4", "--mask", tmp_path / "mask.png")
+
+
+@pytest.mark.parametrize("count", [1, 16, 37])
+def test_a_wrong_frame_count(count, capsys, tmp_path, picture):
+    message = refused(capsys, picture, "it moves", "--output", tmp_path / "loop.mp4", "--num-frames", count)
+    assert f"odd frame count 3..35, got {count}" in message
+
+
+def test_an_unwritable_output(capsys, tmp_path, picture):
+    assert "can be written" in refused(capsys, picture, "it moves", "--output", tmp_path / "missing" / "loop.mp4")
+
+
+def test_an_unknown_ending(capsys, tmp_path, picture):
+    assert "ending in .mp4" in refused(capsys, picture, "it moves", "--output", tmp_path / "loop.avi")
+
+
+def test_an_empty_checkpoint_folder(capsys, tmp_path, picture):
+    (tmp_path / "empty").mkdir()
+    arguments = (picture, "it moves", "--output", tmp_path / "loop.mp4", "--checkpoint", tmp_path / "empty")
+    assert "model_index.json" in refused(capsys, *arguments)
+
+
+def test_a_checkpoint_without_its_parts(capsys, tmp_path, picture):
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "model_index.json").write_text('{"unet": ["loopanimate.unet", "LoopAnimateUNet"]}')
+    arguments = (picture, "it moves", "--output", tmp_path / "loop.mp4", "--checkpoint", tmp_path / "part")
+    assert "missing: unet" in refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["", "--seed", "1"], "got nothing"),
+        (["x", "--seed", "-1"], "seed"),
+        (["x", "--seed", "one"], "seed"),
+        (["x", "--fps", "fast"], "native"),
+        (["x", "--fps", "0"], "1 to 120"),
+        (["x", "--size", "big"], "size"),
+        (["x", "--motion-strength", "9"], "motion strength"),
+        (["x", "--repeats", "0"], "repeats"),
+        (["x", "--steps", "0"], "steps"),
+        (["x", "--preset", "512"], "no weights of the paper's model"),
+        (["x", "--device", "tpu"], "cuda"),
+        (["x", "--nonsense"], "nonsense"),
+    ],
+)
+def test_wrong_settings(arguments, words, capsys, tmp_path, picture):
+    assert words in refused(capsys, picture, *arguments, "--output", tmp_path / "loop.mp4")
+    assert not list(tmp_path.glob("*loop*"))
+
+
+def test_the_command_makes_a_loop(tmp_path, picture):
+    Image.new("L", (192, 128), 255).save(tmp_path / "mask.png")
+    command = [sys.executable, "-m", "loopanimate", str(picture), "everything sways", "--output", str(tmp_path / "loop.webp")]
+    options = ["--mask", str(tmp_path / "mask.png"), "--save-mask", str(tmp_path / "used.png"), "--num-frames", "5",
+               "--steps", "2", "--fps", "native", "--repeats", "2"]  # fmt: skip
+    done = subprocess.run(command + options, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "8 frames, 1.00 s, seed 0" in done.stdout
+    with Image.open(tmp_path / "loop.webp") as loop:
+        assert loop.n_frames == 8 and loop.size == (96, 64)
+    with Image.open(tmp_path / "used.png") as mask:
+        assert mask.size == (96, 64) and mask.getpixel((5, 5)) == 255

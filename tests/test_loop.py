@@ -1,0 +1,108 @@
+"""The product, with the bundled model, on photographs (the figures of the README)."""
+
+import cv2
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from loopanimate.loop import LoopSettings, make_loop
+from loopanimate.metrics import psnr, seam
+from train.evaluate import Loops
+
+NAMES = ("astronaut", "chelsea", "coffee", "rocket", "flower")
+
+
+@pytest.fixture(scope="module")
+def loops(photos, tmp_path_factory):
+    """Each photograph animated with its automatic mask at the native rate: (loop, file)."""
+    folder = tmp_path_factory.mktemp("loops")
+    made = {}
+    for name in NAMES:
+        loop = make_loop(photos[name], LoopSettings("it sways to the left", fps="native", seed=1))
+        made[name] = loop, loop.write(folder / f"{name}.mp4")
+    return made
+
+
+def flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Size of the optical flow between two frames, in short sides, (H, W)."""
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (first, second)]
+    estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return np.linalg.norm(estimator.calc(*grey, None), axis=2) / min(first.shape[:2])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_photograph_becomes_a_seamless_loop(loops, photos, name):
+    loop, file = loops[name]
+    assert loop.found and file.frames == 34 and file.seconds == 4.25
+    decoded = np.stack(list(iio.imiter(file.path, plugin="pyav")))
+    assert len(decoded) == 34
+    assert iio.immeta(file.path, plugin="pyav")["duration"] == pytest.approx(4.25, abs=0.01)
+    measures = seam(decoded)
+    assert measures["step"] <= 1.25 and measures["jerk"] <= 1.25
+
+    rendered = np.stack(list(_frames(loop)))
+    assert psnr(rendered[0], np.asarray(photos[name])) > 40
+    # by what the frames show: inside the mask, and outside of it beyond the reach of the moving edge
+    size = min(loop.mask.shape)
+    inside = cv2.erode((loop.mask > 0.5).astype(np.uint8), np.ones((size // 40,) * 2)) > 0
+    outside = cv2.dilate((loop.mask > 0.2).astype(np.uint8), np.ones((size // 5,) * 2)) == 0
+    flows = [flow(rendered[0], frame) for frame in rendered[1:]]
+    moved = max(part[inside].mean() for part in flows)
+    still = max(part[outside].mean() for part in flows) if outside.any() else 0
+    assert moved > 0.003
+    assert still <= 0.1 * moved
+
+
+def _frames(loop):
+    from loopanimate.loop import pipeline
+
+    codec = pipeline("motion", None, "auto").codec
+    return codec.frames(loop.latents, np.asarray(loop.picture), loop.mask, list(range(34)))
+
+
+@pytest.mark.parametrize("word, sign", [("left", -1), ("right", 1)])
+def test_the_direction_is_obeyed(motion_pipeline, photos, word, sign):
+    picture = photos["chelsea"].resize((384, 256))
+    y, x = np.mgrid[0:256, 0:384]
+    mask = Image.fromarray((255 * (np.hypot(x - 180, y - 130) < 90)).astype(np.uint8))
+    prompt = f"the cat moves to the {word}"
+    obeyed = [Loops(motion_pipeline, picture, mask, prompt, seed, 35).extreme()[0] * sign > 0 for seed in range(10)]
+    assert sum(obeyed) >= 8
+
+
+def test_a_seed_gives_the_same_frames_and_another_gives_others(photos, tmp_path):
+    picture = photos["coffee"].resize((192, 128))
+    mask = np.ones((128, 192), np.float32)
+    latents = []
+    for seed in (4, 4, 5):
+        settings = LoopSettings("it drifts to the right", num_frames=15, seed=seed)
+        latents.append(make_loop(picture, settings, mask).latents)
+    assert torch.equal(latents[0], latents[1])
+    assert not torch.allclose(latents[0], latents[2], atol=0.05)
+
+
+def test_progress_is_told_and_cancels(photos):
+    picture, mask = photos["coffee"].resize((96, 64)), np.ones((64, 96), np.float32)
+    told = []
+    settings = LoopSettings("it moves", num_frames=3, num_inference_steps=3)
+    make_loop(picture, settings, mask, lambda step, steps: told.append((step, steps)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+    def cancel(step, steps):
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        make_loop(picture, settings, mask, cancel)
+
+
+def test_sizes_and_mask_edits(photos, tmp_path):
+    picture, mask = photos["coffee"].resize((96, 64)), np.zeros((64, 96), np.float32)
+    mask[20:40, 30:60] = 1
+    settings = LoopSettings("it moves", num_frames=3, num_inference_steps=1, size="64x96", mask_invert=True, fps="native")
+    loop = make_loop(picture, settings, mask)
+    assert loop.picture.size == (64, 96) and loop.mask.mean() > 0.5
+    assert loop.write(tmp_path / "loop.gif").frames == 2
+    with pytest.raises(ValueError, match="expected a mask of 96 x 64"):
+        make_loop(picture, settings, mask[:-1])

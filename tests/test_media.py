@@ -1,0 +1,194 @@
+import io
+import struct
+import zlib
+from fractions import Fraction
+
+import av
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from loopanimate import media
+from loopanimate.export import cover, frame_rate, frame_times, output_size
+
+
+def ring(count=8, size=(36, 49)):
+    """Distinct frames of odd width: a bright bar that goes round."""
+    frames = np.full((count, *size, 3), 60, np.uint8)
+    for index in range(count):
+        frames[index, :, index * 5 : index * 5 + 8] = (200, 120, 40)
+    return frames
+
+
+def saved(picture, name, tmp_path, **options):
+    picture.save(tmp_path / name, **options)
+    return tmp_path / name
+
+
+def test_orientation_is_applied(tmp_path):
+    picture = Image.new("RGB", (60, 40), "red")
+    picture.paste("blue", (0, 0, 60, 10))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned a quarter clockwise to be upright
+    opened = media.open_picture(saved(picture, "turned.jpg", tmp_path, exif=exif, quality=95))
+    assert opened.size == (40, 60)
+    assert opened.getpixel((37, 30))[2] > 200 and opened.getpixel((5, 30))[0] > 200
+
+
+def test_transparency_lies_on_white(tmp_path):
+    opened = media.open_picture(saved(Image.new("RGBA", (40, 40), (255, 0, 0, 0)), "clear.png", tmp_path))
+    assert opened.mode == "RGB" and opened.getpixel((20, 20)) == (255, 255, 255)
+
+
+def test_colour_profile_becomes_srgb(tmp_path):
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    plain = media.open_picture(saved(Image.new("RGB", (40, 40), (10, 200, 90)), "p.png", tmp_path, icc_profile=lab))
+    assert max(abs(a - b) for a, b in zip(plain.getpixel((5, 5)), (10, 200, 90))) <= 1
+    broken = media.open_picture(saved(Image.new("RGB", (40, 40), (10, 200, 90)), "b.png", tmp_path, icc_profile=b"nonsense"))
+    assert broken.getpixel((5, 5)) == (10, 200, 90)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "I;16", "LA", "1"])
+def test_any_mode_becomes_rgb(mode, tmp_path):
+    picture = Image.new("L", (40, 40), 128)
+    picture = Image.fromarray(np.full((40, 40), 32896, np.uint16)) if mode == "I;16" else picture.convert(mode)
+    opened = media.open_picture(saved(picture, "m.tif", tmp_path))
+    assert opened.mode == "RGB" and (mode == "1" or abs(opened.getpixel((9, 9))[0] - 128) < 6)
+
+
+def test_heic_opens(tmp_path):
+    opened = media.open_picture(saved(Image.new("RGB", (64, 48), (200, 30, 30)), "phone.heic", tmp_path))
+    assert opened.size == (64, 48) and opened.getpixel((30, 20))[0] > 180
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG that claims width x height in a few bytes."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    "name, content, words",
+    [
+        ("text.png", b"just words", "not a picture"),
+        ("empty.png", b"", "nothing in it"),
+        ("bomb.png", bomb(40_000, 40_000), "megapixels"),
+        ("large.png", bomb(12_000, 11_000), "megapixels"),
+        ("cut.png", bomb(300, 300), "not a picture"),
+        ("strip.png", bomb(2000, 100), "4 : 1"),
+        ("dot.png", bomb(8, 8), "at least 32"),
+    ],
+)
+def test_bad_pictures_are_refused_in_one_sentence(name, content, words, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=words) as caught:
+        media.open_picture(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mask_is_resized_or_refused(tmp_path):
+    path = saved(Image.new("L", (100, 50), 255), "mask.png", tmp_path)
+    assert media.open_mask(path, (200, 100)).shape == (100, 200)
+    with pytest.raises(ValueError, match="shape 200 x 200, got 100 x 50"):
+        media.open_mask(path, (200, 200))
+    with pytest.raises(ValueError, match="all-black"):
+        media.open_mask(saved(Image.new("L", (100, 50), 0), "black.png", tmp_path), (100, 50))
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".webm"])
+def test_video_holds_every_frame_once(ending, tmp_path):
+    path = tmp_path / f"loop{ending}"
+    media.write_loop(path, iter(ring()), Fraction(8))
+    decoded = np.stack(list(iio.imiter(path, plugin="pyav")))
+    assert decoded.shape == (8, 36, 48, 3)
+    assert np.abs(decoded.astype(int) - ring()[:, :, :48]).mean() < 12
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        frames = list(container.decode(video=0))
+        assert len(container.streams.audio) == 0 and stream.codec_context.pix_fmt == "yuv420p"
+        assert float(frames[0].time) == 0 and abs(float(frames[-1].time) - 7 / 8) < 2e-3
+        assert abs(container.duration / av.time_base - 1.0) < 2e-3
+        assert stream.codec_context.colorspace == media.BT709
+
+
+def test_mp4_starts_fast(tmp_path):
+    media.write_loop(tmp_path / "loop.mp4", iter(ring()), Fraction(8))
+    content = (tmp_path / "loop.mp4").read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")
+
+
+@pytest.mark.parametrize("ending, rate", [(".gif", 8), (".gif", 12.5), (".webp", 30), (".png", 30), (".apng", 8)])
+def test_animations_hold_every_frame_and_last_exactly(ending, rate, tmp_path):
+    path = tmp_path / f"loop{ending}"
+    media.write_loop(path, iter(ring()), Fraction(rate))
+    with Image.open(path) as file:
+        assert file.n_frames == 8 and file.info.get("loop", 0) == 0
+        total = 0
+        for index in range(8):
+            file.seek(index)
+            file.load()
+            total += file.info["duration"]
+    tick = 10 if ending == ".gif" else 1
+    assert abs(total - 8000 / rate) <= tick
+
+
+def test_nothing_is_half_written(tmp_path):
+    def broken():
+        yield ring()[0]
+        raise RuntimeError("cut")
+
+    for ending in (".mp4", ".gif"):
+        path = tmp_path / f"loop{ending}"
+        path.write_bytes(b"the old loop")
+        with pytest.raises(RuntimeError, match="cut"):
+            media.write_loop(path, broken(), Fraction(8))
+        assert path.read_bytes() == b"the old loop"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_outputs_are_checked_before_any_work(tmp_path):
+    assert media.check_output(tmp_path / "loop.mp4") == tmp_path / "loop.mp4"
+    assert not list(tmp_path.iterdir())
+    for path, words in ((tmp_path / "loop.avi", "ending in"), (tmp_path / "no" / "loop.mp4", "can be written")):
+        with pytest.raises(ValueError, match=words):
+            media.check_output(path)
+
+
+def test_rates_and_times():
+    assert frame_rate(None, ".mp4") == 30 and frame_rate(None, ".gif") == Fraction(25, 2) and frame_rate("native", ".gif") == 8
+    assert frame_times(35, Fraction(8)) == list(range(34))
+    assert len(frame_times(35, Fraction(60))) == 255 and frame_times(3, Fraction(8), repeats=3) == [0, 1] * 3
+    with pytest.raises(ValueError, match="GIF rate"):
+        frame_rate(30, ".gif")
+    with pytest.raises(ValueError, match="1 to 120"):
+        frame_rate(500, ".mp4")
+
+
+def test_sizes():
+    assert output_size("source", 451, 300) == (451, 300) and output_size("4k", 1, 1) == (3840, 2160)
+    assert output_size("640x360", 1, 1) == (640, 360)
+    for wrong in ("huge", "0x9", "100x5000", "12"):
+        with pytest.raises(ValueError, match="expected a size"):
+            output_size(wrong, 1, 1)
+
+
+def test_cover_cuts_picture_and_mask_alike():
+    picture = Image.fromarray(np.repeat(np.arange(100, dtype=np.uint8)[None, :, None], 100, 0).repeat(3, 2))
+    mask = np.repeat((np.arange(100, dtype=np.float32) / 99)[None], 100, 0)
+    wide, layer = cover(picture, mask, (50, 100))
+    assert wide.size == (50, 100) and layer.shape == (100, 50)
+    assert np.allclose(np.asarray(wide)[50, :, 0] / 99, layer[50], atol=0.02)
+    assert 24 <= np.asarray(wide)[50, 0, 0] <= 26
+
+
+def test_pictures_from_memory():
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 40), "green").save(buffer, "PNG")
+    assert media.open_picture(buffer.getvalue()).size == (40, 40)
+    with pytest.raises(ValueError, match="nothing in it"):
+        media.open_picture(b"")

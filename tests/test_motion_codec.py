@@ -1,0 +1,49 @@
+import numpy as np
+import torch
+
+from loopanimate.motion_codec import MotionCodec, latent_grid, static_code
+from loopanimate.render import warp
+
+
+def test_latent_grid_keeps_the_aspect_in_multiples_of_four():
+    assert latent_grid(512, 512, 12) == (12, 12)
+    assert latent_grid(1080, 1920, 12) == (12, 20)
+    assert latent_grid(2100, 900, 12) == (28, 12)
+    assert latent_grid(500, 520, 12) == (12, 12)
+
+
+def test_the_first_frame_is_zero():
+    codec = MotionCodec()
+    assert not codec.encode(torch.rand(1, 3, 1, 96, 96)).any()
+
+
+def test_a_clip_becomes_its_displacements():
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.nn.functional.interpolate(torch.randn(1, 3, 24, 24, generator=generator), size=(192, 192), mode="bicubic")
+    mask = torch.zeros(1, 1, 192, 192)
+    mask[..., 48:144, 48:144] = 1
+    shift = torch.zeros(1, 2, 192, 192)
+    shift[:, 0], shift[:, 1] = 0.03, -0.015  # to the right and up
+    moved = warp(picture, shift) * warp(mask, shift) + picture * (1 - warp(mask, shift))
+    codec = MotionCodec()
+    latents = codec.encode(torch.stack([picture, moved], dim=2).clamp(-1, 1), mask)
+    displacement = codec.displacement(latents[0])
+    centre = displacement[1, :, 5:7, 5:7].mean((-2, -1))
+    assert np.allclose(centre[:2], [0.03, -0.015], atol=0.004)
+    assert np.abs(displacement[1, 2:, 0]).max() < 0.004
+    assert not displacement[0].any()
+
+
+def test_static_code_is_the_picture_at_latent_size():
+    grey = torch.full((1, 3, 96, 192), 0.5)
+    code = static_code(grey, (12, 24))
+    assert code.shape == (1, 4, 12, 24)
+    assert torch.allclose(code[:, 0], torch.full((1, 12, 24), 1.0), atol=1e-5) and code[:, 1:].abs().max() < 1e-2
+    large = static_code(grey[..., :1].expand(-1, -1, -1, 96).repeat(1, 1, 10, 10), (12, 12))
+    assert torch.allclose(large[:, 0], code[:, 0, :, :12], atol=1e-5)
+
+
+def test_saves_and_loads_its_scale(tmp_path):
+    codec = MotionCodec(standard_deviation=(0.1, 0.2, 0.3, 0.4))
+    codec.save_pretrained(tmp_path)
+    assert torch.equal(MotionCodec.from_pretrained(tmp_path).scale, codec.scale)

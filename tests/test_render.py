@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+
+from loopanimate.metrics import psnr, seam
+from loopanimate.render import LoopField, Renderer, border_fade, fill_plate, spline_matrix
+
+
+def curve(frames=35, shape=(12, 16), layer=0, reach=0.02, drift=0.0):
+    """A layer that circles once, with a drift at its end."""
+    turn = 2 * np.pi * np.arange(frames) / (frames - 1)
+    displacement = np.zeros((frames, 4, *shape), np.float32)
+    displacement[:, 2 * layer] = (reach * (1 - np.cos(turn)) / 2 + drift * np.arange(frames) / (frames - 1))[:, None, None]
+    displacement[:, 2 * layer + 1] = (reach * np.sin(turn) / 2)[:, None, None]
+    return displacement
+
+
+def test_zero_displacement_is_the_exact_picture_soft_edges_included(blob):
+    image, mask = blob
+    soft = np.clip(mask * 0.8 + 0.1, 0, 1)
+    soft[40:60, :] = np.linspace(0, 1, 128)
+    field = LoopField(curve())
+    renderer = Renderer(image, soft, field)
+    still = renderer.layer[..., :3] + (1 - renderer.layer[..., 3:]) * renderer.plate
+    assert np.abs(still - image).max() < 1e-2
+    assert np.array_equal(renderer.frame(0), image)
+    assert np.array_equal(renderer.frame(34.0), image)
+    assert psnr(renderer.frame(1e-6), image) > 50
+
+
+def test_content_moves_where_the_displacement_points(blob):
+    image, mask = blob
+    field = LoopField(curve(reach=0.05))
+    renderer = Renderer(image, mask, field)
+    frame = renderer.frame(17).astype(int)  # half-way: 0.05 short sides = 4.8 pixels to the right
+    shifted = np.roll(image, 5, axis=1).astype(int)
+    inside = np.s_[40:56, 56:76]
+    assert np.abs(frame[inside] - shifted[inside]).mean() < 0.5 * np.abs(image[inside].astype(int) - shifted[inside]).mean()
+    far = np.hypot(*(np.mgrid[0:96, 0:128] - np.array([48, 64])[:, None, None])) > 40
+    assert np.array_equal(frame[far], image[far].astype(int))
+
+
+def test_drift_is_closed_and_a_stream_is_kept():
+    drifted = LoopField(curve(drift=0.01))
+    assert not drifted.winding.any()
+    assert np.allclose(drifted.ring[-1], drifted.ring[0])
+    streaming = LoopField(curve(layer=1, drift=0.1))
+    assert np.allclose(streaming.winding[2], 0.1, atol=1e-6) and not streaming.winding[:2].any()
+
+
+def test_time_is_periodic_and_has_no_pause():
+    field = LoopField(curve())
+    assert np.allclose(field.at(3.3)[0], field.at(37.3)[0], atol=1e-6)
+    fine = np.array([field.at(t)[0][:2, 0, 0] for t in np.arange(0, 34, 0.25)])
+    speed = np.linalg.norm(np.diff(np.vstack([fine, fine[:1]]), axis=0), axis=1)
+    assert speed.max() / speed.min() < 1.1  # a circle runs at one speed, through the wrap too
+
+
+@pytest.mark.parametrize("drift", [0.0, 0.1])
+def test_the_ring_has_no_seam(blob, drift):
+    image, mask = blob
+    layer = 1 if drift else 0
+    renderer = Renderer(image, mask, LoopField(curve(layer=layer, drift=drift)))
+    for count in (34, 102):
+        measures = seam(np.stack([renderer.frame(34 * k / count) for k in range(count)]))
+        assert measures["step"] <= 1.25 and measures["jerk"] <= 1.25 and measures["pause"] >= 1
+
+
+def test_a_stream_ends_in_the_untouched_picture_and_keeps_its_contrast(blob):
+    image, mask = blob
+    renderer = Renderer(image, mask, LoopField(curve(layer=1, drift=0.1)))
+    assert psnr(renderer.frame(33.9999), image) > 40
+    background = mask == 0
+    halfway = renderer.frame(17).astype(float)
+    assert halfway[background].std() > 0.8 * image[background].std()
+
+
+def test_no_cell_folds_however_strong():
+    displacement = curve(shape=(12, 12))
+    displacement[:, 0] *= np.linspace(-12, 12, 12)[None, None, :]
+    field = LoopField(displacement, strength=4.0)
+    assert field.strength[0] < 4.0 and field.strength[1] == 4.0
+    cell = 1 / 12
+    by_x = np.gradient(field.ring[:, 0], cell, axis=-1)
+    assert (1 - by_x).min() >= 0.2
+
+
+def test_strength_scales_displacement():
+    weak, strong = LoopField(curve(), 0.5), LoopField(curve(), 1.0)
+    assert np.allclose(2 * weak.at(9.5)[0], strong.at(9.5)[0], atol=1e-6)
+
+
+def test_upsampling_keeps_straight_lines():
+    rows = spline_matrix(12, 300)
+    centres = np.arange(12) + 0.5
+    inner = slice(13, 287)
+    assert np.allclose((rows @ centres)[inner], ((np.arange(300) + 0.5) * 12 / 300)[inner], atol=1e-4)
+    assert np.allclose(rows.sum(1), 1, atol=1e-5)
+
+
+def test_motion_fades_at_the_border():
+    fade = border_fade(60, 90, 0.1)
+    assert fade[0].max() < 0.05 and fade[:, -1].max() < 0.05 and fade[30, 45] == 1
+
+
+def test_plate_is_the_picture_outside_the_layer_and_hides_the_layer_inside(blob):
+    image, mask = blob
+    plate = fill_plate(image, mask, band=12)
+    outside = np.hypot(*(np.mgrid[0:96, 0:128] - np.array([48, 64])[:, None, None])) > 30
+    assert np.allclose(plate[outside], image[outside])
+    rim = (np.hypot(*(np.mgrid[0:96, 0:128] - np.array([48, 64])[:, None, None])) < 22) & (mask > 0)
+    around = image[(mask == 0)].mean()
+    assert abs(plate[rim].mean() - around) < abs(image[rim].mean() - around)

@@ -1,0 +1,123 @@
+import random
+
+import pytest
+import torch
+
+from loopanimate.conditioning import mask_code
+from loopanimate.motion_codec import MotionCodec
+from train.grammar import HELD_OUT, KINDS, STRENGTHS, VERBS, Motion, draw, draw_motion, gerund, third_person
+from train.synthetic import displacements, make_clips, pictures
+
+
+def fields(motions, num_frames=35, seed=0):
+    """Displacement (B, 2, N, h, w) of the salient layer for a batch of motions, and its masks (B, 1, h, w)."""
+    generator = torch.Generator().manual_seed(seed)
+    _, mask = pictures(len(motions), 96, 96, generator)
+    support = mask_code(mask, (12, 12))
+    phase = (torch.arange(num_frames) / (num_frames - 1)).repeat(len(motions), 1)
+    rows = [(motion,) for motion in motions]
+    return displacements(rows, support, phase, (num_frames - 1) / 8, generator)[:, 0], support
+
+
+def mean_displacement(field, support):
+    return (field * support[:, :, None]).sum((-2, -1)) / support.sum((-2, -1))[..., None]  # (B, 2, N)
+
+
+def test_clips_are_closed_native_curves_that_start_at_zero():
+    clips = make_clips(16, 15, 12, seed=3)
+    assert not clips.displacement[:, :, 0].any()
+    assert clips.displacement[:, :, -1].abs().max() < 1e-5
+    assert clips.displacement.shape[:3] == (16, 4, 15) and len(clips.captions) == 16
+
+
+def test_alss_clips_go_there_and_back():
+    clips = make_clips(16, 15, 12, seed=3, sampling="alss", size=(12, 12))
+    assert clips.displacement[:, :, -1].abs().max() < 1e-5
+    moved = clips.displacement.abs().amax((1, 3, 4))  # (B, N)
+    assert (moved[:, 7] > 0).any()
+    with pytest.raises(ValueError, match="alss"):
+        make_clips(1, 15, 12, seed=0, sampling="backwards")
+
+
+def test_the_same_seed_gives_the_same_clips():
+    first, again, other = (make_clips(4, 15, 12, seed=seed) for seed in (7, 7, 8))
+    assert torch.equal(first.displacement, again.displacement) and first.captions == again.captions
+    assert torch.equal(first.image, again.image) and first.captions != other.captions
+
+
+@pytest.mark.parametrize("kind", ["sway", "shift", "rock", "swing"])
+@pytest.mark.parametrize("direction, sign", [(180, -1), (0, 1)])
+def test_words_and_motion_agree_on_direction(kind, direction, sign):
+    rng = random.Random(0)
+    motions = [draw_motion(rng, kind, direction=direction, named=True)[0] for _ in range(48)]
+    mean = mean_displacement(*fields(motions))
+    extreme = mean.gather(2, mean.norm(dim=1).argmax(1)[:, None, None].expand(-1, 2, 1))[..., 0]
+    assert (extreme[:, 0] * sign > 0).float().mean() > 0.95
+
+
+def test_words_and_motion_agree_on_strength():
+    sizes = []
+    for strength in STRENGTHS:
+        rng = random.Random(0)
+        field, support = fields([draw_motion(rng, "shift", strength=strength, tempo="")[0] for _ in range(32)])
+        sizes.append(mean_displacement(field, support).norm(dim=1).amax(1).mean().item())
+    assert sizes == sorted(sizes) and sizes[1] == pytest.approx(STRENGTHS["gently"][0], rel=0.15)
+
+
+def test_words_and_motion_agree_on_tempo():
+    crossings = []
+    for tempo in ("slowly", "", "quickly"):
+        rng = random.Random(0)
+        field, support = fields([draw_motion(rng, "shift", strength="plainly", tempo=tempo, named=False)[0] for _ in range(32)])
+        mean = mean_displacement(field, support)
+        centred = mean - mean.mean(2, keepdim=True)
+        crossings.append((centred.diff(dim=2).sign().diff(dim=2) != 0).float().mean().item())
+    assert crossings == sorted(crossings)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_kind_folds_and_stillness_is_still(kind):
+    field, _ = fields([Motion(kind, 0.0 if kind == "still" else 0.065, 1.0)] * 32)
+    if kind == "still":
+        assert not field.any()
+        return
+    cell = 1 / 12
+    by_y, by_x = torch.gradient(field, spacing=cell, dim=(-2, -1))
+    determinant = (1 - by_x[:, 0]) * (1 - by_y[:, 1]) - by_x[:, 1] * by_y[:, 0]
+    assert (determinant > 0.1).float().mean() > 0.999
+    assert field.abs().max() > 0.003
+
+
+def test_sway_keeps_its_base():
+    field, support = fields([Motion("sway", 0.04, 0.5)] * 32)
+    sizes = field.norm(dim=1).amax(1)  # (B, h, w)
+    inside = support[:, 0] > 0.5
+    for sample in range(32):
+        rows = inside[sample].any(1).nonzero().flatten()
+        if len(rows) > 3:
+            assert sizes[sample, rows[-1]].max() < 0.35 * sizes[sample, rows[0]].max()
+
+
+def test_the_codec_brings_the_training_set_to_unit_variance():
+    clips = [make_clips(64, 15, 12, seed, size=(12, 12)).displacement for seed in range(6)]
+    latents = torch.cat(clips) / MotionCodec().scale
+    assert ((latents.std((0, 2, 3, 4)) - 1).abs() < 0.2).all()
+
+
+def test_pictures_and_masks_are_varied_and_bounded():
+    image, mask = pictures(32, 96, 128, torch.Generator().manual_seed(0))
+    assert image.abs().max() <= 1 and 0 <= mask.min() and mask.max() <= 1
+    areas = mask.mean((1, 2, 3))
+    assert areas.std() > 0.1 and image.std((1, 2, 3)).min() > 0.005
+
+
+def test_grammar():
+    assert third_person("blow in the wind") == "blows in the wind" and third_person("push in") == "pushes in"
+    assert gerund("bob up and down") == "bobbing up and down" and gerund("swell and shrink") == "swelling and shrinking"
+    rng = random.Random(0)
+    captions = [draw(rng)[0] for _ in range(2000)]
+    spoken = " ".join(captions)
+    for verbs in HELD_OUT.values():
+        for verb in verbs:
+            assert third_person(verb) not in spoken and gerund(verb) not in spoken
+    assert len(set(captions)) > 1900 and set(VERBS) == set(HELD_OUT)
