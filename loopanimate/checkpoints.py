@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import torch
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.errors import HfHubHTTPError
+from safetensors import SafetensorError
 
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.presets import PRESETS
@@ -40,9 +41,11 @@ def load_pipeline(preset: str = "motion", checkpoint: str | Path | None = None, 
         dtype = torch.float16
     try:
         pipeline = LoopAnimatePipeline.from_pretrained(source, dtype=dtype, local_files_only=not is_hub)
-    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, ConnectionError) as error:
-        raise ValueError(f"expected the hub to give checkpoint {source}, but it could not be reached or refused: "
-                         f"{type(error).__name__}") from error  # fmt: skip
+    except (OSError, ValueError, RuntimeError, HfHubHTTPError, SafetensorError) as error:
+        if is_hub and isinstance(error, (OSError, HfHubHTTPError)):
+            raise ValueError(f"expected the hub to give checkpoint {source}, but it has none or cannot be reached") from error
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"expected a LoopAnimate checkpoint that loads, got {source}: {reason}") from error
     return pipeline.to(device)
 
 

@@ -31,6 +31,9 @@ class FrameCodec(Protocol):
     def static_code(self, image: torch.Tensor) -> torch.Tensor:
         """E(F0), what Z_SD carries at both ends: (B, 3, H, W) in [-1, 1] → (B, 4, h, w)."""
 
+    def constrain(self, clean: torch.Tensor) -> torch.Tensor:
+        """An estimate of clean latents (B, 4, N, h, w) as the nearest that this codec can mean; the sampler keeps to it."""
+
     def decode(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor,
                motion_strength: float = 1.0) -> torch.Tensor:  # fmt: skip
         """Latents of pictures (B, 3, H, W) with masks (B, 1, H, W) → clips (B, 3, N, H, W) in [0, 1]."""
@@ -76,6 +79,9 @@ class VAECodec(ModelMixin, ConfigMixin):
 
     def static_code(self, image: torch.Tensor) -> torch.Tensor:
         return self.encode(image[:, :, None])[:, :, 0]
+
+    def constrain(self, clean: torch.Tensor) -> torch.Tensor:
+        return clean
 
     def decode(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor,
                motion_strength: float = 1.0) -> torch.Tensor:  # fmt: skip

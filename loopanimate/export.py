@@ -46,7 +46,9 @@ def output_size(size: str, width: int, height: int) -> tuple[int, int]:
         wide, high = (int(number) for number in numbers)
         if 32 <= min(wide, high) and max(wide, high) <= MAX_OUTPUT_SIDE and max(wide, high) <= 4 * min(wide, high):
             return wide, high
-    raise ValueError(f"expected a size of source, {', '.join(SIZES)} or WxH (32 to {MAX_OUTPUT_SIDE}, at most 4 : 1), got {size}")
+    raise ValueError(
+        f"expected a size of source, {', '.join(SIZES)} or WxH (32 to {MAX_OUTPUT_SIDE}, at most 4 : 1), got {size}"
+    )
 
 
 def cover(picture: Image.Image, mask: np.ndarray, size: tuple[int, int]) -> tuple[Image.Image, np.ndarray]:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from loopanimate.export import cover, frame_rate, frame_times, output_size
 from loopanimate.media import check_mask, check_output, write_loop
-from loopanimate.presets import MAX_FRAMES, MIN_FRAMES, PRESETS
+from loopanimate.presets import MAX_FRAMES, PRESETS, check_num_frames
 from loopanimate.saliency import automatic_mask, edit
 
 SAMPLING_SIDE = 512  # pixels on the short side of what the networks see; the loop is rendered from the picture itself
@@ -45,8 +45,7 @@ class LoopSettings:
             raise ValueError("expected a sentence that says what should move, got nothing")
         if self.preset not in PRESETS:
             raise ValueError(f"expected a preset out of {', '.join(PRESETS)}, got {self.preset}")
-        if not (MIN_FRAMES <= self.num_frames <= MAX_FRAMES and self.num_frames % 2):
-            raise ValueError(f"expected an odd frame count {MIN_FRAMES}..{MAX_FRAMES}, got {self.num_frames}")
+        check_num_frames(self.num_frames)
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"expected a seed of 0 or more (below 2^63), got {self.seed}")
         if self.num_inference_steps is not None and not 1 <= self.num_inference_steps <= 1000:
@@ -68,6 +67,7 @@ def pipeline(preset: str, checkpoint: str | None, device: str):
 
     from loopanimate.checkpoints import load_pipeline
 
+    diffusers.utils.logging.set_verbosity_error()
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
     loaded = load_pipeline(preset, checkpoint, device)

@@ -9,10 +9,13 @@ import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 
+from loopanimate.presets import NATIVE_FPS
 from loopanimate.render import LoopField, Renderer, warp
 
 # Standard deviation of the procedural training set's displacements, in short sides: x, y of both layers.
 STANDARD_DEVIATION = (0.0143, 0.0115, 0.0080, 0.0056)
+
+PASSED = (1.2, 2.0)  # hertz: motion up to the first passes whole, beyond the second not at all
 
 
 def latent_grid(height: int, width: int, short: int) -> tuple[int, int]:
@@ -77,6 +80,21 @@ class MotionCodec(ModelMixin, ConfigMixin):
 
     def static_code(self, image: torch.Tensor) -> torch.Tensor:
         return static_code(image.float(), self.latent_size(*image.shape[-2:]))
+
+    def constrain(self, clean: torch.Tensor) -> torch.Tensor:
+        """Curves that start at zero and hold no harmonic above what words ask for: what is quicker is sampling noise."""
+        frames = clean.shape[2]
+        ramp = torch.linspace(0, 1, frames, device=clean.device).view(1, 1, -1, 1, 1)
+        winding = clean[:, :, -1:] - clean[:, :, :1]
+        ring = (clean - ramp * winding)[:, :, :-1]
+        spectrum = torch.fft.rfft(ring, dim=2)
+        frequency = torch.arange(spectrum.shape[2], device=clean.device) * NATIVE_FPS / (frames - 1)  # hertz
+        low, high = PASSED
+        gain = 0.5 + 0.5 * torch.cos(torch.pi * ((frequency - low) / (high - low)).clamp(0, 1))
+        gain[:2] = 1  # one turn of the loop passes, however short the loop
+        ring = torch.fft.irfft(spectrum * gain.view(1, 1, -1, 1, 1), n=frames - 1, dim=2)
+        closed = torch.cat([ring, ring[:, :, :1]], dim=2) + ramp * winding
+        return closed - closed[:, :, :1]
 
     def displacement(self, latents: torch.Tensor) -> np.ndarray:
         """Latents (4, N, h, w) of one loop → displacement (N, 4, h, w) in short sides, frame 0 all zeros."""

@@ -12,10 +12,12 @@ from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 
 # diffusers loads a component of ours only if its module is imported already
-from loopanimate import codecs, motion_codec, unet  # noqa: F401
+import loopanimate.codecs  # noqa: F401
+import loopanimate.motion_codec  # noqa: F401
+import loopanimate.unet  # noqa: F401
 from loopanimate.conditioning import condition, mask_code, stack
 from loopanimate.encoders import encode_image, encode_text
-from loopanimate.presets import MAX_FRAMES, MIN_FRAMES
+from loopanimate.presets import MAX_FRAMES, check_num_frames
 
 
 @dataclass
@@ -24,11 +26,6 @@ class LoopAnimateOutput(BaseOutput):
     [0, 1], or "latent" (B, 4, N, h, w)."""
 
     frames: list[list[PIL.Image.Image]] | np.ndarray | torch.Tensor
-
-
-def check_num_frames(num_frames: int) -> None:
-    if not (MIN_FRAMES <= num_frames <= MAX_FRAMES and num_frames % 2):
-        raise ValueError(f"expected an odd frame count {MIN_FRAMES}..{MAX_FRAMES}, got {num_frames}")
 
 
 class LoopAnimatePipeline(DiffusionPipeline):
@@ -148,7 +145,7 @@ class LoopAnimatePipeline(DiffusionPipeline):
                 if guided:
                     without, with_ = prediction.chunk(2)
                     prediction = without + guidance * (with_ - without)
-                step = self.scheduler.step(prediction, timestep, latents)
+                step = self.scheduler.step(self._constrained(prediction, timestep, latents), timestep, latents)
                 latents = step.prev_sample
                 if held and index + 1 < len(timesteps):
                     following = timesteps[index + 1 : index + 2].expand(len(clip))
@@ -172,6 +169,17 @@ class LoopAnimatePipeline(DiffusionPipeline):
                 frames = [VaeImageProcessor.numpy_to_pil(clip) for clip in frames]
         self.maybe_free_model_hooks()
         return LoopAnimateOutput(frames=frames) if return_dict else (frames,)
+
+    def _constrained(self, prediction: torch.Tensor, timestep: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
+        """The prediction whose clean latents are those that the codec can mean (eq. 6, solved for them and back)."""
+        signal = self.scheduler.alphas_cumprod[timestep.cpu()].to(latents).sqrt()
+        noise = (1 - signal**2).sqrt()
+        is_velocity = self.scheduler.config.prediction_type == "v_prediction"
+        clean = signal * latents - noise * prediction if is_velocity else (latents - noise * prediction) / signal
+        constrained = self.codec.constrain(clean)
+        if constrained is clean:
+            return prediction
+        return (signal * latents - constrained) / noise if is_velocity else (latents - signal * constrained) / noise
 
     def _pictures(self, image, mask_image) -> tuple[torch.Tensor, torch.Tensor]:
         """Pictures (B, 3, H, W) in [-1, 1] and masks (B, 1, H, W) in [0, 1], at the codec's picture size."""

@@ -68,3 +68,9 @@ PRESETS = {
         needs="needs a CUDA GPU and a checkpoint that you trained: no weights of the paper's model were published",
     ),
 }
+
+
+def check_num_frames(num_frames: int) -> None:
+    """Raises ValueError unless `num_frames` is a count that the networks make."""
+    if not (MIN_FRAMES <= num_frames <= MAX_FRAMES and num_frames % 2):
+        raise ValueError(f"expected an odd frame count {MIN_FRAMES}..{MAX_FRAMES}, got {num_frames}")

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from scipy.interpolate import CubicSpline
 
 WINDING_THRESHOLD = 0.05  # short sides; a layer that ends closer to its start has drifted and does not stream
+RESIDUE = 0.006  # short sides; a layer whose mean displacement never reaches it may be what sampling left over ...
+RESIDUE_SHARE = 0.75  # ... and is, if it moves less than this share of the other layer: it is then put to rest
 MIN_DETERMINANT = 0.25  # of the content's Jacobian, after which strength is held back
 BORDER_REACH = 3.0  # border fade in units of the largest displacement: its slope stays below a half
 MIN_BORDER, MAX_BORDER = 0.02, 0.3  # short sides; what folds in a border of the largest is held back
@@ -61,7 +63,8 @@ class LoopField:
 
     displacement: (N, 4, h, w) in short sides, frame 0 all zeros; salient dx, dy, background dx, dy. Each layer that
     ends within `WINDING_THRESHOLD` of its start is closed by removing the drift linearly; one that ends farther
-    streams, and its `winding` (4, h, w) is kept. `strength` scales both, per layer held back so that no cell folds.
+    streams, and its `winding` (4, h, w) is kept. A layer that hardly moves beside one that does is put to rest, since no
+    words ask for it. `strength` scales both parts, per layer held back so that no cell folds.
     """
 
     def __init__(self, displacement: np.ndarray, strength: float = 1.0):
@@ -74,11 +77,15 @@ class LoopField:
         for layer in (slice(0, 2), slice(2, 4)):
             if np.sqrt((winding[layer] ** 2).sum(0).mean()) < WINDING_THRESHOLD:
                 winding[layer] = 0
+        peaks = [np.hypot(ring[:, 2 * i], ring[:, 2 * i + 1]).mean((-2, -1)).max() for i in range(2)]  # short sides
         self.strength = [strength, strength]
         self.winding, self.ring = winding * strength, ring * strength
         for index, layer in enumerate((slice(0, 2), slice(2, 4))):
+            rest = 0.0 if winding[layer].any() else _at_rest(peaks[index], peaks[1 - index])
+            self.winding[layer] *= 1 - rest
+            self.ring[:, layer] *= 1 - rest
             scale = self._unfolded(layer)
-            self.strength[index] *= scale
+            self.strength[index] *= (1 - rest) * scale
             self.winding[layer] *= scale
             self.ring[:, layer] *= scale
         self.curve = CubicSpline(np.arange(frames), self.ring, axis=0, bc_type="periodic")
@@ -110,6 +117,13 @@ class LoopField:
         if phase == 0:
             return np.zeros_like(self.winding), 0.0
         return (self.curve(phase * self.period) + phase * self.winding).astype(np.float32), phase
+
+
+def _at_rest(peak: float, other: float) -> float:
+    """How much a layer of that peak displacement is put to rest beside another: 1 all of it, 0 none, smooth between."""
+    moving = max(peak / RESIDUE, peak / max(RESIDUE_SHARE * other, 1e-9))
+    ramp = np.clip((1.2 - moving) / 0.4, 0, 1)
+    return float(ramp * ramp * (3 - 2 * ramp))
 
 
 class Renderer:

@@ -13,9 +13,9 @@ from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D, UNetMotionOutput
 
-__all__ = ["LoopAnimateUNet", "ModelMixin", "MAX_FRAMES", "parameter_groups", "widen_conv_in"]
+# ModelMixin: diffusers reloads a class of ours only from a module that shows it
+__all__ = ["LoopAnimateUNet", "ModelMixin", "parameter_groups", "widen_conv_in"]
 
-MAX_FRAMES = 35
 POSITIONS = 36  # PAPER.md §4, TEMM
 INJECTION = ("image", "text", "text")  # down, mid, up: the method's row of the injection ablation
 

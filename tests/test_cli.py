@@ -83,6 +83,20 @@ def test_a_checkpoint_without_its_parts(capsys, tmp_path, picture):
     assert "missing: unet" in refused(capsys, *arguments)
 
 
+def test_broken_weights(capsys, tmp_path, picture, small_512):
+    small_512.save_pretrained(tmp_path / "broken")
+    weights = next((tmp_path / "broken" / "unet").glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:100])
+    arguments = (picture, "it moves", "--output", tmp_path / "loop.mp4", "--checkpoint", tmp_path / "broken")
+    assert "checkpoint that loads" in refused(capsys, *arguments)
+
+
+def test_a_hub_out_of_reach(capsys, tmp_path, picture, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    arguments = (picture, "it moves", "--output", tmp_path / "loop.mp4", "--checkpoint", "nobody/nothing-of-the-kind")
+    assert "cannot be reached" in refused(capsys, *arguments)
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [

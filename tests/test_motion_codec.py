@@ -47,3 +47,15 @@ def test_saves_and_loads_its_scale(tmp_path):
     codec = MotionCodec(standard_deviation=(0.1, 0.2, 0.3, 0.4))
     codec.save_pretrained(tmp_path)
     assert torch.equal(MotionCodec.from_pretrained(tmp_path).scale, codec.scale)
+
+
+def test_constrained_latents_start_at_zero_and_lose_only_what_is_too_quick():
+    turn = 2 * torch.pi * torch.arange(35) / 34
+    slow = (torch.cos(2 * turn) - 1).view(1, 1, 35, 1, 1).expand(1, 4, 35, 12, 12)
+    quick = 0.3 * torch.sin(14 * turn).view(1, 1, 35, 1, 1)
+    codec = MotionCodec()
+    assert torch.allclose(codec.constrain(slow), slow, atol=1e-5)
+    assert torch.allclose(codec.constrain(slow + quick), slow, atol=1e-5)
+    flowing = slow + torch.linspace(0, 5, 35).view(1, 1, 35, 1, 1)
+    assert torch.allclose(codec.constrain(flowing), flowing, atol=1e-4)
+    assert not codec.constrain(torch.randn(1, 4, 3, 12, 12))[:, :, 0].any()

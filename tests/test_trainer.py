@@ -21,7 +21,7 @@ def short_stages(monkeypatch):
 
 def run(output, stage=0, steps=4, save_every=2):
     trainer.train(TINY, stage, str(output), steps, "native", save_every, 0, None)
-    return LoopAnimateUNet.from_pretrained(output / f"stage{stage}" / "weights" / "unet")
+    return LoopAnimateUNet.from_pretrained(output / f"stage{stage}" / "pipeline" / "unet")
 
 
 def test_a_cut_run_resumes_to_the_same_weights(tmp_path, monkeypatch):
@@ -50,7 +50,7 @@ def test_stages_follow_each_other_and_train_their_own_part(tmp_path):
         trained = {name for name in after.state_dict() if name in trainer.trainable_names(after, STAGES["motion"][stage])}
         assert changed and changed <= trained
         before = after.state_dict()
-    record = json.loads((tmp_path / "stage3" / "weights" / "training.json").read_text())
+    record = json.loads((tmp_path / "stage3" / "pipeline" / "training.json").read_text())
     assert record["stage"] == 3 and record["steps"] == 2
     assert len(list((tmp_path / "stage3").glob("checkpoint-*"))) <= trainer.KEEP_CHECKPOINTS
 

@@ -1,13 +1,13 @@
 """ALSS, the Asymmetric Loop Sampling Strategy (PAPER.md §2, eq. 3-4), with exact uniform draws."""
 
 import random
-from functools import lru_cache
+from functools import cache
 
 STRIDE = 6  # s, source-video frames between forward samples
 BACKWARD_STEPS = (2, 4, 6, 8)
 
 
-@lru_cache(maxsize=None)
+@cache
 def count_sequences(steps: int, total: int) -> int:
     """Number of sequences of `steps` steps out of {2, 4, 6, 8} that sum to `total`."""
     if steps == 0:

@@ -95,7 +95,7 @@ def displacements(motions: list[tuple[Motion, ...]], support: torch.Tensor, phas
         duration: seconds of one turn.
     """
     device = support.device
-    batch, layers, height, width = support.shape
+    batch, layers = support.shape[:2]
 
     def table(value):
         return torch.tensor([[value(motion) for motion in row] for row in motions], device=device)
@@ -114,7 +114,9 @@ def displacements(motions: list[tuple[Motion, ...]], support: torch.Tensor, phas
     harmonic = torch.arange(1, HARMONICS + 1, device=device, dtype=torch.float32)
     octaves = torch.log2(harmonic / cycles.clamp(min=1.0)[..., None, None])  # (B, L, 1, J)
     spread = torch.where(octaves > 0, 0.45, 0.35)
-    weights = torch.exp(-0.5 * (octaves / spread) ** 2) * torch.exp(0.5 * torch.randn(shape, generator=generator, device=device))
+    weights = torch.exp(-0.5 * (octaves / spread) ** 2) * torch.exp(
+        0.5 * torch.randn(shape, generator=generator, device=device)
+    )
     offsets = _uniform(generator, shape, 0, 2 * math.pi)
     weights = weights / weights.norm(dim=-1, keepdim=True)
 

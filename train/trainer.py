@@ -17,6 +17,7 @@ from transformers import AutoTokenizer, BertModel
 from loopanimate.conditioning import condition, stack
 from loopanimate.encoders import PatchEncoder, encode_image, encode_text
 from loopanimate.motion_codec import MotionCodec
+from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.presets import Preset
 from loopanimate.unet import LoopAnimateUNet
 from train.stages import STAGES, Stage, trainable_names
@@ -80,16 +81,17 @@ def train(preset: Preset, stage_index: int, output: str, steps: int | None, samp
     if preset.name != "motion":
         raise ValueError("expected preset motion: the 512 preset trains on video clips, which are not read yet")
     folder = Path(output) / f"stage{stage_index}"
-    start = Path(init) if init else Path(output) / f"stage{stage_index - 1}" / "weights" if stage_index else None
+    start = Path(init) if init else Path(output) / f"stage{stage_index - 1}" / "pipeline" if stage_index else None
     if start and not (start / "unet").is_dir():
-        raise ValueError(f"expected the weights of the stage before in {start}, found none: run that stage first")
+        raise ValueError(f"expected the pipeline of the stage before in {start}, found none: run that stage first")
     steps = steps or stage.iterations
     accelerator = Accelerator(mixed_precision=mixed_precision, log_with="tensorboard", project_dir=folder)
     device = accelerator.device
     set_seed(seed)
 
     if start:
-        unet, image_encoder = LoopAnimateUNet.from_pretrained(start / "unet"), PatchEncoder.from_pretrained(start / "image_encoder")
+        unet = LoopAnimateUNet.from_pretrained(start / "unet")
+        image_encoder = PatchEncoder.from_pretrained(start / "image_encoder")
     else:
         unet, image_encoder = LoopAnimateUNet(**preset.unet), PatchEncoder(width=preset.unet["cross_attention_dim"])
     trainable = trainable_names(unet, stage)
@@ -106,9 +108,7 @@ def train(preset: Preset, stage_index: int, output: str, steps: int | None, samp
     ema.to(device)
     codec, scheduler = MotionCodec(short_side=preset.short_side).to(device), DDIMScheduler(**preset.scheduler)
     tokenizer = AutoTokenizer.from_pretrained(preset.checkpoint / "tokenizer")
-    text_encoder = BertModel.from_pretrained(
-        preset.checkpoint / "text_encoder", add_pooling_layer=False, dtype=torch.float32
-    ).to(device)  # fmt: skip
+    text_encoder = BertModel.from_pretrained(preset.checkpoint / "text_encoder", dtype=torch.float32).to(device)
 
     checkpoints = sorted(folder.glob("checkpoint-*[0-9]"))
     done = 0
@@ -140,18 +140,20 @@ def train(preset: Preset, stage_index: int, output: str, steps: int | None, samp
     accelerator.end_training()
     if accelerator.is_main_process:
         ema.copy_to(parameters)
-        save_weights(accelerator.unwrap_model(denoiser), folder / "weights")
+        trained = accelerator.unwrap_model(denoiser)
         record = {"stage": stage_index, "steps": steps, "sampling": sampling, "seed": seed, "loss": average,
                   "num_frames": stage.num_frames, "batch": stage.batch, "learning_rate": stage.learning_rate}  # fmt: skip
-        (folder / "weights" / "training.json").write_text(json.dumps(record, indent=2))
+        pipeline = LoopAnimatePipeline(trained.unet, scheduler, codec, trained.image_encoder, tokenizer, text_encoder,
+                                       preset.num_inference_steps, preset.guidance_scale)  # fmt: skip
+        save_pipeline(pipeline, folder / "pipeline", record)
 
 
-def save_weights(denoiser: Denoiser, folder: Path) -> None:
-    """UNet and image encoder as safetensors, written aside and renamed."""
+def save_pipeline(pipeline: LoopAnimatePipeline, folder: Path, record: dict) -> None:
+    """A whole pipeline and how it was trained, written aside and renamed."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    denoiser.unet.save_pretrained(partial / "unet")
-    denoiser.image_encoder.save_pretrained(partial / "image_encoder")
+    pipeline.save_pretrained(partial)
+    (partial / "training.json").write_text(json.dumps(record, indent=2))
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 

@@ -23,7 +23,9 @@ def address(tmp_path_factory):
         port = free.getsockname()[1]
     log = open(tmp_path_factory.mktemp("page") / "log", "w+")
     environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False"}
-    server = subprocess.Popen([sys.executable, "app.py", "--port", str(port)], cwd=ROOT, stdout=log, stderr=log, env=environment)
+    server = subprocess.Popen(
+        [sys.executable, "app.py", "--port", str(port)], cwd=ROOT, stdout=log, stderr=log, env=environment
+    )
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(600):
