@@ -23,8 +23,11 @@ MIN_SIDE = 32
 MAX_ASPECT = 4.0
 GIF_RATES = (10, 12.5, 20, 25, 50)  # frames a second that hundredths of a second can hold
 ENDINGS = {".mp4": "MP4", ".webm": "WebM", ".gif": "GIF", ".webp": "WebP", ".png": "APNG", ".apng": "APNG"}
+# key frames look better than the rest, and that is a seam: a quality at which it is measured to be none (chelsea, 8 a
+# second: seam jerk 1.35 at 18 veryfast, 1.16 here)
+X264 = {"crf": "14", "preset": "medium"}
 VIDEO = {
-    ".mp4": ("mp4", "libx264", {"crf": "18", "preset": "veryfast"}, {"movflags": "+faststart"}),
+    ".mp4": ("mp4", "libx264", X264, {"movflags": "+faststart"}),
     ".webm": ("webm", "libvpx-vp9", {"crf": "30", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}, {}),
 }
 BT709 = 1

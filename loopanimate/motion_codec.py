@@ -82,10 +82,11 @@ class MotionCodec(ModelMixin, ConfigMixin):
         return static_code(image.float(), self.latent_size(*image.shape[-2:]))
 
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
-        """Curves that start at zero and hold no harmonic above what words ask for: what is quicker is sampling noise."""
+        """Curves through zero at frame 0 without harmonics above what words ask for: what is quicker is sampling noise."""
+        clean = torch.cat([torch.zeros_like(clean[:, :, :1]), clean[:, :, 1:]], dim=2)
         frames = clean.shape[2]
         ramp = torch.linspace(0, 1, frames, device=clean.device).view(1, 1, -1, 1, 1)
-        winding = clean[:, :, -1:] - clean[:, :, :1]
+        winding = clean[:, :, -1:]
         ring = (clean - ramp * winding)[:, :, :-1]
         spectrum = torch.fft.rfft(ring, dim=2)
         frequency = torch.arange(spectrum.shape[2], device=clean.device) * NATIVE_FPS / (frames - 1)  # hertz
@@ -93,12 +94,11 @@ class MotionCodec(ModelMixin, ConfigMixin):
         gain = 0.5 + 0.5 * torch.cos(torch.pi * ((frequency - low) / (high - low)).clamp(0, 1))
         gain[:2] = 1  # one turn of the loop passes, however short the loop
         ring = torch.fft.irfft(spectrum * gain.view(1, 1, -1, 1, 1), n=frames - 1, dim=2)
-        closed = torch.cat([ring, ring[:, :, :1]], dim=2) + ramp * winding
-        return closed - closed[:, :, :1]
+        return torch.cat([ring, ring[:, :, :1]], dim=2) + ramp * winding
 
     def displacement(self, latents: torch.Tensor) -> np.ndarray:
         """Latents (4, N, h, w) of one loop → displacement (N, 4, h, w) in short sides, frame 0 all zeros."""
-        moved = (latents[None].float() * self.scale)[0].transpose(0, 1)
+        moved = (self.constrain(latents[None].float()) * self.scale)[0].transpose(0, 1)
         return (moved - moved[:1]).cpu().numpy()
 
     def decode(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor,

@@ -27,7 +27,7 @@ def test_a_clip_becomes_its_displacements():
     moved = warp(picture, shift) * warp(mask, shift) + picture * (1 - warp(mask, shift))
     codec = MotionCodec()
     latents = codec.encode(torch.stack([picture, moved], dim=2).clamp(-1, 1), mask)
-    displacement = codec.displacement(latents[0])
+    displacement = (latents[0] * codec.scale[0]).transpose(0, 1).numpy()  # two frames are too few for a curve
     centre = displacement[1, :, 5:7, 5:7].mean((-2, -1))
     assert np.allclose(centre[:2], [0.03, -0.015], atol=0.004)
     assert np.abs(displacement[1, 2:, 0]).max() < 0.004
@@ -49,7 +49,7 @@ def test_saves_and_loads_its_scale(tmp_path):
     assert torch.equal(MotionCodec.from_pretrained(tmp_path).scale, codec.scale)
 
 
-def test_constrained_latents_start_at_zero_and_lose_only_what_is_too_quick():
+def test_constrained_latents_lose_only_what_is_too_quick():
     turn = 2 * torch.pi * torch.arange(35) / 34
     slow = (torch.cos(2 * turn) - 1).view(1, 1, 35, 1, 1).expand(1, 4, 35, 12, 12)
     quick = 0.3 * torch.sin(14 * turn).view(1, 1, 35, 1, 1)
@@ -58,4 +58,4 @@ def test_constrained_latents_start_at_zero_and_lose_only_what_is_too_quick():
     assert torch.allclose(codec.constrain(slow + quick), slow, atol=1e-5)
     flowing = slow + torch.linspace(0, 5, 35).view(1, 1, 35, 1, 1)
     assert torch.allclose(codec.constrain(flowing), flowing, atol=1e-4)
-    assert not codec.constrain(torch.randn(1, 4, 3, 12, 12))[:, :, 0].any()
+    assert not codec.displacement(torch.randn(4, 15, 12, 12))[0].any()
