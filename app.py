@@ -184,6 +184,8 @@ def page() -> gr.Blocks:
         with gr.Row():
             with gr.Column():
                 picture = gr.Image(label="Picture", type="filepath", sources=["upload", "clipboard"], height=260, format="png")
+                # the file as it came: gr.Image would open it itself, and answer a bad one without a sentence
+                picture.preprocess = lambda file: file and file.path
                 editor = gr.ImageEditor(
                     label="What moves (red)",
                     type="pil",

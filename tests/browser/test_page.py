@@ -4,6 +4,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 VIDEO = "document.querySelector('.result video')"
 
@@ -22,8 +23,9 @@ def test_from_picture_to_playing_loop_to_file(page, picture, tmp_path):
     upload(page, picture)
     page.get_by_text("Red moves.").wait_for()
     page.get_by_text("it breathes", exact=True).click()
-    assert page.get_by_label("What should move, and how?").input_value() == "it breathes"
-    page.get_by_label("What should move, and how?").fill("it floats up and down")
+    prompt = page.get_by_label("What should move, and how?")
+    expect(prompt).to_have_value("it breathes")
+    prompt.fill("it floats up and down")
     page.get_by_role("button", name="More").click()
     page.get_by_label("number input for Frames of the model").fill("5")
     page.get_by_label("Seed", exact=True).fill("7")
@@ -61,7 +63,7 @@ def test_the_tint_lies_on_the_object(page, tmp_path):
 def test_a_wrong_file_gets_a_sentence(page, tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     upload(page, tmp_path / name)
-    page.locator("[data-testid=toast-body], .toast-body").first.wait_for()
+    page.get_by_text("Expected a picture").wait_for()
     assert "Traceback" not in page.content()
 
 
