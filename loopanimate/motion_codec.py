@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 
+from loopanimate.field import LoopField, warp
 from loopanimate.presets import NATIVE_FPS
-from loopanimate.render import LoopField, Renderer, warp
+from loopanimate.render import Renderer
 
 # Standard deviation of the procedural training set's displacements, in short sides: x, y of both layers.
 STANDARD_DEVIATION = (0.0143, 0.0115, 0.0080, 0.0056)

@@ -12,8 +12,8 @@ from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 
 # diffusers loads a component of ours only if its module is imported already
-import loopanimate.codecs  # noqa: F401
-import loopanimate.motion_codec  # noqa: F401
+import loopanimate.codecs
+import loopanimate.motion_codec
 import loopanimate.unet  # noqa: F401
 from loopanimate.conditioning import condition, mask_code, stack
 from loopanimate.encoders import encode_image, encode_text

@@ -9,7 +9,7 @@ from PIL import Image
 
 from loopanimate.loop import LoopSettings, make_loop
 from loopanimate.metrics import psnr, seam
-from train.evaluate import Loops
+from train.obedience import Loops
 
 NAMES = ("astronaut", "chelsea", "coffee", "rocket", "flower")
 

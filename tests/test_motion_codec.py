@@ -1,8 +1,8 @@
 import numpy as np
 import torch
 
+from loopanimate.field import warp
 from loopanimate.motion_codec import MotionCodec, latent_grid, static_code
-from loopanimate.render import warp
 
 
 def test_latent_grid_keeps_the_aspect_in_multiples_of_four():

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from loopanimate.field import LoopField, border_fade, spline_matrix
 from loopanimate.metrics import psnr, seam
-from loopanimate.render import LoopField, Renderer, border_fade, fill_plate, spline_matrix
+from loopanimate.render import Renderer, fill_plate
 
 
 def curve(frames=35, shape=(12, 16), layer=0, reach=0.02, drift=0.0):

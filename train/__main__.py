@@ -60,8 +60,8 @@ def evaluate(checkpoint: str | None = None, pictures: str | None = None, seeds: 
         json_: print JSON.
     """
     from loopanimate.loop import pipeline
-    from train.evaluate import evaluate as measure
-    from train.evaluate import report
+    from train.obedience import evaluate as measure
+    from train.obedience import report
 
     options = {"num_inference_steps": steps, "guidance_scale": guidance}
     print(report(measure(pipeline("motion", checkpoint, "auto"), pictures, seeds, num_frames, **options), json_))

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 
 from loopanimate.conditioning import mask_code
+from loopanimate.field import grid_points, warp
 from loopanimate.motion_codec import latent_grid, static_code
 from loopanimate.presets import NATIVE_FPS
-from loopanimate.render import grid_points, warp
 from train.grammar import KINDS, Motion, draw
 from train.loop_sampling import STRIDE, loop_indices
 

@@ -1,0 +1,123 @@
+"""Displacement fields: warping by them, upsampling them, and the closed curve of a loop (DESIGN.md §2).
+
+Displacement is how content moves, in short sides: what is shown at p stood at p - d(p).
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.interpolate import CubicSpline
+
+WINDING_THRESHOLD = 0.05  # short sides; a layer that ends closer to its start has drifted and does not stream
+RESIDUE = 0.006  # short sides; a layer whose mean displacement never reaches it may be what sampling left over ...
+RESIDUE_SHARE = 0.75  # ... and is, if it moves less than this share of the other layer: it is then put to rest
+MIN_DETERMINANT = 0.25  # of the content's Jacobian, after which strength is held back
+BORDER_REACH = 3.0  # border fade in units of the largest displacement: its slope stays below a half
+MIN_BORDER, MAX_BORDER = 0.02, 0.3  # short sides; what folds in a border of the largest is held back
+
+
+def grid_points(height: int, width: int, device: str | torch.device = "cpu") -> torch.Tensor:
+    """Cell centres (2, h, w), x then y, in units of the short side."""
+    short = min(height, width)
+    y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
+    return (torch.stack([x, y]) + 0.5) / short
+
+
+def warp(values: torch.Tensor, displacement: torch.Tensor) -> torch.Tensor:
+    """What stood at p - d(p), shown at p: values (B, C, h, w), displacement (B, 2, h, w) in short sides."""
+    height, width = values.shape[-2:]
+    sides = torch.tensor([width, height], device=values.device) / min(height, width)
+    source = (grid_points(height, width, values.device) - displacement) / sides.view(1, 2, 1, 1) * 2 - 1
+    return F.grid_sample(values, source.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
+
+
+def spline_matrix(cells: int, pixels: int) -> np.ndarray:
+    """(pixels, cells) float32: interpolating cubic spline from cell centres to pixel centres, constant past the rim."""
+    centres = np.arange(cells) + 0.5
+    at = np.clip((np.arange(pixels) + 0.5) * cells / pixels, centres[0], centres[-1])
+    return CubicSpline(centres, np.eye(cells), bc_type="natural")(at).astype(np.float32)
+
+
+def border_fade(height: int, width: int, reach: float) -> np.ndarray:
+    """(H, W) float32: 0 at the picture's border, 1 from `reach` short sides inwards, smooth between."""
+    short = min(height, width)
+
+    def side(pixels):
+        centre = (np.arange(pixels) + 0.5) / short
+        ramp = np.clip(np.minimum(centre, pixels / short - centre) / reach, 0, 1)
+        return ramp * ramp * (3 - 2 * ramp)
+
+    return np.outer(side(height), side(width)).astype(np.float32)
+
+
+def border_reach(displacement: float) -> float:
+    """Width of the border, in short sides, that a largest displacement asks for."""
+    return min(MAX_BORDER, max(MIN_BORDER, BORDER_REACH * displacement))
+
+
+class LoopField:
+    """The closed curve of two layers' displacement: periodic part plus winding, at any time.
+
+    displacement: (N, 4, h, w) in short sides, frame 0 all zeros; salient dx, dy, background dx, dy. Each layer that
+    ends within `WINDING_THRESHOLD` of its start is closed by removing the drift linearly; one that ends farther
+    streams, and its `winding` (4, h, w) is kept. A layer that hardly moves beside one that does is put to rest, since no
+    words ask for it. `strength` scales both parts, per layer held back so that no cell folds.
+    """
+
+    def __init__(self, displacement: np.ndarray, strength: float = 1.0):
+        frames = displacement.shape[0]
+        self.period = frames - 1  # native frames
+        winding = displacement[-1].copy()
+        ramp = (np.arange(frames, dtype=np.float32) / self.period)[:, None, None, None]
+        ring = displacement - ramp * winding
+        ring[-1] = ring[0]
+        for layer in (slice(0, 2), slice(2, 4)):
+            if np.sqrt((winding[layer] ** 2).sum(0).mean()) < WINDING_THRESHOLD:
+                winding[layer] = 0
+        peaks = [np.hypot(ring[:, 2 * i], ring[:, 2 * i + 1]).mean((-2, -1)).max() for i in range(2)]  # short sides
+        self.strength = [strength, strength]
+        self.winding, self.ring = winding * strength, ring * strength
+        for index, layer in enumerate((slice(0, 2), slice(2, 4))):
+            rest = 0.0 if winding[layer].any() else _at_rest(peaks[index], peaks[1 - index])
+            self.winding[layer] *= 1 - rest
+            self.ring[:, layer] *= 1 - rest
+            scale = self._unfolded(layer)
+            self.strength[index] *= (1 - rest) * scale
+            self.winding[layer] *= scale
+            self.ring[:, layer] *= scale
+        self.curve = CubicSpline(np.arange(frames), self.ring, axis=0, bc_type="periodic")
+        moved = self.ring + ramp * self.winding
+        sizes = np.stack([np.hypot(part[:, 0], part[:, 1]) for part in (moved[:, :2], moved[:, 2:])], axis=1)
+        self.reach = float(sizes.max())  # short sides, the farthest any content goes
+        self.moves = tuple(bool(sizes[:, layer].max() > 1e-5) for layer in range(2))
+
+    def _unfolded(self, layer: slice) -> float:
+        """Largest factor up to 1 that keeps the layer's Jacobian determinant above MIN_DETERMINANT, border included."""
+        height, width = self.ring.shape[-2:]
+        rows, columns = spline_matrix(height, 4 * height), spline_matrix(width, 4 * width)
+        ends = self.ring[:, layer] + self.winding[layer] * (np.arange(len(self.ring)) / self.period)[:, None, None, None]
+        field = rows @ ends.astype(np.float32) @ columns.T  # (N, 2, 4h, 4w)
+        field *= border_fade(4 * height, 4 * width, border_reach(float(np.hypot(field[:, 0], field[:, 1]).max())))
+        cell = 1 / (4 * min(height, width))
+        by_y, by_x = (np.gradient(field, cell, axis=axis) for axis in (-2, -1))
+        factor = 1.0
+        while factor > 0.05:
+            determinant = (1 - factor * by_x[:, 0]) * (1 - factor * by_y[:, 1]) - factor**2 * by_x[:, 1] * by_y[:, 0]
+            if determinant.min() >= MIN_DETERMINANT:
+                break
+            factor *= 0.93
+        return factor
+
+    def at(self, time: float) -> tuple[np.ndarray, float]:
+        """Displacement (4, h, w) in short sides at `time` in native frames, and the turn's phase in [0, 1)."""
+        phase = (time / self.period) % 1.0
+        if phase == 0:
+            return np.zeros_like(self.winding), 0.0
+        return (self.curve(phase * self.period) + phase * self.winding).astype(np.float32), phase
+
+
+def _at_rest(peak: float, other: float) -> float:
+    """How much a layer of that peak displacement is put to rest beside another: 1 all of it, 0 none, smooth between."""
+    moving = max(peak / RESIDUE, peak / max(RESIDUE_SHARE * other, 1e-9))
+    ramp = np.clip((1.2 - moving) / 0.4, 0, 1)
+    return float(ramp * ramp * (3 - 2 * ramp))
