@@ -12,7 +12,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 from pillow_heif import register_heif_opener
 
 register_heif_opener()
@@ -31,6 +31,7 @@ VIDEO = {
     ".webm": ("webm", "libvpx-vp9", {"crf": "30", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}, {}),
 }
 BT709 = 1
+EXIF_TEXT = b"\0" * 8  # the character code of an EXIF comment: not said (UTF-8 has none)
 
 
 def open_picture(source: str | Path | bytes) -> Image.Image:
@@ -129,23 +130,44 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def write_loop(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction) -> None:
+def write_loop(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction, metadata: str | None = None) -> None:
     """Write frames (H, W, 3) uint8, without the duplicate last one, as a loop; the ending chooses the format.
 
     Frames are taken one at a time. Odd sides lose their last row or column in MP4 and WebM (4:2:0 colour).
+    metadata: text that the file carries as its comment, for `read_metadata`.
     """
     path = Path(path)
     with replacing(path) as partial:
         if path.suffix.lower() in VIDEO:
-            _write_video(partial, frames, fps)
+            _write_video(partial, frames, fps, metadata)
         else:
-            _write_animation(partial, frames, fps)
+            _write_animation(partial, frames, fps, metadata)
 
 
-def _write_video(path: Path, frames: Iterable[np.ndarray], fps: Fraction) -> None:
+def read_metadata(path: str | Path) -> str | None:
+    """The text that `write_loop` put into a file; None where there is none or the file is no loop at all."""
+    path = Path(path)
+    try:
+        if path.suffix.lower() in VIDEO:
+            with av.open(str(path)) as container:
+                tags = {key.lower(): value for key, value in container.metadata.items()}
+                return tags.get("comment")
+        with Image.open(path) as file:
+            text = file.info.get("comment") or file.info.get("Comment")
+            text = text or file.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
+    except (av.FFmpegError, UnidentifiedImageError, OSError, SyntaxError):
+        return None
+    if isinstance(text, bytes):
+        return text.removeprefix(EXIF_TEXT).decode(errors="replace")
+    return text
+
+
+def _write_video(path: Path, frames: Iterable[np.ndarray], fps: Fraction, metadata: str | None) -> None:
     container_format, codec, options, container_options = VIDEO[path.suffix.lower()]
     with av.open(str(path), "w", format=container_format, options=container_options) as container:
         stream = None
+        if metadata:
+            container.metadata["comment"] = metadata
         for index, pixels in enumerate(frames):
             pixels = np.ascontiguousarray(pixels[: pixels.shape[0] // 2 * 2, : pixels.shape[1] // 2 * 2])
             if stream is None:
@@ -163,7 +185,7 @@ def _write_video(path: Path, frames: Iterable[np.ndarray], fps: Fraction) -> Non
         container.mux(stream.encode())
 
 
-def _write_animation(path: Path, frames: Iterable[np.ndarray], fps: Fraction) -> None:
+def _write_animation(path: Path, frames: Iterable[np.ndarray], fps: Fraction, metadata: str | None) -> None:
     """GIF, WebP or APNG by Pillow, which wants every duration before the first frame, so frames are held in memory.
 
     Each duration is rounded so that the sum stays exact: 8 frames a second in GIF alternate 12 and 13 hundredths.
@@ -179,7 +201,22 @@ def _write_animation(path: Path, frames: Iterable[np.ndarray], fps: Fraction) ->
         ".gif": {"format": "GIF", "disposal": 1, "optimize": False},
         ".webp": {"format": "WEBP", "quality": 85, "method": 3},
     }.get(path.suffix, {"format": "PNG"})
+    if metadata:
+        options |= _carried(metadata, options["format"])
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=durations, loop=0, **options)
+
+
+def _carried(metadata: str, file_format: str) -> dict:
+    """Pillow's options that put a text into a file of that format."""
+    if file_format == "GIF":
+        return {"comment": metadata.encode()}
+    if file_format == "WEBP":
+        exif = Image.Exif()
+        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = EXIF_TEXT + metadata.encode()
+        return {"exif": exif}
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("Comment", metadata)
+    return {"pnginfo": text}
 
 
 def _one_palette(pictures: Iterator[Image.Image]) -> Iterator[Image.Image]:

@@ -1,4 +1,6 @@
+import base64
 import io
+import json
 import struct
 import zlib
 from fractions import Fraction
@@ -135,6 +137,19 @@ def test_animations_hold_every_frame_and_last_exactly(ending, rate, tmp_path):
             total += file.info["duration"]
     tick = 10 if ending == ".gif" else 1
     assert abs(total - 8000 / rate) <= tick
+
+
+@pytest.mark.parametrize("ending", media.ENDINGS)
+def test_metadata_comes_back(ending, tmp_path):
+    path = tmp_path / f"loop{ending}"
+    mask = base64.b64encode(np.random.default_rng(0).bytes(6000)).decode()
+    text = json.dumps({"prompt": 'she "sways" <gently>\n\u00e0 gauche \U0001f30a', "seed": 7, "mask": mask}, ensure_ascii=False)
+    media.write_loop(path, iter(ring()), Fraction(8), text)
+    assert media.read_metadata(path) == text
+    media.write_loop(path, iter(ring()), Fraction(8))
+    assert not media.read_metadata(path)
+    path.write_bytes(b"no loop")
+    assert media.read_metadata(path) is None and media.read_metadata(tmp_path / f"none{ending}") is None
 
 
 def test_nothing_is_half_written(tmp_path):
