@@ -8,7 +8,10 @@ import torch
 import torch.nn.functional as F
 from scipy.interpolate import CubicSpline
 
-WINDING_THRESHOLD = 0.05  # short sides; a layer that ends closer to its start has drifted and does not stream
+from loopanimate.presets import NATIVE_FPS
+
+STREAM_SPEED = 0.012  # short sides a second; a layer whose mean progress is slower has drifted and does not stream
+MAX_WINDING = 0.06  # short sides between two phases of a stream that are cross-faded: more would ghost, or fold at rims
 RESIDUE = 0.006  # short sides; a layer whose mean displacement never reaches it may be what sampling left over ...
 RESIDUE_SHARE = 0.75  # ... and is, if it moves less than this share of the other layer: it is then put to rest
 MIN_DETERMINANT = 0.25  # of the content's Jacobian, after which strength is held back
@@ -59,35 +62,37 @@ class LoopField:
     """The closed curve of two layers' displacement: periodic part plus winding, at any time.
 
     displacement: (N, 4, h, w) in short sides, frame 0 all zeros; salient dx, dy, background dx, dy. Each layer that
-    ends within `WINDING_THRESHOLD` of its start is closed by removing the drift linearly; one that ends farther
-    streams, and its `winding` (4, h, w) is kept. A layer that hardly moves beside one that does is put to rest, since no
-    words ask for it. `strength` scales both parts, per layer held back so that no cell folds.
+    ends nearer to its start than `STREAM_SPEED` would bring it is closed by removing the drift linearly; one that ends
+    farther streams. A stream is shown by cross-fading two phases of the picture, `turns[layer]` times a loop, so often
+    that `winding` (4, h, w), what it travels in one of these turns, stays below MAX_WINDING. A layer that hardly moves
+    beside one that does is put to rest, since no words ask for it. `strength` scales both parts, per layer held back so
+    that no cell folds.
     """
 
     def __init__(self, displacement: np.ndarray, strength: float = 1.0):
         frames = displacement.shape[0]
         self.period = frames - 1  # native frames
         winding = displacement[-1].copy()
-        ramp = (np.arange(frames, dtype=np.float32) / self.period)[:, None, None, None]
-        ring = displacement - ramp * winding
+        ring = displacement - (np.arange(frames, dtype=np.float32) / self.period)[:, None, None, None] * winding
         ring[-1] = ring[0]
-        for layer in (slice(0, 2), slice(2, 4)):
-            if np.sqrt((winding[layer] ** 2).sum(0).mean()) < WINDING_THRESHOLD:
-                winding[layer] = 0
         peaks = [np.hypot(ring[:, 2 * i], ring[:, 2 * i + 1]).mean((-2, -1)).max() for i in range(2)]  # short sides
-        self.strength = [strength, strength]
+        self.strength, self.turns = [strength, strength], [1, 1]
         self.winding, self.ring = winding * strength, ring * strength
         for index, layer in enumerate((slice(0, 2), slice(2, 4))):
-            rest = 0.0 if winding[layer].any() else _at_rest(peaks[index], peaks[1 - index])
-            self.winding[layer] *= 1 - rest
-            self.ring[:, layer] *= 1 - rest
-            scale = self._unfolded(layer)
-            self.strength[index] *= (1 - rest) * scale
+            if np.sqrt((winding[layer] ** 2).sum(0).mean()) < STREAM_SPEED * self.period / NATIVE_FPS:
+                self.winding[layer] = 0
+                rest = _at_rest(peaks[index], peaks[1 - index])
+            else:
+                self.turns[index] = int(np.ceil(np.hypot(*self.winding[layer]).max() / MAX_WINDING))
+                self.winding[layer] /= self.turns[index]
+                rest = 0.0
+            scale = (1 - rest) * self._unfolded(layer)
+            self.strength[index] *= scale
             self.winding[layer] *= scale
             self.ring[:, layer] *= scale
         self.curve = CubicSpline(np.arange(frames), self.ring, axis=0, bc_type="periodic")
-        moved = self.ring + ramp * self.winding
-        sizes = np.stack([np.hypot(part[:, 0], part[:, 1]) for part in (moved[:, :2], moved[:, 2:])], axis=1)
+        ends = np.concatenate([self.ring + self.winding, self.ring - self.winding])
+        sizes = np.stack([np.hypot(ends[:, 0], ends[:, 1]), np.hypot(ends[:, 2], ends[:, 3])], axis=1)
         self.reach = float(sizes.max())  # short sides, the farthest any content goes
         self.moves = tuple(bool(sizes[:, layer].max() > 1e-5) for layer in range(2))
 
@@ -95,7 +100,8 @@ class LoopField:
         """Largest factor up to 1 that keeps the layer's Jacobian determinant above MIN_DETERMINANT, border included."""
         height, width = self.ring.shape[-2:]
         rows, columns = spline_matrix(height, 4 * height), spline_matrix(width, 4 * width)
-        ends = self.ring[:, layer] + self.winding[layer] * (np.arange(len(self.ring)) / self.period)[:, None, None, None]
+        signs = (-1, 1) if self.winding[layer].any() else (0,)  # of a stream, both phases at their farthest
+        ends = np.concatenate([self.ring[:, layer] + sign * self.winding[layer] for sign in signs])
         field = rows @ ends.astype(np.float32) @ columns.T  # (N, 2, 4h, 4w)
         field *= border_fade(4 * height, 4 * width, border_reach(float(np.hypot(field[:, 0], field[:, 1]).max())))
         cell = 1 / (4 * min(height, width))
@@ -108,12 +114,17 @@ class LoopField:
             factor *= 0.93
         return factor
 
-    def at(self, time: float) -> tuple[np.ndarray, float]:
-        """Displacement (4, h, w) in short sides at `time` in native frames, and the turn's phase in [0, 1)."""
-        phase = (time / self.period) % 1.0
-        if phase == 0:
-            return np.zeros_like(self.winding), 0.0
-        return (self.curve(phase * self.period) + phase * self.winding).astype(np.float32), phase
+    def at(self, time: float) -> tuple[np.ndarray, tuple[float, float]]:
+        """Displacement (4, h, w) in short sides at `time` in native frames, and both layers' phases in [0, 1).
+
+        A streaming layer of phase q shows its picture moved by its displacement d and by d - winding, the latter with
+        a weight that grows with q from none to all.
+        """
+        turn = (time / self.period) % 1.0
+        phases = tuple((turn * turns) % 1.0 for turns in self.turns)
+        if turn == 0:
+            return np.zeros_like(self.winding), phases
+        return (self.curve(turn * self.period) + np.repeat(phases, 2)[:, None, None] * self.winding).astype(np.float32), phases
 
 
 def _at_rest(peak: float, other: float) -> float:

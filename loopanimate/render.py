@@ -38,13 +38,13 @@ class Renderer:
 
     def frame(self, time: float) -> np.ndarray:
         """The picture at `time` in native frames, (H, W, 3) uint8; `time` 0 is the picture itself."""
-        displacement, phase = self.field.at(time)
-        if phase == 0:
+        if time % self.field.period == 0:
             return self.image.copy()
-        layer = self._moved(self.layer, 0, displacement, phase)
+        displacement, phases = self.field.at(time)
+        layer = self._moved(self.layer, 0, displacement, phases[0])
         if self.covered:
             return _to_bytes(layer[..., :3])
-        plate = self._moved(self.plate, 1, displacement, phase)
+        plate = self._moved(self.plate, 1, displacement, phases[1])
         return _to_bytes(layer[..., :3] + (1 - layer[..., 3:]) * plate)
 
     def _moved(self, pixels: np.ndarray, index: int, displacement: np.ndarray, phase: float) -> np.ndarray:

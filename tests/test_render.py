@@ -45,7 +45,18 @@ def test_drift_is_closed_and_a_stream_is_kept():
     assert not drifted.winding.any()
     assert np.allclose(drifted.ring[-1], drifted.ring[0])
     streaming = LoopField(curve(layer=1, drift=0.1))
-    assert np.allclose(streaming.winding[2], 0.1, atol=1e-6) and not streaming.winding[:2].any()
+    assert streaming.turns == [1, 2] and not streaming.winding[:2].any()
+    travelled = 2 * streaming.winding[2] / streaming.strength[1]
+    assert np.allclose(travelled, 0.1, atol=1e-6)
+
+
+def test_a_fast_stream_is_cross_faded_more_often_and_stays_continuous():
+    field = LoopField(curve(layer=1, reach=0.0, drift=0.29))
+    assert field.turns[1] == 5 and field.reach <= 0.061
+    before, phase = field.at(34 / 5 - 1e-4)
+    after, restarted = field.at(34 / 5 + 1e-4)
+    assert phase[1] > 0.999 and restarted[1] < 0.001
+    assert np.allclose(before - field.winding, after, atol=1e-4)  # what has all the weight then is what comes next
 
 
 def test_time_is_periodic_and_has_no_pause():
