@@ -1,17 +1,22 @@
 """LoopAnimateUNet: diffusers' motion UNet with nine input channels, 36 positions and routed cross-attention.
 
 PAPER.md §4: TEMM (motion modules with positions to 36, none in the mid block) and MITDF (eq. 12-15: the down blocks
-read image tokens, the mid and up blocks text tokens).
+read image tokens, the mid and up blocks text tokens). Layers and their names are diffusers'; the forward pass is ours,
+so that nothing is computed twice (what that saves: `python -m tests.benchmarks.bench_512`).
 """
 
+from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from diffusers import ModelMixin, UNetMotionModel
 from diffusers.configuration_utils import register_to_config
-from diffusers.models.attention_processor import Attention, AttnProcessor2_0
+from diffusers.models.attention import _chunked_feed_forward
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0, FusedAttnProcessor2_0
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
-from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D, UNetMotionOutput
+from diffusers.models.unets.unet_motion_model import UNetMotionOutput
 
 # ModelMixin: diffusers reloads a class of ours only from a module that shows it
 __all__ = ["LoopAnimateUNet", "ModelMixin", "parameter_groups", "widen_conv_in"]
@@ -20,12 +25,63 @@ POSITIONS = 36  # PAPER.md §4, TEMM
 INJECTION = ("image", "text", "text")  # down, mid, up: the method's row of the injection ablation
 
 
+class Attended(NamedTuple):
+    """What one cross-attention reads, the same at every step of sampling and in every frame.
+
+    One token: softmax over one key is 1, so the result is a `constant` (B, 1, C). More: `keys` and `values`
+    (B, heads, L, d). Foreign attention processors get the `tokens` (B, L, width) themselves.
+    """
+
+    constant: torch.Tensor | None = None
+    keys: torch.Tensor | None = None
+    values: torch.Tensor | None = None
+    tokens: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """All cross-attentions of the network: per spatial transformer, one Attended per block; () where none is read."""
+
+    batch: int
+    attended: dict[Transformer2DModel, tuple[Attended, ...]]
+
+
+class RoutedTransformer(Transformer2DModel):
+    """A spatial transformer whose cross-attention reads an `Attended` that all frames of a clip share."""
+
+    def forward(self, hidden_states: torch.Tensor, attended: tuple[Attended, ...], rows: int) -> torch.Tensor:
+        """hidden_states (b·N, C, h, w) → the same, or (rows, C, h, w) from where the `rows` / b·N sets of tokens differ."""
+        height, width = hidden_states.shape[-2:]
+        residual = hidden_states
+        hidden, inner_dim = self._operate_on_continuous_inputs(hidden_states)  # (b·N, h·w, C)
+        for index, block in enumerate(self.transformer_blocks):
+            hidden = hidden + block.attn1(block.norm1(hidden))
+            if attended:
+                hidden = repeated(hidden, rows)
+                hidden = hidden + _cross_attention(block.attn2, block.norm2, hidden, attended[index])
+            wide = block.norm3(hidden)
+            if block._chunk_size is None:
+                hidden = hidden + block.ff(wide)
+            else:
+                hidden = hidden + _chunked_feed_forward(block.ff, wide, block._chunk_dim, block._chunk_size)
+        return self._get_output_for_continuous_inputs(
+            hidden_states=hidden,
+            residual=repeated(residual, len(hidden)),
+            batch_size=len(hidden),
+            height=height,
+            width=width,
+            inner_dim=inner_dim,
+        )
+
+
 class LoopAnimateUNet(UNetMotionModel):
     """Predicts noise or velocity of a clip's latents from the 9-channel stack, image tokens and text tokens.
 
     `injection` names what the (down, mid, up) blocks cross-attend to: "image", "text" or "none" (that branch is
     skipped, its residual passes), which expresses every row of the injection ablation (PAPER.md §6).
     """
+
+    _repeated_blocks = ("ResnetBlock2D", "RoutedTransformer", "AnimateDiffTransformer3D")  # `compile_repeated_blocks`
 
     @register_to_config
     def __init__(
@@ -44,7 +100,7 @@ class LoopAnimateUNet(UNetMotionModel):
         motion_max_seq_length: int = POSITIONS,
         use_motion_mid_block: bool = False,
         injection: tuple[str, str, str] = INJECTION,
-        addition_embed_type: None = None,  # the parent's forward reads it in the config
+        addition_embed_type: None = None,  # kept in saved configs
     ):
         # the parent's __init__ without its decorator, which would add arguments we do not take to our config
         UNetMotionModel.__init__.__wrapped__(
@@ -67,65 +123,133 @@ class LoopAnimateUNet(UNetMotionModel):
             raise ValueError(
                 f'expected an injection plan of three of "image", "text", "none" (down, mid, up), got {injection!r}'
             )
+        self._sources = {}
         for source, blocks in zip(injection, (self.down_blocks, [self.mid_block], self.up_blocks)):
             for block in blocks:
-                for module in block.modules():
-                    if isinstance(module, Attention) and module.is_cross_attention:
-                        module.set_processor(SkipAttention() if source == "none" else ClipAttention())
-                block.register_forward_pre_hook(partial(_route, source), with_kwargs=True)
-        # diffusers checkpoints only the resnets here; the attention activations are most of the memory.
-        for module in self.modules():
-            if isinstance(module, (AnimateDiffTransformer3D, Transformer2DModel)):
-                module.forward = partial(self._recompute, module.forward)
+                for transformer in getattr(block, "attentions", ()):
+                    transformer.__class__ = RoutedTransformer  # the same layers, another forward pass
+                    self._sources[transformer] = source
 
-    def _recompute(self, forward, *args, **kwargs):
-        if torch.is_grad_enabled() and self.is_gradient_checkpointing:
-            return torch.utils.checkpoint.checkpoint(forward, *args, use_reentrant=False, **kwargs)
-        return forward(*args, **kwargs)
+    def context(self, text_tokens: torch.Tensor, image_tokens: torch.Tensor) -> Context:
+        """Everything that cross-attention reads, computed once a prompt: text (B, L, width), image (B, K, width)."""
+        tokens = {"text": text_tokens, "image": image_tokens}
+        attended = {}
+        for transformer, source in self._sources.items():
+            blocks = transformer.transformer_blocks if source != "none" else ()
+            attended[transformer] = tuple(_attended(block.attn2, tokens[source]) for block in blocks)
+        return Context(len(text_tokens), attended)
 
     def forward(
         self,
         sample: torch.Tensor,
         timestep: torch.Tensor | int,
-        encoder_hidden_states: torch.Tensor,
-        image_hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        image_hidden_states: torch.Tensor | None = None,
+        context: Context | None = None,
+        cache: dict[str, torch.Tensor] | None = None,
         return_dict: bool = True,
     ) -> UNetMotionOutput | tuple[torch.Tensor]:
         """
         Args:
             sample: (B, 9, N, h, w), the stack of `conditioning.stack`; N odd frames up to 35.
             timestep: scalar or (B,).
-            encoder_hidden_states: (B, L, width) text tokens.
-            image_hidden_states: (B, K, width) image tokens.
+            encoder_hidden_states: (G·B, L, width) text tokens. G > 1 are that many sets of tokens for the same
+                latents (guidance: all unconditional ones first); what no token has touched yet is computed once.
+            image_hidden_states: (G·B, K, width) image tokens.
+            context: of `context()`, instead of the two.
+            cache: an empty one takes in what enters the last up block; a filled one stands for it, so that only the
+                first down and the last up block are computed. That is an approximation.
 
-        Returns: (B, 4, N, h, w), noise or velocity as the scheduler is configured.
+        Returns: sample (G·B, 4, N, h, w), noise or velocity as the scheduler is configured.
         """
-        tokens = {"text": encoder_hidden_states, "image": image_hidden_states, "none": None}
-        return super().forward(sample, timestep, tokens, return_dict=return_dict)
+        context = context or self.context(encoder_hidden_states, image_hidden_states)
+        batch, _, num_frames = sample.shape[:3]
+        rows = context.batch * num_frames
+        timestep = torch.as_tensor(timestep, device=sample.device).expand(batch)
+        embedding = self.time_embedding(self.time_proj(timestep).to(self.dtype))
+        embedding = embedding.repeat_interleave(num_frames, dim=0)  # (B·N, time)
+        run = self._recomputed if torch.is_grad_enabled() and self.is_gradient_checkpointing else _called
+
+        def layers(block, hidden, kept=None, read=None):
+            """The layers of a down block, whose outputs are `kept`, or of an up block, which `read`s them from the end."""
+            for index, resnet in enumerate(block.resnets):
+                if read is not None:
+                    hidden = torch.cat([hidden, repeated(read.pop(), len(hidden))], dim=1)
+                hidden = run(resnet, hidden, repeated(embedding, len(hidden)))
+                if hasattr(block, "attentions"):
+                    transformer = block.attentions[index]
+                    hidden = run(transformer, hidden, context.attended[transformer], rows)
+                hidden = run(block.motion_modules[index], hidden, num_frames=num_frames)
+                if kept is not None:
+                    kept.append(hidden)
+            return hidden
+
+        shallow = [self.conv_in(sample.transpose(1, 2).flatten(0, 1))]  # (B·N, C, h, w) each
+        hidden = layers(self.down_blocks[0], shallow[0], kept=shallow)
+        cached = (cache or {}).get("features")
+        if cached is None:
+            deep = []
+            for block in self.down_blocks:
+                if block is not self.down_blocks[0]:
+                    hidden = layers(block, hidden, kept=deep)
+                if block.downsamplers is not None:
+                    hidden = block.downsamplers[0](hidden)
+                    deep.append(hidden)
+            hidden = run(self.mid_block.resnets[0], hidden, repeated(embedding, len(hidden)))
+            for transformer, resnet in zip(self.mid_block.attentions, self.mid_block.resnets[1:]):
+                hidden = run(transformer, hidden, context.attended[transformer], rows)
+                hidden = run(resnet, hidden, repeated(embedding, len(hidden)))
+            for block in self.up_blocks[:-1]:
+                hidden = layers(block, hidden, read=deep)
+                # the size is that of the skip to come: sides need not be multiples of the deepest factor
+                hidden = block.upsamplers[0](hidden, output_size=(deep or shallow)[-1].shape[-2:])
+            if cache is not None:
+                cache["features"] = hidden
+        else:
+            hidden = cached
+        hidden = layers(self.up_blocks[-1], hidden, read=shallow)
+        hidden = self.conv_out(self.conv_act(self.conv_norm_out(repeated(hidden, rows))))
+        hidden = hidden.unflatten(0, (context.batch, num_frames)).transpose(1, 2)  # (G·B, 4, N, h, w)
+        return UNetMotionOutput(sample=hidden) if return_dict else (hidden,)
+
+    def _recomputed(self, module, *args, **kwargs):
+        # diffusers checkpoints only the resnets here; the attention activations are most of the memory.
+        return torch.utils.checkpoint.checkpoint(partial(module, **kwargs), *args, use_reentrant=False)
 
 
-class ClipAttention(AttnProcessor2_0):
-    """Attention processor for tokens that all frames of a clip share: keys and values are computed once a clip.
-
-    hidden_states (B·N, h·w, C) against encoder_hidden_states (B, L, width), equal to repeating the tokens N times.
-    """
-
-    def __call__(self, attn, hidden_states, encoder_hidden_states, *args, **kwargs):
-        queries = hidden_states.reshape(encoder_hidden_states.shape[0], -1, hidden_states.shape[-1])  # (B, N·h·w, C)
-        return super().__call__(attn, queries, encoder_hidden_states, *args, **kwargs).view_as(hidden_states)
+def _called(module, *args, **kwargs):
+    return module(*args, **kwargs)
 
 
-class SkipAttention:
-    """Attention processor of the injection ablation's "none": adds nothing to the residual stream."""
-
-    def __call__(self, attn, hidden_states, *args, **kwargs):
-        return torch.zeros_like(hidden_states)
+def repeated(tensor: torch.Tensor, rows: int) -> torch.Tensor:
+    """The first dimension repeated as a whole to `rows`."""
+    return tensor if len(tensor) == rows else tensor.repeat(rows // len(tensor), *(1,) * (tensor.ndim - 1))
 
 
-def _route(source: str, block, args, kwargs):
-    if "encoder_hidden_states" in kwargs:
-        kwargs["encoder_hidden_states"] = kwargs["encoder_hidden_states"][source]
-    return args, kwargs
+def _attended(attention: Attention, tokens: torch.Tensor) -> Attended:
+    if type(attention.processor) not in (AttnProcessor2_0, FusedAttnProcessor2_0):
+        return Attended(tokens=tokens)
+    values = attention.to_v(tokens)  # (B, L, C)
+    if tokens.shape[1] == 1:
+        return Attended(constant=attention.to_out[0](values))
+    heads = (attention.heads, -1)
+    return Attended(
+        keys=attention.to_k(tokens).unflatten(2, heads).transpose(1, 2),
+        values=values.unflatten(2, heads).transpose(1, 2),
+    )
+
+
+def _cross_attention(attention: Attention, norm: torch.nn.Module, hidden: torch.Tensor, attended: Attended) -> torch.Tensor:
+    """hidden (B·N, h·w, C) against tokens of its clip, equal to repeating the tokens N times; broadcasts to hidden."""
+    if attended.constant is not None:
+        return attended.constant.repeat_interleave(len(hidden) // len(attended.constant), dim=0)  # (B·N, 1, C)
+    tokens = attended.tokens if attended.keys is None else attended.keys
+    queries = norm(hidden).reshape(len(tokens), -1, hidden.shape[-1])  # (B, N·h·w, C)
+    if attended.keys is None:
+        return attention(queries, encoder_hidden_states=tokens).view_as(hidden)
+    queries = attention.to_q(queries).unflatten(2, (attention.heads, -1)).transpose(1, 2)  # (B, heads, N·h·w, d)
+    mixed = F.scaled_dot_product_attention(queries, attended.keys, attended.values)
+    return attention.to_out[0](mixed.transpose(1, 2).flatten(2)).view_as(hidden)
 
 
 def widen_conv_in(conv: torch.nn.Conv2d, in_channels: int = 9) -> torch.nn.Conv2d:

@@ -1,14 +1,17 @@
+import copy
 import json
 import subprocess
 import sys
 
 import pytest
 import torch
-from diffusers.models.attention_processor import AttnProcessor2_0
+from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
 
 from loopanimate.presets import PRESETS
 from loopanimate.unet import LoopAnimateUNet, parameter_groups, widen_conv_in
 from tests.conftest import small_unet
+from tests.reference import ReferenceUNet
+from tests.stock import stock_unet
 from train.stages import STAGES, trainable_names
 
 TABLE_1 = {
@@ -21,11 +24,67 @@ TABLE_1 = {
 }
 
 
-def inputs(frames=5, batch=2):
+def inputs(frames=5, batch=2, image_tokens=3, size=(4, 4)):
     generator = torch.Generator().manual_seed(1)
-    shapes = ((batch, 9, frames, 4, 4), (batch, 6, 32), (batch, 3, 32))
+    shapes = ((batch, 9, frames, *size), (batch, 6, 32), (batch, 3, 32))
     sample, text, image = (torch.randn(shape, generator=generator) for shape in shapes)
-    return sample, torch.tensor([10, 500][:batch]), text, image
+    return sample, torch.tensor([10, 500][:batch]), text, image[:, :image_tokens]
+
+
+def lively_unet(**changes) -> LoopAnimateUNet:
+    """A small network in which every part counts: norms and biases off their defaults."""
+    unet = small_unet(**changes)
+    for parameter in unet.parameters():
+        torch.nn.init.normal_(parameter, *((0, 0.15) if parameter.ndim > 1 else (0.5, 0.3)))
+    return unet
+
+
+def relative(result: torch.Tensor, truth: torch.Tensor) -> float:
+    return float((result.float() - truth).norm() / truth.norm())
+
+
+def plain(unet, sample, timestep, text, image):
+    return unet(sample, timestep, text, image).sample
+
+
+def prepared_context(unet, sample, timestep, text, image):
+    context = unet.context(text, image)
+    unet(sample.flip(0), timestep + 3, context=context)  # another step before
+    return unet(sample, timestep, context=context).sample
+
+
+def shared_halves(unet, sample, timestep, text, image):
+    both = unet(sample, timestep, torch.cat([text.flip(1), text]), torch.cat([torch.zeros_like(image), image])).sample
+    return both[len(sample) :]
+
+
+def fused_projections(unet, *inputs):
+    unet.fuse_qkv_projections()
+    assert unet.down_blocks[0].attentions[0].transformer_blocks[0].attn1.to_qkv is not None
+    return unet(*inputs).sample
+
+
+def channels_last(unet, *inputs):
+    return unet.to(memory_format=torch.channels_last)(*inputs).sample
+
+
+def compiled_regions(unet, *inputs):
+    torch._dynamo.reset()
+    unet.compile_repeated_blocks(backend="eager", fullgraph=True)
+    return shared_halves(unet, *inputs)
+
+
+def chunked_feed_forward(unet, *inputs):
+    unet.enable_forward_chunking(1)
+    return unet(*inputs).sample
+
+
+def foreign_processor(unet, *inputs):
+    unet.set_attn_processor(AttnProcessor())
+    return shared_halves(unet, *inputs)
+
+
+SPEED_UPS = [plain, prepared_context, shared_halves, fused_projections, channels_last, chunked_feed_forward, foreign_processor]
 
 
 def test_parameters_of_table_1():
@@ -83,12 +142,92 @@ def test_none_adds_nothing():
         assert torch.allclose(skipped(*inputs()).sample, reading(*inputs()).sample, atol=1e-6)
 
 
-def test_shared_tokens_equal_repeated_tokens():
-    unet = small_unet()
-    attention = unet.up_blocks[1].attentions[0].transformer_blocks[0].attn2
-    hidden, tokens = torch.randn(10, 16, 16), torch.randn(2, 6, 32)
-    repeated = AttnProcessor2_0()(attention, hidden, tokens.repeat_interleave(5, dim=0))
-    assert torch.allclose(attention.processor(attention, hidden, tokens), repeated, atol=1e-6)
+@pytest.mark.parametrize("way", SPEED_UPS, ids=lambda way: way.__name__)
+@pytest.mark.parametrize("image_tokens", [1, 3])  # the 512 preset has one, the motion preset more
+def test_every_way_equals_the_equations(way, image_tokens):
+    unet, given = lively_unet(), inputs(image_tokens=image_tokens, size=(6, 10))
+    with torch.no_grad():
+        assert relative(way(unet, *given), ReferenceUNet(unet)(*given)) < 1e-5
+
+
+def test_compiled_regions_equal_the_equations_without_a_graph_break():
+    test_every_way_equals_the_equations(compiled_regions, image_tokens=1)
+
+
+@pytest.mark.parametrize("injection", [("image", "none", "text"), ("text", "text", "image"), ("none", "none", "text")])
+def test_every_injection_plan_equals_the_equations(injection):
+    unet, given = lively_unet(injection=injection), inputs(frames=3)
+    with torch.no_grad():
+        assert relative(shared_halves(unet, *given), ReferenceUNet(unet)(*given)) < 1e-5
+
+
+def test_deeper_networks_equal_the_equations():
+    changes = {
+        "down_block_types": ("CrossAttnDownBlockMotion", "CrossAttnDownBlockMotion", "DownBlockMotion"),
+        "up_block_types": ("UpBlockMotion", "CrossAttnUpBlockMotion", "CrossAttnUpBlockMotion"),
+        "block_out_channels": (16, 32, 32), "layers_per_block": 2,
+    }  # fmt: skip
+    unet, given = lively_unet(**changes), inputs(frames=3, size=(6, 10))
+    with torch.no_grad():
+        assert relative(shared_halves(unet, *given), ReferenceUNet(unet)(*given)) < 1e-5
+
+
+def test_bfloat16_errs_no_more_than_stock():
+    unet = lively_unet()
+    unet.load_state_dict({name: value.bfloat16().float() for name, value in unet.state_dict().items()})
+    reference, ours = ReferenceUNet(unet), copy.deepcopy(unet).bfloat16()
+    stock, errors = stock_unet(ours), {"ours": [], "stock": []}
+    with torch.no_grad():
+        for shift in range(6):
+            sample, timestep, text, image = (value + shift for value in inputs(image_tokens=1))
+            given = [value.bfloat16() for value in (sample, text, image)]
+            truth = reference(given[0].float(), timestep, given[1].float(), given[2].float())
+            rounded = (given[0], timestep, *given[1:])
+            errors["ours"].append(relative(shared_halves(ours, *rounded), truth))
+            errors["stock"].append(relative(stock(*rounded).sample, truth))
+    assert sum(errors["ours"]) <= 1.1 * sum(errors["stock"]), errors
+
+
+def test_cached_features_of_the_same_step_change_nothing_and_of_another_little():
+    unet, given = lively_unet(), inputs()
+    sample, timestep, text, image = given
+    cache = {}
+    with torch.no_grad():
+        whole = unet(*given, cache=cache).sample
+        again = unet(*given, cache=cache).sample
+        later = unet(0.98 * sample, timestep, text, image).sample
+        reused = unet(0.98 * sample, timestep, text, image, cache=cache).sample
+    assert torch.equal(again, whole)
+    assert 0 < relative(reused, later) < relative(whole, later)
+
+
+def test_processors_can_be_exchanged():
+    unet, given = lively_unet(), inputs()
+    seen = []
+
+    class Recording(AttnProcessor2_0):
+        def __call__(self, attn, hidden_states, encoder_hidden_states=None, **kwargs):
+            seen.append(encoder_hidden_states is not None)
+            return super().__call__(attn, hidden_states, encoder_hidden_states, **kwargs)
+
+    with torch.no_grad():
+        before = unet(*given).sample
+        unet.set_attn_processor(Recording())
+        recorded = unet(*given).sample
+        unet.set_attn_processor(AttnProcessor2_0())
+        unet.set_default_attn_processor()
+        default = unet(*given).sample
+    assert any(seen) and not all(seen) and len(seen) == len(unet.attn_processors)
+    assert torch.allclose(recorded, before, atol=1e-5) and torch.allclose(default, before, atol=1e-5)
+
+
+def test_layerwise_casting_keeps_the_result_near():
+    unet, given = lively_unet(), inputs()
+    with torch.no_grad():
+        before = unet(*given).sample
+        unet.enable_layerwise_casting(storage_dtype=torch.bfloat16, compute_dtype=torch.float32)
+        assert unet.conv_in.weight.dtype == torch.bfloat16
+        assert relative(unet(*given).sample, before) < 0.05
 
 
 def test_checkpointing_reaches_both_transformers_and_changes_nothing():
