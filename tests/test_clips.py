@@ -1,0 +1,189 @@
+import json
+import random
+
+import numpy as np
+import pytest
+
+from tests.videos import number, numbered, scene, write_audio, write_captions, write_shard, write_video
+from train.clips import Clip, ClipError, Video, collect, relative, summary
+from train.loop_sampling import loop_indices
+
+FRAMES = [numbered(index) for index in range(120)]
+SIDE = 48
+VISIBLE = 0b01111110  # a centre crop of 64 x 48 to a square loses the outer bars
+
+
+def clip(path, **values):
+    return Clip(path.name, "words", path, **values)
+
+
+def numbers(frames):
+    return [number(frame) for frame in frames]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("clips")
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".avi"])
+def test_reads_exactly_the_frames_asked_for(folder, ending):
+    path = write_video(folder / f"plain{ending}", FRAMES)
+    indices = [17 + index for index in loop_indices(8, random.Random(0))]
+    with Video(clip(path)) as video:
+        assert (video.num_frames, round(video.fps, 2)) == (120, 24)
+        frames = video.read(indices, SIDE)
+        assert frames.shape == (15, SIDE, SIDE, 3)
+        assert numbers(frames) == [index & VISIBLE for index in indices]
+        assert numbers(video.read([119, 0, 60], SIDE)) == [index & VISIBLE for index in (119, 0, 60)]  # rereads backwards
+
+
+def test_decodes_no_more_than_from_the_key_frame_before(folder, monkeypatch):
+    path = write_video(folder / "seek.mp4", FRAMES, gop=10)
+    converted = []
+    with Video(clip(path)) as video:
+        decode = video._container.decode
+        monkeypatch.setattr("train.clips._square", lambda frame, *_: converted.append(frame.time) or np.zeros((1, 1, 3)))
+        counted = []
+        video._container = Counted(video._container, decode, counted)
+        video.read([104, 100], SIDE)
+    assert len(converted) == 2 and len(counted) <= 12
+
+
+class Counted:
+    """A container that notes each decoded frame."""
+
+    def __init__(self, container, decode, counted):
+        self.container, self._decode, self.counted = container, decode, counted
+
+    def __getattr__(self, name):
+        return getattr(self.container, name)
+
+    def decode(self, stream):
+        for frame in self._decode(stream):
+            self.counted.append(frame.time)
+            yield frame
+
+
+def test_a_variable_rate_is_read_evenly_in_time(folder):
+    times = [index / 24 for index in range(60)] + [60 / 24 + index / 6 for index in range(20)]  # slow from 2.5 s on
+    path = write_video(folder / "variable.mkv", FRAMES[:80], times=times)
+    with Video(clip(path)) as video:
+        seconds = [index / video.fps for index in range(video.num_frames)]
+        shown = [max(k for k, time in enumerate(times) if time <= second + 0.25 / video.fps) for second in seconds]
+        assert numbers(video.read(range(video.num_frames), SIDE)) == [index & VISIBLE for index in shown]
+
+
+def test_a_high_rate_is_read_at_thirty(folder):
+    path = write_video(folder / "fast.mp4", FRAMES, fps=60)
+    with Video(clip(path)) as video:
+        assert video.fps == 30 and video.num_frames == 60
+        assert numbers(video.read([0, 1, 30], SIDE)) == [index & VISIBLE for index in (0, 2, 60)]
+
+
+@pytest.mark.parametrize("rotation", [90, 180, -90])
+def test_a_rotated_video_stands_upright(folder, rotation):
+    upright = np.zeros((48, 64, 3), np.uint8)
+    upright[:12] = 255  # a bright top
+    stored = np.rot90(upright, -round(rotation / 90))
+    path = write_video(folder / f"turned{rotation}.mp4", [np.ascontiguousarray(stored)] * 4, rotation=rotation)
+    with Video(clip(path)) as video:
+        frame = video.read([1], SIDE)[0]
+    assert frame[:8].mean() > 200 and frame[20:].mean() < 30
+
+
+def damaged(folder):
+    data = bytearray(write_video(folder / "whole.mp4", scene(40, 0)).read_bytes())
+    middle = data.index(b"mdat") + len(data) // 3
+    data[middle : middle + 400] = bytes(range(256)) + bytes(144)
+    (folder / "damaged.mp4").write_bytes(data)
+    return folder / "damaged.mp4"
+
+
+def cut_off(folder):
+    data = write_video(folder / "whole.mp4", FRAMES).read_bytes()
+    (folder / "cut.mp4").write_bytes(data[: len(data) // 2])
+    return folder / "cut.mp4"
+
+
+def empty(folder):
+    (folder / "empty.mp4").touch()
+    return folder / "empty.mp4"
+
+
+def text(folder):
+    (folder / "text.mp4").write_text("not a video")
+    return folder / "text.mp4"
+
+
+@pytest.mark.parametrize("make, reason", [
+    (empty, "not a video"),
+    (text, "not a video"),
+    (cut_off, "not a video"),
+    (damaged, "does not decode"),
+    (lambda folder: write_audio(folder / "audio.mp4"), "no video track"),
+    (lambda folder: folder / "gone.mp4", "not a video"),
+])  # fmt: skip
+def test_a_bad_file_is_one_clear_reason(folder, make, reason):
+    path = make(folder)
+    with pytest.raises(ClipError, match=reason), Video(clip(path)) as video:
+        video.read(range(video.num_frames), SIDE)
+
+
+def test_the_judged_part_bounds_a_clip(folder):
+    path = write_video(folder / "part.mp4", FRAMES)
+    with Video(clip(path, first_frame=20, num_frames=50)) as video:
+        assert video.num_frames == 50
+        assert numbers(video.read([0, 49], SIDE)) == [20 & VISIBLE, 69 & VISIBLE]
+
+
+def test_a_folder_lists_captioned_clips_and_names_the_rest(tmp_path):
+    for name in ("a.mp4", "b.mp4", "silent.mp4", "uncaptioned.mp4"):
+        (tmp_path / name).touch()
+    rows = [{"file": "b.mp4", "caption": "a cat"}, {"file": "a.mp4", "caption": "ein Hund, groß", "id": "dog"},
+            {"file": "b.mp4", "caption": "again"}, {"file": "silent.mp4", "caption": " "}, {"file": "gone.mp4", "caption": "x"}]  # fmt: skip
+    (tmp_path / "captions.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    clips, skipped = collect(tmp_path)
+    assert [(entry.id, entry.caption) for entry in clips] == [("b.mp4", "a cat"), ("dog", "ein Hund, groß")]
+    assert skipped == {"duplicate id": ["b.mp4"], "no caption": ["silent.mp4", "uncaptioned.mp4"], "no such file": ["gone.mp4"]}
+    assert "2 no caption: silent.mp4, uncaptioned.mp4" in summary(skipped)
+
+
+def test_shards_are_read_in_place(tmp_path):
+    for key in ("one", "two"):
+        write_video(tmp_path / f"{key}.mp4", FRAMES[: 30 if key == "one" else 40])
+    (tmp_path / "one.txt").write_text("first")
+    (tmp_path / "two.json").write_text('{"caption": "second"}')
+    write_video(tmp_path / "three.mp4", FRAMES[:8])
+    files = [tmp_path / name for name in ("one.mp4", "one.txt", "two.json", "two.mp4", "three.mp4")]
+    shard = write_shard(tmp_path / "000.tar", files)
+    for file in files:
+        file.unlink()
+    clips, skipped = collect(tmp_path)
+    assert [entry.caption for entry in clips] == ["first", "second"] and skipped == {"no caption": ["three"]}
+    with Video(clips[1]) as video:
+        assert video.num_frames == 40 and numbers(video.read([33], SIDE)) == [33 & VISIBLE]
+
+    (tmp_path / "manifest.jsonl").write_text(
+        "".join(json.dumps({**relative(entry, tmp_path), "kept": entry.id == "two"}) + "\n" for entry in clips)
+    )
+    again, _ = collect(tmp_path / "manifest.jsonl")
+    with Video(again[0]) as video:
+        assert len(again) == 1 and video.num_frames == 40
+
+    shard.write_bytes(shard.read_bytes()[: clips[1].offset + 100])  # the copy broke off
+    clips, skipped = collect(tmp_path)
+    assert [entry.caption for entry in clips] == ["first"]
+    assert any("breaks off" in reason for reason in skipped)
+
+
+@pytest.mark.parametrize("prepare, message", [
+    (lambda folder: folder / "missing", "expected a folder"),
+    (lambda folder: folder, "expected one of captions.csv"),
+    (lambda folder: (folder / "captions.csv").write_text("name,words\na.mp4,b\n") and folder, "columns file and caption"),
+    (lambda folder: (folder / "captions.jsonl").write_text("{broken") and folder, "expected UTF-8 JSONL"),
+    (lambda folder: write_captions(folder, {"gone.mp4": "x"}) or folder, "found none"),
+])  # fmt: skip
+def test_a_collection_that_cannot_be_read_is_one_sentence(tmp_path, prepare, message):
+    with pytest.raises(ValueError, match=message):
+        collect(prepare(tmp_path))

@@ -1,0 +1,285 @@
+"""Captioned clips: a folder with captions, WebDataset shards, or the manifest of `curate` (PAPER.md §5).
+
+`collect` lists what there is without opening a video; `Video` decodes the few frames that a loop asks for. Whatever is
+wrong with one clip is a `ClipError` with a reason: the caller skips, counts and names it.
+"""
+
+import csv
+import io
+import json
+import os
+import tarfile
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Self
+
+import av
+import numpy as np
+
+from train.loop_sampling import STRIDE
+
+VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg")
+CAPTION_FILES = ("captions.csv", "captions.jsonl", "metadata.csv", "metadata.jsonl")
+MAX_FPS = 30  # quicker video is read at 30 frames a second, so that 60 does not halve the motion that a stride sees
+TOLERANCE = 0.25  # of a frame: containers round their time stamps
+
+Skipped = dict[str, list[str]]  # reason → names of the clips
+
+
+class ClipError(ValueError):
+    """One clip cannot be used; the text is the reason."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Where a captioned video lies."""
+
+    id: str
+    caption: str
+    path: Path  # a video file, or the shard that holds it
+    offset: int | None = None  # bytes into the shard; None: the whole file
+    size: int | None = None  # bytes in the shard
+    first_frame: int = 0  # of the part that may be used, in the video's own frames
+    num_frames: int | None = None  # of that part; None: to the end
+
+
+def collect(data: str | Path) -> tuple[list[Clip], Skipped]:
+    """Clips of a folder, of shards (a folder of .tar files or one of them) or of a manifest (.jsonl), in a fixed order.
+
+    A folder holds videos and one of captions.csv, captions.jsonl, metadata.csv, metadata.jsonl with the columns `file`
+    (or `file_name`), `caption` (or `text`) and, if wanted, `id`. A shard holds KEY.mp4 beside KEY.txt or KEY.json.
+
+    Raises: ValueError in one sentence where nothing is found or the captions cannot be read.
+    """
+    data = Path(data)
+    if data.suffix == ".jsonl" and data.is_file():
+        found = _from_manifest(data)
+    elif data.suffix == ".tar" and data.is_file():
+        found = _from_shards([data])
+    elif not data.is_dir():
+        raise ValueError(f"expected a folder of captioned clips, a .tar shard or a manifest.jsonl, got {data}")
+    elif shards := sorted(data.glob("*.tar")):
+        found = _from_shards(shards)
+    else:
+        found = _from_folder(data)
+    clips, skipped, seen = [], defaultdict(list), set()
+    for clip, reason in found:
+        if reason is None and not clip.caption.strip():
+            reason = "no caption"
+        if reason is None and clip.id in seen:
+            reason = "duplicate id"
+        if reason:
+            skipped[reason].append(clip.id)
+        else:
+            seen.add(clip.id)
+            clips.append(clip)
+    if not clips:
+        raise ValueError(f"expected captioned clips in {data}, found none" + (f" ({summary(skipped)})" if skipped else ""))
+    return clips, dict(skipped)
+
+
+def summary(skipped: Skipped, names: int = 3) -> str:
+    """One line: how many clips for each reason, and the first of them by name."""
+    parts = []
+    for reason, ids in sorted(skipped.items()):
+        parts.append(f"{len(ids)} {reason}: {', '.join(ids[:names])}" + (", ..." if len(ids) > names else ""))
+    return "; ".join(parts)
+
+
+def _rows(path: Path) -> list[dict]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix == ".csv":
+            return list(csv.DictReader(io.StringIO(text)))
+        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
+        raise ValueError(f"expected UTF-8 {path.suffix[1:].upper()} in {path}, got {error}") from None
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError(f"expected one JSON object a line in {path}")
+    return rows
+
+
+def _from_folder(folder: Path):
+    captions = next((folder / name for name in CAPTION_FILES if (folder / name).is_file()), None)
+    if captions is None:
+        raise ValueError(f"expected one of {', '.join(CAPTION_FILES)} in {folder}, found none")
+    named = set()
+    for row in _rows(captions):
+        file, caption = (
+            next((row[key] for key in keys if row.get(key)), "") for keys in (("file", "file_name"), ("caption", "text"))
+        )
+        if not file:
+            raise ValueError(f"expected the columns file and caption in {captions}, got {', '.join(map(str, row))}")
+        path = folder / str(file)
+        clip = Clip(str(row.get("id") or file), str(caption), path)
+        named.add(path)
+        yield clip, None if path.is_file() else "no such file"
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in VIDEO_ENDINGS and path not in named:
+            yield Clip(path.relative_to(folder).as_posix(), "", path), "no caption"
+
+
+def _from_shards(shards: list[Path]):
+    """Members are found by reading the headers alone; a video is read later, from its offset."""
+    for shard in shards:
+        members, captions = {}, {}
+        try:
+            with tarfile.open(shard, "r:") as tar:
+                for member in tar:
+                    name = PurePosixPath(member.name)
+                    key, _, ending = name.name.partition(".")
+                    key = str(name.parent / key)
+                    if f".{ending}" in VIDEO_ENDINGS:
+                        members[key] = member
+                    elif ending == "txt":
+                        captions[key] = tar.extractfile(member).read().decode("utf-8", "replace")
+                    elif ending == "json":
+                        row = json.loads(tar.extractfile(member).read())
+                        captions.setdefault(key, str(row.get("caption") or row.get("text") or ""))
+        except (tarfile.TarError, ValueError, AttributeError, EOFError) as error:
+            yield Clip(shard.name, "", shard), f"shard breaks off ({error})"
+        for key, member in members.items():
+            whole = member.offset_data + member.size <= shard.stat().st_size
+            clip = Clip(key, captions.get(key, ""), shard, member.offset_data, member.size)
+            yield clip, None if whole else "shard breaks off"
+
+
+def _from_manifest(manifest: Path):
+    for row in _rows(manifest):
+        if not {"id", "file", "caption", "kept"} <= set(row):
+            raise ValueError(f"expected id, file, caption and kept in each line of {manifest}, got {', '.join(row)}")
+        if row["kept"]:
+            path = manifest.parent / row["file"]
+            clip = Clip(row["id"], row["caption"], path, *(row.get(key) for key in ("offset", "size")),
+                        row.get("first_frame", 0), row.get("num_frames"))  # fmt: skip
+            yield clip, None if path.is_file() else "no such file"
+
+
+def relative(clip: Clip, folder: Path) -> dict:
+    """The clip as a manifest in `folder` says it; `_from_manifest` reads it back."""
+    return {"id": clip.id, "file": os.path.relpath(clip.path, folder), "caption": clip.caption,
+            "offset": clip.offset, "size": clip.size}  # fmt: skip
+
+
+class Video:
+    """A clip's frames on an even grid of time; decodes only from the key frame before the first to the last asked for.
+
+    Opening reads the packets' times and no picture, so `num_frames` is right for variable rates and for files that
+    do not say. Frame k is what is shown at k / fps; with a constant rate up to MAX_FPS it is the k-th frame.
+    """
+
+    def __init__(self, clip: Clip):
+        self._clip = clip
+        self._open()
+        try:
+            try:
+                packets = [packet for packet in self._container.demux(self._stream) if packet.size and not packet.is_discard]
+            except (av.error.FFmpegError, OSError, ValueError) as error:
+                raise ClipError(f"does not decode ({_reason(error)})") from None
+            stamps = sorted(packet.dts if packet.pts is None else packet.pts for packet in packets)
+            if not stamps:
+                raise ClipError("no frames")
+            self._stamps = np.array(stamps) * float(self._stream.time_base)  # seconds, in order of presentation
+            span = self._stamps[-1] - self._stamps[0]
+            own = (len(stamps) - 1) / span if span > 0 else float(MAX_FPS)
+            self.fps = min(own, MAX_FPS)
+            available = int(span * self.fps + 1 + 1e-6)
+            self.first_frame = min(clip.first_frame, available)
+            self.num_frames = available - self.first_frame
+            if clip.num_frames is not None:
+                self.num_frames = min(self.num_frames, clip.num_frames)
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _open(self) -> None:
+        try:
+            if self._clip.offset is None:
+                source = str(self._clip.path)
+            else:
+                with open(self._clip.path, "rb") as shard:
+                    shard.seek(self._clip.offset)
+                    source = io.BytesIO(shard.read(self._clip.size))
+            self._container = av.open(source)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise ClipError(f"not a video ({_reason(error)})") from None
+        if not self._container.streams.video:
+            self._container.close()
+            raise ClipError("no video track")
+        self._stream = self._container.streams.video[0]
+        self._stream.codec_context.thread_count = 1  # the loader's processes are the parallelism
+        # a damaged picture is an error, not a grey patch
+        self._stream.codec_context.options = {"err_detect": "explode"}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._container.close()
+
+    def read(self, indices: list[int], side: int) -> np.ndarray:
+        """Frames at `indices` of the usable part, (len(indices), side, side, 3) uint8: short side to `side`, centre crop.
+
+        Raises ClipError where a picture is damaged or missing.
+        """
+        wanted = sorted(set(indices))
+        times = self._stamps[0] + (np.array(wanted) + self.first_frame) / self.fps
+        shown = self._stamps[np.searchsorted(self._stamps, times + TOLERANCE / self.fps, side="right") - 1]
+        try:
+            self._container.seek(int(shown[0] / self._stream.time_base), stream=self._stream, backward=True)
+            frames = self._decode(shown, side)
+            if len(frames) < len(shown):  # an index that misleads: from the beginning, without it
+                self._container.close()
+                self._open()
+                frames = self._decode(shown, side)
+        except (av.error.FFmpegError, OSError) as error:
+            raise ClipError(f"does not decode ({_reason(error)})") from None
+        if len(frames) < len(shown):
+            raise ClipError("does not decode (frames are missing)")
+        order = {index: position for position, index in enumerate(wanted)}
+        return np.stack([frames[order[index]] for index in indices])
+
+    def _decode(self, shown: np.ndarray, side: int) -> list[np.ndarray]:
+        """The frames presented at the times `shown` (ascending, in seconds); none where decoding starts after the first."""
+        tolerance = TOLERANCE / self.fps
+        frames, passed = [], None
+        for frame in self._container.decode(self._stream):
+            if frame.is_corrupt:  # even where it is not asked for: what follows is predicted from it
+                raise ClipError("does not decode (a damaged picture)")
+            if frame.time is None or (passed is None and frame.time > shown[0] + tolerance):
+                return []
+            if passed is not None and frame.time < passed:
+                raise ClipError("does not decode (frames out of order)")
+            passed = frame.time
+            if frame.time < shown[len(frames)] - tolerance:
+                continue
+            pixels = _square(frame, self._stream.sample_aspect_ratio, side)
+            while len(frames) < len(shown) and frame.time >= shown[len(frames)] - tolerance:
+                frames.append(pixels)
+            if len(frames) == len(shown):
+                break
+        return frames
+
+
+def _square(frame: av.VideoFrame, aspect, side: int) -> np.ndarray:
+    """(side, side, 3) uint8: upright, square pixels, short side to `side`, centre crop."""
+    width, height = frame.width * float(aspect or 1), frame.height
+    scale = side / min(width, height)
+    size = {"width": max(side, round(width * scale)), "height": max(side, round(height * scale))}
+    pixels = frame.to_ndarray(format="rgb24", interpolation="AREA", **size)
+    pixels = np.rot90(pixels, round(frame.rotation / 90))
+    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
+    return np.ascontiguousarray(pixels[top : top + side, left : left + side])
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def check_length(video: Video, f: int) -> int:
+    """Frames that a loop of `f` forward frames needs; raises ClipError where the clip is shorter."""
+    needed = STRIDE * (f - 1) + 1
+    if video.num_frames < needed:
+        raise ClipError(f"shorter than {needed} frames")
+    return needed
