@@ -93,16 +93,22 @@ class LoopField:
         self.curve = CubicSpline(np.arange(frames), self.ring, axis=0, bc_type="periodic")
         ends = np.concatenate([self.ring + self.winding, self.ring - self.winding])
         sizes = np.stack([np.hypot(ends[:, 0], ends[:, 1]), np.hypot(ends[:, 2], ends[:, 3])], axis=1)
-        self.reach = float(sizes.max())  # short sides, the farthest any content goes
-        self.moves = tuple(bool(sizes[:, layer].max() > 1e-5) for layer in range(2))
+        self.reaches = tuple(float(sizes[:, layer].max()) for layer in range(2))  # short sides, the farthest it goes
+        self.reach = max(self.reaches)
+        self.moves = tuple(reach > 1e-5 for reach in self.reaches)
 
-    def _unfolded(self, layer: slice) -> float:
-        """Largest factor up to 1 that keeps the layer's Jacobian determinant above MIN_DETERMINANT, border included."""
+    def headroom(self, strongest: float) -> list[float]:
+        """Factors, 1 to `strongest`, by which each layer can still be strengthened without a cell folding."""
+        return [max(1.0, strongest * self._unfolded(layer, strongest)) for layer in (slice(0, 2), slice(2, 4))]
+
+    def _unfolded(self, layer: slice, strength: float = 1.0) -> float:
+        """Largest factor up to 1 on `strength` times the layer's displacement that keeps its Jacobian determinant above
+        MIN_DETERMINANT, border included."""
         height, width = self.ring.shape[-2:]
         rows, columns = spline_matrix(height, 4 * height), spline_matrix(width, 4 * width)
         signs = (-1, 1) if self.winding[layer].any() else (0,)  # of a stream, both phases at their farthest
         ends = np.concatenate([self.ring[:, layer] + sign * self.winding[layer] for sign in signs])
-        field = rows @ ends.astype(np.float32) @ columns.T  # (N, 2, 4h, 4w)
+        field = strength * (rows @ ends.astype(np.float32) @ columns.T)  # (N, 2, 4h, 4w)
         field *= border_fade(4 * height, 4 * width, border_reach(float(np.hypot(field[:, 0], field[:, 1]).max())))
         cell = 1 / (4 * min(height, width))
         by_y, by_x = (np.gradient(field, cell, axis=axis) for axis in (-2, -1))

@@ -132,3 +132,12 @@ def test_residue_beside_real_motion_is_put_to_rest_and_faint_motion_alone_is_not
     assert alone.strength[0] == 1.0
     both = LoopField(curve(layer=0, reach=0.02) + curve(layer=1, reach=0.012))
     assert both.strength == [1.0, 1.0]
+
+
+def test_headroom_is_where_the_strength_would_be_held_back():
+    displacement = curve(shape=(12, 12))
+    displacement[:, 0] *= np.linspace(-8, 8, 12)[None, None, :]
+    gentle, strongest = LoopField(displacement), 4.0
+    limit = gentle.headroom(strongest)[0]
+    assert 1 < limit < strongest and gentle.headroom(strongest)[1] == strongest
+    assert LoopField(displacement, strongest).strength[0] == pytest.approx(limit * gentle.strength[0], rel=1e-4)
