@@ -1,62 +1,194 @@
 import json
+import resource
 from dataclasses import replace
 
 import pytest
 import torch
 
 from loopanimate.presets import PRESETS
+from loopanimate.saliency import automatic_mask
 from loopanimate.unet import LoopAnimateUNet
 from tests.conftest import SMALL
-from train import trainer
+from tests.videos import scene, write_captions, write_video
+from train import loader, trainer
+from train.settings import TrainSettings
 from train.stages import STAGES
 
-TINY = replace(PRESETS["motion"], unet={**SMALL, "cross_attention_dim": 384})
+TINY = replace(PRESETS["motion"], unet={**SMALL, "cross_attention_dim": 384}, short_side=4)
 
 
 @pytest.fixture(autouse=True)
 def short_stages(monkeypatch):
-    stages = {index: replace(stage, f=3, batch=2) for index, stage in STAGES["motion"].items()}
-    monkeypatch.setitem(STAGES, "motion", stages)
+    monkeypatch.setitem(PRESETS, "motion", TINY)
+    for preset, stages in STAGES.items():
+        monkeypatch.setitem(STAGES, preset, {index: replace(stage, f=3, batch=2) for index, stage in stages.items()})
+    monkeypatch.setattr(trainer, "WARMUP", 1)
 
 
-def run(output, stage=0, steps=4, save_every=2):
-    trainer.train(TINY, stage, str(output), steps, "native", save_every, 0, None)
-    return LoopAnimateUNet.from_pretrained(output / f"stage{stage}" / "pipeline" / "unet")
+@pytest.fixture(autouse=True, scope="module")
+def masks_once():
+    """The detector's own masks, each found once: runs that are compared see the same frames."""
+    found = {}
+
+    def remembered(picture):
+        key = picture.tobytes()
+        if key not in found:
+            found[key] = automatic_mask(picture)
+        return found[key]
+
+    loader.automatic_mask = remembered
+    yield
+    loader.automatic_mask = automatic_mask
 
 
-def test_a_cut_run_resumes_to_the_same_weights(tmp_path, monkeypatch):
-    whole = run(tmp_path / "whole").state_dict()
-    save, calls = trainer._save_state, []
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    for index in range(3):
+        write_video(folder / f"{index}.mp4", scene(40, index))
+    write_video(folder / "short.mp4", scene(5, 3))
+    (folder / "broken.mp4").write_bytes(b"not a video")
+    names = ("0.mp4", "1.mp4", "2.mp4", "short.mp4", "broken.mp4")
+    write_captions(folder, {name: f"the disc of {name} sways" for name in names})
+    return folder
+
+
+def run(output, stage=0, steps=4, save_every=2, **values):
+    trainer.train(TrainSettings(stage=stage, output=str(output), steps=steps, save_every=save_every, workers=0, **values))
+    return LoopAnimateUNet.from_pretrained(output / f"stage{stage}" / "pipeline" / "unet").state_dict()
+
+
+def equal(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def cut_after_a_checkpoint(monkeypatch):
+    save = trainer._save_state
 
     def cut(*arguments):
         save(*arguments)
-        calls.append(1)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(trainer, "_save_state", cut)
+    return lambda: monkeypatch.setattr(trainer, "_save_state", save)
+
+
+@pytest.mark.parametrize("values", [{}, {"accumulate": 2, "batch": 1}, {"real": True}, {"real": True, "preencode": 2}])
+def test_a_cut_run_resumes_to_the_same_weights(tmp_path, monkeypatch, clips, values):
+    values = {**values, **({"data": str(clips)} if values.get("real") else {})}
+    values.pop("real", None)
+    whole = run(tmp_path / "whole", **values)
+    mend = cut_after_a_checkpoint(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "cut")
-    monkeypatch.setattr(trainer, "_save_state", save)
-    assert [path.name for path in (tmp_path / "cut" / "stage0").glob("checkpoint-*")] == ["checkpoint-0000002"]
-    resumed = run(tmp_path / "cut").state_dict()
-    assert all(torch.allclose(whole[name], resumed[name], atol=1e-6) for name in whole)
+        run(tmp_path / "cut", **values)
+    mend()
+    folder = tmp_path / "cut" / "stage0"
+    assert [path.name for path in folder.glob("checkpoint-*")] == ["checkpoint-0000002"]
+    (folder / "partial").mkdir()  # and while it wrote the next checkpoint
+    (folder / "partial" / "model.safetensors").write_bytes(b"half")
+    assert equal(run(tmp_path / "cut", **values), whole)
+    records = [json.loads((tmp_path / name / "stage0" / "pipeline" / "training.json").read_text()) for name in ("whole", "cut")]
+    assert records[0]["loss"] == records[1]["loss"]
 
 
 def test_stages_follow_each_other_and_train_their_own_part(tmp_path):
-    before = run(tmp_path, 0, 2).state_dict()
+    before = run(tmp_path, 0, 2)
     for stage in (1, 2, 3):
         after = run(tmp_path, stage, 2)
-        changed = {name for name, value in after.state_dict().items() if not torch.equal(value, before[name])}
-        trained = {name for name in after.state_dict() if name in trainer.trainable_names(after, STAGES["motion"][stage])}
-        assert changed and changed <= trained
-        before = after.state_dict()
+        unet = LoopAnimateUNet.from_pretrained(tmp_path / f"stage{stage}" / "pipeline" / "unet")
+        changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+        assert changed and changed <= trainer.trainable_names(unet, STAGES["motion"][stage])
+        before = after
     record = json.loads((tmp_path / "stage3" / "pipeline" / "training.json").read_text())
     assert record["stage"] == 3 and record["steps"] == 2
     assert len(list((tmp_path / "stage3").glob("checkpoint-*"))) <= trainer.KEEP_CHECKPOINTS
 
 
-def test_refuses_what_cannot_start(tmp_path):
-    with pytest.raises(ValueError, match="stage before"):
-        run(tmp_path, 2)
-    with pytest.raises(ValueError, match="expected a stage"):
-        trainer.train(TINY, 4, str(tmp_path), 1, "native", 1, 0, None)
+def test_accumulated_micro_batches_are_one_batch(tmp_path, clips):
+    together = run(tmp_path / "together", 0, 3, batch=4, data=str(clips))
+    apart = run(tmp_path / "apart", 0, 3, batch=2, accumulate=2, data=str(clips))
+    assert all(torch.allclose(together[name], apart[name], atol=2e-5) for name in together)
+
+
+def test_unusable_clips_are_counted_and_named(tmp_path, clips):
+    run(tmp_path, 0, 4, data=str(clips))
+    skipped = json.loads((tmp_path / "stage0" / "pipeline" / "training.json").read_text())["skipped"]
+    assert skipped["shorter than 13 frames"] == ["short.mp4"]
+    assert [names for reason, names in skipped.items() if "not a video" in reason] == [["broken.mp4"]]
+
+
+def test_the_512_preset_trains_on_clips(tmp_path, clips, small_512):
+    small_512.save_pretrained(tmp_path / "assembled")
+    start = LoopAnimateUNet.from_pretrained(tmp_path / "assembled" / "unet").state_dict()
+    for stage in (1, 2):
+        init = {"init": str(tmp_path / "assembled")} if stage == 1 else {}
+        after = run(
+            tmp_path, stage, 2, preset="512", data=str(clips), gradient_checkpointing=stage == 1, sample_every=2, **init
+        )
+        assert {name for name in after if not torch.equal(after[name], start[name])}
+        start = after
+    assert (tmp_path / "stage1" / "samples" / "0000002.webp").stat().st_size > 100
+
+
+def test_the_ablations_change_injection_and_what_trains(tmp_path):
+    run(tmp_path, 0, 1, injection=("image", "none", "text"))
+    unet = LoopAnimateUNet.from_pretrained(tmp_path / "stage0" / "pipeline" / "unet")
+    assert tuple(unet.config.injection) == ("image", "none", "text")
+    before = unet.state_dict()
+    after = run(tmp_path, 3, 1, init=str(tmp_path / "stage0" / "pipeline"), trains=("temm_q",))
+    assert {name for name in after if not torch.equal(after[name], before[name])} <= {
+        name for name in after if ".to_q." in name
+    }
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, monkeypatch):
+    whole = run(tmp_path / "whole")
+    mend = cut_after_a_checkpoint(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "full")
+    mend()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))  # a file that grows beyond fails to be written
+    try:
+        with pytest.raises(ValueError, match="expected room for a checkpoint"):
+            run(tmp_path / "full")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    folder = tmp_path / "full" / "stage0"
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["checkpoint-0000002", "logs"]
+    assert equal(run(tmp_path / "full"), whole)
+
+
+def test_a_dry_run_allocates_nothing_and_leaves_nothing(tmp_path, clips, capsys):
+    trainer.train(TrainSettings(stage=3, preset="512", data=str(clips), output=str(tmp_path / "run"), dry_run=True))
+    told = capsys.readouterr().out
+    assert "75,802,240 of 1,276,672,964" in told and "5 in" in told and "GB free" in told
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("values, message", [
+    ({"stage": 2}, "stage before"),
+    ({"stage": 4}, "expected a stage"),
+    ({"stage": 1, "preset": "512"}, "captioned clips"),
+    ({"stage": 1, "preset": "512", "data": "x"}, "assembled"),
+    ({"stage": 0, "preset": "other"}, "expected a preset"),
+    ({"stage": 0, "accumulate": 0}, "at least 1 for accumulate"),
+    ({"stage": 0, "data": "missing"}, "expected a folder"),
+    ({"stage": 0, "eight_bit_adam": True}, "bitsandbytes"),
+])  # fmt: skip
+def test_refuses_what_cannot_start(tmp_path, values, message):
+    with pytest.raises(ValueError, match=message):
+        trainer.train(TrainSettings(output=str(tmp_path), workers=0, **{"steps": 1, **values}))
+
+
+def test_refuses_to_go_on_as_another_run(tmp_path):
+    run(tmp_path, 0, 1)
+    with pytest.raises(ValueError, match="expected seed 0"):
+        run(tmp_path, 0, 1, seed=1)
+
+
+def test_clips_that_all_fail_are_one_sentence(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"no")
+    write_captions(tmp_path, {"a.mp4": "x"})
+    with pytest.raises(ValueError, match="in a row that do not, the last: a.mp4"):
+        run(tmp_path / "run", data=str(tmp_path))

@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from loopanimate.presets import PRESETS
+from train.settings import TrainSettings
 
 
 def params(preset: str = "512", json_: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
@@ -26,23 +27,11 @@ def params(preset: str = "512", json_: Annotated[bool, tyro.conf.arg(name="json"
             print(f"{group:8} {count:>13,} parameters {count * 4 / 1e6:10.2f} MB as fp32")
 
 
-def run(stage: int, preset: str = "motion", output: str = "runs/motion", steps: int | None = None,
-        sampling: str = "native", save_every: int = 100, seed: int = 0, init: str | None = None) -> None:  # fmt: skip
-    """Train one stage; the same command resumes where it was cut.
-
-    Args:
-        stage: 0 (motion preset, from scratch), 1, 2 or 3 (each from the output of the one before).
-        preset: motion (the 512 preset trains on video clips, which this version does not read yet).
-        output: folder of the run; each stage writes OUTPUT/stageK.
-        steps: optimizer steps; None takes the stage table's.
-        sampling: native closed curves, or alss.
-        save_every: steps between checkpoints.
-        seed: of weights, data and noise.
-        init: pipeline folder to start from; None takes the stage before, or random weights at stage 0.
-    """
+def run(settings: Annotated[TrainSettings, tyro.conf.arg(name="")]) -> None:
+    """Train one stage; the same command resumes where it was cut."""
     from train.trainer import train
 
-    train(_preset(preset), stage, output, steps, sampling, save_every, seed, init)
+    train(settings)
 
 
 def evaluate(checkpoint: str | None = None, pictures: str | None = None, seeds: int = 2, num_frames: int = 35,

@@ -2,26 +2,33 @@
 
 import json
 import shutil
+import time
+from collections import defaultdict
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs, DistributedType
 from accelerate.utils import set_seed
-from diffusers import DDIMScheduler
 from diffusers.optimization import get_cosine_schedule_with_warmup
 from diffusers.training_utils import EMAModel
+from safetensors import SafetensorError
 from tqdm import tqdm
-from transformers import AutoTokenizer, BertModel
 
 from loopanimate.conditioning import condition, stack
 from loopanimate.encoders import PatchEncoder, encode_image, encode_text
-from loopanimate.motion_codec import MotionCodec
-from loopanimate.pipeline import LoopAnimatePipeline
-from loopanimate.presets import Preset
 from loopanimate.unet import LoopAnimateUNet
-from train.stages import STAGES, Stage, trainable_names
-from train.synthetic import Clips, make_clips
+from train.clips import collect, summary
+from train.encoded import EncodedDataset, encoded_loops, preencode, with_tokens
+from train.loader import Batches, LoopDataset, Loops, procedural_loops, real_loops
+from train.networks import build, save_pipeline, write_sample
+from train.plan import plan
+from train.settings import TrainSettings
+from train.stages import Stage, trainable_names
 
 HIDE_FAR_END = 0.5  # r
 DROP_TOKENS = 0.1  # of text and of image tokens, each
@@ -30,138 +37,257 @@ KEEP_CHECKPOINTS = 2
 
 
 class Denoiser(torch.nn.Module):
-    """The trained networks as one module: the UNet and the image encoder before it."""
+    """The trained networks as one module: the UNet and, where it trains too, the image encoder before it."""
 
-    def __init__(self, unet: LoopAnimateUNet, image_encoder: PatchEncoder):
+    def __init__(self, unet: LoopAnimateUNet, image_encoder: PatchEncoder | None):
         super().__init__()
         self.unet, self.image_encoder = unet, image_encoder
 
-    def forward(self, sample, timesteps, text_tokens, image, mask, keep_image):
-        image_tokens = encode_image(self.image_encoder, image, mask) * keep_image[:, None, None]
-        return self.unet(sample, timesteps, text_tokens, image_tokens).sample
+    def forward(self, sample, timesteps, text_tokens, image_tokens, image, mask, keep_image):
+        if self.image_encoder is not None:
+            image_tokens = encode_image(self.image_encoder, image, mask)
+        return self.unet(sample, timesteps, text_tokens, image_tokens * keep_image[:, None, None]).sample
 
 
-def clip_loss(denoiser, codec, scheduler, clips: Clips, text_tokens: torch.Tensor, stage: Stage,
-              generator: torch.Generator) -> torch.Tensor:  # fmt: skip
-    """Mean squared error of the prediction on one batch (eq. 2, eq. 6)."""
-    device = clips.image.device
-    batch, _, num_frames = clips.displacement.shape[:3]
-    latents = clips.displacement / codec.scale
-    chance = torch.rand(2, batch, generator=generator, device=device)
+@dataclass(frozen=True)
+class Draws:
+    """What chance decides about each loop of a batch."""
+
+    noise: torch.Tensor  # (B, 4, N, h, w)
+    timesteps: torch.Tensor  # (B,)
+    keep_far_end: torch.Tensor  # (B,) bool, 1 - r
+    keep_text: torch.Tensor  # (B,)
+    keep_image: torch.Tensor  # (B,)
+
+
+def draw(loops: Loops, seed: int, first: int, together: int, train_timesteps: int) -> Draws:
+    """The draws of samples `first`, `first` + 1, ...: each from its own number, so that ranks and resuming change none.
+
+    together: loops of one optimizer step over all devices; their timesteps fall one into each of as many equal parts
+    of the schedule, so that a step covers it.
+    """
+    latents = loops.latents
+    noise, chances = [], []
+    for number in range(first, first + len(latents)):
+        generator = torch.Generator().manual_seed(_seed(seed, 0, number))
+        noise.append(torch.randn(latents.shape[1:], generator=generator))
+        chances.append(torch.rand(4, generator=generator))
+    noise, chances = torch.stack(noise).to(latents), torch.stack(chances).to(latents.device)
+    step, place = divmod(first, together)
+    parts = torch.randperm(together, generator=torch.Generator().manual_seed(_seed(seed, 1, step)))
+    parts = parts[place : place + len(latents)].to(latents.device)
+    timesteps = ((parts + chances[:, 0]) / together * train_timesteps).long()
+    keep_text, keep_image = ((chance >= DROP_TOKENS).to(latents.dtype) for chance in chances[:, 1:3].T)
+    return Draws(noise, timesteps, chances[:, 3] >= HIDE_FAR_END, keep_text, keep_image)
+
+
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def clip_loss(denoiser, scheduler, loops: Loops, draws: Draws, empty_text: torch.Tensor, stage: Stage) -> torch.Tensor:
+    """Mean squared error of the prediction on one batch (eq. 2, eq. 6); empty_text (1, L, width) are the tokens of ""."""
+    latents, num_frames = loops.latents, loops.latents.shape[2]
     given = condition(
-        clips.static_code,
-        clips.latent_mask if stage.salient else None,
+        loops.static_code,
+        loops.latent_mask if stage.salient else None,
         num_frames,
         dynamic_code=latents[:, :, num_frames // 2],
-        dynamic_mask=clips.middle_mask,
-        keep=chance[0] >= HIDE_FAR_END,
+        dynamic_mask=loops.middle_mask,
+        keep=draws.keep_far_end,
     )
-    noise = torch.randn(latents.shape, generator=generator, device=device)
-    # one timestep from each of `batch` equal parts of the schedule: a batch covers it
-    parts = torch.randperm(batch, generator=generator, device=device)
-    spread = (parts + torch.rand(batch, generator=generator, device=device)) / batch
-    timesteps = (spread * scheduler.config.num_train_timesteps).long()
-    sample = stack(scheduler.add_noise(latents, noise, timesteps), given)
-    keep_image = (chance[1] >= DROP_TOKENS).to(latents.dtype)
-    prediction = denoiser(sample, timesteps, text_tokens, clips.image, clips.mask, keep_image)
+    sample = stack(scheduler.add_noise(latents, draws.noise, draws.timesteps), given)
+    text_tokens = torch.where(draws.keep_text[:, None, None] > 0, loops.text_tokens, empty_text)
+    prediction = denoiser(sample, draws.timesteps, text_tokens, loops.image_tokens, loops.image, loops.mask, draws.keep_image)
     is_velocity = scheduler.config.prediction_type == "v_prediction"
-    target = scheduler.get_velocity(latents, noise, timesteps) if is_velocity else noise
-    return F.mse_loss(prediction.float(), target)
+    target = scheduler.get_velocity(latents, draws.noise, draws.timesteps) if is_velocity else draws.noise
+    return F.mse_loss(prediction.to(target.dtype), target)
 
 
-def train(preset: Preset, stage_index: int, output: str, steps: int | None, sampling: str, save_every: int, seed: int,
-          init: str | None, mixed_precision: str | None = None) -> None:  # fmt: skip
-    """Train one stage into OUTPUT/stageK; resumes from its newest checkpoint.
+class Progress:
+    """What the log remembers across a cut."""
 
-    Raises ValueError for a stage the preset does not have or a missing starting point.
+    def __init__(self):
+        self.loss = None  # running mean
+
+    def add(self, loss: float) -> None:
+        self.loss = loss if self.loss is None else 0.98 * self.loss + 0.02 * loss
+
+    def state_dict(self) -> dict:
+        return {"loss": self.loss}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.loss = state["loss"]
+
+
+def train(settings: TrainSettings) -> None:
+    """Train one stage into OUTPUT/stageK; resumes from its newest whole checkpoint.
+
+    Raises ValueError, in one sentence, for settings that do not fit, a missing starting point, clips that cannot be
+    used, or a checkpoint that cannot be written.
     """
-    stage = STAGES[preset.name].get(stage_index)
-    if stage is None:
-        raise ValueError(f"expected a stage out of {list(STAGES[preset.name])} of preset {preset.name}, got {stage_index}")
-    if preset.name != "motion":
-        raise ValueError("expected preset motion: the 512 preset trains on video clips, which are not read yet")
-    folder = Path(output) / f"stage{stage_index}"
-    start = Path(init) if init else Path(output) / f"stage{stage_index - 1}" / "pipeline" if stage_index else None
-    if start and not (start / "unet").is_dir():
-        raise ValueError(f"expected the pipeline of the stage before in {start}, found none: run that stage first")
-    steps = steps or stage.iterations
-    accelerator = Accelerator(mixed_precision=mixed_precision, log_with="tensorboard", project_dir=folder)
-    device = accelerator.device
-    set_seed(seed)
+    preset, stage = settings.table()
+    folder = Path(settings.output) / f"stage{settings.stage}"
+    if settings.dry_run:
+        print(plan(settings, preset, stage, folder))
+        return
+    unused = DistributedDataParallelKwargs(find_unused_parameters="none" in (settings.injection or ()))
+    accelerator = Accelerator(mixed_precision=settings.mixed_precision, log_with="tensorboard", project_dir=folder,
+                              kwargs_handlers=[unused])  # fmt: skip
+    if accelerator.distributed_type not in (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU):
+        raise ValueError(f"expected one process or data-parallel ones, got {accelerator.distributed_type.value}")
+    device, steps = accelerator.device, stage.iterations
+    set_seed(settings.seed)
+    pipe = build(settings, preset)
+    together = stage.batch * settings.accumulate * accelerator.num_processes
+    _same_run(accelerator, folder, settings, steps, together)
 
-    if start:
-        unet = LoopAnimateUNet.from_pretrained(start / "unet")
-        image_encoder = PatchEncoder.from_pretrained(start / "image_encoder")
-    else:
-        unet, image_encoder = LoopAnimateUNet(**preset.unet), PatchEncoder(width=preset.unet["cross_attention_dim"])
-    trainable = trainable_names(unet, stage)
-    for name, parameter in unet.named_parameters():
+    trainable = trainable_names(pipe.unet, stage)
+    for name, parameter in pipe.unet.named_parameters():
         parameter.requires_grad_(name in trainable)
-    image_encoder.requires_grad_(stage.trains == ("all",))
-    denoiser = Denoiser(unet, image_encoder).train()
+    encoder_trains = stage.trains == ("all",)
+    pipe.image_encoder.requires_grad_(encoder_trains)
+    for network in (pipe.codec, pipe.text_encoder):
+        network.requires_grad_(False).eval().to(device)
+    if not encoder_trains:
+        pipe.image_encoder.eval().to(device)
+    if settings.gradient_checkpointing:
+        pipe.unet.enable_gradient_checkpointing()
+    denoiser = Denoiser(pipe.unet, pipe.image_encoder if encoder_trains else None).train()
+    optimizer = _optimizer(settings, denoiser, stage)
+    schedule = get_cosine_schedule_with_warmup(optimizer, WARMUP, steps)
+    denoiser, optimizer = accelerator.prepare(denoiser, optimizer)
     parameters = [parameter for parameter in denoiser.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=stage.learning_rate, betas=(0.9, 0.99), weight_decay=0.01)
-    schedule = get_cosine_schedule_with_warmup(optimizer, WARMUP * accelerator.num_processes, steps * accelerator.num_processes)
-    ema = EMAModel(parameters, decay=0.999, use_ema_warmup=True, power=0.75)
-    accelerator.register_for_checkpointing(ema)
-    denoiser, optimizer, schedule = accelerator.prepare(denoiser, optimizer, schedule)
-    ema.to(device)
-    codec, scheduler = MotionCodec(short_side=preset.short_side).to(device), DDIMScheduler(**preset.scheduler)
-    tokenizer = AutoTokenizer.from_pretrained(preset.checkpoint / "tokenizer")
-    text_encoder = BertModel.from_pretrained(preset.checkpoint / "text_encoder", dtype=torch.float32).to(device)
+    progress, ema = Progress(), EMAModel(parameters, decay=0.999, use_ema_warmup=True, power=0.75) if settings.ema else None
+    accelerator.register_for_checkpointing(schedule, progress, *([ema] if ema else []))
 
+    shutil.rmtree(folder / "partial", ignore_errors=True)  # a checkpoint that was being written when the run was cut
     checkpoints = sorted(folder.glob("checkpoint-*[0-9]"))
     done = 0
     if checkpoints:
         accelerator.load_state(checkpoints[-1])
         done = int(checkpoints[-1].name.split("-")[1])
     accelerator.init_trackers("logs")
-    average = None
+    skipped = defaultdict(list)
+    source = _source(accelerator, settings, stage, pipe, folder, done, skipped)
+    empty_text = encode_text(pipe.tokenizer, pipe.text_encoder, [""])
+    dtype = parameters[0].dtype
     bar = tqdm(range(done, steps), initial=done, total=steps, disable=not accelerator.is_main_process, mininterval=10)
     for step in bar:
-        # data and noise follow from the global step and rank alone, so a resumed run repeats nothing
-        draw = (seed * 1_000_003 + stage_index) * 10_000_019 + step * accelerator.num_processes + accelerator.process_index
-        clips = make_clips(stage.batch, stage.num_frames, preset.short_side, draw, sampling, device)
-        generator = torch.Generator(device).manual_seed(draw)
-        dropped = torch.rand(stage.batch, generator=generator, device=device) < DROP_TOKENS
-        prompts = ["" if drop else caption for caption, drop in zip(clips.captions, dropped.tolist())]
-        loss = clip_loss(denoiser, codec, scheduler, clips, encode_text(tokenizer, text_encoder, prompts), stage, generator)
-        accelerator.backward(loss)
+        began, waited, total = time.perf_counter(), 0.0, 0.0
+        for part in range(settings.accumulate):
+            waits = time.perf_counter()
+            loops = next(source)
+            waited += time.perf_counter() - waits
+            loops = with_tokens(loops, pipe, encoder_trains).to(dtype)
+            micro = (step * settings.accumulate + part) * accelerator.num_processes + accelerator.process_index
+            run_seed = _seed(settings.seed, settings.stage)
+            draws = draw(loops, run_seed, micro * stage.batch, together, pipe.scheduler.config.num_train_timesteps)
+            last = part + 1 == settings.accumulate
+            with nullcontext() if last else accelerator.no_sync(denoiser):
+                loss = clip_loss(denoiser, pipe.scheduler, loops, draws, empty_text.to(dtype), stage) / settings.accumulate
+                accelerator.backward(loss)
+            total += loss.item()
         accelerator.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-        ema.step(parameters)
-        average = loss.item() if average is None else 0.98 * average + 0.02 * loss.item()
-        bar.set_postfix(loss=f"{average:.4f}", refresh=False)
-        accelerator.log({"loss": loss.item(), "learning_rate": schedule.get_last_lr()[0]}, step=step)
-        if (step + 1) % save_every == 0 or step + 1 == steps:
+        if ema:
+            ema.step(parameters)
+        progress.add(total)
+        bar.set_postfix(loss=f"{progress.loss:.4f}", refresh=False)
+        seconds = time.perf_counter() - began
+        values = {"loss": total, "learning_rate": schedule.get_last_lr()[0], "clips_per_second": together / seconds,
+                  "waiting_for_clips": waited / seconds, "skipped_clips": sum(map(len, skipped.values()))}  # fmt: skip
+        accelerator.log(values, step=step)
+        if (step + 1) % settings.save_every == 0 or step + 1 == steps:
             _save_state(accelerator, folder, step + 1)
+        if settings.sample_every and (step + 1) % settings.sample_every == 0 and accelerator.is_main_process:
+            write_sample(accelerator, pipe, loops, folder, step + 1, stage.num_frames)
     accelerator.end_training()
-    if accelerator.is_main_process:
+    if skipped:
+        print(f"skipped: {summary(skipped)}")
+    if ema:
         ema.copy_to(parameters)
-        trained = accelerator.unwrap_model(denoiser)
-        record = {"stage": stage_index, "steps": steps, "sampling": sampling, "seed": seed, "loss": average,
-                  "num_frames": stage.num_frames, "batch": stage.batch, "learning_rate": stage.learning_rate}  # fmt: skip
-        pipeline = LoopAnimatePipeline(trained.unet, scheduler, codec, trained.image_encoder, tokenizer, text_encoder,
-                                       preset.num_inference_steps, preset.guidance_scale)  # fmt: skip
-        save_pipeline(pipeline, folder / "pipeline", record)
+    if accelerator.is_main_process:
+        record = {**asdict(settings), "steps": steps, "loss": progress.loss, "num_frames": stage.num_frames,
+                  "clips_a_step": together, "learning_rate": stage.learning_rate, "skipped": dict(skipped)}  # fmt: skip
+        save_pipeline(pipe, folder / "pipeline", record)
+    accelerator.wait_for_everyone()
 
 
-def save_pipeline(pipeline: LoopAnimatePipeline, folder: Path, record: dict) -> None:
-    """A whole pipeline and how it was trained, written aside and renamed."""
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    pipeline.save_pretrained(partial)
-    (partial / "training.json").write_text(json.dumps(record, indent=2))
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+def _optimizer(settings: TrainSettings, denoiser: Denoiser, stage: Stage) -> torch.optim.Optimizer:
+    parameters = [parameter for parameter in denoiser.parameters() if parameter.requires_grad]
+    options = {"lr": stage.learning_rate, "betas": (0.9, 0.99), "weight_decay": 0.01}
+    if not settings.eight_bit_adam:
+        return torch.optim.AdamW(parameters, **options)
+    try:
+        from bitsandbytes.optim import AdamW8bit
+    except ImportError:
+        raise ValueError("expected bitsandbytes for --eight-bit-adam: pip install bitsandbytes") from None
+    return AdamW8bit(parameters, **options)
+
+
+def _source(accelerator: Accelerator, settings: TrainSettings, stage: Stage, pipe, folder: Path, done: int, skipped: dict):
+    """Loops of this process, batch after batch, from step `done` on."""
+    parts, rank = settings.accumulate * accelerator.num_processes, accelerator.process_index
+    if settings.data is None:
+        first = (settings.seed * 1_000_003 + settings.stage) * 10_000_019 + rank
+        seeds = count(first + done * parts, accelerator.num_processes)
+        return procedural_loops(pipe.codec, stage, settings.sampling, seeds, accelerator.device)
+    clips, uncollected = collect(settings.data)
+    for reason, names in uncollected.items():
+        skipped[reason] += names
+    if skipped and accelerator.is_main_process:
+        print(f"{len(clips)} clips; skipped: {summary(skipped)}")
+    dataset = LoopDataset(clips, stage.f, _seed(settings.seed, settings.stage), pipe.codec, stage.salient)
+    batches = Batches(stage.batch, done * parts + rank, stage.iterations * parts, accelerator.num_processes)
+
+    def skip(name: str, reason: str) -> None:
+        if name not in skipped[reason]:
+            skipped[reason].append(name)
+
+    if not settings.preencode:
+        return real_loops(dataset, batches, settings.workers, pipe.codec, accelerator.device, skip)
+    encoded, total = folder / "encoded", settings.preencode * len(clips)
+    own = range(rank, total, accelerator.num_processes)
+    preencode(dataset, own, settings.workers, pipe, stage.trains == ("all",), encoded, accelerator.device, skip)
+    accelerator.wait_for_everyone()
+    return encoded_loops(EncodedDataset(encoded, total, settings.seed), batches, settings.workers, accelerator.device)
+
+
+def _same_run(accelerator: Accelerator, folder: Path, settings: TrainSettings, steps: int, together: int) -> None:
+    """Raises ValueError where `folder` holds a run that began otherwise: going on would belong to neither."""
+    changeable = ("output", "batch", "accumulate", "workers", "save_every", "sample_every", "dry_run", "gradient_checkpointing")
+    now = {name: value for name, value in asdict(settings).items() if name not in changeable}
+    now = json.loads(json.dumps({**now, "steps": steps, "clips_a_step": together}))
+    path = folder / "settings.json"
+    if path.is_file():
+        before = json.loads(path.read_text())
+        changed = [name for name in now if before.get(name) != now[name]]
+        if changed:
+            raise ValueError(f"expected {changed[0]} {before.get(changed[0])} as {folder} began with, got {now[changed[0]]}:"
+                             " choose another output")  # fmt: skip
+    elif accelerator.is_main_process:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(now, indent=2))
+        partial.rename(path)
+    accelerator.wait_for_everyone()
 
 
 def _save_state(accelerator: Accelerator, folder: Path, step: int) -> None:
     """A checkpoint that either is whole or is not there; the last few are kept."""
     partial, final = folder / "partial", folder / f"checkpoint-{step:07d}"
-    accelerator.save_state(str(partial))
+    try:
+        accelerator.save_state(str(partial))
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors say so in their own ways
+        shutil.rmtree(partial, ignore_errors=True)
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"expected room for a checkpoint in {folder}, got: {reason}. Make room and run the same command"
+        ) from error
+    accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)

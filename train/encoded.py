@@ -1,0 +1,61 @@
+"""Loops encoded once and trained on again: latents, conditions and tokens, one file each."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from loopanimate.encoders import encode_image, encode_text
+from loopanimate.pipeline import LoopAnimatePipeline
+from train.loader import Batches, LoopDataset, Loops, join, real_loops, shuffled
+
+
+@torch.no_grad()
+def with_tokens(loops: Loops, pipe: LoopAnimatePipeline, encoder_trains: bool) -> Loops:
+    """The loops with their text tokens and, from a frozen image encoder, their image tokens."""
+    if loops.text_tokens is None:
+        loops = replace(loops, text_tokens=encode_text(pipe.tokenizer, pipe.text_encoder, list(loops.captions)))
+    if loops.image_tokens is None and not encoder_trains:
+        loops = replace(loops, image_tokens=encode_image(pipe.image_encoder, loops.image, loops.mask))
+    return loops
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"{number:08d}.safetensors"
+
+
+def preencode(dataset: LoopDataset, numbers: Iterable[int], workers: int, pipe: LoopAnimatePipeline, encoder_trains: bool,
+              folder: Path, device, skipped: Callable[[str, str], None]) -> None:  # fmt: skip
+    """Write the loops `numbers` that `folder` does not hold yet, each aside and renamed: what is there is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    todo = [number for number in numbers if not _path(folder, number).is_file()]
+    loops = real_loops(dataset, [[number] for number in todo], workers, pipe.codec, device, skipped)
+    for number, loop in zip(tqdm(todo, "encoding", disable=not todo, mininterval=10), loops):
+        tensors = with_tokens(loop, pipe, encoder_trains).tensors()
+        if not encoder_trains:  # the picture is not read again
+            del tensors["image"], tensors["mask"]
+        partial = folder / f"{number:08d}.partial"
+        save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, partial)
+        partial.rename(_path(folder, number))
+
+
+class EncodedDataset(Dataset):
+    """Pre-encoded loops 0 .. count-1, gone through in an order of its own each epoch."""
+
+    def __init__(self, folder: Path, count: int, seed: int):
+        self.folder, self.count, self.seed = folder, count, seed
+
+    def __getitem__(self, index: int) -> Loops:
+        epoch, place = divmod(index, self.count)
+        tensors = load_file(_path(self.folder, int(shuffled(self.seed, epoch, self.count)[place])))
+        empty = tensors["latents"].new_zeros(1, 0)
+        return Loops(**{"image": empty, "mask": empty, "captions": ("",), **tensors})
+
+
+def encoded_loops(dataset: EncodedDataset, batches: Batches, workers: int, device) -> Iterator[Loops]:
+    for loops in DataLoader(dataset, batch_sampler=batches, num_workers=workers, collate_fn=join):
+        yield loops.to(device)

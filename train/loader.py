@@ -1,0 +1,171 @@
+"""Real clips as the loops that a training step reads: drawn by number, decoded and encoded ahead of the step.
+
+Sample k of a run is the same whoever draws it: its clip, window, backward steps and skips follow from the seed and k
+alone, so neither ranks, workers nor a resumed run change the order.
+"""
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from loopanimate.conditioning import mask_code
+from loopanimate.field import warp
+from loopanimate.motion_codec import MotionCodec
+from loopanimate.saliency import automatic_mask
+from train.clips import Clip, ClipError, Video, check_length
+from train.loop_sampling import loop_indices
+from train.stages import Stage
+from train.synthetic import CELL, make_clips
+
+MOTION_SIDE = 192  # pixels on the side of what optical flow sees: 16 a cell of the motion preset
+MAX_TRIES = 50  # other clips in the place of one that cannot be used
+
+
+@dataclass(frozen=True)
+class Loops:
+    """A batch of conditioned loops."""
+
+    image: torch.Tensor  # (B, 3, H, W) in [-1, 1], F0
+    mask: torch.Tensor  # (B, 1, H, W) in [0, 1], of F0
+    latents: torch.Tensor  # (B, 4, N, h, w)
+    static_code: torch.Tensor  # (B, 4, h, w), E(F0)
+    latent_mask: torch.Tensor  # (B, 1, h, w), M0
+    middle_mask: torch.Tensor  # (B, 1, h, w), M-1
+    captions: tuple[str, ...]
+    text_tokens: torch.Tensor | None = None  # (B, L, width), once encoded
+    image_tokens: torch.Tensor | None = None  # (B, K, width), once encoded by a frozen encoder
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in named.items() if isinstance(value, torch.Tensor)}
+
+    def to(self, *arguments) -> "Loops":
+        return replace(self, **{name: value.to(*arguments) for name, value in self.tensors().items()})
+
+
+def join(parts: list[Loops]) -> Loops:
+    """Batches of one shape as one."""
+    tensors = {name: torch.cat([part.tensors()[name] for part in parts]) for name in parts[0].tensors()}
+    return replace(parts[0], captions=sum((part.captions for part in parts), ()), **tensors)
+
+
+def picture_side(codec) -> int:
+    """Pixels on the side of the square that clips are cropped to."""
+    return MOTION_SIDE if isinstance(codec, MotionCodec) else codec.factor * codec.config.short_side
+
+
+@torch.no_grad()
+def encode_loops(codec, frames: torch.Tensor, masks: torch.Tensor, captions: tuple[str, ...]) -> Loops:
+    """Frames (B, N, S, S, 3) uint8 with masks (B, 2, S, S) of F0 and F-1 in [0, 1] → what the preset trains on."""
+    clip = frames.permute(0, 4, 1, 2, 3).float() / 127.5 - 1  # (B, 3, N, S, S)
+    image, mask = clip[:, :, 0], masks[:, :1]
+    latents = codec.encode(clip, mask).float()
+    size = latents.shape[-2:]
+    latent_mask, middle_mask = mask_code(mask, size), mask_code(masks[:, 1:], size)
+    if not isinstance(codec, MotionCodec):
+        return Loops(image, mask, latents, latents[:, :, 0], latent_mask, middle_mask, captions)
+    # where the mask went is known here, as in procedural motion, and need not be detected again
+    middle_mask = warp(latent_mask, (latents * codec.scale)[:, :2, latents.shape[2] // 2])
+    small = [F.interpolate(value, size=[CELL * cells for cells in size], mode="area") for value in (image, mask)]
+    return Loops(*small, latents, codec.static_code(image), latent_mask, middle_mask, captions)
+
+
+@lru_cache(maxsize=2)
+def shuffled(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The order in which an epoch goes through `count` things."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+class LoopDataset(Dataset):
+    """Sample k: a window of a clip as the frames of one loop (PAPER.md §2), with its masks.
+
+    Item: (loops, skipped), where skipped lists (id, reason) of clips that k fell on and could not use. With a motion
+    codec the loops are encoded here, in the loader's processes; else frames and masks are, for the device to encode.
+    """
+
+    def __init__(self, clips: list[Clip], f: int, seed: int, codec, masks: bool):
+        self.clips, self.f, self.seed, self.masks = clips, f, seed, masks
+        self.side = picture_side(codec)
+        self.codec = codec if isinstance(codec, MotionCodec) else None
+
+    def __getitem__(self, index: int) -> tuple[tuple, list[tuple[str, str]]]:
+        rng = random.Random(f"{self.seed} {index}")
+        epoch, place = divmod(index, len(self.clips))
+        clip, skipped = self.clips[shuffled(self.seed, epoch, len(self.clips))[place]], []
+        for _ in range(MAX_TRIES):
+            try:
+                return self._loop(clip, rng), skipped
+            except ClipError as error:
+                skipped.append((clip.id, str(error)))
+            clip = self.clips[rng.randrange(len(self.clips))]
+        return None, skipped
+
+    def _loop(self, clip: Clip, rng: random.Random):
+        with Video(clip) as video:
+            start = rng.randrange(video.num_frames - check_length(video, self.f) + 1)
+            frames = video.read([start + index for index in loop_indices(self.f, rng)], self.side)
+        masks = np.ones((2, self.side, self.side), np.float32)
+        if self.masks or self.codec:
+            masks[0] = automatic_mask(Image.fromarray(frames[0]))[0]
+        if self.masks and not self.codec:
+            masks[1] = automatic_mask(Image.fromarray(frames[self.f - 1]))[0]
+        batch = torch.from_numpy(frames)[None], torch.from_numpy(masks)[None], (clip.caption,)
+        return encode_loops(self.codec, *batch) if self.codec else batch
+
+
+class Batches:
+    """The lists of sample numbers of one process: batch `batch` of micro-batches `start`, `start` + `stride`, ..."""
+
+    def __init__(self, batch: int, first: int, last: int, stride: int):
+        self.batch, self.numbers = batch, range(first, last, stride)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return ([number * self.batch + item for item in range(self.batch)] for number in self.numbers)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+def _start_worker(_: int) -> None:
+    cv2.setNumThreads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # read by the mask detector
+
+
+def real_loops(
+    dataset: LoopDataset, batches: Batches, workers: int, codec, device, skipped: Callable[[str, str], None]
+) -> Iterator[Loops]:
+    """Loops of each list of `batches`, on `device`; `skipped(id, reason)` hears of every clip that could not be used.
+
+    Raises: ValueError where one clip after the other cannot be used.
+    """
+    loader = DataLoader(dataset, batch_sampler=batches, num_workers=workers, collate_fn=list, worker_init_fn=_start_worker)
+    for items in loader:
+        for loop, problems in items:
+            for problem in problems:
+                skipped(*problem)
+            if loop is None:
+                raise ValueError(f"expected clips of enough frames that decode, got {len(problems)} in a row that do not,"
+                                 f" the last: {problems[-1][0]} ({problems[-1][1]})")  # fmt: skip
+        loops = [loop for loop, _ in items]
+        if dataset.codec:
+            yield join(loops).to(device)
+        else:
+            frames, masks, captions = zip(*loops)
+            yield encode_loops(codec, torch.cat(frames).to(device), torch.cat(masks).to(device), sum(captions, ()))
+
+
+def procedural_loops(codec, stage: Stage, sampling: str, seeds: Iterator[int], device) -> Iterator[Loops]:
+    """A batch of procedural motion for each of `seeds`."""
+    for seed in seeds:
+        clips = make_clips(stage.batch, stage.num_frames, codec.config.short_side, seed, sampling, device)
+        yield Loops(clips.image, clips.mask, clips.displacement / codec.scale, clips.static_code, clips.latent_mask,
+                    clips.middle_mask, tuple(clips.captions))  # fmt: skip

@@ -1,0 +1,85 @@
+"""The pipeline that a run starts from, samples with and leaves behind."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from diffusers import DDIMScheduler
+from transformers import AutoTokenizer, BertModel
+
+from loopanimate.encoders import PatchEncoder
+from loopanimate.media import write_loop
+from loopanimate.motion_codec import MotionCodec
+from loopanimate.pipeline import LoopAnimatePipeline
+from loopanimate.presets import NATIVE_FPS, Preset
+from loopanimate.unet import INJECTION, LoopAnimateUNet
+from train.loader import Loops
+from train.settings import TrainSettings
+
+SHEET = 5  # frames of a sample loop in the log
+
+
+def starting_point(settings: TrainSettings, preset: Preset) -> Path | None:
+    """The pipeline folder to start from; None: random weights. Raises ValueError where it is missing."""
+    if settings.init:
+        start = Path(settings.init)
+    elif settings.stage and not (settings.stage == 1 and preset.checkpoint is None):
+        start = Path(settings.output) / f"stage{settings.stage - 1}" / "pipeline"
+    elif settings.stage:
+        raise ValueError(f"expected --init with the assembled starting point of preset {preset.name} for stage 1")
+    else:
+        return None
+    if not (start / "unet").is_dir():
+        raise ValueError(f"expected the pipeline of the stage before in {start}, found none: run that stage first")
+    return start
+
+
+def build(settings: TrainSettings, preset: Preset) -> LoopAnimatePipeline:
+    """All networks in float32: of the starting point, or new ones beside the bundled text encoder."""
+    start = starting_point(settings, preset)
+    injection = {"injection": tuple(settings.injection)} if settings.injection else {}
+    if start:
+        unet = LoopAnimateUNet.from_pretrained(start / "unet", **injection)
+        pipe = LoopAnimatePipeline.from_pretrained(start, unet=unet, dtype=torch.float32)
+    else:
+        pipe = LoopAnimatePipeline(
+            unet=LoopAnimateUNet(**{"injection": INJECTION, **preset.unet, **injection}),
+            scheduler=DDIMScheduler(**preset.scheduler),
+            codec=MotionCodec(short_side=preset.short_side),
+            image_encoder=PatchEncoder(width=preset.unet["cross_attention_dim"]),
+            tokenizer=AutoTokenizer.from_pretrained(preset.checkpoint / "tokenizer"),
+            text_encoder=BertModel.from_pretrained(preset.checkpoint / "text_encoder", dtype=torch.float32),
+            num_inference_steps=preset.num_inference_steps,
+            guidance_scale=preset.guidance_scale,
+        )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def save_pipeline(pipeline: LoopAnimatePipeline, folder: Path, record: dict) -> None:
+    """A whole pipeline and how it was trained, written aside and renamed."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    pipeline.save_pretrained(partial)
+    (partial / "training.json").write_text(json.dumps(record, indent=2))
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def write_sample(accelerator: Accelerator, pipe: LoopAnimatePipeline, loops: Loops, folder: Path, step: int,
+                 num_frames: int) -> None:  # fmt: skip
+    """A loop of the batch's first picture, as it trains: a file in FOLDER/samples and a contact sheet in the log."""
+    pipe.unet.eval()
+    image, mask = (value[:1].float() for value in (loops.image, loops.mask))
+    clip = pipe(image=image / 2 + 0.5, mask_image=mask, prompt=loops.captions[0], num_frames=num_frames,
+                generator=torch.Generator().manual_seed(0), output_type="np").frames[0]  # fmt: skip
+    pipe.unet.train()
+    frames = (clip * 255).round().astype(np.uint8)  # (N, H, W, 3)
+    (folder / "samples").mkdir(exist_ok=True)
+    write_loop(folder / "samples" / f"{step:07d}.webp", iter(frames[:-1]), NATIVE_FPS)
+    shown = frames[np.linspace(0, num_frames - 1, SHEET).round().astype(int)]
+    for tracker in accelerator.trackers:
+        tracker.writer.add_image("sample", np.concatenate(list(shown), axis=1), step, dataformats="HWC")

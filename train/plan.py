@@ -1,0 +1,76 @@
+"""What a run would take, told before it starts: nothing is allocated."""
+
+import shutil
+from pathlib import Path
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from loopanimate.presets import Preset
+from loopanimate.unet import LoopAnimateUNet
+from train.clips import collect, summary
+from train.settings import TrainSettings
+from train.stages import Stage, trainable_names
+
+TEXT_TOKENS = 77  # of CLIP; the motion preset's are fewer
+KEPT = 3  # checkpoints on disk while one more is written
+
+
+def plan(settings: TrainSettings, preset: Preset, stage: Stage, folder: Path) -> str:
+    """The plan as text: frames, parameters, rate, memory, steps and disk."""
+    config = {**preset.unet, **({"injection": tuple(settings.injection)} if settings.injection else {})}
+    with FakeTensorMode() as fake:
+        unet = LoopAnimateUNet(**config).train()
+    names = trainable_names(unet, stage)
+    total = sum(parameter.numel() for parameter in unet.parameters())
+    trained = sum(parameter.numel() for name, parameter in unet.named_parameters() if name in names)
+    for name, parameter in unet.named_parameters():
+        parameter.requires_grad_(name in names)
+    width = 2 if settings.mixed_precision != "no" else 4  # bytes of an activation
+    if settings.gradient_checkpointing:
+        unet.enable_gradient_checkpointing()
+    with fake:
+        activations = _activations(unet, preset, stage) * width / 4
+    state = 2 * 1 if settings.eight_bit_adam else 2 * 4
+    fixed = total * 4 + trained * (4 + state + (4 if settings.ema else 0))
+    checkpoint = total * 4 + trained * (state + (4 if settings.ema else 0))
+    free = shutil.disk_usage(next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())).free
+    clips = "procedural motion"
+    if settings.data:
+        found, skipped = collect(settings.data)
+        clips = f"{len(found):,} in {settings.data}" + (f"; skipped: {summary(skipped)}" if skipped else "")
+    rows = {
+        "preset, stage": f"{preset.name}, {settings.stage}: trains {', '.join(stage.trains)}",
+        "clips": clips,
+        "frames of a loop": f"{stage.num_frames} (f = {stage.f})",
+        "parameters": f"{trained:,} of {total:,} train",
+        "learning rate": f"{stage.learning_rate:g}",
+        "steps": f"{stage.iterations:,} of {stage.batch} x {settings.accumulate} loops a device",
+        "memory": f"about {(fixed + activations) / 1e9:.1f} GB: weights and optimizer {fixed / 1e9:.1f},"
+        f" activations {activations / 1e9:.1f}" + (" and one recomputed block" if settings.gradient_checkpointing else "")
+        + "; codec and encoders besides",
+        "disk": f"about {checkpoint * KEPT / 1e9:.1f} GB for checkpoints, {free / 1e9:.1f} GB free in {folder}",
+    }  # fmt: skip
+    return "\n".join(f"{name:17} {value}" for name, value in rows.items())
+
+
+def _activations(unet: LoopAnimateUNet, preset: Preset, stage: Stage) -> int:
+    """Bytes that one forward pass keeps for the backward pass, counted on tensors without storage."""
+    side, width = preset.short_side, unet.config.cross_attention_dim
+    kept = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage()._cdata] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    inputs = {
+        "sample": torch.empty(stage.batch, 9, stage.num_frames, side, side),
+        "timestep": torch.zeros(stage.batch, dtype=torch.long),
+        "encoder_hidden_states": torch.empty(stage.batch, TEXT_TOKENS, width),
+        "image_hidden_states": torch.empty(stage.batch, 1, width),
+    }
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        output = unet(**inputs).sample
+    parameters = {parameter.untyped_storage()._cdata for parameter in unet.parameters()}
+    del output
+    return sum(size for storage, size in kept.items() if storage not in parameters)

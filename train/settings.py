@@ -1,0 +1,55 @@
+"""What a training run is, besides the tables of its preset and stage."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from loopanimate.presets import PRESETS, Preset
+from train.stages import STAGES, Stage
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Train one stage; the same command resumes where it was cut."""
+
+    stage: int  # 0 (motion preset, from scratch), 1, 2 or 3: each from the output of the one before
+    preset: str = "motion"  # motion or 512
+    data: str | None = None  # clips: folder with captions, shards or manifest.jsonl; None: procedural motion
+    output: str = "runs/motion"  # folder of the run; each stage writes OUTPUT/stageK
+    init: str | None = None  # pipeline folder to start from; None: the stage before, random weights at stage 0
+    steps: int | None = None  # optimizer steps; None: the stage table's
+    seed: int = 0  # of weights, data and noise
+    sampling: Literal["native", "alss"] = "native"  # of procedural motion; clips are always sampled by ALSS
+    batch: int | None = None  # clips a device and micro-batch; None: the stage table's
+    accumulate: int = 1  # micro-batches a step
+    workers: int = 2  # processes that decode clips, of each device
+    preencode: int = 0  # loops of each clip to encode once and train on; 0: every loop is drawn anew
+    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
+    gradient_checkpointing: bool = False  # less memory for a third more time
+    eight_bit_adam: bool = False  # optimizer states in 8 bits; needs bitsandbytes and CUDA
+    ema: bool = True  # the result is the weights' running mean; needs memory for another copy of what trains
+    save_every: int = 100  # steps between checkpoints
+    sample_every: int = 0  # steps between sample loops; 0: none
+    injection: tuple[str, str, str] | None = None  # tokens of down, mid, up blocks; None: image text text (Table 4's rows)
+    trains: tuple[str, ...] | None = None  # groups of Table 1 that train; None: the stage table's (Table 5's rows)
+    dry_run: bool = False  # print the plan and stop
+
+    def table(self) -> tuple[Preset, Stage]:
+        """The preset and stage with this run's changes; raises ValueError, in one sentence, for what does not exist."""
+        if self.preset not in PRESETS:
+            raise ValueError(f"expected a preset out of {', '.join(PRESETS)}, got {self.preset}")
+        preset, stages = PRESETS[self.preset], STAGES[self.preset]
+        if self.stage not in stages:
+            raise ValueError(f"expected a stage out of {list(stages)} of preset {self.preset}, got {self.stage}")
+        if preset.checkpoint is None and self.data is None:
+            raise ValueError(f"expected captioned clips for preset {self.preset} (--data): procedural motion has no appearance")
+        for name in ("steps", "batch"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise ValueError(f"expected at least 1 for {name}, got {getattr(self, name)}")
+        for name, low in (("accumulate", 1), ("save_every", 1), ("workers", 0), ("preencode", 0), ("sample_every", 0)):
+            if getattr(self, name) < low:
+                raise ValueError(f"expected at least {low} for {name}, got {getattr(self, name)}")
+        if self.preencode and not self.data:
+            raise ValueError("expected clips to encode (--data) for preencode")
+        stage = stages[self.stage]
+        changes = {"batch": self.batch, "iterations": self.steps, "trains": self.trains}
+        return preset, replace(stage, **{name: value for name, value in changes.items() if value is not None})
