@@ -36,21 +36,27 @@ def warp(values: torch.Tensor, displacement: torch.Tensor) -> torch.Tensor:
 
 def spline_matrix(cells: int, pixels: int) -> np.ndarray:
     """(pixels, cells) float32: interpolating cubic spline from cell centres to pixel centres, constant past the rim."""
+    return spline_at(cells, (np.arange(pixels) + 0.5) / pixels)
+
+
+def spline_at(cells: int, places: np.ndarray) -> np.ndarray:
+    """(len(places), cells) float32: that spline at any places, in units of the side."""
     centres = np.arange(cells) + 0.5
-    at = np.clip((np.arange(pixels) + 0.5) * cells / pixels, centres[0], centres[-1])
+    at = np.clip(places * cells, centres[0], centres[-1])
     return CubicSpline(centres, np.eye(cells), bc_type="natural")(at).astype(np.float32)
 
 
 def border_fade(height: int, width: int, reach: float) -> np.ndarray:
     """(H, W) float32: 0 at the picture's border, 1 from `reach` short sides inwards, smooth between."""
     short = min(height, width)
+    sides = [border_ramp((np.arange(pixels) + 0.5) / pixels, reach * short / pixels) for pixels in (height, width)]
+    return np.outer(*sides).astype(np.float32)
 
-    def side(pixels):
-        centre = (np.arange(pixels) + 0.5) / short
-        ramp = np.clip(np.minimum(centre, pixels / short - centre) / reach, 0, 1)
-        return ramp * ramp * (3 - 2 * ramp)
 
-    return np.outer(side(height), side(width)).astype(np.float32)
+def border_ramp(places: np.ndarray, reach: float) -> np.ndarray:
+    """One side's share of the border fade at `places`; both in units of that side."""
+    ramp = np.clip(np.minimum(places, 1 - places) / reach, 0, 1)
+    return ramp * ramp * (3 - 2 * ramp)
 
 
 def border_reach(displacement: float) -> float:

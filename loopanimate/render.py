@@ -1,107 +1,205 @@
-"""The two-layer renderer: a picture moved by a loop's displacement field, at any size and time (DESIGN.md §2)."""
+"""The two-layer renderer: a picture moved by a loop's displacement field, at any size and time (DESIGN.md §2).
+
+Each layer shows at p what stood at p - d(p); then frame = colour + (1 - alpha) * plate. d is the cubic spline through
+the field's cells, times the border's fade, times the short side. It is computed every `MAP_STEP` pixels and linear
+between. Colours are kept at twice the output size (Lanczos, the picture itself at even places) and sampled linearly:
+nearer to the ideal shift than a bicubic sample of the picture, at half its cost. A layer that streams is the cross-fade of two phases (`Renderer._shown`).
+
+Video wants brightness at full and colour at half size (I420). The composite is linear, so it is made in those planes
+directly: half the work of red, green and blue, and nothing to convert afterwards.
+"""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from loopanimate.field import LoopField, border_fade, border_reach, spline_matrix
+from loopanimate.field import LoopField, border_ramp, border_reach, spline_at
+from loopanimate.layers import Layers, solve, split
 
-ALPHA_RAMP = (0.3, 0.7)  # of the raw mask
-PLATE_SIDE = 512  # pixels on the short side at which the plate is filled
+TILE = (
+    240  # pixels; what OpenCV makes of a tile and its margin is too small for threads of its own, so that tiles share the cores
+)
+MAP_STEP = 4  # pixels from one computed displacement to the next; cells are 20 and more pixels
+LANCZOS = np.sinc(np.arange(-3.5, 4)) * np.sinc(np.arange(-3.5, 4) / 4)  # half-way between pixels
+# ITU-R BT.709, limited range: rows Y, Cb, Cr of (R, G, B, 1) in bytes
+BT709 = np.array([[0.18259, 0.61423, 0.06201, 16], [-0.10064, -0.33857, 0.43922, 128], [0.43922, -0.39894, -0.04027, 128]])
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Planes that share a size: brightness; the two of colour; or red, green and blue.
+
+    What moves is kept at twice the planes' size, where [2y, 2x] is what zero displacement shows at (y, x).
+    """
+
+    ratio: int  # output pixels per pixel here, each way
+    planes: slice  # of the frame's planes
+    layer: list[np.ndarray]  # each plane's colour, premultiplied, then alpha; (2h, 2w) uint8, (h, w) where it rests
+    plate: list[np.ndarray]  # each plane; the same
+    means: tuple[list[np.ndarray], list[np.ndarray]]  # local means (h, w) of both where they stream, else empty
 
 
 class Renderer:
     """Frames of one picture moved by a LoopField, one at a time: memory does not grow with length or rate.
 
     image: (H, W, 3) uint8; mask: (H, W) float in [0, 1], the raw mask, white moves with the salient layer.
-    The salient layer's colours are solved so that zero displacement composites to the exact picture:
-    picture = colour + (1 - alpha) * plate, colour premultiplied by alpha.
+    planar: frames are I420 of BT.709, limited range, (3H/2, W), as video encoders take them; an odd last row or column
+    is cut. Otherwise they are RGB (H, W, 3).
     """
 
-    def __init__(self, image: np.ndarray, mask: np.ndarray, field: LoopField):
-        self.image, self.field = image, field
-        height, width = image.shape[:2]
-        self.short = min(height, width)
-        cells = field.winding.shape[-2:]
-        self.rows, self.columns = spline_matrix(cells[0], height), spline_matrix(cells[1], width)
-        self.fade = border_fade(height, width, border_reach(field.reach)) * self.short
-        low, high = ALPHA_RAMP
-        alpha = np.clip((mask.astype(np.float32) - low) / (high - low), 0, 1)
-        self.covered = bool((alpha == 1).all())  # no background to see
-        # a pixel more than the content travels, both ways
-        band = int(np.ceil(2 * field.reach * self.short)) + 2
-        self.plate = image.astype(np.float32) if self.covered else fill_plate(image, alpha, band)
-        colour = image - (1 - alpha[..., None]) * self.plate
-        self.layer = np.dstack([colour, alpha])  # (H, W, 4)
-        self.x, self.y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-        self.means = [_local_mean(part, self.short) if _streams(field, index) else None
-                      for index, part in enumerate((self.layer, self.plate))]  # fmt: skip
+    def __init__(self, image: np.ndarray, mask: np.ndarray, field: LoopField, planar: bool = False):
+        if planar:
+            image, mask = (part[: part.shape[0] // 2 * 2, : part.shape[1] // 2 * 2] for part in (image, mask))
+        self.field, self.planar = field, planar
+        self.height, self.width = image.shape[:2]
+        self.short = min(self.height, self.width)
+        # a spline runs a little over what it passes through, and two layers may part
+        reach = int(np.ceil(1.2 * field.reach * self.short)) + 2  # pixels
+        alpha, plate = split(image, mask, 2 * reach)
+        self.layers = solve(image, alpha, plate)
+        if planar:
+            parts = [_yuv(image), _yuv(self.layers.plate)]
+            brightness = [part[..., :1] for part in parts]
+            colour = [_halved(part[..., 1:]) for part in parts]
+            half = _halved(alpha)
+            still = [brightness[0][..., 0], *cv2.split(colour[0][::2, ::2])]
+            self.groups = [self._group(1, slice(0, 1), solve(brightness[0], alpha, brightness[1]), True),
+                           self._group(2, slice(1, 3), solve(colour[0], half, colour[1]), False)]  # fmt: skip
+        else:
+            still = cv2.split(image)
+            self.groups = [self._group(1, slice(0, 3), self.layers, True)]
+        self.still = np.concatenate([plane.reshape(-1) for plane in still])
+        self.tiles = [tile for tile in self._tiles(alpha, reach)]
+        places = [MAP_STEP * (np.arange(-1, -(-side // MAP_STEP) + 1) + 0.5) for side in (self.height, self.width)]
+        self.y, self.x = (place.astype(np.float32) - np.float32(0.5) for place in places)  # pixel indices
+        cells, border = field.winding.shape[-2:], border_reach(field.reach) * self.short
+        self.rows, self.columns = (spline_at(count, place / side) for count, place, side
+                                   in zip(cells, places, (self.height, self.width)))  # fmt: skip
+        self.fade = np.outer(*(border_ramp(place / side, border / side) for place, side
+                               in zip(places, (self.height, self.width)))).astype(np.float32) * self.short  # fmt: skip
+        self.threads = ThreadPoolExecutor(os.cpu_count() or 1)
+
+    def _group(self, ratio: int, planes: slice, layers: Layers, double: bool) -> _Group:
+        """double: the layers are at the planes' size; otherwise they are at twice that already."""
+        sources = [[*cv2.split(layers.colour), layers.alpha], list(cv2.split(layers.plate))]
+        means = ([], [])
+        for index, parts in enumerate(sources):
+            resting = parts if double else [part[::2, ::2].copy() for part in parts]
+            if self.field.winding[2 * index : 2 * index + 2].any():
+                blur = max(1.0, self.short / 40 / ratio)
+                means[index].extend(cv2.GaussianBlur(part.astype(np.float32), (0, 0), blur) for part in resting)
+            sources[index] = ([_doubled(part) for part in parts] if double else parts) if self.field.moves[index] else resting
+        return _Group(ratio, planes, *sources, means)
+
+    def _tiles(self, alpha: np.ndarray, reach: int) -> Iterator[tuple[slice, slice, bool, bool]]:
+        """Rows, columns, whether the layer and whether the plate shows there, of every tile in which something moves."""
+        for top in range(0, self.height, TILE):
+            for left in range(0, self.width, TILE):
+                near = alpha[max(0, top - reach) : top + TILE + reach, max(0, left - reach) : left + TILE + reach]
+                layer, plate = bool(near.max() > 0), bool(near.min() < 255)
+                if (layer and self.field.moves[0]) or (plate and self.field.moves[1]):
+                    yield slice(top, min(top + TILE, self.height)), slice(left, min(left + TILE, self.width)), layer, plate
 
     def frame(self, time: float) -> np.ndarray:
-        """The picture at `time` in native frames, (H, W, 3) uint8; `time` 0 is the picture itself."""
-        if time % self.field.period == 0:
-            return self.image.copy()
-        displacement, phases = self.field.at(time)
-        layer = self._moved(self.layer, 0, displacement, phases[0])
-        if self.covered:
-            return _to_bytes(layer[..., :3])
-        plate = self._moved(self.plate, 1, displacement, phases[1])
-        return _to_bytes(layer[..., :3] + (1 - layer[..., 3:]) * plate)
+        """The picture at `time` in native frames, uint8; `time` 0 is the picture itself."""
+        flat = self.still.copy()
+        planes, start = [], 0
+        for group in self.groups:
+            shape = self.height // group.ratio, self.width // group.ratio
+            for _ in range(*group.planes.indices(3)):
+                planes.append(flat[start : start + shape[0] * shape[1]].reshape(shape))
+                start += shape[0] * shape[1]
+        if time % self.field.period:
+            displacement, phases = self.field.at(time)
+            fields = [self._fields(index, displacement) for index in range(2)]
+            workers = self.threads._max_workers
+            jobs = [self.threads.submit(self._draw, planes, fields, phases, self.tiles[start::workers])
+                    for start in range(workers)]  # fmt: skip
+            for job in jobs:
+                job.result()
+        return flat.reshape(-1, self.width) if self.planar else cv2.merge(planes)
 
-    def _moved(self, pixels: np.ndarray, index: int, displacement: np.ndarray, phase: float) -> np.ndarray:
+    def _fields(self, index: int, displacement: np.ndarray) -> list[np.ndarray]:
+        """A layer's displacement (2, h, w), and that of its earlier phase where it streams; nothing where it rests."""
         if not self.field.moves[index]:
-            return pixels
+            return []
         part = slice(2 * index, 2 * index + 2)
-        moved = self._sample(pixels, displacement[part])
-        if not _streams(self.field, index):
-            return moved
+        winding = self.field.winding[part]
+        return [displacement[part], displacement[part] - winding] if winding.any() else [displacement[part]]
+
+    def _draw(self, planes: list[np.ndarray], fields: list, phases: tuple[float, float], tiles: list) -> None:
+        for rows, columns, layer, plate in tiles:
+            over, under = (self._moved(field, rows, columns) for field in fields)
+            for group in self.groups:
+                box = tuple(slice(part.start // group.ratio, part.stop // group.ratio) for part in (rows, columns))
+                count = group.planes.stop - group.planes.start
+                front = back = None
+                if layer:  # alpha is needed only where the plate shows
+                    front = self._shown(group, 0, over, phases[0], box, count + plate)
+                if plate:
+                    back = self._shown(group, 1, under, phases[1], box, count)
+                if layer and plate:
+                    clear = cv2.bitwise_not(front[-1])
+                    shown = [cv2.add(colour, cv2.multiply(clear, behind, scale=1 / 255)) for colour, behind in zip(front, back)]
+                else:
+                    shown = front or back
+                for plane, pixels in zip(planes[group.planes], shown):
+                    plane[box] = pixels
+
+    def _moved(self, fields: list[np.ndarray], rows: slice, columns: slice) -> list[list[np.ndarray]]:
+        """Where a tile and one step around it is sampled, x and y, in pixels, every MAP_STEP; for each phase."""
+        # products this small stay on the calling thread
+        down, across = (slice(part.start // MAP_STEP, -(-part.stop // MAP_STEP) + 2) for part in (rows, columns))
+        fade = self.fade[down, across]
+        return [[self.x[across] - self.rows[down] @ dx @ self.columns[across].T * fade,
+                 self.y[down, None] - self.rows[down] @ dy @ self.columns[across].T * fade] for dx, dy in fields]  # fmt: skip
+
+    def _shown(self, group: _Group, index: int, places: list, phase: float, box: tuple[slice, slice], count: int) -> list:
+        """The first `count` planes of a layer in a box of the frame, (h, w) uint8 each."""
+        sources = (group.layer, group.plate)[index][:count]
+        if not places:
+            return [np.ascontiguousarray(source[box]) for source in sources]
+        step = MAP_STEP // group.ratio
+        height, width = (part.stop - part.start for part in box)
+        moved = []
+        for pair in places:
+            # a plane's pixel i stands on i + (ratio - 1) / 2 of the frame's, and its source's 2i shows it at rest
+            fine = [cv2.resize((part - (group.ratio - 1) / 2) * (2 / group.ratio), None, fx=step, fy=step,
+                               interpolation=cv2.INTER_LINEAR)[step : step + height, step : step + width]
+                    for part in pair]  # fmt: skip
+            moved.append([cv2.remap(source, *fine, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for source in sources])
+        if len(moved) == 1:
+            return moved[0]
         # two phases of an endless flow, cross-faded; the blend of two unlike textures loses contrast: give it back.
         # The weight eases in and out: a linear one turns around at the wrap, and the turn can be seen there.
-        earlier = self._sample(pixels, displacement[part] - self.field.winding[part])
-        mean = self.means[index]
         weight = phase * phase * (3 - 2 * phase)
         gain = 1 / np.hypot(1 - weight, weight)
-        return mean + ((1 - weight) * (moved - mean) + weight * (earlier - mean)) * gain
-
-    def _sample(self, pixels: np.ndarray, displacement: np.ndarray) -> np.ndarray:
-        across, down = (self.rows @ part @ self.columns.T * self.fade for part in displacement)  # (H, W), pixels
-        return cv2.remap(pixels, self.x - across, self.y - down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        return [cv2.addWeighted(cv2.addWeighted(now, gain * (1 - weight), before, gain * weight, 0, dtype=cv2.CV_32F),
+                                1, mean[box], 1 - gain, 0, dtype=cv2.CV_8U)
+                for now, before, mean in zip(*moved, group.means[index])]  # fmt: skip
 
 
-def _streams(field: LoopField, index: int) -> bool:
-    return bool(field.winding[2 * index : 2 * index + 2].any())
+def _doubled(plane: np.ndarray) -> np.ndarray:
+    """(h, w) uint8 → (2h, 2w): itself at even places, interpolated between."""
+    height, width = plane.shape
+    double = np.empty((2 * height, 2 * width), np.uint8)
+    double[::2, ::2] = plane
+    kernel = (LANCZOS / LANCZOS.sum()).astype(np.float32)[None]
+    # an even kernel is anchored left of its middle, which then lies half a pixel on
+    double[::2, 1::2] = cv2.filter2D(plane, -1, kernel, anchor=(3, 0), borderType=cv2.BORDER_REPLICATE)
+    double[1::2] = cv2.filter2D(double[::2], -1, kernel.T, anchor=(0, 3), borderType=cv2.BORDER_REPLICATE)
+    return double
 
 
-def _local_mean(pixels: np.ndarray, short: int) -> np.ndarray:
-    return cv2.GaussianBlur(pixels, (0, 0), max(1.0, short / 40))
+def _yuv(pixels: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(cv2.transform(pixels.astype(np.float32), BT709)), 0, 255).astype(np.uint8)
 
 
-def _to_bytes(pixels: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
-
-
-def fill_plate(image: np.ndarray, alpha: np.ndarray, band: int) -> np.ndarray:
-    """The background behind the salient layer, (H, W, 3) float32, filled in the `band` pixels that motion can uncover.
-
-    Outside the layer it is the picture. The fill is made at PLATE_SIDE: what is uncovered is a thin, moving rim.
-    """
-    height, width = alpha.shape
-    scale = min(1.0, PLATE_SIDE / min(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    margin = max(1, round(0.004 * min(size)))  # a mask's edge is rarely exact: keep the object's rim out of the plate
-    hole = cv2.dilate((cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 0.01).astype(np.uint8),
-                      np.ones((2 * margin + 1,) * 2, np.uint8))  # fmt: skip
-    if not hole.any() or hole.all():
-        return image.astype(np.float32)
-    depth = cv2.distanceTransform(hole, cv2.DIST_L2, 3)
-    near = ((depth > 0) & (depth <= band * scale + margin + 1)).astype(np.uint8)
-    # beyond the band nothing is ever seen, but the fill would read it: give it the nearest colours of outside
-    labels = cv2.distanceTransformWithLabels(hole, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)[1]
-    nearest = np.zeros((labels.max() + 1, 3), np.uint8)
-    nearest[labels[hole == 0]] = small[hole == 0]
-    outside = np.where(hole[..., None] > 0, nearest[labels], small)
-    filled = cv2.inpaint(outside, near, 4, cv2.INPAINT_TELEA).astype(np.float32)
-    size = (width, height)
-    filled = cv2.resize(filled, size, interpolation=cv2.INTER_CUBIC)
-    hole = cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)[..., None]
-    return image * (1 - hole) + filled * hole
+def _halved(planes: np.ndarray) -> np.ndarray:
+    """Planes low-passed for half size but kept at theirs: [2y, 2x] lies on column 2x, between rows 2y and 2y + 1."""
+    across, down = np.array([0.25, 0.5, 0.25]), np.array([0.5, 0.5])
+    return cv2.sepFilter2D(planes, -1, across, down, anchor=(1, 0), borderType=cv2.BORDER_REPLICATE)

@@ -1,0 +1,78 @@
+"""The two layers of a picture: what is salient, with soft edges, and the plate behind it (DESIGN.md §2).
+
+picture = colour + (1 - alpha) * plate, everywhere and exactly, colour premultiplied by alpha.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+ALPHA_RAMP = (0.3, 0.7)  # of the raw mask
+PLATE_SIDE = 512  # pixels on the short side at which the plate is filled
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A picture taken apart, in bytes: colour (H, W, C), alpha (H, W), plate (H, W, C), all uint8."""
+
+    colour: np.ndarray
+    alpha: np.ndarray
+    plate: np.ndarray
+
+
+def split(image: np.ndarray, mask: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
+    """Alpha (H, W) and plate (H, W, 3), both uint8, of a picture (H, W, 3) uint8 and its raw mask (H, W) in [0, 1].
+
+    reach: pixels that the layers may come apart; the plate is filled as far.
+    """
+    low, high = ALPHA_RAMP
+    alpha = np.clip((mask.astype(np.float32) - low) / (high - low), 0, 1)
+    plate = fill_plate(image, alpha, reach + 2)
+    return _to_bytes(alpha * 255), _to_bytes(plate)
+
+
+def solve(image: np.ndarray, alpha: np.ndarray, plate: np.ndarray) -> Layers:
+    """Layers whose composite, in the renderer's own integers, *is* the picture; image and plate (H, W, C) uint8.
+
+    Where no colour of that alpha could explain the picture over that plate, the plate gives way: at a faint alpha it is
+    the picture itself, so contact shadows stay.
+    """
+    clear = 255.0 - alpha[..., None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        least, most = (image - (255 - clear)) * (255 / clear), image * (255 / clear)
+    plate = np.where(clear == 0, plate, np.clip(plate, np.ceil(least), np.floor(most))).astype(np.uint8)
+    under = np.dstack([cv2.multiply(channel, 255 - alpha, scale=1 / 255) for channel in cv2.split(plate)])
+    return Layers(cv2.subtract(image, under), alpha, plate)
+
+
+def _to_bytes(pixels: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+
+
+def fill_plate(image: np.ndarray, alpha: np.ndarray, band: int) -> np.ndarray:
+    """The background behind the salient layer, (H, W, 3) float32, filled in the `band` pixels that motion can uncover.
+
+    Outside the layer it is the picture. The fill is made at PLATE_SIDE: what is uncovered is a thin, moving rim.
+    """
+    height, width = alpha.shape
+    scale = min(1.0, PLATE_SIDE / min(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    margin = max(1, round(0.004 * min(size)))  # a mask's edge is rarely exact: keep the object's rim out of the plate
+    hole = cv2.dilate((cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 0.01).astype(np.uint8),
+                      np.ones((2 * margin + 1,) * 2, np.uint8))  # fmt: skip
+    if not hole.any() or hole.all():
+        return image.astype(np.float32)
+    depth = cv2.distanceTransform(hole, cv2.DIST_L2, 3)
+    near = ((depth > 0) & (depth <= band * scale + margin + 1)).astype(np.uint8)
+    # beyond the band nothing is ever seen, but the fill would read it: give it the nearest colours of outside
+    labels = cv2.distanceTransformWithLabels(hole, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)[1]
+    nearest = np.zeros((labels.max() + 1, 3), np.uint8)
+    nearest[labels[hole == 0]] = small[hole == 0]
+    outside = np.where(hole[..., None] > 0, nearest[labels], small)
+    filled = cv2.inpaint(outside, near, 4, cv2.INPAINT_TELEA).astype(np.float32)
+    size = (width, height)
+    filled = cv2.resize(filled, size, interpolation=cv2.INTER_CUBIC)
+    hole = cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)[..., None]
+    return image * (1 - hole) + filled * hole
