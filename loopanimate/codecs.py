@@ -4,14 +4,17 @@ The pipeline samples latents (B, 4, N, h, w) and never asks which codec it holds
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
+from diffusers.utils.accelerate_utils import apply_forward_hook
 
-DECODE_CHUNK = 4  # frames a VAE call: bounds memory, and frames are independent
+APPEARANCE = "expected a motion strength of 1 (latents are appearance, not motion), got {}"
+CHUNK_PIXELS = 4 * 512 * 512  # a VAE call: bounds memory, and frames are independent
 
 
 class FrameCodec(Protocol):
@@ -70,10 +73,16 @@ class VAECodec(ModelMixin, ConfigMixin):
     def latent_size(self, height: int, width: int) -> tuple[int, int]:
         return height // self.factor, width // self.factor
 
+    def _chunk(self, height: int, width: int) -> int:
+        return max(1, CHUNK_PIXELS // (height * width))
+
+    @torch.no_grad()
+    @apply_forward_hook
     def encode(self, frames: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         batch, _, count, height, width = frames.shape
         flat = frames.transpose(1, 2).reshape(batch * count, 3, height, width)  # (B·N, 3, H, W)
-        latents = torch.cat([self.vae.encode(part.to(self.dtype)).latent_dist.mode() for part in flat.split(DECODE_CHUNK)])
+        parts = flat.to(self.dtype).split(self._chunk(height, width))
+        latents = torch.cat([self.vae.encode(part).latent_dist.mode() for part in parts])
         latents = latents.unflatten(0, (batch, count)).transpose(1, 2)  # (B, 4, N, h, w)
         return latents * self.vae.config.scaling_factor
 
@@ -86,15 +95,44 @@ class VAECodec(ModelMixin, ConfigMixin):
     def decode(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor,
                motion_strength: float = 1.0) -> torch.Tensor:  # fmt: skip
         if motion_strength != 1:
-            raise ValueError(f"expected a motion strength of 1 (latents are appearance, not motion), got {motion_strength}")
-        flat = latents.transpose(1, 2).flatten(0, 1) / self.vae.config.scaling_factor  # (B·N, 4, h, w)
-        frames = torch.cat([self.vae.decode(part.to(self.dtype)).sample for part in flat.split(DECODE_CHUNK)])
-        return (frames.float() / 2 + 0.5).clamp(0, 1).unflatten(0, latents.shape[:1] + latents.shape[2:3]).transpose(1, 2)
+            raise ValueError(APPEARANCE.format(motion_strength))
+        flat = latents.transpose(1, 2).flatten(0, 1)  # (B·N, 4, h, w)
+        frames = torch.cat([self._pixels(part) for part in self._parts(flat)])
+        return frames.unflatten(0, latents.shape[:1] + latents.shape[2:3]).transpose(1, 2)
 
     def frames(self, latents: torch.Tensor, image: np.ndarray, mask: np.ndarray, times: list[float],
                motion_strength: float = 1.0) -> Iterator[np.ndarray]:  # fmt: skip
         if any(time != int(time) for time in times):
             raise ValueError("expected the native frame rate (--fps native): this preset has no frames between its own")
-        clip = self.decode(latents[None], None, None, motion_strength)[0]  # (3, N, H, W)
+        if motion_strength != 1:
+            raise ValueError(APPEARANCE.format(motion_strength))
+        ring, coming = [], self._ahead(latents.transpose(0, 1)[:-1])
         for time in times:
-            yield (clip[:, int(time) % (clip.shape[1] - 1)] * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+            index = int(time) % (latents.shape[1] - 1)
+            while len(ring) <= index:
+                ring.append(next(coming))
+            yield ring[index]
+
+    def _ahead(self, latents: torch.Tensor) -> Iterator[np.ndarray]:
+        """Frames (H, W, 3) uint8 of latents (n, 4, h, w); the next are decoded while the caller encodes a file."""
+        with ThreadPoolExecutor(1) as pool:
+            parts = [*self._parts(latents)]
+            following = pool.submit(self._bytes, parts[0])
+            for part in [*parts[1:], None]:
+                frames = following.result()
+                following = part is not None and pool.submit(self._bytes, part)
+                yield from frames
+
+    def _parts(self, latents: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        height, width = (side * self.factor for side in latents.shape[-2:])
+        return latents.split(self._chunk(height, width))
+
+    @torch.no_grad()
+    @apply_forward_hook
+    def _pixels(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents (n, 4, h, w) → pixels (n, 3, H, W) in [0, 1]."""
+        pixels = self.vae.decode((latents / self.vae.config.scaling_factor).to(self.dtype)).sample
+        return (pixels.float() / 2 + 0.5).clamp(0, 1)
+
+    def _bytes(self, latents: torch.Tensor) -> np.ndarray:
+        return (self._pixels(latents) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()

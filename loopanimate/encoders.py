@@ -58,7 +58,9 @@ def encode_text(tokenizer, text_encoder, prompts: list[str]) -> torch.Tensor:
     """
     tokens = tokenizer(
         prompts, padding="max_length", truncation=True, max_length=tokenizer.model_max_length, return_tensors="pt"
-    ).to(text_encoder.device)
+    )
+    if text_encoder.device.type != "meta":  # sequential offload keeps weights elsewhere and moves inputs itself
+        tokens = tokens.to(text_encoder.device)
     if text_encoder.config.model_type != "bert":
         return text_encoder(tokens.input_ids).last_hidden_state
     states = text_encoder(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask).last_hidden_state

@@ -11,13 +11,14 @@ from diffusers.image_processor import VaeImageProcessor
 from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 
-# diffusers loads a component of ours only if its module is imported already
-import loopanimate.codecs
-import loopanimate.motion_codec
-import loopanimate.unet  # noqa: F401
+from transformers import CLIPVisionModelWithProjection
+
+from loopanimate.codecs import VAECodec
 from loopanimate.conditioning import condition, mask_code, stack
-from loopanimate.encoders import encode_image, encode_text
+from loopanimate.encoders import PatchEncoder, encode_image, encode_text
+from loopanimate.motion_codec import MotionCodec
 from loopanimate.presets import MAX_FRAMES, check_num_frames
+from loopanimate.unet import LoopAnimateUNet
 
 
 @dataclass
@@ -32,15 +33,28 @@ class LoopAnimatePipeline(DiffusionPipeline):
     """Samples loops whose first and last frame are the given picture.
 
     Components: `unet` LoopAnimateUNet; `scheduler`, any diffusers one with `add_noise`; `codec`, a FrameCodec;
-    `image_encoder` PatchEncoder or CLIP vision model with projection; `tokenizer` and `text_encoder`, BERT or CLIP.
+    `image_encoder` PatchEncoder or CLIP vision model with projection; `tokenizer` and `text_encoder`, BERT or CLIP;
+    `safety_checker` and `feature_extractor`, those of Stable Diffusion, where the checkpoint carries them.
     `num_inference_steps` and `guidance_scale` are the checkpoint's own defaults.
     """
 
-    model_cpu_offload_seq = "text_encoder->image_encoder->unet->codec"
+    model_cpu_offload_seq = "text_encoder->image_encoder->unet->codec->safety_checker"
     _callback_tensor_inputs = ["latents", "clean_latents"]
+    _optional_components = ["safety_checker", "feature_extractor"]
 
-    def __init__(self, unet, scheduler, codec, image_encoder, tokenizer, text_encoder,
-                 num_inference_steps: int = 25, guidance_scale: float = 1.0):  # fmt: skip
+    def __init__(
+        self,
+        unet: LoopAnimateUNet,
+        scheduler,
+        codec: VAECodec | MotionCodec,
+        image_encoder: PatchEncoder | CLIPVisionModelWithProjection,
+        tokenizer,
+        text_encoder,
+        num_inference_steps: int = 25,
+        guidance_scale: float = 1.0,
+        safety_checker=None,
+        feature_extractor=None,
+    ):
         super().__init__()
         self.register_modules(
             unet=unet,
@@ -49,6 +63,8 @@ class LoopAnimatePipeline(DiffusionPipeline):
             image_encoder=image_encoder,
             tokenizer=tokenizer,
             text_encoder=text_encoder,
+            safety_checker=safety_checker,
+            feature_extractor=feature_extractor,
         )
         self.register_to_config(num_inference_steps=num_inference_steps, guidance_scale=guidance_scale)
         self._interrupt = False
@@ -57,6 +73,36 @@ class LoopAnimatePipeline(DiffusionPipeline):
     def interrupt(self) -> bool:
         """Set by a callback to stop after the current step."""
         return self._interrupt
+
+    def speed_up(self, compile_blocks: bool = True) -> "LoopAnimatePipeline":
+        """Prepare a GPU's speed-ups, all exact: fused projections, channels-last weights and, unless told otherwise,
+        compiled blocks (the first loop of each size then takes a minute longer)."""
+        self.unet.fuse_qkv_projections()
+        self.unet.to(memory_format=torch.channels_last)
+        if compile_blocks:
+            # static shapes: blocks of unlike width share their code, and would be taken for one of dynamic width
+            torch._dynamo.config.recompile_limit = 256
+            torch._dynamo.config.suppress_errors = True  # a block that cannot be compiled runs as it is
+            self.unet.compile_repeated_blocks(dynamic=False)
+        return self
+
+    @torch.no_grad()
+    def is_safe(self, latents: torch.Tensor) -> bool:
+        """Whether the checkpoint's safety checker, if it has one, passes the first and middle frame of (B, 4, N, h, w)."""
+        if self.safety_checker is None:
+            return True
+        few = latents[:, :, [0, latents.shape[2] // 2]]
+        return not any(self._unsafe(self.codec.decode(few, None, None).transpose(1, 2)))
+
+    def _unsafe(self, frames: torch.Tensor) -> list[bool]:
+        """What the safety checker says of clips (B, N, 3, H, W) in [0, 1]: of each, whether it refuses any frame."""
+        refused = []
+        for clip in frames:
+            pictures = VaeImageProcessor.numpy_to_pil(clip.permute(0, 2, 3, 1).float().cpu().numpy())
+            pixels = self.feature_extractor(pictures, return_tensors="pt").pixel_values
+            pixels = pixels.to(self._execution_device, self.safety_checker.dtype)
+            refused.append(any(self.safety_checker(clip_input=pixels, images=[np.zeros(1)] * len(pictures))[1]))
+        return refused
 
     @torch.no_grad()
     def __call__(
@@ -71,6 +117,8 @@ class LoopAnimatePipeline(DiffusionPipeline):
         strength: float = 1.0,
         hold_ends: bool = True,
         motion_strength: float = 1.0,
+        guidance_interval: tuple[float, float] = (0.0, 1.0),
+        cache_interval: int = 1,
         num_videos_per_prompt: int = 1,
         generator: torch.Generator | list[torch.Generator] | None = None,
         callback_on_step_end: Callable[["LoopAnimatePipeline", int, int, dict], dict] | None = None,
@@ -88,6 +136,8 @@ class LoopAnimatePipeline(DiffusionPipeline):
             strength: in (0, 1], where in the schedule the noised picture starts (PAPER.md §3).
             hold_ends: keep the ends at the picture while sampling; False is the paper's behaviour.
             motion_strength: factor on displacement; presets that sample appearance take 1 only.
+            guidance_interval: approximation: the part of the steps, in [0, 1], that guidance is computed for.
+            cache_interval: approximation: the deep blocks are computed at each so manieth step only; 1 is exact.
             callback_on_step_end: called with (pipeline, step, timestep, {"latents", "clean_latents"}), the latter the
                 current estimate of the result; may return replaced latents, raise, or set `_interrupt`.
 
@@ -103,6 +153,13 @@ class LoopAnimatePipeline(DiffusionPipeline):
             raise ValueError(f"expected at least 1 inference step, got {steps}")
         if output_type not in ("pil", "np", "pt", "latent"):
             raise ValueError(f'expected output_type "pil", "np", "pt" or "latent", got {output_type!r}')
+        if not 0 <= guidance_interval[0] <= guidance_interval[1] <= 1:
+            raise ValueError(f"expected a guidance interval of two rising numbers in [0, 1], got {guidance_interval}")
+        if cache_interval < 1:
+            raise ValueError(f"expected a cache interval of at least 1 step, got {cache_interval}")
+        unknown = set(callback_on_step_end_tensor_inputs) - set(self._callback_tensor_inputs)
+        if unknown:
+            raise ValueError(f"expected callback tensors out of {self._callback_tensor_inputs}, got {sorted(unknown)}")
         image, mask = self._pictures(image, mask_image)
         if len(image) != len(prompts):
             raise ValueError(f"expected one prompt a picture, got {len(prompts)} for {len(image)}")
@@ -114,17 +171,23 @@ class LoopAnimatePipeline(DiffusionPipeline):
 
         device, dtype = self._execution_device, self.unet.dtype
         image, mask = image.to(device), mask.to(device)
-        text = encode_text(self.tokenizer, self.text_encoder, prompts).to(dtype)  # (B, L, width)
+        text = encode_text(self.tokenizer, self.text_encoder, prompts).to(device, dtype)  # (B, L, width)
+        guided = guidance != 1
+        if guided:
+            empty = encode_text(self.tokenizer, self.text_encoder, negatives).to(device, dtype)
+            empty = empty.repeat_interleave(copies, dim=0)
         tokens = encode_image(self.image_encoder, image, mask).to(dtype)  # (B, K, width)
         start = self.codec.encode(image[:, :, None], mask).float()  # (B, 4, 1, h, w)
         size = self.codec.latent_size(*image.shape[-2:])
-        given = condition(self.codec.static_code(image).to(dtype), mask_code(mask, size).to(dtype), num_frames)
+        given = condition(self.codec.static_code(image).float(), mask_code(mask, size), num_frames)
         text, tokens, start, given = (value.repeat_interleave(copies, dim=0) for value in (text, tokens, start, given))
-        guided = guidance != 1
-        if guided:  # unconditional half first
-            empty = encode_text(self.tokenizer, self.text_encoder, negatives).to(dtype).repeat_interleave(copies, dim=0)
-            text, tokens = torch.cat([empty, text]), torch.cat([torch.zeros_like(tokens), tokens])
-            given = torch.cat([given, given])
+        alone = (self.unet.context(text, tokens),)
+        together = alone
+        if guided and hasattr(self.unet, "_hf_hook"):  # offloaded: memory is short, so one half after the other
+            together = (self.unet.context(empty, torch.zeros_like(tokens)), *alone)
+        elif guided:  # unconditional half first
+            both = torch.cat([empty, text]), torch.cat([torch.zeros_like(tokens), tokens])
+            together = (self.unet.context(*both),)
 
         self.scheduler.set_timesteps(steps, device=device)
         timesteps = self.scheduler.timesteps[steps - max(1, int(steps * strength)) :]
@@ -139,10 +202,14 @@ class LoopAnimatePipeline(DiffusionPipeline):
             for index, timestep in enumerate(timesteps):
                 if self._interrupt:
                     break
-                sample = self.scheduler.scale_model_input(latents, timestep)
-                sample = stack(torch.cat([sample, sample]) if guided else sample, given.float()).to(dtype)
-                prediction = self.unet(sample, timestep, text, tokens).sample.float()
-                if guided:
+                sample = stack(self.scheduler.scale_model_input(latents, timestep), given).to(dtype)
+                guides = guided and guidance_interval[0] <= index / len(timesteps) <= guidance_interval[1]
+                contexts = together if guides else alone
+                if index % cache_interval == 0:
+                    caches = {context: {} if cache_interval > 1 else None for context in (*together, *alone)}
+                predictions = [self.unet(sample, timestep, context=each, cache=caches[each]).sample for each in contexts]
+                prediction = torch.cat(predictions).float()
+                if guides:
                     without, with_ = prediction.chunk(2)
                     prediction = without + guidance * (with_ - without)
                 step = self.scheduler.step(self._constrained(prediction, timestep, latents), timestep, latents)
@@ -163,6 +230,9 @@ class LoopAnimatePipeline(DiffusionPipeline):
         if output_type != "latent":
             image, mask = image.repeat_interleave(copies, dim=0), mask.repeat_interleave(copies, dim=0)
             frames = self.codec.decode(latents, image, mask, motion_strength).transpose(1, 2)  # (B, N, 3, H, W)
+            if self.safety_checker is not None:
+                for clip, refused in zip(frames, self._unsafe(frames)):
+                    clip.mul_(not refused)  # black, as in every Stable Diffusion pipeline
             if output_type != "pt":
                 frames = frames.permute(0, 1, 3, 4, 2).cpu().numpy()  # (B, N, H, W, 3)
             if output_type == "pil":

@@ -1,9 +1,26 @@
+import copy
+
 import numpy as np
+import PIL.Image
 import pytest
 import torch
+from accelerate import cpu_offload, cpu_offload_with_hook
 from diffusers import DPMSolverMultistepScheduler, UniPCMultistepScheduler
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from transformers import CLIPConfig, CLIPImageProcessor
 
+from loopanimate.conditioning import mask_code
+from loopanimate.encoders import encode_image, encode_text
 from loopanimate.pipeline import LoopAnimatePipeline
+from tests.reference import ReferenceUNet, reference_loop
+
+
+@pytest.fixture
+def fresh_512(small_512):
+    """A copy that a test may change."""
+    pipe = LoopAnimatePipeline(**copy.deepcopy(small_512.components), num_inference_steps=3, guidance_scale=2.0)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
 
 
 def call(pipe, **changes):
@@ -17,6 +34,57 @@ def test_a_seed_is_a_loop(small_512):
     first, again = call(small_512), call(small_512)
     other = call(small_512, generator=torch.Generator().manual_seed(1))
     assert torch.equal(first, again) and not torch.allclose(first, other)
+
+
+def the_equations(pipe, image, mask, steps, guidance):
+    """The loop of PAPER.md §3, from the same weights and the same noise as `call`."""
+    with torch.no_grad():
+        pixels = image * 2 - 1
+        code = pipe.codec.static_code(pixels)
+        text, empty = (encode_text(pipe.tokenizer, pipe.text_encoder, [words]) for words in ("left", ""))
+        tokens = encode_image(pipe.image_encoder, pixels, mask)
+        noise = torch.randn(1, 4, 5, *code.shape[-2:], generator=torch.Generator().manual_seed(0))
+        pipe.scheduler.set_timesteps(steps)
+        alphas = torch.cat([pipe.scheduler.alphas_cumprod, pipe.scheduler.final_alpha_cumprod[None]])
+        return reference_loop(ReferenceUNet(pipe.unet), code, mask_code(mask, code.shape[-2:]), text, tokens, empty, noise,
+                              pipe.scheduler.timesteps.tolist(), alphas, guidance)  # fmt: skip
+
+
+def model_offload(pipe):
+    hook = None
+    for name in pipe.model_cpu_offload_seq.split("->"):
+        if getattr(pipe, name) is not None:
+            hook = cpu_offload_with_hook(getattr(pipe, name), "cpu", hook)[1]
+
+
+def sequential_offload(pipe):
+    for part in pipe.components.values():
+        if isinstance(part, torch.nn.Module):
+            cpu_offload(part, "cpu", offload_buffers=len(part._parameters) > 0)
+
+
+@pytest.mark.parametrize("prepare", [None, lambda pipe: pipe.speed_up(compile_blocks=False), model_offload, sequential_offload],
+                         ids=["plain", "speed_up", "model_offload", "sequential_offload"])  # fmt: skip
+def test_sampling_equals_the_equations(fresh_512, prepare):
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(3))
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., 8:20, 4:22] = 1
+    truth = the_equations(fresh_512, image, mask, steps=4, guidance=7.5)
+    if prepare:
+        prepare(fresh_512)
+    latents = call(fresh_512, image=image, mask_image=mask, num_inference_steps=4, guidance_scale=7.5)
+    assert (latents - truth).norm() / truth.norm() < 1e-5
+
+
+def test_approximations_are_off_unless_asked_for_and_stay_near(fresh_512):
+    exact = call(fresh_512, num_inference_steps=6)
+
+    def deviation(**options):
+        return float((call(fresh_512, num_inference_steps=6, **options) - exact).norm() / exact.norm())
+
+    assert deviation(guidance_interval=(0.0, 1.0), cache_interval=1) == 0
+    assert 0 < deviation(cache_interval=2) < 0.2
+    assert 0 < deviation(guidance_interval=(0.0, 0.6)) < deviation(guidance_scale=1.0)
 
 
 @pytest.mark.parametrize("scheduler", [None, DPMSolverMultistepScheduler, UniPCMultistepScheduler])
@@ -112,7 +180,72 @@ def test_bundled_checkpoint_saves_and_loads(motion_pipeline, tmp_path):
 def test_offload_order_names_every_network(small_512):
     order = small_512.model_cpu_offload_seq.split("->")
     networks = [name for name, part in small_512.components.items() if isinstance(part, torch.nn.Module)]
-    assert sorted(order) == sorted(networks)
+    assert sorted(order) == sorted([*networks, "safety_checker"])
+
+
+def test_half_precision_variants_and_shards(fresh_512, tmp_path):
+    half = fresh_512.to(torch.bfloat16)
+    half.save_pretrained(tmp_path, variant="bf16", max_shard_size="300KB")
+    assert list(tmp_path.glob("unet/*bf16.safetensors.index.json")) or list(tmp_path.glob("unet/*index.bf16.json"))
+    again = LoopAnimatePipeline.from_pretrained(tmp_path, variant="bf16", dtype=torch.bfloat16)
+    again.set_progress_bar_config(disable=True)
+    assert again.unet.dtype == again.codec.dtype == again.text_encoder.dtype == torch.bfloat16
+    assert torch.equal(call(again), call(half)) and call(again).dtype == torch.float32
+
+
+def test_from_pipe_shares_the_networks(fresh_512):
+    other = LoopAnimatePipeline.from_pipe(fresh_512)
+    other.set_progress_bar_config(disable=True)
+    assert other.unet is fresh_512.unet and other.config.guidance_scale == 2.0
+    assert torch.equal(call(other), call(fresh_512))
+
+
+def test_pictures_in_every_form(small_512):
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    tensor = torch.from_numpy(pixels / np.float32(255)).permute(2, 0, 1)
+    forms = [PIL.Image.fromarray(pixels), [PIL.Image.fromarray(pixels)], pixels[None] / np.float32(255), tensor[None], [tensor]]
+    first, *others = [call(small_512, image=form, prompt=["left"]) for form in forms]
+    assert all(torch.allclose(first, other, atol=1e-4) for other in others)
+
+
+def test_one_generator_for_each_copy_is_a_loop_of_its_own(small_512):
+    seeds = [torch.Generator().manual_seed(seed) for seed in (5, 6, 7)]
+    three = call(small_512, num_videos_per_prompt=3, generator=seeds)
+    alone = call(small_512, generator=torch.Generator().manual_seed(6))
+    assert torch.allclose(three[1:2], alone, atol=1e-4)
+
+
+def test_attention_slicing_and_tiling_are_taken(fresh_512):
+    before = call(fresh_512)
+    fresh_512.enable_attention_slicing()
+    assert torch.allclose(call(fresh_512), before, atol=1e-4)
+    fresh_512.codec.vae.enable_tiling()
+    assert call(fresh_512, output_type="pt").shape == (1, 5, 3, 32, 32)
+
+
+def test_frames_come_one_by_one_and_are_the_decoded_ones(small_512):
+    latents = call(small_512)
+    whole = (small_512.codec.decode(latents, None, None)[0] * 255).round().byte().permute(1, 2, 3, 0).numpy()
+    frames = small_512.codec.frames(latents[0], None, None, [0, 1, 2, 3, 0, 1])
+    assert np.array_equal(np.stack(list(frames)), whole[[0, 1, 2, 3, 0, 1]])
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+def test_the_safety_checker_is_honoured(fresh_512, tmp_path, refuses):
+    common = {"hidden_size": 32, "intermediate_size": 37, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = CLIPConfig(vision_config={**common, "image_size": 28, "patch_size": 14}, projection_dim=16)
+    checker = StableDiffusionSafetyChecker(config)
+    torch.nn.init.constant_(checker.concept_embeds_weights, -2.0 if refuses else 2.0)
+    torch.nn.init.constant_(checker.special_care_embeds_weights, 2.0)
+    size = {"height": 28, "width": 28}
+    processor = CLIPImageProcessor(size={"shortest_edge": 28}, crop_size=size)
+    LoopAnimatePipeline(**{**fresh_512.components, "safety_checker": checker, "feature_extractor": processor}).save_pretrained(
+        tmp_path
+    )
+    pipe = LoopAnimatePipeline.from_pretrained(tmp_path)
+    pipe.set_progress_bar_config(disable=True)
+    frames = call(pipe, output_type="pt")
+    assert bool(frames.any()) != refuses and pipe.is_safe(call(pipe)) != refuses
 
 
 def test_motion_pipeline_shows_the_picture_first(motion_pipeline, photos):
@@ -134,6 +267,9 @@ def test_motion_pipeline_shows_the_picture_first(motion_pipeline, photos):
         ({"strength": 0}, "strength"),
         ({"num_inference_steps": 0}, "at least 1"),
         ({"output_type": "gif"}, "output_type"),
+        ({"guidance_interval": (0.8, 0.2)}, "guidance interval"),
+        ({"cache_interval": 0}, "cache interval"),
+        ({"callback_on_step_end_tensor_inputs": ("noise",)}, "callback tensors"),
         ({"motion_strength": 2.0, "output_type": "pt"}, "motion strength"),
     ],
 )
