@@ -54,11 +54,11 @@ class VAECodec(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(self, vae_config: dict, short_side: int = 64):
         super().__init__()
-        self.vae = AutoencoderKL(**{key: value for key, value in vae_config.items() if not key.startswith("_")})
+        self.vae = AutoencoderKL(**vae_config)
 
     @classmethod
     def from_vae(cls, vae: AutoencoderKL, short_side: int = 64) -> "VAECodec":
-        codec = cls(dict(vae.config), short_side)
+        codec = cls({key: value for key, value in vae.config.items() if not key.startswith("_")}, short_side)
         codec.vae.load_state_dict(vae.state_dict())
         return codec.to(vae.dtype)
 

@@ -92,9 +92,7 @@ class Loop:
         times = frame_times(settings.num_frames, fps, settings.repeats)
         codec = pipeline(settings.preset, settings.checkpoint, settings.device).codec
         frames = codec.frames(self.latents, np.asarray(self.picture), self.mask, times, settings.motion_strength)
-        if settings.size != "source":
-            frames = _resized(frames, self.picture.size)
-        write_loop(output, frames, fps)
+        write_loop(output, _resized(frames, self.picture.size), fps)
         return LoopFile(output, len(times), float(len(times) / fps), self.picture.size)
 
 

@@ -1,4 +1,4 @@
-"""python -m train <run|evaluate|params>: what a researcher types."""
+"""python -m train <run|assemble|evaluate|params>: what a researcher types."""
 
 import json
 import sys
@@ -56,6 +56,23 @@ def evaluate(checkpoint: str | None = None, pictures: str | None = None, seeds: 
     print(report(measure(pipeline("motion", checkpoint, "auto"), pictures, seeds, num_frames, **options), json_))
 
 
+def assemble(output: str, base: str | None = None, words: str | None = None, motion: str | None = None,
+             text_attention: str | None = None) -> None:  # fmt: skip
+    """Put the 512 preset's starting point together from public checkpoints, each a folder or owner/name@revision.
+
+    Args:
+        output: new folder.
+        base: image-conditioned Stable Diffusion 1.x; None takes lambdalabs/sd-image-variations-diffusers.
+        words: CLIP with tokenizer and text model; None takes openai/clip-vit-large-patch14.
+        motion: AnimateDiff, LongAnimateDiff or PIA motion modules, a checkpoint file too; None takes AnimateDiff v1.
+        text_attention: Stable Diffusion 1.x to take the mid and up blocks' cross-attention from; None keeps the base's.
+    """
+    from train.assemble import assemble as put_together
+
+    given = {"base": base, "words": words, "motion": motion, "text_attention": text_attention}
+    print(put_together(output, **{name: value for name, value in given.items() if value is not None}))
+
+
 def _preset(name: str):
     if name not in PRESETS:
         raise ValueError(f"expected a preset out of {', '.join(PRESETS)}, got {name}")
@@ -64,7 +81,9 @@ def _preset(name: str):
 
 def main() -> None:
     try:
-        tyro.extras.subcommand_cli_from_dict({"run": run, "evaluate": evaluate, "params": params}, prog="python -m train")
+        tyro.extras.subcommand_cli_from_dict(
+            {"run": run, "assemble": assemble, "evaluate": evaluate, "params": params}, prog="python -m train"
+        )
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
