@@ -1,25 +1,33 @@
 """A name becomes a pipeline: bundled folder, local folder or hub repository (DESIGN.md §3)."""
 
 import json
+import os
 from pathlib import Path
 
 import torch
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError
 
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.presets import PRESETS
 
 COMPONENTS = ("unet", "scheduler", "codec", "image_encoder", "tokenizer", "text_encoder")
+CLASSES = {"model_index.json": "LoopAnimatePipeline", "unet/config.json": "LoopAnimateUNet"}
+FREE_GPU_BYTES = 13e9  # under it the 512 preset's networks go to the GPU one at a time
 
 
 def load_pipeline(preset: str = "motion", checkpoint: str | Path | None = None, device: str = "auto") -> LoopAnimatePipeline:
     """The pipeline of a preset's own checkpoint, or of `checkpoint`: a folder or a hub repository ("owner/name").
 
-    Args:
-        device: "auto" takes CUDA where there is one, "cpu" or "cuda".
+    A checkpoint that samples appearance runs in half precision on a GPU, with every exact speed-up, and offloaded where
+    the GPU is small; all else runs in float32.
 
-    Raises: ValueError in one sentence for an unknown preset, a folder that holds no pipeline, a hub out of reach.
+    Args:
+        device: "auto" takes CUDA where there is one (for the 512 preset also Apple's MPS), "cpu" or "cuda".
+
+    Raises: ValueError in one sentence for an unknown preset, a folder that holds no pipeline or a broken one, a hub out of
+    reach, a GPU without room.
     """
     if preset not in PRESETS:
         raise ValueError(f"expected a preset out of {', '.join(PRESETS)}, got {preset!r}")
@@ -30,35 +38,89 @@ def load_pipeline(preset: str = "motion", checkpoint: str | Path | None = None, 
     source = checkpoint or PRESETS[preset].checkpoint
     if source is None:
         raise ValueError(f"preset {preset} {PRESETS[preset].needs}; name it with --checkpoint")
-    local = Path(source)
-    is_hub = isinstance(source, str) and source.count("/") == 1 and not local.exists() and not source.startswith(("/", "."))
-    if not is_hub:
-        _check_folder(local)
-    dtype = torch.float32
+    folder = Path(source)
+    if isinstance(source, str) and source.count("/") == 1 and not folder.exists() and not source.startswith(("/", ".")):
+        folder = _download(source)
+    variant = _check_folder(folder)
+    is_appearance = json.loads((folder / "codec" / "config.json").read_text(encoding="utf-8"))["_class_name"] == "VAECodec"
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and preset != "motion":
-        dtype = torch.float16
+        if device == "cpu" and is_appearance and torch.backends.mps.is_available():
+            device = "mps"
+    dtype = torch.float16 if is_appearance and device != "cpu" else torch.float32
     try:
-        pipeline = LoopAnimatePipeline.from_pretrained(source, dtype=dtype, local_files_only=not is_hub)
-    except (OSError, ValueError, RuntimeError, HfHubHTTPError, SafetensorError) as error:
-        if is_hub and isinstance(error, (OSError, HfHubHTTPError)):
-            raise ValueError(f"expected the hub to give checkpoint {source}, but it has none or cannot be reached") from error
+        pipeline = LoopAnimatePipeline.from_pretrained(
+            folder, dtype=dtype, variant=variant, use_safetensors=True, local_files_only=True
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"expected a LoopAnimate checkpoint that loads, got {source}: {reason}") from error
-    return pipeline.to(device)
+    if not (is_appearance and device == "cuda"):
+        return pipeline.to(device)
+    if torch.cuda.mem_get_info()[0] < FREE_GPU_BYTES:
+        pipeline.enable_model_cpu_offload()
+        return pipeline
+    # ZeroGPU gives a process its GPU for seconds at a time: compiling would never pay
+    return pipeline.to(device).speed_up(compile_blocks="SPACES_ZERO_GPU" not in os.environ)
 
 
-def _check_folder(folder: Path) -> None:
+def _download(repository: str) -> Path:
+    """A hub repository's folder in the cache; what is there already is not fetched again."""
+    try:
+        return Path(snapshot_download(repository, ignore_patterns=["*.bin", "*.ckpt", "*.pt", "*.pth", "*.msgpack"]))
+    except (OSError, HFValidationError) as error:
+        raise ValueError(f"expected the hub to give checkpoint {repository}, but it has none or cannot be reached") from error
+
+
+def _check_folder(folder: Path) -> str | None:
+    """The variant that the weights are stored in; all that can be known to be wrong is said before anything is loaded."""
     if not folder.is_dir():
         raise ValueError(f"expected a checkpoint folder or a hub repository (owner/name), got {folder}: no such folder")
-    index = folder / "model_index.json"
-    if not index.is_file():
+    if not (folder / "model_index.json").is_file():
         raise ValueError(f"expected a LoopAnimate checkpoint with a model_index.json, got {folder} without one")
-    try:
-        listed = json.loads(index.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"expected JSON in {index}, got {error}") from None
+    listed = _settings(folder / "model_index.json")
     missing = [name for name in COMPONENTS if name not in listed or not (folder / name).is_dir()]
-    if missing:
+    if missing and listed.get("_class_name", "LoopAnimatePipeline") == "LoopAnimatePipeline":
         raise ValueError(f"expected the parts {', '.join(COMPONENTS)} in {folder}, missing: {', '.join(missing)}")
+    for name, expected in CLASSES.items():
+        got = _settings(folder / name).get("_class_name")
+        if got != expected:
+            raise ValueError(f"expected a {expected} in {folder / name}, got {'none' if got is None else f'a {got}'}")
+    variants = set()
+    for component in COMPONENTS:
+        for index in (folder / component).glob("*.safetensors.index*.json"):
+            absent = sorted(
+                name for name in set(_settings(index)["weight_map"].values()) if not (index.parent / name).is_file()
+            )
+            if absent:
+                raise ValueError(f"expected a LoopAnimate checkpoint that loads, {index.parent / absent[0]} is missing")
+        for weights in (folder / component).glob("*.safetensors"):
+            _check_weights(weights)
+            # model.safetensors, model.fp16.safetensors, model.fp16-00001-of-00002.safetensors
+            variants.add(weights.name.split("-")[0].removesuffix(".safetensors").partition(".")[2] or None)
+    return None if None in variants or not variants else min(variants)
+
+
+def _settings(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise ValueError(f"expected JSON in {path}, got {error}") from None
+
+
+def _check_weights(path: Path) -> None:
+    """A safetensors file is whole: 8 bytes of header length, the header, and as many bytes as it says."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        try:
+            header = json.loads(file.read(length)) if length < size else {}
+        except ValueError:
+            header = {}
+    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    expected = 8 + length + max(ends, default=0)
+    if not ends or size != expected:
+        much = f"{expected:,} bytes, has {size:,}" if ends else "a header and tensors, has none"
+        raise ValueError(f"expected a LoopAnimate checkpoint that loads, {path} should have {much}: fetch it again")

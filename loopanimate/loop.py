@@ -140,17 +140,29 @@ def _sample(loaded, picture: Image.Image, mask: np.ndarray, settings: LoopSettin
             progress(step + 1, steps)
         return tensors
 
-    return loaded(
-        image=picture.resize(small, Image.Resampling.LANCZOS),
-        prompt=settings.prompt,
-        mask_image=Image.fromarray((cv2.resize(mask, small, interpolation=cv2.INTER_AREA) * 255).round().astype(np.uint8)),
-        num_frames=settings.num_frames,
-        num_inference_steps=settings.num_inference_steps,
-        guidance_scale=settings.guidance_scale,
-        generator=torch.Generator().manual_seed(settings.seed),
-        callback_on_step_end=on_step_end,
-        output_type="latent",
-    ).frames[0]
+    try:
+        latents = loaded(
+            image=picture.resize(small, Image.Resampling.LANCZOS),
+            prompt=settings.prompt,
+            mask_image=Image.fromarray((cv2.resize(mask, small, interpolation=cv2.INTER_AREA) * 255).round().astype(np.uint8)),
+            num_frames=settings.num_frames,
+            num_inference_steps=settings.num_inference_steps,
+            guidance_scale=settings.guidance_scale,
+            generator=torch.Generator().manual_seed(settings.seed),
+            callback_on_step_end=on_step_end,
+            output_type="latent",
+        ).frames
+        safe = loaded.is_safe(latents)
+    except torch.OutOfMemoryError:
+        raise ValueError(
+            f"expected more free GPU memory for {settings.num_frames} frames: close what else uses it, or ask for fewer "
+            "(--num-frames 21) or for the processor (--device cpu)"
+        ) from None
+    if not safe:
+        raise ValueError(
+            "expected a loop that the checkpoint's safety checker passes, got none: try other words or another seed"
+        )
+    return latents[0]
 
 
 def _resized(frames: Iterator[np.ndarray], size: tuple[int, int]) -> Iterator[np.ndarray]:

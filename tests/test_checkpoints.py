@@ -1,0 +1,79 @@
+import json
+import shutil
+
+import pytest
+import torch
+from diffusers import UNetMotionModel
+from PIL import Image
+
+from loopanimate.checkpoints import load_pipeline
+from loopanimate.loop import LoopSettings, make_loop
+from tests.test_pipeline import call
+
+
+@pytest.fixture
+def folder(small_512, tmp_path):
+    small_512.save_pretrained(tmp_path / "checkpoint")
+    return tmp_path / "checkpoint"
+
+
+def refused(folder, words):
+    with pytest.raises(ValueError, match=words) as error:
+        load_pipeline("512", folder, "cpu")
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_of_variants_or_shards_loads(small_512, tmp_path):
+    expected = call(small_512)
+    for name, options in (("plain", {}), ("variant", {"variant": "fp16"}), ("shards", {"max_shard_size": "300KB"}),
+                          ("both", {"variant": "fp16", "max_shard_size": "300KB"})):  # fmt: skip
+        small_512.save_pretrained(tmp_path / name, **options)
+        loaded = load_pipeline("512", tmp_path / name, "cpu")
+        loaded.set_progress_bar_config(disable=True)
+        assert torch.allclose(call(loaded), expected, atol=1e-4), name
+    assert len(list((tmp_path / "both" / "unet").glob("*.fp16-*.safetensors"))) > 1
+
+
+@pytest.mark.parametrize("cut", [4, 100, -1])
+def test_a_cut_file_is_named_before_anything_is_loaded(folder, cut, monkeypatch):
+    weights = folder / "text_encoder" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:cut])
+    monkeypatch.setattr("loopanimate.checkpoints.LoopAnimatePipeline.from_pretrained", None)  # would be a TypeError
+    refused(folder, "text_encoder/model.safetensors should have")
+
+
+def test_a_missing_shard_is_named(small_512, tmp_path):
+    small_512.save_pretrained(tmp_path, max_shard_size="300KB")
+    shard = sorted((tmp_path / "unet").glob("*.safetensors"))[1]
+    shard.unlink()
+    refused(tmp_path, f"{shard.name} is missing")
+
+
+def test_another_architecture(folder, small_512):
+    shutil.copytree(folder, folder.with_name("other"))
+    config = {name: value for name, value in small_512.unet.config.items() if name != "injection" and not name.startswith("_")}
+    UNetMotionModel(**config).save_pretrained(folder / "unet")
+    refused(folder, "expected a LoopAnimateUNet in .*, got a UNetMotionModel")
+    index = folder.with_name("other") / "model_index.json"
+    index.write_text(json.dumps({"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]}))
+    refused(index.parent, "expected a LoopAnimatePipeline in .*, got a StableDiffusionPipeline")
+    index.write_text("{")
+    refused(index.parent, "expected JSON in")
+
+
+def test_nothing_pickled_is_read(folder):
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    torch.save({}, folder / "unet" / "diffusion_pytorch_model.bin")
+    weights.unlink()
+    refused(folder, "checkpoint that loads")
+
+
+def test_out_of_gpu_memory_says_what_to_do(folder, monkeypatch):
+    def full(*args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee documentation")
+
+    monkeypatch.setattr("loopanimate.unet.LoopAnimateUNet.forward", full)
+    settings = LoopSettings("left", preset="512", checkpoint=str(folder), num_frames=5, device="cpu")
+    picture = Image.new("RGB", (32, 32), "grey")
+    with pytest.raises(ValueError, match=r"--num-frames 21.*--device cpu"):
+        make_loop(picture, settings, torch.ones(32, 32).numpy())
