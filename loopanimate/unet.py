@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import ModelMixin, UNetMotionModel
 from diffusers.configuration_utils import register_to_config
-from diffusers.models.attention import _chunked_feed_forward
+from diffusers.models.attention import FeedForward, _chunked_feed_forward
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0, FusedAttnProcessor2_0
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.unets.unet_motion_model import UNetMotionOutput
@@ -24,6 +24,7 @@ from diffusers.utils.accelerate_utils import apply_forward_hook
 __all__ = ["LoopAnimateUNet", "ModelMixin", "parameter_groups", "widen_conv_in"]
 
 POSITIONS = 36  # PAPER.md §4, TEMM
+INNER_VALUES = 2**26  # of a feed-forward at a time
 INJECTION = ("image", "text", "text")  # down, mid, up: the method's row of the injection ablation
 
 
@@ -46,6 +47,20 @@ class Context:
 
     batch: int
     attended: dict[Transformer2DModel, tuple[Attended, ...]]
+
+
+class PiecewiseFeedForward(FeedForward):
+    """A feed-forward over some rows at a time: its inner values are 12 times its input, and the peak of all memory."""
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        pieces = -(-8 * hidden_states.numel() // INNER_VALUES)
+        # gradients keep the inner values anyway, and a compiler fuses them away
+        if pieces == 1 or torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return super().forward(hidden_states)
+        result = torch.empty_like(hidden_states)
+        for rows, place in zip(hidden_states.chunk(pieces), result.chunk(pieces)):
+            place.copy_(super().forward(rows))
+        return result
 
 
 class RoutedTransformer(Transformer2DModel):
@@ -125,11 +140,15 @@ class LoopAnimateUNet(UNetMotionModel):
             raise ValueError(
                 f'expected an injection plan of three of "image", "text", "none" (down, mid, up), got {injection!r}'
             )
+        # the same layers with other forward passes: names and weights stay diffusers'
+        for module in self.modules():
+            if isinstance(module, FeedForward):
+                module.__class__ = PiecewiseFeedForward
         self._sources = {}
         for source, blocks in zip(injection, (self.down_blocks, [self.mid_block], self.up_blocks)):
             for block in blocks:
                 for transformer in getattr(block, "attentions", ()):
-                    transformer.__class__ = RoutedTransformer  # the same layers, another forward pass
+                    transformer.__class__ = RoutedTransformer
                     self._sources[transformer] = source
 
     @apply_forward_hook

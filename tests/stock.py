@@ -1,5 +1,6 @@
 """diffusers' own motion UNet as the network of PAPER.md §4: what ours is compared with, in numbers and in speed."""
 
+import torch
 from diffusers import UNetMotionModel
 
 from loopanimate.unet import INJECTION, LoopAnimateUNet
@@ -14,10 +15,15 @@ class StockUNet(UNetMotionModel):
                 block.register_forward_pre_hook(_reads(source), with_kwargs=True)
         return self
 
-    def forward(self, sample, timestep, text, image):
-        frames = sample.shape[2]
+    def context(self, text, image):
+        """What LoopAnimatePipeline asks of its network; here nothing is prepared."""
+        return text, image
+
+    def forward(self, sample, timestep, text=None, image=None, context=None, cache=None):
+        text, image = context or (text, image)
+        frames, sets = sample.shape[2], len(text) // len(sample)
         tokens = {"text": text.repeat_interleave(frames, dim=0), "image": image.repeat_interleave(frames, dim=0)}
-        return super().forward(sample, timestep, tokens)
+        return super().forward(torch.cat([sample] * sets), timestep, tokens)
 
 
 def _reads(source: str):

@@ -79,12 +79,19 @@ def chunked_feed_forward(unet, *inputs):
     return unet(*inputs).sample
 
 
+def piecewise_feed_forward(unet, *inputs):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("loopanimate.unet.INNER_VALUES", 500)
+        return unet(*inputs).sample
+
+
 def foreign_processor(unet, *inputs):
     unet.set_attn_processor(AttnProcessor())
     return shared_halves(unet, *inputs)
 
 
-SPEED_UPS = [plain, prepared_context, shared_halves, fused_projections, channels_last, chunked_feed_forward, foreign_processor]
+SPEED_UPS = [plain, prepared_context, shared_halves, fused_projections, channels_last, chunked_feed_forward,
+             piecewise_feed_forward, foreign_processor]  # fmt: skip
 
 
 def test_parameters_of_table_1():
