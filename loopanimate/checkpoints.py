@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError
+from huggingface_hub.errors import HFValidationError, HTTPError
 from safetensors import SafetensorError
 
 from loopanimate.pipeline import LoopAnimatePipeline
@@ -68,7 +68,7 @@ def _download(repository: str) -> Path:
     """A hub repository's folder in the cache; what is there already is not fetched again."""
     try:
         return Path(snapshot_download(repository, ignore_patterns=["*.bin", "*.ckpt", "*.pt", "*.pth", "*.msgpack"]))
-    except (OSError, HFValidationError) as error:
+    except (OSError, HTTPError, HFValidationError) as error:
         raise ValueError(f"expected the hub to give checkpoint {repository}, but it has none or cannot be reached") from error
 
 

@@ -2,7 +2,9 @@
 
 import collections
 import json
+import os
 import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -17,6 +19,7 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPVisionCo
 from loopanimate.__main__ import main as animate
 from loopanimate.checkpoints import load_pipeline
 from loopanimate.unet import LoopAnimateUNet
+from tests.hub import COMMIT, serve
 from train.__main__ import main as train
 from train.assemble import assemble, assemble_unet, motion_state
 
@@ -298,3 +301,33 @@ def test_a_hub_out_of_reach_is_one_line(monkeypatch, capsys, tmp_path):
     printed = capsys.readouterr().err
     assert ended.value.code == 2 and len(printed.strip().splitlines()) == 1 and "expected to reach the hub" in printed
     assert not list(tmp_path.iterdir())
+
+
+def test_a_download_that_was_cut_goes_on_where_it_was(base, words, v1_folder, tmp_path):
+    command = [sys.executable, "-m", "train", "assemble", "--output", str(tmp_path / "start"), "--base", "maker/pictures@v2.0",
+               "--words", "maker/words", "--motion", "maker/motion"]  # fmt: skip
+    large = tmp_path / "pictures"
+    shutil.copytree(base, large)
+    weights = torch.load(large / "unet" / "diffusion_pytorch_model.bin", weights_only=True)
+    torch.save({**weights, "unused": torch.zeros(2**22 + 2**20)}, large / "unet" / "diffusion_pytorch_model.bin")  # 21 MB
+    repositories = {"maker/pictures": large, "maker/words": words, "maker/motion": v1_folder}
+    with serve(repositories, cut="unet/diffusion_pytorch_model.bin") as (address, seen):
+        settings = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "cache")}
+        done = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    spans = [span for path, span in seen if path.endswith("unet/diffusion_pytorch_model.bin") and span]
+    assert spans and int(spans[-1].removeprefix("bytes=").removesuffix("-")) >= 10 * 2**20
+    fetched = [path for path, _ in seen]
+    assert not any(path.endswith("words/resolve/" + COMMIT + "/pytorch_model.bin") for path in fetched)
+    records = json.loads((tmp_path / "start" / "provenance.json").read_text())["assembled_from"]
+    assert records["base"]["commit"] == COMMIT and records["base"]["licence"] == "openrail"
+    assert any("v2.0" in path for path in fetched)
+
+
+def test_a_repository_that_is_not_there_is_one_line(tmp_path):
+    command = [sys.executable, "-m", "train", "assemble", "--output", str(tmp_path / "out"), "--base", "maker/nothing"]
+    with serve({}) as (address, _):
+        settings = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "cache")}
+        done = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "public repository maker/nothing" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -9,14 +9,16 @@ import pickle
 import shutil
 from pathlib import Path
 
+import diffusers.utils.logging
 import torch
+import transformers.utils.logging
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_animatediff_checkpoint_to_diffusers
 from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from transformers import CLIPImageProcessor, CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
+from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
 from loopanimate.codecs import VAECodec
 from loopanimate.pipeline import LoopAnimatePipeline
@@ -47,6 +49,8 @@ def assemble(output: str | Path, base: str = BASE, words: str = WORDS, motion: s
 
     Raises: ValueError in one sentence; nothing is left half-written.
     """
+    diffusers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.set_verbosity_error()  # lists what else a checkpoint holds
     output = Path(output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ValueError(f"expected a new or empty folder to write to, got {output}")
@@ -119,6 +123,8 @@ def _pipeline(paths: dict[str, Path]) -> LoopAnimatePipeline:
     checker = {}
     if (base / "safety_checker").is_dir() and (base / "feature_extractor").is_dir():
         checker["safety_checker"] = _load(StableDiffusionSafetyChecker, base / "safety_checker")
+        from transformers import CLIPImageProcessor  # names torchvision when it is imported
+
         checker["feature_extractor"] = CLIPImageProcessor.from_pretrained(base / "feature_extractor")
     return LoopAnimatePipeline(
         unet=unet,

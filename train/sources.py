@@ -5,9 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 from huggingface_hub import HfApi, constants, metadata_load, snapshot_download
-from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import HTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
 WEIGHTS = ("diffusion_pytorch_model", "model", "pytorch_model")  # names of weight files, in diffusers and transformers
 ENDINGS = (".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json")  # the first that is there is taken
@@ -123,7 +122,7 @@ def _reach(call, repository: str, **options):
         revision = options.get("revision")
         at = f" at {revision}" if revision else ""
         raise ValueError(f"expected the public repository {repository}{at} on the hub, which does not show it") from error
-    except (OSError, httpx.HTTPError) as error:
+    except (OSError, HTTPError) as error:
         raise ValueError(
             f"expected to reach the hub ({constants.ENDPOINT}) for {repository}, could not: {_first_line(error)}; the same "
             "command goes on where it was, and local folders need no hub"
