@@ -174,6 +174,15 @@ def test_it_starts_at_the_pretrained_function(v1_folder):
         assert torch.allclose(images(sample, 7, tokens, tokens).sample, expected, atol=1e-5)
 
 
+def test_at_full_size_every_name_and_shape_fits():
+    with torch.device("meta"):
+        spatial = UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8)
+        motion = MotionAdapter(use_motion_mid_block=False).state_dict()
+        unet = assemble_unet(spatial, {name: value for name, value in motion.items() if not name.endswith(".pe")})
+    assert unet.config.num_attention_heads == 8
+    assert round(sum(parameter.numel() for parameter in unet.parameters()) / 1e6, 1) == 1276.7
+
+
 @pytest.mark.parametrize("positions", [24, 32, 64, 128])
 @pytest.mark.parametrize("layout", ["v1.ckpt", "v2.ckpt", "v2.safetensors", "wrapped.ckpt", "folder", "bin-folder"])
 def test_adapters_in_every_layout(positions, layout, tmp_path):

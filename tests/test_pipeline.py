@@ -215,6 +215,12 @@ def test_one_generator_for_each_copy_is_a_loop_of_its_own(small_512):
     assert torch.allclose(three[1:2], alone, atol=1e-4)
 
 
+def test_the_first_of_several_is_the_loop_of_one(small_512):
+    several = call(small_512, num_videos_per_prompt=3)
+    assert torch.allclose(several[:1], call(small_512), atol=1e-4)
+    assert not torch.allclose(several[:1], several[1:2], atol=1e-2)
+
+
 def test_attention_slicing_and_tiling_are_taken(fresh_512):
     before = call(fresh_512)
     fresh_512.enable_attention_slicing()

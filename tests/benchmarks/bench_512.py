@@ -11,11 +11,11 @@ import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDIMScheduler
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig, CLIPVisionModelWithProjection
@@ -111,13 +111,23 @@ def matrix_rate() -> float:
     return 20 * 2 * 8192**3 / min(seconds(lambda: [left @ right for _ in range(20)]) for _ in range(4)) / 1e12
 
 
-class Attention(TorchFunctionMode):
-    """Attention as one operation that keeps nothing, as the fused kernels of a GPU do."""
+class FusedAttention(torch.autograd.Function):
+    """The memory of a fused attention kernel: no scores; the backward pass needs its inputs and its result."""
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        if function is F.scaled_dot_product_attention:
-            return torch.empty_like(args[0])
-        return function(*args, **(kwargs or {}))
+    @staticmethod
+    def forward(ctx, query, key, value):
+        result = torch.empty_like(query)
+        ctx.save_for_backward(query, key, value, result)
+        return result
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return tuple(torch.empty_like(saved) for saved in ctx.saved_tensors[:3])
+
+
+def fused_attention():
+    """Attention as the fused kernels of a GPU do it; tensors without data would take the path that keeps the scores."""
+    return mock.patch.object(F, "scaled_dot_product_attention", lambda *qkv, **_: FusedAttention.apply(*qkv[:3]))
 
 
 class LiveBytes(TorchDispatchMode):
@@ -156,11 +166,27 @@ def counted(frames: int) -> dict[str, dict[str, float]]:
             context = unet.context(torch.empty(halves, 77, 768), torch.empty(halves, 1, 768))
             with FlopCounterMode(display=False) as operations:
                 unet(noisy, timestep, context=context)
-            with Attention(), LiveBytes() as memory:
+            with fused_attention(), LiveBytes() as memory:
                 unet(noisy, timestep, context=context)
             result[name] = {"T": operations.get_total_flops() / 1e12, "GB": memory.peak / 1e9}
     torch.set_default_dtype(torch.float32)
     return result
+
+
+def counted_training(frames: int, checkpointing: bool) -> float:
+    """GB that a float32 training step of stage 3 holds at most at full size, batch 1: weights, activations, gradients."""
+    with torch.device("meta"):
+        unet = LoopAnimateUNet(**FULL.unet).train()
+        if checkpointing:
+            unet.enable_gradient_checkpointing()
+        trained = trainable_names(unet, STAGES["512"][3])
+        for name, parameter in unet.named_parameters():
+            parameter.requires_grad_(name in trained)
+        noisy, text, image = torch.empty(1, 9, frames, 64, 64), torch.empty(1, 77, 768), torch.empty(1, 1, 768)
+        with fused_attention(), LiveBytes() as memory:
+            unet(noisy, torch.empty(1, dtype=torch.long), text, image).sample.square().mean().backward()
+    moments = 2 * sum(parameter.nbytes for parameter in unet.parameters() if parameter.requires_grad)  # AdamW's
+    return (memory.peak + moments + sum(parameter.nbytes for parameter in unet.parameters())) / 1e9
 
 
 def training_gigabytes() -> float:
@@ -207,6 +233,8 @@ def main() -> None:
     for name, values in count.items():
         print(f"counted, one step of 35 frames, {name}: {values['T']:.1f} T operations, {values['GB']:.2f} GB of activations")
     print(f"operations removed: {1 - count['ours']['T'] / count['stock']['T']:.1%}")
+    kept, recomputed = counted_training(35, False), counted_training(35, True)
+    print(f"counted, a float32 training step of stage 3: {kept:.0f} GB, {recomputed:.0f} GB with gradient checkpointing")
     approximations()
     cuda = torch.cuda.is_available()
     size, device = (FULL, "cuda") if cuda else (SMALL, "cpu")
