@@ -1,5 +1,8 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -8,6 +11,7 @@ from PIL import Image
 
 from loopanimate.checkpoints import load_pipeline
 from loopanimate.loop import LoopSettings, make_loop
+from tests.hub import serve
 from tests.test_pipeline import call
 
 
@@ -77,3 +81,15 @@ def test_out_of_gpu_memory_says_what_to_do(folder, monkeypatch):
     picture = Image.new("RGB", (32, 32), "grey")
     with pytest.raises(ValueError, match=r"--num-frames 21.*--device cpu"):
         make_loop(picture, settings, torch.ones(32, 32).numpy())
+
+
+def test_a_hub_repository_loads_and_then_needs_no_hub(folder, tmp_path):
+    script = "from loopanimate import load_pipeline; print(load_pipeline('512', 'maker/loops', 'cpu').config.guidance_scale)"
+    command = [sys.executable, "-c", script]
+    with serve({"maker/loops": folder}) as (address, seen):
+        settings = {**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "cache")}
+        first = subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
+    assert first.stdout.strip() == "2.0", first.stderr
+    assert any(path.endswith("unet/diffusion_pytorch_model.safetensors") for path, _ in seen)
+    again = subprocess.run(command, env={**settings, "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True, check=False)
+    assert again.stdout.strip() == "2.0", again.stderr
