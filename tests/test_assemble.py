@@ -18,10 +18,12 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPVisionCo
 
 from loopanimate.__main__ import main as animate
 from loopanimate.checkpoints import load_pipeline
+from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.unet import LoopAnimateUNet
 from tests.hub import COMMIT, serve
 from train.__main__ import main as train
 from train.assemble import assemble, assemble_unet, motion_state
+from train.networks import save_pipeline
 
 TOWER = {"hidden_size": 32, "intermediate_size": 37, "num_hidden_layers": 1, "num_attention_heads": 2}
 SIDE = {"height": 28, "width": 28}
@@ -245,6 +247,13 @@ def test_provenance_and_licences(assembled, base, v1_folder):
     card = (assembled / "README.md").read_text()
     assert "license: creativeml-openrail-m" in card and str(v1_folder) in card
     assert not list(assembled.rglob("*.bin"))
+
+
+def test_origin_and_licences_go_with_what_is_trained_from_it(assembled, tmp_path):
+    save_pipeline(LoopAnimatePipeline.from_pretrained(assembled), tmp_path / "trained", {"stage": 1})
+    for name in ("provenance.json", "base-LICENSE"):
+        assert (tmp_path / "trained" / name).read_bytes() == (assembled / name).read_bytes()
+    assert (tmp_path / "trained" / "safety_checker").is_dir()
 
 
 class Evil:

@@ -60,11 +60,14 @@ def build(settings: TrainSettings, preset: Preset) -> LoopAnimatePipeline:
 
 
 def save_pipeline(pipeline: LoopAnimatePipeline, folder: Path, record: dict) -> None:
-    """A whole pipeline and how it was trained, written aside and renamed."""
+    """A whole pipeline, how it was trained, and the origin and licences of what it started from; written aside, renamed."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     pipeline.save_pretrained(partial)
     (partial / "training.json").write_text(json.dumps(record, indent=2))
+    start = pipeline.config.get("_name_or_path")
+    for file in [file for kind in ("provenance.json", "*LICENSE*") for file in Path(start).glob(kind)] if start else ():
+        shutil.copyfile(file, partial / file.name)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 
