@@ -5,15 +5,18 @@ argparse instead of tyro, because a mistake must be one line here, and tyro draw
 
 import argparse
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 from PIL import Image
 
 from loopanimate.export import frame_rate
-from loopanimate.loop import LoopSettings, make_loop
-from loopanimate.media import check_output, open_mask, open_picture, replacing
+from loopanimate.loop import LoopSettings, check_page, make_loop
+from loopanimate.manifests import write_manifests
+from loopanimate.media import PAGE, check_output, open_mask, open_picture, replacing
 from loopanimate.presets import PRESETS
+
+MAX_VARIATIONS = 8
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,7 +39,7 @@ def _parser() -> Parser:
     add = parser.add_argument
     add("picture", metavar="PICTURE", help="JPEG, PNG, WebP, HEIC, ...")
     add("prompt", metavar="PROMPT", help="what should move, and how")
-    add("--output", required=True, metavar="LOOP.mp4", help="the ending chooses: mp4, webm, gif, webp, png, apng")
+    add("--output", required=True, metavar="LOOP.mp4", help="the ending chooses: mp4, webm, gif, webp, png, apng, html")
     add("--mask", metavar="M.png", help="white moves; without it the salient object is found")
     add("--save-mask", metavar="M.png", help="write the mask that was used")
     add("--preset", choices=list(PRESETS), default=default["preset"])
@@ -49,6 +52,8 @@ def _parser() -> Parser:
     add("--fps", type=_fps, metavar="native|N", help="default 30, 12.5 for GIF; native writes exactly N - 1 frames")
     add("--size", default=default["size"], metavar="source|1080p|1440p|4k|phone|WxH")
     add("--repeats", type=int, default=default["repeats"], metavar="R", help="turns in the file (default: 1)")
+    add("--variations", type=int, default=1, metavar="V", help="loops that an html page wanders among (default: 1)")
+    add("--manifests", action="store_true", help="write Wallpaper Engine's and Lively's files beside an html page")
     add("--mask-grow", type=float, default=0.0, metavar="P", help="percent of the short side, negative shrinks")
     add("--mask-feather", type=float, default=0.0, metavar="P", help="percent of the short side")
     add("--mask-invert", action="store_true", help="what was masked stays, the rest moves")
@@ -59,16 +64,23 @@ def _parser() -> Parser:
 def main(arguments: list[str] | None = None) -> None:
     options = vars(_parser().parse_args(arguments))
     source, output, mask_path, save_mask = (options.pop(name) for name in ("picture", "output", "mask", "save_mask"))
+    variations, manifests = options.pop("variations"), options.pop("manifests")
     settings = LoopSettings(**options)
     try:
         settings.check()
         frame_rate(settings.fps, check_output(output).suffix.lower())
+        check_living(output, settings, variations, manifests)
         if save_mask:
             check_output_mask(save_mask)
         picture = open_picture(source)
         mask = open_mask(mask_path, picture.size) if mask_path else None
-        loop = make_loop(picture, settings, mask, _show_progress)
-        written = loop.write(output)
+        loop, *others = (
+            make_loop(picture, replace(settings, seed=settings.seed + index), mask, _show_progress)
+            for index in range(variations)
+        )
+        written = loop.write_page(output, others) if others else loop.write(output)
+        if manifests:
+            write_manifests(written.path, loop.picture, settings.prompt, several=bool(others))
         if save_mask:
             with replacing(check_output_mask(save_mask)) as partial:
                 Image.fromarray((loop.mask * 255).round().astype(np.uint8)).save(partial, format="PNG")
@@ -79,6 +91,16 @@ def main(arguments: list[str] | None = None) -> None:
         print("No clear object in the picture, so all of it moves; --mask says what should.")
     width, height = written.size
     print(f"{output}: {width} x {height}, {written.frames} frames, {written.seconds:.2f} s, seed {settings.seed}")
+
+
+def check_living(output: str, settings: LoopSettings, variations: int, manifests: bool) -> None:
+    """Raises ValueError for what only a living page can hold, or for a living page of settings that make none."""
+    if not 1 <= variations <= MAX_VARIATIONS:
+        raise ValueError(f"expected 1 to {MAX_VARIATIONS} variations, got {variations}")
+    if output.lower().endswith(PAGE):
+        check_page(settings)
+    elif variations > 1 or manifests:
+        raise ValueError(f"expected an output ending in {PAGE} for --variations and --manifests, got {output}")
 
 
 def check_output_mask(path: str):

@@ -1,6 +1,6 @@
 """The one road from picture, mask and words to a finished loop: the page and the command line both take it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,8 +10,10 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.export import cover, frame_rate, frame_times, output_size
-from loopanimate.media import check_mask, check_output, write_loop
-from loopanimate.presets import MAX_FRAMES, PRESETS, check_num_frames
+from loopanimate.field import LoopField
+from loopanimate.living import write_living
+from loopanimate.media import PAGE, check_mask, check_output, write_loop
+from loopanimate.presets import MAX_FRAMES, NATIVE_FPS, PRESETS, check_num_frames
 from loopanimate.saliency import automatic_mask, edit
 
 SAMPLING_SIDE = 512  # pixels on the short side of what the networks see; the loop is rendered from the picture itself
@@ -88,6 +90,8 @@ class Loop:
     def write(self, output: str | Path) -> "LoopFile":
         """Render into a file; its ending chooses the format. Nothing is half-written."""
         output, settings = check_output(output), self.settings
+        if output.suffix.lower() == PAGE:
+            return self.write_page(output)
         fps = frame_rate(settings.fps, output.suffix.lower())
         times = frame_times(settings.num_frames, fps, settings.repeats)
         codec = pipeline(settings.preset, settings.checkpoint, settings.device).codec
@@ -95,13 +99,33 @@ class Loop:
         write_loop(output, _resized(frames, self.picture.size), fps)
         return LoopFile(output, len(times), float(len(times) / fps), self.picture.size)
 
+    def write_page(self, output: str | Path, others: Sequence["Loop"] = ()) -> "LoopFile":
+        """Write a living page; with `others`, loops of the same picture and mask, it wanders among all of them."""
+        output = check_output(output)
+        check_page(self.settings)
+        fields = [loop.field() for loop in (self, *others)]
+        write_living(output, np.asarray(self.picture), self.mask, fields, self.settings.prompt)
+        return LoopFile(output, fields[0].period, fields[0].period / NATIVE_FPS, self.picture.size)
+
+    def field(self) -> LoopField:
+        """How the picture moves, at the settings' strength."""
+        settings = self.settings
+        codec = pipeline(settings.preset, settings.checkpoint, settings.device).codec
+        return LoopField(codec.displacement(self.latents), settings.motion_strength)
+
 
 @dataclass(frozen=True)
 class LoopFile:
     path: Path
-    frames: int
+    frames: int  # of a living page, which draws as many as the screen shows, the network's own
     seconds: float
     size: tuple[int, int]  # width, height
+
+
+def check_page(settings: LoopSettings) -> None:
+    """Raises ValueError for settings whose loops are no motion, which a living page needs."""
+    if settings.preset != "motion":
+        raise ValueError(f"expected the motion preset for a living page, got {settings.preset}: it makes frames, not motion")
 
 
 def make_loop(picture: Image.Image, settings: LoopSettings, mask: np.ndarray | None = None,

@@ -23,6 +23,7 @@ MIN_SIDE = 32
 MAX_ASPECT = 4.0
 GIF_RATES = (10, 12.5, 20, 25, 50)  # frames a second that hundredths of a second can hold
 ENDINGS = {".mp4": "MP4", ".webm": "WebM", ".gif": "GIF", ".webp": "WebP", ".png": "APNG", ".apng": "APNG"}
+PAGE = ".html"  # a living page, which living.py writes
 # key frames look better than the rest, and that is a seam: a quality at which it is measured to be none (chelsea, 8 a
 # second: seam jerk 1.35 at 18 veryfast, 1.16 here)
 X264 = {"crf": "14", "preset": "medium"}
@@ -107,8 +108,8 @@ def check_mask(mask: np.ndarray) -> np.ndarray:
 def check_output(path: str | Path) -> Path:
     """The path, if a loop can be written there: known ending, existing and writable folder."""
     path = Path(path)
-    if path.suffix.lower() not in ENDINGS:
-        raise ValueError(f"expected an output ending in {', '.join(ENDINGS)}, got {path.name}")
+    if path.suffix.lower() not in (*ENDINGS, PAGE):
+        raise ValueError(f"expected an output ending in {', '.join((*ENDINGS, PAGE))}, got {path.name}")
     if path.is_dir():
         raise ValueError(f"expected an output file, got the folder {path}")
     try:

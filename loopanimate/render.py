@@ -25,6 +25,7 @@ TILE = (
 )
 MAP_STEP = 4  # pixels from one computed displacement to the next; cells are 20 and more pixels
 LANCZOS = np.sinc(np.arange(-3.5, 4)) * np.sinc(np.arange(-3.5, 4) / 4)  # half-way between pixels
+MEAN_SIGMA = 40  # short sides over the deviation of the blur that gives a stream's local mean
 # ITU-R BT.709, limited range: rows Y, Cb, Cr of (R, G, B, 1) in bytes
 BT709 = np.array([[0.18259, 0.61423, 0.06201, 16], [-0.10064, -0.33857, 0.43922, 128], [0.43922, -0.39894, -0.04027, 128]])
 
@@ -90,7 +91,7 @@ class Renderer:
         for index, parts in enumerate(sources):
             resting = parts if double else [part[::2, ::2].copy() for part in parts]
             if self.field.winding[2 * index : 2 * index + 2].any():
-                blur = max(1.0, self.short / 40 / ratio)
+                blur = max(1.0, self.short / MEAN_SIGMA / ratio)
                 means[index].extend(cv2.GaussianBlur(part.astype(np.float32), (0, 0), blur) for part in resting)
             sources[index] = ([_doubled(part) for part in parts] if double else parts) if self.field.moves[index] else resting
         return _Group(ratio, planes, *sources, means)

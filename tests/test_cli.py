@@ -112,11 +112,28 @@ def test_a_hub_out_of_reach(capsys, tmp_path, picture, monkeypatch):
         (["x", "--preset", "512"], "no weights of the paper's model"),
         (["x", "--device", "tpu"], "cuda"),
         (["x", "--nonsense"], "nonsense"),
+        (["x", "--variations", "3"], "ending in .html"),
+        (["x", "--variations", "0"], "1 to 8 variations"),
+        (["x", "--manifests"], "ending in .html"),
     ],
 )
 def test_wrong_settings(arguments, words, capsys, tmp_path, picture):
     assert words in refused(capsys, picture, *arguments, "--output", tmp_path / "loop.mp4")
     assert not list(tmp_path.glob("*loop*"))
+
+
+def test_a_living_page_of_the_512_preset(capsys, tmp_path, picture):
+    arguments = (picture, "it moves", "--output", tmp_path / "loop.html", "--preset", "512", "--checkpoint", "anywhere")
+    assert "motion preset for a living page" in refused(capsys, *arguments)
+
+
+def test_the_command_makes_a_living_page(tmp_path, picture, capsys):
+    Image.new("L", (96, 64), 255).save(tmp_path / "mask.png")
+    options = ("--mask", tmp_path / "mask.png", "--num-frames", 5, "--steps", 1, "--variations", 2, "--manifests")
+    main([str(argument) for argument in (picture, "it sways", "--output", tmp_path / "loop.html", *options)])
+    assert "96 x 64" in capsys.readouterr().out
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written >= {"loop.html", "project.json", "LivelyInfo.json", "LivelyProperties.json", "preview.jpg"}
 
 
 def test_the_command_makes_a_loop(tmp_path, picture):
