@@ -11,10 +11,11 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.export import frame_rate
-from loopanimate.loop import LoopSettings, check_page, make_loop
+from loopanimate.loop import LoopSettings, check_page, make_loops
 from loopanimate.manifests import write_manifests
 from loopanimate.media import PAGE, check_output, open_mask, open_picture, replacing
 from loopanimate.presets import PRESETS
+from loopanimate.recipe import pack, small_png
 
 MAX_VARIATIONS = 8
 
@@ -33,6 +34,19 @@ def _fps(text: str) -> float | str:
         raise argparse.ArgumentTypeError(f"expected native or frames a second, got {text!r}") from None
 
 
+def _numbers(count: int):
+    def read(text: str) -> tuple[float, ...]:
+        try:
+            numbers = tuple(float(part) for part in text.split(","))
+        except ValueError:
+            numbers = ()
+        if len(numbers) != count:
+            raise argparse.ArgumentTypeError(f"expected {count} numbers with commas between, got {text!r}")
+        return numbers
+
+    return read
+
+
 def _parser() -> Parser:
     parser = Parser(prog="python -m loopanimate", description="Turn a picture into a seamless loop.")
     default = {field.name: field.default for field in fields(LoopSettings)}
@@ -48,7 +62,14 @@ def _parser() -> Parser:
     add("--seed", type=int, default=default["seed"], help="another seed, another loop (default: %(default)s)")
     add("--steps", dest="num_inference_steps", type=int, metavar="K", help="sampling steps")
     add("--guidance", dest="guidance_scale", type=float, metavar="G", help="how much the words outweigh; 1 is none")
+    add(
+        "--negative", dest="negative_prompt", default="", metavar="TEXT", help="what to keep away from, where guidance is not 1"
+    )
     add("--motion-strength", type=float, default=default["motion_strength"], metavar="S", help="0 to 4 (default: 1)")
+    add("--arrow", dest="arrows", type=_numbers(4), action="append", default=[], metavar="X0,Y0,X1,Y1",
+        help="the first point goes to the second, in fractions of the picture; repeatable")  # fmt: skip
+    add("--pin", dest="pins", type=_numbers(2), action="append", default=[], metavar="X,Y", help="stays; repeatable")
+    add("--freeze", metavar="M.png", help="white stays")
     add("--fps", type=_fps, metavar="native|N", help="default 30, 12.5 for GIF; native writes exactly N - 1 frames")
     add("--size", default=default["size"], metavar="source|1080p|1440p|4k|phone|WxH")
     add("--repeats", type=int, default=default["repeats"], metavar="R", help="turns in the file (default: 1)")
@@ -57,14 +78,18 @@ def _parser() -> Parser:
     add("--mask-grow", type=float, default=0.0, metavar="P", help="percent of the short side, negative shrinks")
     add("--mask-feather", type=float, default=0.0, metavar="P", help="percent of the short side")
     add("--mask-invert", action="store_true", help="what was masked stays, the rest moves")
+    add("--no-metadata", action="store_true", help="leave settings and mask out of the file")
     add("--device", choices=("auto", "cpu", "cuda"), default=default["device"])
     return parser
 
 
 def main(arguments: list[str] | None = None) -> None:
     options = vars(_parser().parse_args(arguments))
-    source, output, mask_path, save_mask = (options.pop(name) for name in ("picture", "output", "mask", "save_mask"))
-    variations, manifests = options.pop("variations"), options.pop("manifests")
+    source, output, mask_path, save_mask, freeze, silent, variations, manifests = (
+        options.pop(name)
+        for name in ("picture", "output", "mask", "save_mask", "freeze", "no_metadata", "variations", "manifests")
+    )
+    options |= {name: tuple(options[name]) for name in ("arrows", "pins")}
     settings = LoopSettings(**options)
     try:
         settings.check()
@@ -74,11 +99,12 @@ def main(arguments: list[str] | None = None) -> None:
             check_output_mask(save_mask)
         picture = open_picture(source)
         mask = open_mask(mask_path, picture.size) if mask_path else None
-        loop, *others = (
-            make_loop(picture, replace(settings, seed=settings.seed + index), mask, _show_progress)
-            for index in range(variations)
-        )
-        written = loop.write_page(output, others) if others else loop.write(output)
+        if freeze:
+            settings = replace(settings, freeze=small_png(open_mask(freeze, picture.size)))
+        seeds = [settings.seed + index for index in range(variations)]
+        loop, *others = make_loops(picture, settings, seeds, mask, _show_progress)
+        recipe = None if silent else pack(settings, mask)
+        written = loop.write_page(output, others) if others else loop.write(output, recipe)
         if manifests:
             write_manifests(written.path, loop.picture, settings.prompt, several=bool(others))
         if save_mask:

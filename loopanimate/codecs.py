@@ -13,6 +13,8 @@ from diffusers import AutoencoderKL, ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.utils.accelerate_utils import apply_forward_hook
 
+from loopanimate.direct import Directions
+
 APPEARANCE = "expected a motion strength of 1 (latents are appearance, not motion), got {}"
 CHUNK_PIXELS = 4 * 512 * 512  # a VAE call: bounds memory, and frames are independent
 
@@ -21,6 +23,7 @@ class FrameCodec(Protocol):
     """What a preset's latents mean."""
 
     holds_last: bool  # the last frame is the first one, and is held while sampling
+    is_motion: bool  # latents say how the picture moves: they can be directed, strengthened, and shown while sampled
 
     def picture_size(self, height: int, width: int) -> tuple[int, int]:
         """(H, W) at which a picture of that size is animated."""
@@ -42,7 +45,7 @@ class FrameCodec(Protocol):
         """Latents of pictures (B, 3, H, W) with masks (B, 1, H, W) → clips (B, 3, N, H, W) in [0, 1]."""
 
     def frames(self, latents: torch.Tensor, image: np.ndarray, mask: np.ndarray, times: list[float],
-               motion_strength: float = 1.0) -> Iterator[np.ndarray]:  # fmt: skip
+               motion_strength: float = 1.0, directions: Directions | None = None) -> Iterator[np.ndarray]:  # fmt: skip
         """Frames (H, W, 3) uint8 of one loop (4, N, h, w) at `times` in native frames, one at a time."""
 
 
@@ -50,6 +53,7 @@ class VAECodec(ModelMixin, ConfigMixin):
     """Latents are the VAE's, times its scaling factor: appearance at an eighth of the size."""
 
     holds_last = True
+    is_motion = False
 
     @register_to_config
     def __init__(self, vae_config: dict, short_side: int = 64):
@@ -101,7 +105,9 @@ class VAECodec(ModelMixin, ConfigMixin):
         return frames.unflatten(0, latents.shape[:1] + latents.shape[2:3]).transpose(1, 2)
 
     def frames(self, latents: torch.Tensor, image: np.ndarray, mask: np.ndarray, times: list[float],
-               motion_strength: float = 1.0) -> Iterator[np.ndarray]:  # fmt: skip
+               motion_strength: float = 1.0, directions: Directions | None = None) -> Iterator[np.ndarray]:  # fmt: skip
+        if directions is not None:
+            raise ValueError("expected no arrows, pins or frozen places: this preset's latents are appearance, not motion")
         if any(time != int(time) for time in times):
             raise ValueError("expected the native frame rate (--fps native): this preset has no frames between its own")
         if motion_strength != 1:

@@ -55,8 +55,13 @@ def cover(picture: Image.Image, mask: np.ndarray, size: tuple[int, int]) -> tupl
     """Picture and mask scaled to cover `size` (width, height) and cut to it around the centre."""
     if picture.size == size:
         return picture, mask
-    scale = max(size[0] / picture.width, size[1] / picture.height)
-    left, top = (picture.width - size[0] / scale) / 2, (picture.height - size[1] / scale) / 2
-    box = (left, top, picture.width - left, picture.height - top)
+    box = cover_box(picture.size, size)
     layer = Image.fromarray(mask).resize(size, Image.Resampling.BICUBIC, box=box)
     return picture.resize(size, Image.Resampling.LANCZOS, box=box), np.clip(np.asarray(layer), 0, 1)
+
+
+def cover_box(source: tuple[int, int], size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom in pixels of `source` (width, height): its largest centred part of the aspect of `size`."""
+    scale = max(size[0] / source[0], size[1] / source[1])
+    left, top = (source[0] - size[0] / scale) / 2, (source[1] - size[1] / scale) / 2
+    return left, top, source[0] - left, source[1] - top

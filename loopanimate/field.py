@@ -71,11 +71,11 @@ class LoopField:
     ends nearer to its start than `STREAM_SPEED` would bring it is closed by removing the drift linearly; one that ends
     farther streams. A stream is shown by cross-fading two phases of the picture, `turns[layer]` times a loop, so often
     that `winding` (4, h, w), what it travels in one of these turns, stays below MAX_WINDING. A layer that hardly moves
-    beside one that does is put to rest, since no words ask for it. `strength` scales both parts, per layer held back so
-    that no cell folds.
+    beside one that does is put to rest, since no words ask for it. `strength` scales both parts, `directions` (see
+    direct.py) edits them, and per layer they are held back so that no cell folds.
     """
 
-    def __init__(self, displacement: np.ndarray, strength: float = 1.0):
+    def __init__(self, displacement: np.ndarray, strength: float = 1.0, directions=None):
         frames = displacement.shape[0]
         self.period = frames - 1  # native frames
         winding = displacement[-1].copy()
@@ -84,15 +84,20 @@ class LoopField:
         peaks = [np.hypot(ring[:, 2 * i], ring[:, 2 * i + 1]).mean((-2, -1)).max() for i in range(2)]  # short sides
         self.strength, self.turns = [strength, strength], [1, 1]
         self.winding, self.ring = winding * strength, ring * strength
-        for index, layer in enumerate((slice(0, 2), slice(2, 4))):
+        layers = slice(0, 2), slice(2, 4)
+        for index, layer in enumerate(layers):
             if np.sqrt((winding[layer] ** 2).sum(0).mean()) < STREAM_SPEED * self.period / NATIVE_FPS:
                 self.winding[layer] = 0
-                rest = _at_rest(peaks[index], peaks[1 - index])
-            else:
+                moving = 1 - _at_rest(peaks[index], peaks[1 - index])
+                self.strength[index] *= moving
+                self.ring[:, layer] *= moving
+        if directions is not None:
+            self.ring, self.winding = directions.applied(self.ring, self.winding)
+        for index, layer in enumerate(layers):
+            if self.winding[layer].any():
                 self.turns[index] = int(np.ceil(np.hypot(*self.winding[layer]).max() / MAX_WINDING))
                 self.winding[layer] /= self.turns[index]
-                rest = 0.0
-            scale = (1 - rest) * self._unfolded(layer)
+            scale = self._unfolded(layer)
             self.strength[index] *= scale
             self.winding[layer] *= scale
             self.ring[:, layer] *= scale

@@ -1,7 +1,8 @@
 """The one road from picture, mask and words to a finished loop: the page and the command line both take it."""
 
+import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from loopanimate.export import cover, frame_rate, frame_times, output_size
+from loopanimate.direct import Directions
+from loopanimate.export import cover, cover_box, frame_rate, frame_times, output_size
 from loopanimate.field import LoopField
 from loopanimate.living import write_living
 from loopanimate.media import PAGE, check_mask, check_output, write_loop
@@ -18,7 +20,8 @@ from loopanimate.saliency import automatic_mask, edit
 
 SAMPLING_SIDE = 512  # pixels on the short side of what the networks see; the loop is rendered from the picture itself
 MAX_STRENGTH = 4.0
-Progress = Callable[[int, int], None]  # steps done, steps in all; may raise to cancel
+MAX_DIRECTIONS = 32
+Progress = Callable[[int, int], None]  # steps or frames done, and in all; may raise to cancel
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,11 @@ class LoopSettings:
     seed: int = 0
     num_inference_steps: int | None = None  # None: the checkpoint's default
     guidance_scale: float | None = None  # None: the checkpoint's default; 1: none
+    negative_prompt: str = ""  # what to keep away from; of use where guidance is not 1
     motion_strength: float = 1.0  # factor on displacement
+    arrows: tuple[tuple[float, float, float, float], ...] = ()  # x, y of tail and head in fractions of the picture
+    pins: tuple[tuple[float, float], ...] = ()  # x, y in fractions of the picture
+    freeze: bytes | None = None  # PNG of the picture's shape, white stays
     fps: float | str | None = None  # frames a second, "native" or None: 30 (12.5 for GIF)
     size: str = "source"  # or 1080p, 1440p, 4k, phone, WxH
     repeats: int = 1  # turns in the file
@@ -56,6 +63,12 @@ class LoopSettings:
             raise ValueError(f"expected a guidance of 0 to 50, got {self.guidance_scale:g}")
         if not 0 <= self.motion_strength <= MAX_STRENGTH:
             raise ValueError(f"expected a motion strength of 0 to {MAX_STRENGTH:g}, got {self.motion_strength:g}")
+        if any(len(arrow) != 4 for arrow in self.arrows) or any(len(pin) != 2 for pin in self.pins):
+            raise ValueError(f"expected four numbers an arrow and two a pin, got {self.arrows + self.pins}")
+        if any(not 0 <= number <= 1 for point in (*self.arrows, *self.pins) for number in point):
+            raise ValueError(f"expected arrows and pins within the picture (fractions 0 to 1), got {self.arrows + self.pins}")
+        if len(self.arrows) + len(self.pins) > MAX_DIRECTIONS:
+            raise ValueError(f"expected at most {MAX_DIRECTIONS} arrows and pins, got {len(self.arrows) + len(self.pins)}")
         if not 1 <= self.repeats <= 1000:
             raise ValueError(f"expected 1 to 1000 repeats, got {self.repeats}")
 
@@ -86,17 +99,58 @@ class Loop:
     found: bool  # False: no clear object and no mask given, so the whole picture moves
     settings: LoopSettings
     latents: object  # tensor (4, N, h, w)
+    source_size: tuple[int, int]  # width, height of the picture before it was cut to the output size
 
-    def write(self, output: str | Path) -> "LoopFile":
-        """Render into a file; its ending chooses the format. Nothing is half-written."""
+    def frames(self, times: list[float]) -> Iterator[np.ndarray]:
+        """Frames (H, W, 3) uint8 at `times` in native frames, directions applied, one at a time."""
+        settings = self.settings
+        codec = pipeline(settings.preset, settings.checkpoint, settings.device).codec
+        frames = codec.frames(self.latents, np.asarray(self.picture), self.mask, times, settings.motion_strength,
+                              self.directions())  # fmt: skip
+        return _resized(frames, self.picture.size)
+
+    def directions(self) -> Directions | None:
+        """The settings' arrows, pins and frozen places on the picture as it was cut to the output's size."""
+        settings = self.settings
+        if not (settings.arrows or settings.pins or settings.freeze):
+            return None
+        left, top, right, bottom = cover_box(self.source_size, self.picture.size)
+        width, height = self.source_size
+
+        def cut(x, y):
+            return (x * width - left) / (right - left), (y * height - top) / (bottom - top)
+
+        freeze = None
+        if settings.freeze:
+            freeze = Image.open(io.BytesIO(settings.freeze)).convert("L").resize(self.source_size, Image.Resampling.BILINEAR)
+            freeze = np.asarray(freeze.resize(self.picture.size, box=(left, top, right, bottom)), np.float32) / 255
+        return Directions(
+            tuple(cut(*arrow[:2]) + cut(*arrow[2:]) for arrow in settings.arrows),
+            tuple(cut(*pin) for pin in settings.pins),
+            freeze,
+            self.mask,
+        )
+
+    def write(self, output: str | Path, metadata: str | None = None, progress: Progress | None = None) -> "LoopFile":
+        """Render into a file; its ending chooses the format. Nothing is half-written.
+
+        Args:
+            metadata: text that the file carries (see recipe.py).
+            progress: called after each frame; whatever it raises stops the work.
+        """
         output, settings = check_output(output), self.settings
         if output.suffix.lower() == PAGE:
             return self.write_page(output)
         fps = frame_rate(settings.fps, output.suffix.lower())
         times = frame_times(settings.num_frames, fps, settings.repeats)
-        codec = pipeline(settings.preset, settings.checkpoint, settings.device).codec
-        frames = codec.frames(self.latents, np.asarray(self.picture), self.mask, times, settings.motion_strength)
-        write_loop(output, _resized(frames, self.picture.size), fps)
+
+        def told():
+            for index, pixels in enumerate(self.frames(times)):
+                yield pixels
+                if progress is not None:
+                    progress(index + 1, len(times))
+
+        write_loop(output, told(), fps, metadata)
         return LoopFile(output, len(times), float(len(times) / fps), self.picture.size)
 
     def write_page(self, output: str | Path, others: Sequence["Loop"] = ()) -> "LoopFile":
@@ -108,10 +162,10 @@ class Loop:
         return LoopFile(output, fields[0].period, fields[0].period / NATIVE_FPS, self.picture.size)
 
     def field(self) -> LoopField:
-        """How the picture moves, at the settings' strength."""
+        """How the picture moves, at the settings' strength and as directed."""
         settings = self.settings
         codec = pipeline(settings.preset, settings.checkpoint, settings.device).codec
-        return LoopField(codec.displacement(self.latents), settings.motion_strength)
+        return LoopField(codec.displacement(self.latents), settings.motion_strength, self.directions())
 
 
 @dataclass(frozen=True)
@@ -139,6 +193,15 @@ def make_loop(picture: Image.Image, settings: LoopSettings, mask: np.ndarray | N
 
     Raises: ValueError in one sentence, before any work, for a setting out of range or a mask that does not fit.
     """
+    return make_loops(picture, settings, [settings.seed], mask, progress)[0]
+
+
+def make_loops(picture: Image.Image, settings: LoopSettings, seeds: list[int], mask: np.ndarray | None = None,
+               progress: Progress | None = None, preview: Callable[[Loop], None] | None = None) -> list[Loop]:  # fmt: skip
+    """Several seeds of one loop, sampled together; each gives the loop that it gives alone, but for float rounding.
+
+    preview: called after each step, before `progress`, with the first seed's loop as it stands by then.
+    """
     settings.check()
     size = output_size(settings.size, *picture.size)
     if mask is not None and mask.shape != picture.size[::-1]:
@@ -148,11 +211,23 @@ def make_loop(picture: Image.Image, settings: LoopSettings, mask: np.ndarray | N
     if mask is None:
         mask, found = automatic_mask(picture)
     mask = check_mask(edit(mask, settings.mask_grow, settings.mask_feather, settings.mask_invert))
+    source_size = picture.size
     picture, mask = cover(picture, mask, size)
-    return Loop(picture, mask, found, settings, _sample(loaded, picture, mask, settings, progress))
+
+    def loop(latents, seed):
+        return Loop(picture, mask, found, replace(settings, seed=seed), latents, source_size)
+
+    def on_step(step, steps, latents):
+        if preview is not None:
+            preview(loop(latents[0], seeds[0]))
+        if progress is not None:
+            progress(step, steps)
+
+    return [loop(*made) for made in zip(_sample(loaded, picture, mask, settings, seeds, on_step), seeds)]
 
 
-def _sample(loaded, picture: Image.Image, mask: np.ndarray, settings: LoopSettings, progress: Progress | None):
+def _sample(loaded, picture: Image.Image, mask: np.ndarray, settings: LoopSettings, seeds: list[int], on_step):
+    """Latents (B, 4, N, h, w) of the seeds; `on_step` gets step, steps and clean latents."""
     import torch
 
     scale = min(1.0, SAMPLING_SIDE / min(picture.size))
@@ -160,19 +235,20 @@ def _sample(loaded, picture: Image.Image, mask: np.ndarray, settings: LoopSettin
     steps = settings.num_inference_steps or loaded.config.num_inference_steps
 
     def on_step_end(_, step, timestep, tensors):
-        if progress is not None:
-            progress(step + 1, steps)
+        on_step(step + 1, steps, tensors["clean_latents"])
         return tensors
 
     try:
         latents = loaded(
             image=picture.resize(small, Image.Resampling.LANCZOS),
             prompt=settings.prompt,
+            negative_prompt=settings.negative_prompt or None,
             mask_image=Image.fromarray((cv2.resize(mask, small, interpolation=cv2.INTER_AREA) * 255).round().astype(np.uint8)),
             num_frames=settings.num_frames,
             num_inference_steps=settings.num_inference_steps,
             guidance_scale=settings.guidance_scale,
-            generator=torch.Generator().manual_seed(settings.seed),
+            num_videos_per_prompt=len(seeds),
+            generator=[torch.Generator().manual_seed(seed) for seed in seeds],
             callback_on_step_end=on_step_end,
             output_type="latent",
         ).frames
@@ -186,7 +262,7 @@ def _sample(loaded, picture: Image.Image, mask: np.ndarray, settings: LoopSettin
         raise ValueError(
             "expected a loop that the checkpoint's safety checker passes, got none: try other words or another seed"
         )
-    return latents[0]
+    return latents
 
 
 def _resized(frames: Iterator[np.ndarray], size: tuple[int, int]) -> Iterator[np.ndarray]:

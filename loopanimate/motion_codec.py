@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 
+from loopanimate.direct import Directions
 from loopanimate.field import LoopField, warp
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.render import Renderer
@@ -48,6 +49,7 @@ class MotionCodec(ModelMixin, ConfigMixin):
     """
 
     holds_last = False
+    is_motion = True
 
     @register_to_config
     def __init__(self, short_side: int = 12, standard_deviation: tuple[float, ...] = STANDARD_DEVIATION):
@@ -113,8 +115,8 @@ class MotionCodec(ModelMixin, ConfigMixin):
         return torch.stack(clips).to(image.device).float() / 255
 
     def frames(self, latents: torch.Tensor, image: np.ndarray, mask: np.ndarray, times: list[float],
-               motion_strength: float = 1.0) -> Iterator[np.ndarray]:  # fmt: skip
-        renderer = Renderer(image, mask, LoopField(self.displacement(latents), motion_strength))
+               motion_strength: float = 1.0, directions: Directions | None = None) -> Iterator[np.ndarray]:  # fmt: skip
+        renderer = Renderer(image, mask, LoopField(self.displacement(latents), motion_strength, directions))
         return map(renderer.frame, times)
 
 

@@ -6,6 +6,8 @@ import pytest
 from PIL import Image
 
 from loopanimate.__main__ import main
+from loopanimate.media import read_metadata
+from loopanimate.recipe import unpack
 from tests.test_media import bomb
 
 
@@ -111,6 +113,8 @@ def test_a_hub_out_of_reach(capsys, tmp_path, picture, monkeypatch):
         (["x", "--steps", "0"], "steps"),
         (["x", "--preset", "512"], "no weights of the paper's model"),
         (["x", "--device", "tpu"], "cuda"),
+        (["x", "--arrow", "0,0,1"], "4 numbers"),
+        (["x", "--pin", "0.5,7"], "within the picture"),
         (["x", "--nonsense"], "nonsense"),
         (["x", "--variations", "3"], "ending in .html"),
         (["x", "--variations", "0"], "1 to 8 variations"),
@@ -148,3 +152,15 @@ def test_the_command_makes_a_loop(tmp_path, picture):
         assert loop.n_frames == 8 and loop.size == (96, 64)
     with Image.open(tmp_path / "used.png") as mask:
         assert mask.size == (96, 64) and mask.getpixel((5, 5)) == 255
+
+
+def test_directions_and_settings_travel_in_the_file(tmp_path, picture):
+    Image.new("L", (96, 64), 255).save(tmp_path / "all.png")
+    common = [str(picture), "everything sways", "--mask", str(tmp_path / "all.png"), "--num-frames", "3", "--steps", "1",
+              "--fps", "native", "--arrow", "0.5,0.5,0.6,0.5", "--pin", "0.2,0.2", "--pin", "0.8,0.8"]  # fmt: skip
+    main([*common, "--output", str(tmp_path / "loop.mp4"), "--freeze", str(tmp_path / "all.png")])
+    settings, mask = unpack(read_metadata(tmp_path / "loop.mp4"))
+    assert settings.arrows == ((0.5, 0.5, 0.6, 0.5),) and len(settings.pins) == 2 and settings.freeze
+    assert settings.prompt == "everything sways" and mask.shape == (64, 96)
+    main([*common, "--output", str(tmp_path / "silent.webp"), "--no-metadata"])
+    assert read_metadata(tmp_path / "silent.webp") is None

@@ -1,5 +1,7 @@
 """The product, with the bundled model, on photographs (the figures of the README)."""
 
+from dataclasses import replace
+
 import cv2
 import imageio.v3 as iio
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from loopanimate.loop import LoopSettings, make_loop
+from loopanimate.loop import LoopSettings, make_loop, make_loops
 from loopanimate.metrics import psnr, seam
 from train.obedience import Loops
 
@@ -106,3 +108,21 @@ def test_sizes_and_mask_edits(photos, tmp_path):
     assert loop.write(tmp_path / "loop.gif").frames == 2
     with pytest.raises(ValueError, match="expected a mask of 96 x 64"):
         make_loop(picture, settings, mask[:-1])
+
+
+def test_seeds_sampled_together_are_the_loops_that_they_are_alone(photos):
+    picture, mask = photos["coffee"].resize((96, 64)), np.ones((64, 96), np.float32)
+    settings = LoopSettings("it drifts to the right", num_frames=7, num_inference_steps=3)
+    together = make_loops(picture, settings, [3, 11], mask)
+    assert [loop.settings.seed for loop in together] == [3, 11]
+    alone = make_loop(picture, replace(settings, seed=11), mask)
+    assert torch.allclose(together[1].latents, alone.latents, atol=1e-3)
+    assert not torch.allclose(together[0].latents, alone.latents, atol=0.05)
+
+
+def test_an_arrow_on_a_cropped_size_points_at_the_same_content(photos):
+    picture, mask = photos["coffee"].resize((96, 64)), np.ones((64, 96), np.float32)
+    settings = LoopSettings("it moves", num_frames=3, num_inference_steps=1, arrows=((0.5, 0.25, 0.75, 0.25),))
+    whole, cut = (make_loop(picture, replace(settings, size=size), mask).directions() for size in ("source", "64x64"))
+    assert whole.arrows[0] == pytest.approx((0.5, 0.25, 0.75, 0.25))
+    assert cut.arrows[0] == pytest.approx((0.5, 0.25, 0.875, 0.25))

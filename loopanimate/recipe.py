@@ -1,0 +1,91 @@
+"""A loop's recipe: settings and mask as one line of JSON, which travels in the loop's own file."""
+
+import base64
+import io
+import json
+import types
+from dataclasses import asdict, fields
+from typing import get_args, get_origin, get_type_hints
+
+import numpy as np
+from PIL import Image
+
+from loopanimate.loop import LoopSettings
+
+MASK_SIDE = 256  # pixels on the long side of the mask that travels
+PRIVATE = ("checkpoint", "device")  # of the machine that made the loop, and nobody's to choose for another
+KEY = "loopanimate"
+
+
+def pack(settings: LoopSettings, mask: np.ndarray | None) -> str:
+    """Settings and the painted mask (H, W) in [0, 1], before `mask_grow` and the like, as JSON."""
+    values = {name: value for name, value in asdict(settings).items() if name not in PRIVATE}
+    if settings.freeze is not None:
+        values["freeze"] = base64.b64encode(settings.freeze).decode()
+    if mask is not None:
+        values["mask"] = base64.b64encode(small_png(mask)).decode()
+    return json.dumps({KEY: 1, **values}, ensure_ascii=False)
+
+
+def unpack(text: str | None) -> tuple[LoopSettings, np.ndarray | None]:
+    """Settings and mask (h, w) in [0, 1] of a file's text; settings that this version does not know are left out.
+
+    Raises: ValueError in one sentence for text that is no recipe.
+    """
+    try:
+        values = json.loads(text or "")
+        if KEY not in values:
+            raise ValueError
+    except (ValueError, TypeError):
+        raise ValueError("expected a loop that carries its settings, got a file without any") from None
+    hints = get_type_hints(LoopSettings)
+    given = {}
+    try:
+        for field in fields(LoopSettings):
+            if field.name in values and field.name not in PRIVATE:
+                given[field.name] = _typed(values[field.name], hints[field.name])
+        mask = values.get("mask")
+        if mask is not None:
+            mask = open_small_png(base64.b64decode(mask, validate=True))
+        if given.get("freeze") is not None:
+            open_small_png(given["freeze"])
+        settings = LoopSettings(**given)
+    except (TypeError, ValueError, OSError, SyntaxError) as error:
+        raise ValueError(f"expected settings that LoopAnimate wrote, got something else ({error})") from None
+    settings.check()
+    return settings, mask
+
+
+def small_png(mask: np.ndarray) -> bytes:
+    """A mask (H, W) in [0, 1] as a small grey PNG."""
+    picture = Image.fromarray((np.clip(mask, 0, 1) * 255).round().astype(np.uint8))
+    picture.thumbnail((MASK_SIDE, MASK_SIDE), Image.Resampling.BOX)
+    file = io.BytesIO()
+    picture.save(file, format="PNG", optimize=True)
+    return file.getvalue()
+
+
+def open_small_png(content: bytes) -> np.ndarray:
+    """(h, w) float32 in [0, 1]; ValueError for anything but a small picture."""
+    with Image.open(io.BytesIO(content), formats=("PNG",)) as file:
+        if max(file.size) > 4096:
+            raise ValueError(f"a mask of {file.width} x {file.height}")
+        return np.asarray(file.convert("L"), dtype=np.float32) / 255
+
+
+def _typed(value, hint):
+    """A JSON value as the type that a setting has; TypeError or ValueError where it has another."""
+    options = get_args(hint) if get_origin(hint) is types.UnionType else (hint,)
+    if value is None and type(None) in options:
+        return None
+    if bytes in options:
+        return base64.b64decode(value, validate=True)
+    if get_origin(hint) is tuple:
+        return tuple(_typed(item, get_args(hint)[0]) if get_origin(get_args(hint)[0]) else float(item) for item in value)
+    if isinstance(value, bool) is not (bool in options):
+        raise TypeError(f"{value!r} where {hint} belongs")
+    if float in options and isinstance(value, int):
+        return float(value)
+    if not isinstance(value, tuple(option for option in options if option is not type(None))):
+        raise TypeError(f"{value!r} where {hint} belongs")
+    return value
