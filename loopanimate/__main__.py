@@ -16,6 +16,7 @@ from loopanimate.manifests import write_manifests
 from loopanimate.media import PAGE, check_output, open_mask, open_picture, replacing
 from loopanimate.presets import PRESETS
 from loopanimate.recipe import pack, small_png
+from loopanimate.video import QUALITIES
 
 MAX_VARIATIONS = 8
 
@@ -72,6 +73,7 @@ def _parser() -> Parser:
     add("--freeze", metavar="M.png", help="white stays")
     add("--fps", type=_fps, metavar="native|N", help="default 30, 12.5 for GIF; native writes exactly N - 1 frames")
     add("--size", default=default["size"], metavar="source|1080p|1440p|4k|phone|WxH")
+    add("--quality", choices=list(QUALITIES), default=default["quality"], help="of a video (default: %(default)s)")
     add("--repeats", type=int, default=default["repeats"], metavar="R", help="turns in the file (default: 1)")
     add("--variations", type=int, default=1, metavar="V", help="loops that an html page wanders among (default: 1)")
     add("--manifests", action="store_true", help="write Wallpaper Engine's and Lively's files beside an html page")

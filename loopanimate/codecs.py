@@ -45,8 +45,12 @@ class FrameCodec(Protocol):
         """Latents of pictures (B, 3, H, W) with masks (B, 1, H, W) → clips (B, 3, N, H, W) in [0, 1]."""
 
     def frames(self, latents: torch.Tensor, image: np.ndarray, mask: np.ndarray, times: list[float],
-               motion_strength: float = 1.0, directions: Directions | None = None) -> Iterator[np.ndarray]:  # fmt: skip
-        """Frames (H, W, 3) uint8 of one loop (4, N, h, w) at `times` in native frames, one at a time."""
+               motion_strength: float = 1.0, directions: Directions | None = None,
+               planar: bool = False) -> Iterator[np.ndarray]:  # fmt: skip
+        """Frames (H, W, 3) uint8 of one loop (4, N, h, w) at `times` in native frames, one at a time.
+
+        planar: for a video file; a codec that can make its planes directly gives them, (3H/2, W) I420.
+        """
 
 
 class VAECodec(ModelMixin, ConfigMixin):
@@ -105,7 +109,8 @@ class VAECodec(ModelMixin, ConfigMixin):
         return frames.unflatten(0, latents.shape[:1] + latents.shape[2:3]).transpose(1, 2)
 
     def frames(self, latents: torch.Tensor, image: np.ndarray, mask: np.ndarray, times: list[float],
-               motion_strength: float = 1.0, directions: Directions | None = None) -> Iterator[np.ndarray]:  # fmt: skip
+               motion_strength: float = 1.0, directions: Directions | None = None,
+               planar: bool = False) -> Iterator[np.ndarray]:  # fmt: skip
         if directions is not None:
             raise ValueError("expected no arrows, pins or frozen places: this preset's latents are appearance, not motion")
         if any(time != int(time) for time in times):

@@ -28,11 +28,11 @@ def frame_rate(fps: float | str | None, ending: str) -> Fraction:
     return Fraction(fps).limit_denominator(1001)
 
 
-def frame_times(num_frames: int, fps: Fraction, repeats: int = 1) -> list[float]:
-    """Times, in native frames, of the frames of `repeats` turns; the duplicate last frame is not among them."""
+def frame_times(num_frames: int, fps: Fraction) -> list[float]:
+    """Times, in native frames, of the frames of one turn; the duplicate last frame is not among them."""
     period = num_frames - 1
     count = max(1, round(period * fps / NATIVE_FPS))
-    return [index * period / count for index in range(count)] * repeats
+    return [index * period / count for index in range(count)]
 
 
 def output_size(size: str, width: int, height: int) -> tuple[int, int]:

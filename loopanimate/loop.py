@@ -14,9 +14,10 @@ from loopanimate.direct import Directions
 from loopanimate.export import cover, cover_box, frame_rate, frame_times, output_size
 from loopanimate.field import LoopField
 from loopanimate.living import write_living
-from loopanimate.media import PAGE, check_mask, check_output, write_loop
+from loopanimate.media import PAGE, VIDEO, check_mask, check_output, write_loop
 from loopanimate.presets import MAX_FRAMES, NATIVE_FPS, PRESETS, check_num_frames
 from loopanimate.saliency import automatic_mask, edit
+from loopanimate.video import QUALITIES
 
 SAMPLING_SIDE = 512  # pixels on the short side of what the networks see; the loop is rendered from the picture itself
 MAX_STRENGTH = 4.0
@@ -42,6 +43,7 @@ class LoopSettings:
     freeze: bytes | None = None  # PNG of the picture's shape, white stays
     fps: float | str | None = None  # frames a second, "native" or None: 30 (12.5 for GIF)
     size: str = "source"  # or 1080p, 1440p, 4k, phone, WxH
+    quality: str = "wallpaper"  # or share, small: of a video
     repeats: int = 1  # turns in the file
     mask_grow: float = 0.0  # percent of the short side, negative shrinks
     mask_feather: float = 0.0  # percent of the short side
@@ -69,6 +71,8 @@ class LoopSettings:
             raise ValueError(f"expected arrows and pins within the picture (fractions 0 to 1), got {self.arrows + self.pins}")
         if len(self.arrows) + len(self.pins) > MAX_DIRECTIONS:
             raise ValueError(f"expected at most {MAX_DIRECTIONS} arrows and pins, got {len(self.arrows) + len(self.pins)}")
+        if self.quality not in QUALITIES:
+            raise ValueError(f"expected a quality out of {', '.join(QUALITIES)}, got {self.quality}")
         if not 1 <= self.repeats <= 1000:
             raise ValueError(f"expected 1 to 1000 repeats, got {self.repeats}")
 
@@ -101,12 +105,12 @@ class Loop:
     latents: object  # tensor (4, N, h, w)
     source_size: tuple[int, int]  # width, height of the picture before it was cut to the output size
 
-    def frames(self, times: list[float]) -> Iterator[np.ndarray]:
-        """Frames (H, W, 3) uint8 at `times` in native frames, directions applied, one at a time."""
+    def frames(self, times: list[float], planar: bool = False) -> Iterator[np.ndarray]:
+        """Frames (H, W, 3) uint8 at `times` in native frames, directions applied, one at a time; planar: for a video."""
         settings = self.settings
         codec = pipeline(settings.preset, settings.checkpoint, settings.device).codec
         frames = codec.frames(self.latents, np.asarray(self.picture), self.mask, times, settings.motion_strength,
-                              self.directions())  # fmt: skip
+                              self.directions(), planar)  # fmt: skip
         return _resized(frames, self.picture.size)
 
     def directions(self) -> Directions | None:
@@ -142,16 +146,19 @@ class Loop:
         if output.suffix.lower() == PAGE:
             return self.write_page(output)
         fps = frame_rate(settings.fps, output.suffix.lower())
-        times = frame_times(settings.num_frames, fps, settings.repeats)
+        film = output.suffix.lower() in VIDEO  # one turn is coded and then copied
+        times = frame_times(settings.num_frames, fps) * (1 if film else settings.repeats)
+        repeats = settings.repeats if film else 1
 
         def told():
-            for index, pixels in enumerate(self.frames(times)):
+            for index, pixels in enumerate(self.frames(times, film)):
                 yield pixels
                 if progress is not None:
                     progress(index + 1, len(times))
 
-        write_loop(output, told(), fps, metadata)
-        return LoopFile(output, len(times), float(len(times) / fps), self.picture.size)
+        write_loop(output, told(), fps, len(times), metadata, repeats, settings.quality)
+        count = len(times) * repeats
+        return LoopFile(output, count, float(count / fps), self.picture.size)
 
     def write_page(self, output: str | Path, others: Sequence["Loop"] = ()) -> "LoopFile":
         """Write a living page; with `others`, loops of the same picture and mask, it wanders among all of them."""
@@ -268,5 +275,5 @@ def _sample(loaded, picture: Image.Image, mask: np.ndarray, settings: LoopSettin
 def _resized(frames: Iterator[np.ndarray], size: tuple[int, int]) -> Iterator[np.ndarray]:
     """Frames of a codec that has a size of its own, at `size` (width, height)."""
     for pixels in frames:
-        same = pixels.shape[1::-1] == size
+        same = pixels.ndim == 2 or pixels.shape[1::-1] == size
         yield pixels if same else np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))

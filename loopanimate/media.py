@@ -7,13 +7,14 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 
 import av
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 from pillow_heif import register_heif_opener
+
+from loopanimate import animation, video
 
 register_heif_opener()
 
@@ -24,15 +25,7 @@ MAX_ASPECT = 4.0
 GIF_RATES = (10, 12.5, 20, 25, 50)  # frames a second that hundredths of a second can hold
 ENDINGS = {".mp4": "MP4", ".webm": "WebM", ".gif": "GIF", ".webp": "WebP", ".png": "APNG", ".apng": "APNG"}
 PAGE = ".html"  # a living page, which living.py writes
-# key frames look better than the rest, and that is a seam: a quality at which it is measured to be none (chelsea, 8 a
-# second: seam jerk 1.35 at 18 veryfast, 1.16 here)
-X264 = {"crf": "14", "preset": "medium"}
-VIDEO = {
-    ".mp4": ("mp4", "libx264", X264, {"movflags": "+faststart"}),
-    ".webm": ("webm", "libvpx-vp9", {"crf": "30", "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}, {}),
-}
-BT709 = 1
-EXIF_TEXT = b"\0" * 8  # the character code of an EXIF comment: not said (UTF-8 has none)
+VIDEO = tuple(video.FORMATS)
 
 
 def open_picture(source: str | Path | bytes) -> Image.Image:
@@ -121,28 +114,38 @@ def check_output(path: str | Path) -> Path:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that becomes `path` if all goes well and vanishes if not."""
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+def replacing(path: Path, keep: bool = True) -> Iterator[Path]:
+    """A temporary name beside `path` that becomes `path` if all goes well (and it is kept) and vanishes if not."""
+    partial = path.with_name(f".{path.stem.lstrip('.')}.{os.getpid()}.partial{path.suffix}")
     try:
         yield partial
-        os.replace(partial, path)
+        if keep:
+            os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def write_loop(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction, metadata: str | None = None) -> None:
-    """Write frames (H, W, 3) uint8, without the duplicate last one, as a loop; the ending chooses the format.
+def write_loop(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction, count: int, metadata: str | None = None,
+               repeats: int = 1, quality: str = "wallpaper") -> None:  # fmt: skip
+    """Write one turn of `count` frames, without the duplicate last one, as a loop; the ending chooses the format.
 
-    Frames are taken one at a time. Odd sides lose their last row or column in MP4 and WebM (4:2:0 colour).
-    metadata: text that the file carries as its comment, for `read_metadata`.
+    Args:
+        frames: (H, W, 3) RGB uint8, or for `VIDEO` endings (3H/2, W) I420; taken one at a time. Odd sides of RGB lose
+            their last row or column in video (4:2:0 colour).
+        metadata: text that the file carries as its comment, for `read_metadata`.
+        repeats: turns in a video, coded once and copied.
+        quality: one of `video.QUALITIES`; other formats have but one.
     """
     path = Path(path)
     with replacing(path) as partial:
-        if path.suffix.lower() in VIDEO:
-            _write_video(partial, frames, fps, metadata)
+        if path.suffix.lower() not in VIDEO:
+            animation.write(partial, frames, fps, metadata)
+        elif repeats == 1:
+            video.encode(partial, frames, fps, count, metadata, quality)
         else:
-            _write_animation(partial, frames, fps, metadata)
+            with replacing(partial.with_name(f"{partial.stem}.turn{path.suffix}"), keep=False) as turn:
+                video.encode(turn, frames, fps, count, metadata, quality)
+                video.repeat(turn, partial, repeats, count / fps)
 
 
 def read_metadata(path: str | Path) -> str | None:
@@ -159,72 +162,8 @@ def read_metadata(path: str | Path) -> str | None:
     except (av.FFmpegError, UnidentifiedImageError, OSError, SyntaxError):
         return None
     if isinstance(text, bytes):
-        return text.removeprefix(EXIF_TEXT).decode(errors="replace")
+        return text.removeprefix(animation.EXIF_TEXT).decode(errors="replace")
     return text
-
-
-def _write_video(path: Path, frames: Iterable[np.ndarray], fps: Fraction, metadata: str | None) -> None:
-    container_format, codec, options, container_options = VIDEO[path.suffix.lower()]
-    with av.open(str(path), "w", format=container_format, options=container_options) as container:
-        stream = None
-        if metadata:
-            container.metadata["comment"] = metadata
-        for index, pixels in enumerate(frames):
-            pixels = np.ascontiguousarray(pixels[: pixels.shape[0] // 2 * 2, : pixels.shape[1] // 2 * 2])
-            if stream is None:
-                stream = container.add_stream(codec, rate=fps, options=options)
-                stream.height, stream.width = pixels.shape[:2]
-                stream.pix_fmt = "yuv420p"
-                stream.time_base = 1 / fps
-                context = stream.codec_context
-                context.colorspace = context.color_primaries = context.color_trc = BT709
-                context.color_range = 1  # limited
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-            frame.pts, frame.time_base = index, 1 / fps
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-
-
-def _write_animation(path: Path, frames: Iterable[np.ndarray], fps: Fraction, metadata: str | None) -> None:
-    """GIF, WebP or APNG by Pillow, which wants every duration before the first frame, so frames are held in memory.
-
-    Each duration is rounded so that the sum stays exact: 8 frames a second in GIF alternate 12 and 13 hundredths.
-    """
-    tick = 100 if path.suffix == ".gif" else 1000  # ticks a second that the format counts
-    pictures = (Image.fromarray(pixels) for pixels in frames)
-    if path.suffix == ".gif":
-        pictures = _one_palette(pictures)
-    pictures = list(pictures)
-    times = [round(index * tick / fps) for index in range(len(pictures) + 1)]
-    durations = [(end - start) * 1000 // tick for start, end in zip(times, times[1:])]
-    options = {
-        ".gif": {"format": "GIF", "disposal": 1, "optimize": False},
-        ".webp": {"format": "WEBP", "quality": 85, "method": 3},
-    }.get(path.suffix, {"format": "PNG"})
-    if metadata:
-        options |= _carried(metadata, options["format"])
-    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=durations, loop=0, **options)
-
-
-def _carried(metadata: str, file_format: str) -> dict:
-    """Pillow's options that put a text into a file of that format."""
-    if file_format == "GIF":
-        return {"comment": metadata.encode()}
-    if file_format == "WEBP":
-        exif = Image.Exif()
-        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = EXIF_TEXT + metadata.encode()
-        return {"exif": exif}
-    text = PngImagePlugin.PngInfo()
-    text.add_itxt("Comment", metadata)
-    return {"pnginfo": text}
-
-
-def _one_palette(pictures: Iterator[Image.Image]) -> Iterator[Image.Image]:
-    first = next(pictures)
-    palette = first.quantize(256, method=Image.Quantize.MEDIANCUT)
-    for picture in chain([first], pictures):
-        yield picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
 
 
 def _is_empty(source: str | Path | bytes) -> bool:

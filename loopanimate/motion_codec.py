@@ -115,8 +115,9 @@ class MotionCodec(ModelMixin, ConfigMixin):
         return torch.stack(clips).to(image.device).float() / 255
 
     def frames(self, latents: torch.Tensor, image: np.ndarray, mask: np.ndarray, times: list[float],
-               motion_strength: float = 1.0, directions: Directions | None = None) -> Iterator[np.ndarray]:  # fmt: skip
-        renderer = Renderer(image, mask, LoopField(self.displacement(latents), motion_strength, directions))
+               motion_strength: float = 1.0, directions: Directions | None = None,
+               planar: bool = False) -> Iterator[np.ndarray]:  # fmt: skip
+        renderer = Renderer(image, mask, LoopField(self.displacement(latents), motion_strength, directions), planar)
         return map(renderer.frame, times)
 
 

@@ -10,7 +10,6 @@ from diffusers import DiffusionPipeline
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
-
 from transformers import CLIPVisionModelWithProjection
 
 from loopanimate.codecs import VAECodec
