@@ -1,5 +1,5 @@
 // The renderer in WebGL 2: two layers, each moved by its displacement, composited. Mirrors loopanimate/render.py.
-const SUBDIVISIONS = 8; // of a cell, to a side of the mesh: the displacement is a cubic at its corners, linear between
+const SUBDIVISIONS = 4; // of a cell, to a side of the mesh: the displacement is a cubic at its corners, linear between
 
 const WHOLE = `#version 300 es
 void main() { // one triangle over the whole target
@@ -71,7 +71,7 @@ const MESH = `#version 300 es
 precision highp float;
 uniform highp sampler2D motion; // spline coefficients: displacement, and below it winding
 uniform ivec2 cells, mesh;
-uniform vec2 scale;
+uniform vec2 scale, streams;
 out vec4 moved, wound;
 vec4 spline(float f) {
   float g = 1.0 - f;
@@ -86,7 +86,7 @@ void main() {
   for (int y = 0; y < 4; y++) for (int x = 0; x < 4; x++) {
     float weight = across[x] * down[y];
     moved += weight * texelFetch(motion, cell + ivec2(x, y), 0);
-    wound += weight * texelFetch(motion, cell + ivec2(x, y + cells.y + 2), 0);
+    if (streams != vec2(0)) wound += weight * texelFetch(motion, cell + ivec2(x, y + cells.y + 2), 0);
   }
   gl_Position = vec4((place * 2.0 - 1.0) * scale * vec2(1, -1), 0, 1);
 }`;
