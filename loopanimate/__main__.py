@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None) -> None:
         seeds = [settings.seed + index for index in range(variations)]
         loop, *others = make_loops(picture, settings, seeds, mask, _show_progress)
         recipe = None if silent else pack(settings, mask)
-        written = loop.write_page(output, others) if others else loop.write(output, recipe)
+        written = loop.write_page(output, others, recipe) if others else loop.write(output, recipe)
         if manifests:
             write_manifests(written.path, loop.picture, settings.prompt, several=bool(others))
         if save_mask:

@@ -30,17 +30,19 @@ QUALITIES = (97, 95, 92, 88)  # JPEG, colour at full size
 PLATE_QUALITY = 90  # WebP
 
 
-def write_living(path: str | Path, image: np.ndarray, mask: np.ndarray, fields: Sequence[LoopField], title: str) -> None:
+def write_living(path: str | Path, image: np.ndarray, mask: np.ndarray, fields: Sequence[LoopField], title: str,
+                 metadata: str | None = None) -> None:  # fmt: skip
     """Write one HTML file that plays a picture (H, W, 3) uint8 for ever, without a network.
 
     mask: (H, W) in [0, 1], the raw mask, as the renderer takes it. fields: the loops, all of one grid and period; the
     first plays at the start, and with several the page wanders among them. title: any text.
+    metadata: text that the file carries, for `media.read_metadata`.
     At the picture's own size and strength 1 the page draws a loop as the renderer does.
     """
     title = " ".join("".join(letter if letter.isprintable() else " " for letter in title).split())
-    parts = {"TITLE": html.escape(title), "PICTURE": _data_url(*_picture(image)), "LOOP": _json(_loop(image, mask, fields)),
+    parts = {"TITLE": html.escape(title), "PICTURE": _data_url(*_picture(image)), "RECIPE": _json(metadata), "LOOP": _json(_loop(image, mask, fields)),
              "SCRIPT": "\n".join((PAGE / name).read_text() for name in SCRIPTS)}  # fmt: skip
-    page = re.sub("@(TITLE|PICTURE|LOOP|SCRIPT)@", lambda part: parts[part[1]], (PAGE / "page.html").read_text())
+    page = re.sub("@(TITLE|PICTURE|RECIPE|LOOP|SCRIPT)@", lambda part: parts[part[1]], (PAGE / "page.html").read_text())
     with replacing(Path(path)) as partial:
         partial.write_text(page, encoding="utf-8")
 
@@ -153,6 +155,6 @@ def _data_url(kind: str, content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _json(value: dict) -> str:
+def _json(value: dict | str | None) -> str:
     """JSON that can stand in a script element."""
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")

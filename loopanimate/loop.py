@@ -144,7 +144,7 @@ class Loop:
         """
         output, settings = check_output(output), self.settings
         if output.suffix.lower() == PAGE:
-            return self.write_page(output)
+            return self.write_page(output, metadata=metadata)
         fps = frame_rate(settings.fps, output.suffix.lower())
         film = output.suffix.lower() in VIDEO  # one turn is coded and then copied
         times = frame_times(settings.num_frames, fps) * (1 if film else settings.repeats)
@@ -160,12 +160,12 @@ class Loop:
         count = len(times) * repeats
         return LoopFile(output, count, float(count / fps), self.picture.size)
 
-    def write_page(self, output: str | Path, others: Sequence["Loop"] = ()) -> "LoopFile":
+    def write_page(self, output: str | Path, others: Sequence["Loop"] = (), metadata: str | None = None) -> "LoopFile":
         """Write a living page; with `others`, loops of the same picture and mask, it wanders among all of them."""
         output = check_output(output)
         check_page(self.settings)
         fields = [loop.field() for loop in (self, *others)]
-        write_living(output, np.asarray(self.picture), self.mask, fields, self.settings.prompt)
+        write_living(output, np.asarray(self.picture), self.mask, fields, self.settings.prompt, metadata)
         return LoopFile(output, fields[0].period, fields[0].period / NATIVE_FPS, self.picture.size)
 
     def field(self) -> LoopField:

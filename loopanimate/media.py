@@ -1,7 +1,9 @@
 """Pictures in, loops out."""
 
 import io
+import json
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
@@ -149,17 +151,20 @@ def write_loop(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction, co
 
 
 def read_metadata(path: str | Path) -> str | None:
-    """The text that `write_loop` put into a file; None where there is none or the file is no loop at all."""
+    """The text that `write_loop` or `write_living` put into a file; None where there is none or the file is no loop at all."""
     path = Path(path)
     try:
         if path.suffix.lower() in VIDEO:
             with av.open(str(path)) as container:
                 tags = {key.lower(): value for key, value in container.metadata.items()}
                 return tags.get("comment")
+        if path.suffix.lower() == PAGE:
+            recipe = re.search(r'<script type="application/json" id="recipe">(.*?)</script>', path.read_text(encoding="utf-8"))
+            return recipe and json.loads(recipe[1])
         with Image.open(path) as file:
             text = file.info.get("comment") or file.info.get("Comment")
             text = text or file.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
-    except (av.FFmpegError, UnidentifiedImageError, OSError, SyntaxError):
+    except (av.FFmpegError, UnidentifiedImageError, OSError, SyntaxError, UnicodeDecodeError, json.JSONDecodeError):
         return None
     if isinstance(text, bytes):
         return text.removeprefix(animation.EXIF_TEXT).decode(errors="replace")

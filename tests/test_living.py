@@ -11,6 +11,7 @@ from scipy.interpolate import BSpline
 from loopanimate.field import spline_matrix
 from loopanimate.living import QUALITIES, quantised, write_living
 from loopanimate.manifests import write_manifests
+from loopanimate.media import read_metadata
 from tests.fields import random_field
 
 
@@ -93,8 +94,18 @@ def test_a_large_picture_is_kept_at_a_quality_that_fits(tmp_path, monkeypatch):
     assert len(QUALITIES) > 1
 
 
+def test_the_page_carries_its_recipe(tmp_path, blob):
+    image, mask = blob
+    recipe = '{"prompt": "</script><b> & \\"x\\" \u2603"}'
+    write_living(tmp_path / "loop.html", image, mask, [random_field(3, (12, 16))], "x", recipe)
+    assert read_metadata(tmp_path / "loop.html") == recipe
+    write_living(tmp_path / "bare.html", image, mask, [random_field(3, (12, 16))], "x")
+    (tmp_path / "other.html").write_bytes(b"<p>\xff")
+    assert read_metadata(tmp_path / "bare.html") is None and read_metadata(tmp_path / "other.html") is None
+
+
 @pytest.mark.parametrize(
-    "title", ["</title><script>alert(1)</script>\"'&", "@LOOP@ @SCRIPT@", "two\nlines \x00\x07 \ud800", ""]
+    "title", ["</title><script>alert(1)</script>\"'&", "@LOOP@ @RECIPE@ @SCRIPT@", "two\nlines \x00\x07 \ud800", ""]
 )
 def test_any_title_is_only_text(title, tmp_path, blob):
     image, mask = blob
@@ -103,7 +114,7 @@ def test_any_title_is_only_text(title, tmp_path, blob):
     tree = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(page)
     shown = tree.find(".//title").text or ""
     assert shown == " ".join(re.sub(r"[^ -~]", " ", title).split())
-    assert tree.find(".//img").get("alt") == shown and len(tree.findall(".//script")) == 2
+    assert tree.find(".//img").get("alt") == shown and len(tree.findall(".//script")) == 3
 
 
 def test_manifests_name_the_page_and_its_settings(tmp_path, page):

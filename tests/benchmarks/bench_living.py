@@ -70,7 +70,8 @@ def main(width: int = 1920, height: int = 1080) -> None:
         living, video = Path(folder) / "loop.html", Path(folder) / "loop.mp4"
         write_living(living, image, mask, [field], "a loop")
         renderer = Renderer(image, mask, field, planar=True)
-        write_loop(video, map(renderer.frame, frame_times(35, Fraction(30))), Fraction(30))
+        times = frame_times(35, Fraction(30))
+        write_loop(video, map(renderer.frame, times), Fraction(30), len(times))
         player = Path(folder) / "video.html"
         player.write_text(f'<body style="margin:0"><video src="{video.name}" width="{width}" autoplay loop muted></video>')
         print(f"{width} x {height}: page {living.stat().st_size / 1e6:.2f} MB, MP4 {video.stat().st_size / 1e6:.2f} MB")
