@@ -8,7 +8,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from loopanimate.matting import background, matte
+
 ALPHA_RAMP = (0.3, 0.7)  # of the raw mask
+COVERED = 0.5  # alpha above which what lies behind is inpainted, not told apart from what is before it
+FAINT = 0.004  # alpha up to which the plate is the picture
 PLATE_SIDE = 512  # pixels on the short side at which the plate is filled
 
 
@@ -27,7 +31,7 @@ def split(image: np.ndarray, mask: np.ndarray, reach: int) -> tuple[np.ndarray, 
     reach: pixels that the layers may come apart; the plate is filled as far.
     """
     low, high = ALPHA_RAMP
-    alpha = np.clip((mask.astype(np.float32) - low) / (high - low), 0, 1)
+    alpha = matte(image, np.clip((mask.astype(np.float32) - low) / (high - low), 0, 1))
     plate = fill_plate(image, alpha, reach + 2)
     return _to_bytes(alpha * 255), _to_bytes(plate)
 
@@ -53,26 +57,25 @@ def _to_bytes(pixels: np.ndarray) -> np.ndarray:
 def fill_plate(image: np.ndarray, alpha: np.ndarray, band: int) -> np.ndarray:
     """The background behind the salient layer, (H, W, 3) float32, filled in the `band` pixels that motion can uncover.
 
-    Outside the layer it is the picture. The fill is made at PLATE_SIDE: what is uncovered is a thin, moving rim.
+    Outside the layer it is the picture; in its soft rim what the picture is composed over; further in it is inpainted.
+    All of that is made at PLATE_SIDE: what is uncovered is a thin, moving rim.
     """
     height, width = alpha.shape
     scale = min(1.0, PLATE_SIDE / min(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    margin = max(1, round(0.004 * min(size)))  # a mask's edge is rarely exact: keep the object's rim out of the plate
-    hole = cv2.dilate((cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 0.01).astype(np.uint8),
-                      np.ones((2 * margin + 1,) * 2, np.uint8))  # fmt: skip
+    small, share = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (image, alpha.astype(np.float32)))
+    hole = (share > COVERED).astype(np.uint8)
     if not hole.any() or hole.all():
         return image.astype(np.float32)
+    known = np.where(share[..., None] > FAINT, np.rint(background(small, share)), small).astype(np.uint8)
     depth = cv2.distanceTransform(hole, cv2.DIST_L2, 3)
-    near = ((depth > 0) & (depth <= band * scale + margin + 1)).astype(np.uint8)
+    near = ((depth > 0) & (depth <= band * scale + 1)).astype(np.uint8)
     # beyond the band nothing is ever seen, but the fill would read it: give it the nearest colours of outside
     labels = cv2.distanceTransformWithLabels(hole, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)[1]
     nearest = np.zeros((labels.max() + 1, 3), np.uint8)
-    nearest[labels[hole == 0]] = small[hole == 0]
-    outside = np.where(hole[..., None] > 0, nearest[labels], small)
+    nearest[labels[hole == 0]] = known[hole == 0]
+    outside = np.where(hole[..., None] > 0, nearest[labels], known)
     filled = cv2.inpaint(outside, near, 4, cv2.INPAINT_TELEA).astype(np.float32)
-    size = (width, height)
-    filled = cv2.resize(filled, size, interpolation=cv2.INTER_CUBIC)
-    hole = cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)[..., None]
-    return image * (1 - hole) + filled * hole
+    filled = cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC)
+    weight = np.clip(alpha / (4 * FAINT), 0, 1)[..., None]
+    return image * (1 - weight) + filled * weight

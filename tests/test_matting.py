@@ -1,0 +1,76 @@
+import cv2
+import numpy as np
+import pytest
+from skimage import data
+
+from loopanimate.layers import solve, split
+from loopanimate.matting import matte
+
+SIDE = 256
+SHIFTS = ((5, 0), (0, 5), (-4, 3), (-3, -5))  # pixels
+
+
+def scene(front, back, hairy=False):
+    """Known layers: a lobed shape of one picture over another, and its alpha; with hairs that leave it."""
+    front, back = (cv2.resize(part, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32) for part in (front, back))
+    y, x = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32) - SIDE / 2
+    alpha = np.clip((70 + 8 * np.sin(7 * np.arctan2(y, x)) - np.hypot(x, y)) / 2 + 0.5, 0, 1)
+    if hairy:
+        random, hair = np.random.default_rng(0), np.zeros((4 * SIDE, 4 * SIDE), np.uint8)
+        for angle in random.uniform(0, 2 * np.pi, 60):
+            ends = [2 * SIDE + radius * np.array([np.cos(turn), np.sin(turn)])
+                    for radius, turn in ((270, angle), (random.uniform(310, 370), angle + random.normal() * 0.1))]  # fmt: skip
+            cv2.line(hair, *(tuple(end.astype(int).tolist()) for end in ends), 255, 3, cv2.LINE_AA)
+        alpha = np.maximum(alpha, cv2.resize(hair, (SIDE, SIDE), interpolation=cv2.INTER_AREA) / 255)
+    alpha = alpha.astype(np.float32)
+    image = (alpha[..., None] * front + (1 - alpha[..., None]) * back).round().astype(np.uint8)
+    return image, front * alpha[..., None], back, alpha
+
+
+def shifted(part, shift):
+    return cv2.warpAffine(part, np.float32([[1, 0, shift[0]], [0, 1, shift[1]]]), (SIDE, SIDE), flags=cv2.INTER_LINEAR)
+
+
+def rim_error(truth, colour, alpha, plate):
+    """Mean squared error in the 9 pixels around the object's rim, where it is and where it has moved to."""
+    _, true_colour, back, true_alpha = truth
+    rim = cv2.morphologyEx((true_alpha > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((9, 9), np.uint8))
+    errors = []
+    for shift in SHIFTS:
+        true, ours = (shifted(part[0], shift) + (1 - shifted(part[1], shift)[..., None]) * part[2]
+                      for part in ((true_colour, true_alpha, back), (colour, alpha, plate)))  # fmt: skip
+        errors.append(((true - ours) ** 2)[(rim | shifted(rim, shift)) > 0].mean())
+    return np.mean(errors)
+
+
+def backs():
+    for texture in (data.brick(), data.grass(), data.gravel()):
+        yield np.clip(texture[..., None] * np.array([0.6, 0.75, 0.85]) + 20, 0, 255).astype(np.uint8)
+    yield data.rocket()
+
+
+@pytest.mark.parametrize("hairy", [False, True])
+def test_rims_are_three_decibels_better_than_a_feathered_mask_over_telea(hairy):
+    gains = []
+    for back in backs():
+        truth = scene(data.chelsea(), back, hairy)
+        image, mask = truth[0], cv2.GaussianBlur((truth[3] > 0.5).astype(np.float32), (0, 0), 1.5)
+        hole = cv2.dilate((mask > 0.01).astype(np.uint8), np.ones((5, 5), np.uint8))
+        telea = cv2.inpaint(image, hole, 4, cv2.INPAINT_TELEA).astype(np.float32)
+        feathered = rim_error(truth, image * mask[..., None], mask, telea)
+        layers = solve(image, *split(image, mask, 10))
+        parts = (layers.colour.astype(np.float32), layers.alpha.astype(np.float32) / 255, layers.plate.astype(np.float32))
+        gains.append(10 * np.log10(feathered / rim_error(truth, *parts)))
+    assert np.mean(gains) >= 3
+
+
+def test_alpha_is_found_at_any_size_and_kept_where_it_is_meant_soft():
+    image, _, _, alpha = scene(data.chelsea(), data.rocket())
+    guess = cv2.GaussianBlur((alpha > 0.5).astype(np.float32), (0, 0), 3)
+    assert np.abs(matte(image, guess) - alpha).mean() < 0.5 * np.abs(guess - alpha).mean()
+    large, large_guess, large_alpha = (cv2.resize(part, (1024, 1024)) for part in (image, guess, alpha))
+    assert np.abs(matte(large, large_guess) - large_alpha).mean() < 0.5 * np.abs(large_guess - large_alpha).mean()
+    ramp = np.tile(np.linspace(0, 1, SIDE, dtype=np.float32), (SIDE, 1))
+    assert np.array_equal(matte(image, ramp), ramp)
+    whole = np.ones((SIDE, SIDE), np.float32)
+    assert np.array_equal(matte(image, whole), whole)
