@@ -119,6 +119,8 @@ class LoopAnimateUNet(UNetMotionModel):
         injection: tuple[str, str, str] = INJECTION,
         addition_embed_type: None = None,  # kept in saved configs
     ):
+        if use_motion_mid_block:
+            raise ValueError("expected use_motion_mid_block=False: the method has no motion module in the mid block")
         # the parent's __init__ without its decorator, which would add arguments we do not take to our config
         UNetMotionModel.__init__.__wrapped__(
             self,

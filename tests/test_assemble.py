@@ -87,6 +87,9 @@ def base(tmp_path_factory):
             for new, past in old.items():
                 state = {key.replace(f"attentions.0.{new}.", f"attentions.0.{past}."): value for key, value in state.items()}
             assert "decoder.mid_block.attentions.0.query.weight" in state
+        if name == "safety_checker":  # written when the vision tower was a module of its own
+            state = {key.replace("vision_model.", "vision_model.vision_model.", 1): value for key, value in state.items()}
+            state["vision_model.vision_model.embeddings.position_ids"] = torch.arange(5)[None]
         if name == "image_encoder":
             state["vision_model.embeddings.position_ids"] = torch.arange(5)[None]
         torch.save(state, folder / name / file)
@@ -159,7 +162,14 @@ def test_parts_are_the_sources(assembled, base, words):
     text = CLIPModel.from_pretrained(words).text_model.state_dict()
     ours = {name.removeprefix("text_model."): value for name, value in pipe.text_encoder.state_dict().items()}
     assert all(torch.equal(ours[name], value) for name, value in text.items())
-    assert pipe.image_encoder.config.projection_dim == 32 and pipe.safety_checker is not None
+    assert pipe.image_encoder.config.projection_dim == 32
+    checker = torch.load(base / "safety_checker" / "pytorch_model.bin", weights_only=True)
+    assert torch.equal(
+        pipe.safety_checker.vision_model.pre_layrnorm.weight, checker["vision_model.vision_model.pre_layrnorm.weight"]
+    )
+    vision = torch.load(base / "image_encoder" / "pytorch_model.bin", weights_only=True)
+    for name, value in pipe.image_encoder.state_dict().items():
+        assert torch.equal(value, vision[name]), name
     assert pipe.tokenizer("left", padding="max_length").input_ids[:3] == [0, 8, 1]
     assert pipe.scheduler.config.beta_schedule == "linear" and pipe.codec.config.short_side == 8
 

@@ -280,9 +280,11 @@ def test_saves_and_loads(tmp_path):
         assert torch.equal(unet(*inputs()).sample, again(*inputs()).sample)
 
 
-def test_refuses_an_unknown_injection():
+def test_refuses_another_network():
     with pytest.raises(ValueError, match="injection"):
         small_unet(injection=("image", "words", "text"))
+    with pytest.raises(ValueError, match="mid block"):
+        small_unet(use_motion_mid_block=True)
 
 
 def test_every_parameter_group_is_in_the_network():

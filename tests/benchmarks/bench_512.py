@@ -55,7 +55,7 @@ SMALL = Size(
     vae={"block_out_channels": (16, 16, 16, 16), "norm_num_groups": 8},
     text={"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4},
     vision={"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4, "projection_dim": 64},
-    side=192, frames=(5, 7, 11), steps=3, rounds=4,
+    side=160, frames=(5, 7, 11), steps=2, rounds=5,
 )  # fmt: skip
 
 
