@@ -42,12 +42,16 @@ def solve(image: np.ndarray, alpha: np.ndarray, plate: np.ndarray) -> Layers:
     Where no colour of that alpha could explain the picture over that plate, the plate gives way: at a faint alpha it is
     the picture itself, so contact shadows stay.
     """
-    clear = 255.0 - alpha[..., None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        least, most = (image - (255 - clear)) * (255 / clear), image * (255 / clear)
-    plate = np.where(clear == 0, plate, np.clip(plate, np.ceil(least), np.floor(most))).astype(np.uint8)
-    under = np.dstack([cv2.multiply(channel, 255 - alpha, scale=1 / 255) for channel in cv2.split(plate)])
-    return Layers(cv2.subtract(image, under), alpha, plate)
+    clear = 255 - alpha.astype(np.int32)
+    share = np.maximum(clear, 1)
+    colours, plates = [], []
+    for channel, behind in zip(cv2.split(image), cv2.split(plate)):
+        scaled = channel.astype(np.int32) * 255
+        least, most = -((255 * (255 - clear) - scaled) // share), scaled // share
+        behind = np.where(clear == 0, behind, np.clip(behind, least, most)).astype(np.uint8)
+        plates.append(behind)
+        colours.append(cv2.subtract(channel, cv2.multiply(behind, 255 - alpha, scale=1 / 255)))
+    return Layers(np.dstack(colours), alpha, np.dstack(plates))
 
 
 def _to_bytes(pixels: np.ndarray) -> np.ndarray:

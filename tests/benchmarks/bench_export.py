@@ -1,0 +1,96 @@
+"""Export of one turn at 60 frames a second against its encoder alone, and its memory, in one run.
+
+python -m tests.benchmarks.bench_export SIZE CASE: SIZE 1080p or 4k; CASE salient (the object moves), both (background
+too) or stream (the background flows on). Both sides use the product's own H.264 settings (preset veryfast, CRF 18, the
+rise of quality before the wrap); the encoder alone is fed finished I420 frames. The whole export includes the layers.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+from skimage import data
+
+from loopanimate.export import SIZES, frame_times
+from loopanimate.field import LoopField
+from loopanimate.render import Renderer
+from loopanimate.video import encode
+
+FPS = Fraction(60)
+CELLS = (12, 20)
+REACH = {"salient": (0.02, 0.0), "both": (0.02, 0.01), "stream": (0.0, 0.005)}  # short sides, of each layer
+
+
+def scene(size: tuple[int, int], case: str) -> tuple[np.ndarray, np.ndarray, LoopField]:
+    """A photograph with grain, a disc of it as the salient layer, and smooth random motion."""
+    random, (width, height) = np.random.default_rng(0), size
+    image = cv2.resize(data.astronaut()[:288], size, interpolation=cv2.INTER_CUBIC)
+    image = np.clip(image + random.normal(0, 2, (height, width, 1)).astype(np.float32), 0, 255).astype(np.uint8)
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32) / height
+    mask = np.clip((0.3 - np.hypot(x - 0.75, y - 0.6)) * 20 + 0.5, 0, 1)
+    turn = 2 * np.pi * np.arange(35)[:, None, None] / 34
+    displacement = np.zeros((35, 4, *CELLS), np.float32)
+    for channel in range(4):
+        for harmonic in (1, 2):
+            shape = cv2.GaussianBlur(random.normal(size=CELLS), (0, 0), 3)
+            start = random.uniform(0, 2 * np.pi)
+            wave = np.sin(harmonic * turn + start) - np.sin(start)
+            displacement[:, channel] += REACH[case][channel // 2] / harmonic * wave * shape / np.abs(shape).max()
+    if case == "stream":
+        displacement[:, 2] += 0.15 * np.arange(35)[:, None, None] / 34
+    return image, mask, LoopField(displacement)
+
+
+def speed(size: str, case: str, path: Path) -> dict:
+    image, mask, field = scene(SIZES[size], case)
+    times = frame_times(35, FPS)
+    renderer = Renderer(image, mask, field, planar=True)
+    start = time.perf_counter()
+    frames = [renderer.frame(moment) for moment in times]
+    rendering = time.perf_counter() - start
+    start = time.perf_counter()
+    encode(path, frames, FPS, len(times), None, "wallpaper")
+    alone = time.perf_counter() - start
+    del frames, renderer
+    start = time.perf_counter()
+    renderer = Renderer(image, mask, field, planar=True)
+    layers = time.perf_counter() - start
+    encode(path, map(renderer.frame, times), FPS, len(times), None, "wallpaper")
+    whole = time.perf_counter() - start
+    return {"frames": len(times), "encoder alone, s": alone, "layers, s": layers, "whole export, s": whole,
+            "export / encoder": whole / alone, "after the layers / encoder": (whole - layers) / alone,
+            "render only, ms a frame": 1000 * rendering / len(times), "seconds of loop": float(len(times) / FPS)}  # fmt: skip
+
+
+def peak(size: str, case: str, path: Path, frames: int) -> dict:
+    """Peak memory of an export of `frames` frames beyond the idle process and the picture, in gigabytes."""
+    image, mask, field = scene(SIZES[size], case)
+    idle = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    times = (frame_times(35, FPS) * (frames // 255 + 1))[:frames]
+    renderer = Renderer(image, mask, field, planar=True)
+    encode(path, map(renderer.frame, times), FPS, len(times), None, "wallpaper")
+    return {
+        "frames": frames,
+        "peak over idle, GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9 - idle / 1e9,
+    }
+
+
+def main(size: str, case: str, frames: str | None = None) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "loop.mp4"
+        figures = peak(size, case, path, int(frames)) if frames else speed(size, case, path)
+    print(size, case, json.dumps({name: round(value, 3) for name, value in figures.items()}), flush=True)
+    if not frames:
+        for count in ("40", "160"):
+            subprocess.run([sys.executable, "-m", __spec__.name, size, case, count], check=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
