@@ -14,6 +14,7 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.utils.accelerate_utils import apply_forward_hook
 
 from loopanimate.direct import Directions
+from loopanimate.interpolation import Ring
 
 APPEARANCE = "expected a motion strength of 1 (latents are appearance, not motion), got {}"
 CHUNK_PIXELS = 4 * 512 * 512  # a VAE call: bounds memory, and frames are independent
@@ -113,16 +114,18 @@ class VAECodec(ModelMixin, ConfigMixin):
                planar: bool = False) -> Iterator[np.ndarray]:  # fmt: skip
         if directions is not None:
             raise ValueError("expected no arrows, pins or frozen places: this preset's latents are appearance, not motion")
-        if any(time != int(time) for time in times):
-            raise ValueError("expected the native frame rate (--fps native): this preset has no frames between its own")
         if motion_strength != 1:
             raise ValueError(APPEARANCE.format(motion_strength))
-        ring, coming = [], self._ahead(latents.transpose(0, 1)[:-1])
+        decoded, coming = [], self._ahead(latents.transpose(0, 1)[:-1])
+
+        def frame(index: int) -> np.ndarray:
+            while len(decoded) <= index:
+                decoded.append(next(coming))
+            return decoded[index]
+
+        ring = Ring(frame, latents.shape[1] - 1)
         for time in times:
-            index = int(time) % (latents.shape[1] - 1)
-            while len(ring) <= index:
-                ring.append(next(coming))
-            yield ring[index]
+            yield ring.at(time)
 
     def _ahead(self, latents: torch.Tensor) -> Iterator[np.ndarray]:
         """Frames (H, W, 3) uint8 of latents (n, 4, h, w); the next are decoded while the caller encodes a file."""
