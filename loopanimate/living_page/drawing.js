@@ -69,7 +69,7 @@ void main() {
 
 const MESH = `#version 300 es
 precision highp float;
-uniform highp sampler2D motion; // spline coefficients: displacement, and below it winding
+uniform highp sampler2D motion; // spline coefficients of each row of corners: displacement, and below it winding
 uniform ivec2 cells, mesh;
 uniform vec2 scale, streams;
 out vec4 moved, wound;
@@ -78,15 +78,15 @@ vec4 spline(float f) {
   return vec4(g * g * g, 4.0 - 3.0 * f * f * (1.0 + g), 4.0 - 3.0 * g * g * (1.0 + f), f * f * f) / 6.0;
 }
 void main() {
-  vec2 place = vec2(gl_VertexID % (mesh.x + 1), gl_VertexID / (mesh.x + 1)) / vec2(mesh);
-  vec2 at = clamp(place * vec2(cells) - 0.5, vec2(0), vec2(cells - 1)); // knots are cell centres; constant past the rim
-  ivec2 cell = min(ivec2(at), cells - 2);
-  vec4 across = spline(at.x - float(cell.x)), down = spline(at.y - float(cell.y));
+  ivec2 corner = ivec2(gl_VertexID % (mesh.x + 1), gl_VertexID / (mesh.x + 1));
+  vec2 place = vec2(corner) / vec2(mesh);
+  float at = clamp(place.x * float(cells.x) - 0.5, 0.0, float(cells.x - 1)); // knots are cell centres; constant past the rim
+  int cell = min(int(at), cells.x - 2);
+  vec4 weights = spline(at - float(cell));
   moved = wound = vec4(0);
-  for (int y = 0; y < 4; y++) for (int x = 0; x < 4; x++) {
-    float weight = across[x] * down[y];
-    moved += weight * texelFetch(motion, cell + ivec2(x, y), 0);
-    if (streams != vec2(0)) wound += weight * texelFetch(motion, cell + ivec2(x, y + cells.y + 2), 0);
+  for (int i = 0; i < 4; i++) {
+    moved += weights[i] * texelFetch(motion, ivec2(cell + i, corner.y), 0);
+    if (streams != vec2(0)) wound += weights[i] * texelFetch(motion, ivec2(cell + i, corner.y + mesh.y + 1), 0);
   }
   gl_Position = vec4((place * 2.0 - 1.0) * scale * vec2(1, -1), 0, 1);
 }`;
@@ -150,8 +150,9 @@ class Drawing {
     this.corners = corners.length;
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, corners, gl.STATIC_DRAW);
-    this.grid = new Float32Array((columns + 2) * 2 * (rows + 2) * 4);
-    this.motion = this.texture(columns + 2, 2 * (rows + 2), gl.RGBA32F, gl.NEAREST);
+    this.lines = Array.from({ length: this.mesh[1] + 1 }, (_, y) => splineAt(y / this.mesh[1], rows));
+    this.grid = new Float32Array((columns + 2) * 2 * this.lines.length * 4);
+    this.motion = this.texture(columns + 2, 2 * this.lines.length, gl.RGBA32F, gl.NEAREST);
     this.layers = [];
     this.size = [0, 0];
   }
@@ -270,9 +271,9 @@ class Drawing {
       motion: this.motion, layer: layer.pixels, plate: plate.pixels, layerMean: layer.mean, plateMean: plate.mean,
     });
     gl.activeTexture(gl.TEXTURE0);
-    this.pad(state.displacement, 0);
-    this.pad(state.winding, 1);
-    gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, loop.columns + 2, 2 * (loop.rows + 2), gl.RGBA, gl.FLOAT, this.grid);
+    this.spread(state.displacement, 0);
+    if (state.streams.some(Boolean)) this.spread(state.winding, 1);
+    gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, loop.columns + 2, 2 * this.lines.length, gl.RGBA, gl.FLOAT, this.grid);
     gl.uniform2i(uniforms.cells, loop.columns, loop.rows);
     gl.uniform2i(uniforms.mesh, ...this.mesh);
     gl.uniform2f(uniforms.canvas, canvas.width, canvas.height);
@@ -290,22 +291,30 @@ class Drawing {
     gl.drawElements(gl.TRIANGLES, this.corners, gl.UNSIGNED_INT, 0);
   }
 
-  // A field (rows, columns, 4) into the upper or lower half of the grid, with one more coefficient on each side: there
-  // the spline is natural, its second derivative zero at the outermost knots.
-  pad(field, half) {
-    const { rows, columns } = this.loop, wide = (columns + 2) * 4, start = half * (rows + 2) * wide, grid = this.grid;
-    for (let y = 0; y < rows; y++) {
-      const row = start + (y + 1) * wide;
-      grid.set(field.subarray(y * columns * 4, (y + 1) * columns * 4), row + 4);
-      for (let c = 0; c < 4; c++) {
-        grid[row + c] = 2 * grid[row + 4 + c] - grid[row + 8 + c];
-        grid[row + wide - 4 + c] = 2 * grid[row + wide - 8 + c] - grid[row + wide - 12 + c];
+  // A field (rows, columns, 4) at the mesh's rows, into the upper or lower half of the grid, with one more coefficient
+  // on each side; the vertex shader does the columns.
+  spread(field, half) {
+    const { columns } = this.loop, { grid } = this, wide = 4 * columns;
+    this.lines.forEach(([first, a, b, c, d], y) => {
+      const row = (half * this.lines.length + y) * (wide + 8), from = first * wide;
+      for (let i = 0; i < wide; i++)
+        grid[row + 4 + i] =
+          a * field[from + i] + b * field[from + wide + i] + c * field[from + 2 * wide + i] + d * field[from + 3 * wide + i];
+      for (let i = row; i < row + 4; i++) {
+        grid[i] = 2 * grid[i + 4] - grid[i + 8];
+        grid[i + wide + 4] = 2 * grid[i + wide] - grid[i + wide - 4];
       }
-    }
-    for (let i = 0; i < wide; i++) {
-      grid[start + i] = 2 * grid[start + wide + i] - grid[start + 2 * wide + i];
-      const last = start + (rows + 1) * wide + i;
-      grid[last] = 2 * grid[last - wide] - grid[last - 2 * wide];
-    }
+    });
   }
+}
+
+// The first of four coefficients out of `count`, and their weights, that make the spline at `place` (0 to 1). Past its
+// outermost knots it is constant; a natural spline's coefficient beyond the last goes straight on from the last two.
+function splineAt(place, count) {
+  const at = Math.min(Math.max(place * count - 0.5, 0), count - 1), cell = Math.min(Math.floor(at), count - 2);
+  const f = at - cell, g = 1 - f;
+  const [a, b, c, d] = [g * g * g, 4 - 3 * f * f * (1 + g), 4 - 3 * g * g * (1 + f), f * f * f].map((value) => value / 6);
+  if (cell === 0) return [0, b + 2 * a, c - a, d, 0];
+  if (cell === count - 2) return [count - 4, 0, a, b - d, c + 2 * d];
+  return [cell - 1, a, b, c, d];
 }
