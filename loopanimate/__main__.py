@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 import numpy as np
 from PIL import Image
 
-from loopanimate.export import frame_rate
+from loopanimate.export import SIZES, frame_rate
 from loopanimate.loop import LoopSettings, check_page, make_loops
 from loopanimate.manifests import write_manifests
 from loopanimate.media import PAGE, check_output, open_mask, open_picture, replacing
@@ -72,7 +72,8 @@ def _parser() -> Parser:
     add("--pin", dest="pins", type=_numbers(2), action="append", default=[], metavar="X,Y", help="stays; repeatable")
     add("--freeze", metavar="M.png", help="white stays")
     add("--fps", type=_fps, metavar="native|N", help="default 30, 12.5 for GIF; native writes exactly N - 1 frames")
-    add("--size", default=default["size"], metavar="source|1080p|1440p|4k|phone|WxH")
+    add("--size", default=default["size"], metavar="source|4k|WxH",
+        help=f"also {', '.join(SIZES)} (default: source)")  # fmt: skip
     add("--quality", choices=list(QUALITIES), default=default["quality"], help="of a video (default: %(default)s)")
     add("--repeats", type=int, default=default["repeats"], metavar="R", help="turns in the file (default: 1)")
     add("--variations", type=int, default=1, metavar="V", help="loops that an html page wanders among (default: 1)")

@@ -1,6 +1,7 @@
 """Frames of a loop at any rate and size."""
 
 from fractions import Fraction
+from math import ceil
 
 import numpy as np
 from PIL import Image
@@ -8,7 +9,13 @@ from PIL import Image
 from loopanimate.media import GIF_RATES
 from loopanimate.presets import NATIVE_FPS
 
-SIZES = {"1080p": (1920, 1080), "1440p": (2560, 1440), "4k": (3840, 2160), "phone": (1080, 1920)}  # width, height
+SIZES = {  # width, height
+    "1080p": (1920, 1080), "1440p": (2560, 1440), "4k": (3840, 2160), "8k": (7680, 4320), "ultrawide": (3440, 1440),
+    "phone": (1080, 1920), "android": (1080, 2400), "iphone": (1290, 2796),
+    "wallpaper-engine": (3840, 2160),  # takes H.264 up to 4096 x 2304
+    "lively": (1920, 1080),
+}  # fmt: skip
+MIN_SECONDS = {"lively": 60}  # it pauses at each wrap of the file, so that it should be rare
 MAX_OUTPUT_SIDE = 7680
 
 
@@ -51,17 +58,29 @@ def output_size(size: str, width: int, height: int) -> tuple[int, int]:
     )
 
 
+def turns(size: str, repeats: int, seconds: Fraction) -> int:
+    """Turns in a file, each of so many seconds: as often as asked, or as the size's destination needs."""
+    return max(repeats, ceil(MIN_SECONDS.get(size, 0) / seconds))
+
+
 def cover(picture: Image.Image, mask: np.ndarray, size: tuple[int, int]) -> tuple[Image.Image, np.ndarray]:
-    """Picture and mask scaled to cover `size` (width, height) and cut to it around the centre."""
+    """Picture and mask scaled to cover `size` (width, height) and cut to it around what is masked."""
     if picture.size == size:
         return picture, mask
-    box = cover_box(picture.size, size)
+    box = cover_box(mask, size)
     layer = Image.fromarray(mask).resize(size, Image.Resampling.BICUBIC, box=box)
     return picture.resize(size, Image.Resampling.LANCZOS, box=box), np.clip(np.asarray(layer), 0, 1)
 
 
-def cover_box(source: tuple[int, int], size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom in pixels of `source` (width, height): its largest centred part of the aspect of `size`."""
-    scale = max(size[0] / source[0], size[1] / source[1])
-    left, top = (source[0] - size[0] / scale) / 2, (source[1] - size[1] / scale) / 2
-    return left, top, source[0] - left, source[1] - top
+def cover_box(mask: np.ndarray, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom in pixels of the mask's picture: its largest part of the aspect of `size` (width, height).
+
+    What is masked stands in its middle as far as the picture reaches.
+    """
+    height, width = mask.shape
+    scale = max(size[0] / width, size[1] / height)
+    wide, high = size[0] / scale, size[1] / scale
+    centres = [float(np.average(np.arange(side) + 0.5, weights=mask.sum(axis))) for axis, side in enumerate((width, height))]
+    left, top = (min(max(centre - part / 2, 0), side - part)
+                 for centre, part, side in zip(centres, (wide, high), (width, height)))  # fmt: skip
+    return left, top, left + wide, top + high

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.direct import Directions
-from loopanimate.export import cover, cover_box, frame_rate, frame_times, output_size
+from loopanimate.export import cover, cover_box, frame_rate, frame_times, output_size, turns
 from loopanimate.field import LoopField
 from loopanimate.living import write_living
 from loopanimate.media import PAGE, VIDEO, check_mask, check_output, write_loop
@@ -42,7 +42,7 @@ class LoopSettings:
     pins: tuple[tuple[float, float], ...] = ()  # x, y in fractions of the picture
     freeze: bytes | None = None  # PNG of the picture's shape, white stays
     fps: float | str | None = None  # frames a second, "native" or None: 30 (12.5 for GIF)
-    size: str = "source"  # or 1080p, 1440p, 4k, phone, WxH
+    size: str = "source"  # or a name of export.SIZES, or WxH
     quality: str = "wallpaper"  # or share, small: of a video
     repeats: int = 1  # turns in the file
     mask_grow: float = 0.0  # percent of the short side, negative shrinks
@@ -104,6 +104,7 @@ class Loop:
     settings: LoopSettings
     latents: object  # tensor (4, N, h, w)
     source_size: tuple[int, int]  # width, height of the picture before it was cut to the output size
+    box: tuple[float, float, float, float]  # left, top, right, bottom of what was kept of it
 
     def frames(self, times: list[float], planar: bool = False) -> Iterator[np.ndarray]:
         """Frames (H, W, 3) uint8 at `times` in native frames, directions applied, one at a time; planar: for a video."""
@@ -118,7 +119,7 @@ class Loop:
         settings = self.settings
         if not (settings.arrows or settings.pins or settings.freeze):
             return None
-        left, top, right, bottom = cover_box(self.source_size, self.picture.size)
+        left, top, right, bottom = self.box
         width, height = self.source_size
 
         def cut(x, y):
@@ -147,8 +148,10 @@ class Loop:
             return self.write_page(output, metadata=metadata)
         fps = frame_rate(settings.fps, output.suffix.lower())
         film = output.suffix.lower() in VIDEO  # one turn is coded and then copied
-        times = frame_times(settings.num_frames, fps) * (1 if film else settings.repeats)
-        repeats = settings.repeats if film else 1
+        times = frame_times(settings.num_frames, fps)
+        repeats = turns(settings.size, settings.repeats, len(times) / fps)
+        if not film:
+            times, repeats = times * repeats, 1
 
         def told():
             for index, pixels in enumerate(self.frames(times, film)):
@@ -218,11 +221,11 @@ def make_loops(picture: Image.Image, settings: LoopSettings, seeds: list[int], m
     if mask is None:
         mask, found = automatic_mask(picture)
     mask = check_mask(edit(mask, settings.mask_grow, settings.mask_feather, settings.mask_invert))
-    source_size = picture.size
+    source_size, box = picture.size, cover_box(mask, size)
     picture, mask = cover(picture, mask, size)
 
     def loop(latents, seed):
-        return Loop(picture, mask, found, replace(settings, seed=seed), latents, source_size)
+        return Loop(picture, mask, found, replace(settings, seed=seed), latents, source_size, box)
 
     def on_step(step, steps, latents):
         if preview is not None:

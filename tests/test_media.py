@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 from skimage import data
 
 from loopanimate import media
-from loopanimate.export import cover, frame_rate, frame_times, output_size
+from loopanimate.export import cover, cover_box, frame_rate, frame_times, output_size, turns
 from loopanimate.field import LoopField
 from loopanimate.metrics import seam
 from loopanimate.render import Renderer
@@ -240,7 +240,21 @@ def test_cover_cuts_picture_and_mask_alike():
     wide, layer = cover(picture, mask, (50, 100))
     assert wide.size == (50, 100) and layer.shape == (100, 50)
     assert np.allclose(np.asarray(wide)[50, :, 0] / 99, layer[50], atol=0.02)
-    assert 24 <= np.asarray(wide)[50, 0, 0] <= 26
+    assert 41 <= np.asarray(wide)[50, 0, 0] <= 43  # around the mask, which is brighter to the right
+
+
+def test_the_cut_keeps_what_is_masked_in_the_middle():
+    mask = np.zeros((100, 300), np.float32)
+    mask[40:60, 200:220] = 1
+    assert cover_box(mask, (100, 100)) == (160, 0, 260, 100)
+    mask[40:60, 280:300] = 20
+    assert cover_box(mask, (100, 100)) == (200, 0, 300, 100)  # no farther than the picture reaches
+    assert cover_box(mask, (600, 200)) == (0, 0, 300, 100)
+
+
+def test_a_destination_that_pauses_at_each_wrap_gets_a_minute():
+    assert turns("lively", 1, Fraction(17, 4)) == 15 and turns("lively", 20, Fraction(17, 4)) == 20
+    assert turns("4k", 1, Fraction(17, 4)) == 1
 
 
 def test_pictures_from_memory():
