@@ -5,7 +5,7 @@ const canvas = document.getElementById("canvas"), picture = document.getElementB
 const STRONGEST = Number(panel.elements.strength.max);
 const PARALLAX = [0.008, 0.008, -0.004, -0.004]; // short sides that the layers follow the mouse
 const settings = { strength: 1, tempo: 1, fps: 0, fit: "fill", parallax: false, wander: loop.loops.length > 1, paused: false, panel: true };
-let drawing, walk, waiting = 0, last = null, asleep;
+let drawing, walk, waiting = 0, last = null, due = 0, asleep;
 const mouse = [0, 0], follow = [0, 0];
 
 function borderWidth(reach) {
@@ -54,13 +54,15 @@ function advance(seconds) {
 
 function tick(now) {
   waiting = 0;
-  const seconds = last === null ? 0 : (now - last) / 1000;
-  if (last === null || !settings.fps || seconds > 1 / settings.fps - 0.004) {
+  const seconds = last === null ? 0 : (now - last) / 1000, pace = settings.fps ? 1000 / settings.fps : 0;
+  const early = now < due - 1; // the clock of the screen is a millisecond's fraction off
+  if (!early) {
     advance(settings.paused ? 0 : Math.min(seconds, 0.25)); // after a sleep it goes on where it was
     draw();
     last = now;
+    due = Math.max(due, now - pace) + pace;
   }
-  if (!settings.paused) wake();
+  if (early || !settings.paused) wake();
 }
 
 function wake() {

@@ -183,6 +183,21 @@ def test_it_plays_pauses_and_sleeps(opened, blob):
     until(page, f"{time} > {asleep} + 0.01")
 
 
+def test_frames_are_capped_and_a_change_is_drawn_at_once(opened, blob):
+    image, mask = blob
+    count = "window.draws = 0; addEventListener('DOMContentLoaded', () => { const inner = Drawing.prototype.draw; Drawing.prototype.draw = function (...given) { draws++; inner.apply(this, given) } })"  # fmt: skip
+    page = opened(image, mask, [random_field(9, (12, 16))], query="fps=10&panel=0", script=count)
+    before = page.evaluate("draws")
+    page.wait_for_timeout(1500)
+    assert 1 <= page.evaluate("draws") - before <= 17
+    page.evaluate("living.set({ paused: true })")
+    page.wait_for_timeout(300)
+    stopped = page.evaluate("draws")
+    page.evaluate("living.set({ strength: 0 })")
+    page.wait_for_timeout(300)
+    assert page.evaluate("draws") == stopped + 1
+
+
 def test_the_panel_steers_and_hides_itself(opened, photos):
     image, mask = small(photos["coffee"])
     page = opened(image, mask, [random_field(9, grid(image))], viewport=(400, 700))
