@@ -16,7 +16,7 @@ from loopanimate.video import ahead
 # container, codec, pixels, codec options, container options, ticks a second that the format counts
 KINDS = {
     ".gif": ("gif", "gif", "pal8", {}, {"loop": "0"}, 100),
-    ".webp": ("webp", "libwebp_anim", "bgra", {"quality": "85", "compression_level": "3"}, {"loop": "0"}, 1000),
+    ".webp": ("webp", "libwebp_anim", "bgra", {"quality": "90", "compression_level": "3"}, {"loop": "0"}, 1000),
     ".png": ("apng", "apng", "rgb24", {"pred": "up"}, {"plays": "0"}, 1000),
     ".apng": ("apng", "apng", "rgb24", {"pred": "up"}, {"plays": "0"}, 1000),
 }

@@ -18,7 +18,7 @@ import numpy as np
 RAMP, RAMP_STEPS = 0.75, 6  # seconds before the wrap; steps in which quality rises
 RAMP_BITS = 16  # at the key frame and at the ramp's end, times the bits of the rest
 # by use: constant rate factors of H.264 and of VP9, less is better
-QUALITIES = {"wallpaper": (18, 24), "share": (23, 32), "small": (28, 40)}
+QUALITIES = {"wallpaper": (18, 12), "share": (23, 24), "small": (28, 36)}
 BT709 = 1
 FORMATS = {".mp4": "mp4", ".webm": "webm"}
 
