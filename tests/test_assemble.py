@@ -352,10 +352,9 @@ def test_a_download_that_was_cut_goes_on_where_it_was(base, words, v1_folder, tm
     assert any("v2.0" in path for path in fetched)
 
 
-def test_a_repository_that_is_not_there_is_one_line(tmp_path):
-    command = [sys.executable, "-m", "train", "assemble", "--output", str(tmp_path / "out"), "--base", "maker/nothing"]
+def test_a_repository_that_is_not_there_is_one_sentence(tmp_path, monkeypatch):
     with serve({}) as (address, _):
-        settings = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "cache")}
-        done = subprocess.run(command, env={**os.environ, **settings}, capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and "public repository maker/nothing" in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+        with pytest.raises(ValueError, match="public repository maker/nothing on the hub") as error:
+            assemble(tmp_path / "out", base="maker/nothing")
+    assert "\n" not in str(error.value)
