@@ -1,4 +1,4 @@
-"""Measures of a loop (PAPER.md §6): the seam and motion. All take the exported ring, without the duplicate frame."""
+"""Measures of a loop (PAPER.md §6): Table 2's, and the seam's, which take the exported ring without the duplicate frame."""
 
 import numpy as np
 
@@ -27,3 +27,35 @@ def seam(frames: np.ndarray) -> dict[str, float]:
         "jerk": float(max(jerks[0], jerks[-1]) / max(np.percentile(jerks[1:-1], 95), tiny)),
         "pause": float(steps[-1] / max(np.percentile(steps[:-1], 5), tiny)),
     }
+
+
+def clip_i(embeddings: np.ndarray, picture: np.ndarray) -> float:
+    """CLIP-I: mean cosine of each frame's CLIP image embedding (N, d) and the picture's (d,)."""
+    return float(_cosine(embeddings, picture[None]).mean())
+
+
+def frame_consistency(embeddings: np.ndarray) -> float:
+    """FC: mean cosine of the embeddings (N, d) of consecutive frames."""
+    return float(_cosine(embeddings[:-1], embeddings[1:]).mean())
+
+
+def loop_consistency(embeddings: np.ndarray) -> float:
+    """Loop-C: cosine of the embeddings of the first and the last of N frames."""
+    return float(_cosine(embeddings[:1], embeddings[-1:])[0])
+
+
+def mse_f0(first: np.ndarray, picture: np.ndarray) -> float:
+    """MSE_F0: mean squared error of the first frame against the picture, both (H, W, 3) uint8, on 0-255."""
+    return float(np.mean((first.astype(np.float64) - picture) ** 2))
+
+
+def motion(frames: np.ndarray) -> float:
+    """Motion: 1 - mean SSIM of each later frame against the first; frames (N, H, W, 3) uint8."""
+    from skimage.metrics import structural_similarity
+
+    return float(1 - np.mean([structural_similarity(frames[0], frame, channel_axis=-1) for frame in frames[1:]]))
+
+
+def _cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    first, second = (values / np.linalg.norm(values, axis=-1, keepdims=True) for values in (first, second))
+    return (first * second).sum(-1)

@@ -1,4 +1,4 @@
-"""python -m train <run|assemble|evaluate|params>: what a researcher types."""
+"""python -m train <run|curate|assemble|evaluate|ablate|params>: what a researcher types."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from loopanimate.presets import PRESETS
-from train.settings import TrainSettings
+from train.settings import AblateSettings, CurateSettings, EvaluateSettings, TrainSettings
 
 
 def params(preset: str = "512", json_: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
@@ -34,26 +34,38 @@ def run(settings: Annotated[TrainSettings, tyro.conf.arg(name="")]) -> None:
     train(settings)
 
 
-def evaluate(checkpoint: str | None = None, pictures: str | None = None, seeds: int = 2, num_frames: int = 35,
-             steps: int | None = None, guidance: float | None = None,
-             json_: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:  # fmt: skip
-    """Measure whether the motion preset obeys.
+def curate(settings: Annotated[CurateSettings, tyro.conf.arg(name="")]) -> None:
+    """Judge every clip of a collection; the same command goes on where it was cut."""
+    from train.curate import curate as judge_all
 
-    Args:
-        checkpoint: folder or hub repository; None takes the bundled one.
-        pictures: folder of pictures never trained on; None takes scikit-image's photographs.
-        seeds: loops of each picture and prompt.
-        num_frames: odd, 3 to 35.
-        steps: sampling steps; None takes the checkpoint's default.
-        guidance: guidance scale; None takes the checkpoint's default.
-        json_: print JSON.
-    """
+    for reason, count in judge_all(settings).most_common():
+        print(f"{count:>9,}  {reason}")
+
+
+def evaluate(settings: Annotated[EvaluateSettings, tyro.conf.arg(name="")]) -> None:
+    """Table 2 over captioned pictures or clips; without them, whether the motion preset obeys."""
+    if settings.data:
+        from train.evaluate import evaluate as tabulate
+
+        means = tabulate(settings)
+        print(json.dumps(means, indent=2) if settings.json else f"written to {settings.output}")
+        return
+    if _preset(settings.preset).name != "motion":
+        raise ValueError(f"expected captioned pictures or clips (--data) to evaluate preset {settings.preset} on")
     from loopanimate.loop import pipeline
     from train.obedience import evaluate as measure
     from train.obedience import report
 
-    options = {"num_inference_steps": steps, "guidance_scale": guidance}
-    print(report(measure(pipeline("motion", checkpoint, "auto"), pictures, seeds, num_frames, **options), json_))
+    options = {"num_inference_steps": settings.steps, "guidance_scale": settings.guidance}
+    pipe = pipeline("motion", settings.checkpoint, "auto")
+    print(report(measure(pipe, settings.pictures, settings.seeds, settings.num_frames, **options), settings.json))
+
+
+def ablate(settings: Annotated[AblateSettings, tyro.conf.arg(name="")]) -> None:
+    """Table 4 or 5 anew: every row trained with several seeds; the same command goes on where it was cut."""
+    from train.ablate import ablate as tabulate
+
+    print(tabulate(settings))
 
 
 def assemble(output: str, base: str | None = None, words: str | None = None, motion: str | None = None,
@@ -82,7 +94,8 @@ def _preset(name: str):
 def main() -> None:
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {"run": run, "assemble": assemble, "evaluate": evaluate, "params": params}, prog="python -m train"
+            {"run": run, "curate": curate, "assemble": assemble, "evaluate": evaluate, "ablate": ablate, "params": params},
+            prog="python -m train",
         )
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

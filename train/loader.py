@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from loopanimate.conditioning import mask_code
 from loopanimate.field import warp
 from loopanimate.motion_codec import MotionCodec
-from loopanimate.saliency import automatic_mask
+from loopanimate.saliency import automatic_mask, session
 from train.clips import Clip, ClipError, Video, check_length
 from train.loop_sampling import loop_indices
 from train.stages import Stage
@@ -135,9 +135,11 @@ class Batches:
         return len(self.numbers)
 
 
-def _start_worker(_: int) -> None:
+def start_worker(_: int = 0) -> None:
+    """One core for each process of a loader."""
     cv2.setNumThreads(1)
     os.environ["OMP_NUM_THREADS"] = "1"  # read by the mask detector
+    session.cache_clear()  # its threads do not live on in a forked process
 
 
 def real_loops(
@@ -147,7 +149,7 @@ def real_loops(
 
     Raises: ValueError where one clip after the other cannot be used.
     """
-    loader = DataLoader(dataset, batch_sampler=batches, num_workers=workers, collate_fn=list, worker_init_fn=_start_worker)
+    loader = DataLoader(dataset, batch_sampler=batches, num_workers=workers, collate_fn=list, worker_init_fn=start_worker)
     for items in loader:
         for loop, problems in items:
             for problem in problems:

@@ -1,5 +1,6 @@
-"""What a training run is, besides the tables of its preset and stage."""
+"""What a person may choose of a training run and of a curation."""
 
+import os
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -53,3 +54,58 @@ class TrainSettings:
         stage = stages[self.stage]
         changes = {"batch": self.batch, "iterations": self.steps, "trains": self.trains}
         return preset, replace(stage, **{name: value for name, value in changes.items() if value is not None})
+
+
+@dataclass(frozen=True)
+class CurateSettings:
+    """Judge every clip of a collection; the same command goes on where it was cut."""
+
+    data: str  # folder with captions, or shards
+    output: str  # folder of manifest.jsonl and summary.svg
+    f: int = 18  # forward frames that a clip must last for
+    max_cut: float = 0.55  # of a picture's contrast, what optical flow leaves unexplained between two frames
+    min_motion: float = 0.003  # short sides between two frames, 95th percentile over the picture
+    min_stays: float = 0.35  # intersection over union of the carried mask and the last frame's own
+    min_caption: float = 0.2  # CLIP cosine of the object's crop and the caption
+    caption_check: bool = True  # needs CLIP's weights
+    clip: str = "openai/clip-vit-large-patch14"  # folder or hub repository of a CLIP model
+    processes: int = os.cpu_count() or 1
+    ray: bool = False  # over a Ray cluster (pip install "ray[data]") instead of this machine's processes
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """Table 2 over captioned pictures or clips; without them, whether the motion preset obeys."""
+
+    preset: str = "motion"
+    checkpoint: str | None = None  # folder or hub repository; None: the bundled one
+    data: str | None = None  # captioned pictures or clips never trained on; None: the motion preset's obedience
+    output: str = "runs/evaluation"  # folder of tables, loops, sheets and pages
+    against: tuple[str, ...] = ()  # outputs of other evaluations over the same data, for the rating page
+    seeds: int = 2  # loops of each picture (and prompt)
+    num_frames: int = 35  # odd, 3 to 35
+    steps: int | None = None  # sampling steps; None: the checkpoint's default
+    guidance: float | None = None  # guidance scale; None: the checkpoint's default
+    hold_ends: bool = False  # False: as the paper samples
+    clip: str | None = None  # folder or hub repository of a CLIP vision model; None: the preset's own, if it has one
+    pictures: str | None = None  # of the obedience table: a folder; None: scikit-image's photographs
+    json: bool = False  # print JSON
+
+
+@dataclass(frozen=True)
+class AblateSettings:
+    """Table 4 or 5 anew: every row trained with several seeds; the same command goes on where it was cut."""
+
+    table: Literal[4, 5]
+    preset: str = "motion"
+    output: str = "runs/ablation"  # folder of the runs and of the table
+    data: str | None = None  # clips to train on; None: procedural motion
+    init: str | None = None  # assembled starting point of preset 512
+    test_data: str | None = None  # captioned pictures to measure Table 2's columns on; None: the motion preset's obedience
+    clip: str | None = None  # CLIP vision model for CLIP-I, FC and Loop-C
+    seeds: int = 3
+    share: float = 1.0  # of the stage table's steps
+    num_frames: int = 35  # of the loops that are measured
+    workers: int = 2
+    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
+    gradient_checkpointing: bool = False

@@ -1,0 +1,86 @@
+import json
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.metrics import structural_similarity
+
+from loopanimate import metrics
+from tests.videos import scene, write_captions, write_video
+from train import evaluate
+from train.settings import EvaluateSettings
+
+FEW = {"num_frames": 5, "steps": 2, "seeds": 1}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    Image.fromarray(scene(1, 0)[0]).save(folder / "disc.png")
+    write_video(folder / "clip.mp4", scene(4, 1))
+    (folder / "broken.png").write_text("no picture")
+    write_captions(folder, {"disc.png": "a disc sways", "clip.mp4": "it drifts to the left", "broken.png": "nothing"})
+    return folder
+
+
+def test_measures_by_their_definitions():
+    rng = np.random.default_rng(0)
+    embeddings, picture = rng.standard_normal((5, 8)), rng.standard_normal(8)
+
+    def cosine(a, b):
+        return sum(x * y for x, y in zip(a, b)) / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+
+    assert metrics.clip_i(embeddings, picture) == pytest.approx(sum(cosine(row, picture) for row in embeddings) / 5)
+    pairs = [cosine(embeddings[k], embeddings[k + 1]) for k in range(4)]
+    assert metrics.frame_consistency(embeddings) == pytest.approx(sum(pairs) / 4)
+    assert metrics.loop_consistency(embeddings) == pytest.approx(cosine(embeddings[0], embeddings[4]))
+    frames = rng.integers(0, 256, (3, 16, 16, 3), dtype=np.uint8)
+    other = frames[0].copy()
+    other[0, 0, 0] ^= 16  # one value by 16
+    assert metrics.mse_f0(other, frames[0]) == pytest.approx(256 / frames[0].size)
+    similar = [structural_similarity(frames[0], frame, channel_axis=-1) for frame in frames[1:]]
+    assert metrics.motion(frames) == pytest.approx(1 - sum(similar) / 2)
+    assert metrics.motion(np.stack([frames[0]] * 3)) == pytest.approx(0)
+
+
+def test_table_2_of_a_512_pipeline(data, small_512, tmp_path, capsys):
+    small_512.save_pretrained(tmp_path / "trained")
+    settings = EvaluateSettings(
+        preset="512", checkpoint=str(tmp_path / "trained"), data=str(data), output=str(tmp_path / "out"), **FEW
+    )
+    means = evaluate.evaluate(settings)
+    assert "broken.png" in capsys.readouterr().out
+    table = json.loads((tmp_path / "out" / "table.json").read_text())
+    assert set(table["loops"]) == {"disc-0", "clip-0"}
+    for name in evaluate.COLUMNS:
+        assert means[name] == pytest.approx(sum(row[name] for row in table["loops"].values()) / 2)
+    assert means["MSE_F0"] > 0  # an untrained network, ends free as in the paper
+    told = (tmp_path / "out" / "table.md").read_text()
+    assert "| LoopAnimate stage 3 (paper) | 0.956 | 47.200 | 0.987 | 0.851 | 0.969 | 35 |" in told
+    assert f"{means['CLIP-I']:.3f}" in told and "vbench is not installed" in told
+    assert (
+        Image.open(tmp_path / "out" / "sheets" / "disc-0.png").width
+        == 8 * Image.open(tmp_path / "out" / "sheets" / "disc-0.png").height
+    )
+    again = EvaluateSettings(
+        **{**vars(settings), "output": str(tmp_path / "held"), "hold_ends": True, "against": (str(tmp_path / "out"),)}
+    )
+    evaluate.evaluate(again)
+    pages = [(tmp_path / "held" / name).read_text() for name in ("find_the_cut.html", "rating.html")]
+    assert [page.count("data:image/jpeg") for page in pages] == [2 * 4, 2 * 2 * 4]
+
+
+def test_the_motion_preset_has_no_clip(data, tmp_path):
+    means = evaluate.evaluate(EvaluateSettings(data=str(data), output=str(tmp_path), **FEW))
+    assert means["CLIP-I"] is means["FC"] is means["Loop-C"] is None
+    assert means["MSE_F0"] == 0  # it warps the picture itself
+    assert "n/a: weights missing" in (tmp_path / "table.md").read_text()
+
+
+def test_no_picture_is_one_sentence(tmp_path):
+    (tmp_path / "broken.png").write_text("no picture")
+    write_captions(tmp_path, {"broken.png": "x"})
+    with pytest.raises(ValueError, match="expected captioned pictures or clips"):
+        evaluate.evaluate(EvaluateSettings(data=str(tmp_path), output=str(tmp_path / "out")))
+    assert not (tmp_path / "out").exists()

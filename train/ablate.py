@@ -1,0 +1,176 @@
+"""Tables 4 and 5 from one command: rows trained with several seeds, measured, and held against the paper's order.
+
+The paper's order of two rows is confirmed or contradicted where the 95 percent interval of their paired difference over
+seeds leaves zero out; else the two cannot be told apart.
+"""
+
+import json
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy import stats
+
+from loopanimate.encoders import encode_text
+from loopanimate.pipeline import LoopAnimatePipeline
+from train.encoded import with_tokens
+from train.evaluate import COLUMNS, ImageEmbedder, entries, loop_frames, measure
+from train.loader import procedural_loops
+from train.settings import AblateSettings, EvaluateSettings, TrainSettings
+from train.stages import STAGES, Stage
+from train.trainer import Denoiser, clip_loss, draw, train
+
+HELD_OUT = 9_000_000_000_000  # seeds of procedural motion that no run reaches
+HELD_OUT_BATCHES = 16
+
+
+@dataclass(frozen=True)
+class Row:
+    change: dict  # of TrainSettings
+    paper: dict[str, float]
+
+
+# PAPER.md §6
+TABLES = {
+    4: {
+        "IE / TE / TE": Row({"injection": ("image", "text", "text")}, {"QS": 2.4, "QM": 2.2, "Loop-C": 0.969}),
+        "IE / none / TE": Row({"injection": ("image", "none", "text")}, {"QS": 2.3, "QM": 2.1, "Loop-C": 0.947}),
+        "TE / TE / TE": Row({"injection": ("text", "text", "text")}, {"QS": 1.8, "QM": 1.6, "Loop-C": 0.949}),
+        "IE / IE / IE": Row({"injection": ("image", "image", "image")}, {"QS": 2.6, "QM": 1.1, "Loop-C": 0.965}),
+        "TE / TE / IE": Row({"injection": ("text", "text", "image")}, {"QS": 2.1, "QM": 1.9, "Loop-C": 0.956}),
+    },
+    5: {
+        name: Row({"trains": ("conv_in", *(f"temm_{part.lower()}" for part in name.split()))}, dict(zip(COLUMNS, values)))
+        for name, values in {
+            "Q": (0.937, 52.3, 0.978, 0.781, 0.968),
+            "Q K": (0.943, 53.5, 0.979, 0.811, 0.968),
+            "Q V": (0.956, 47.2, 0.987, 0.851, 0.969),
+            "Q K V": (0.958, 51.1, 0.987, 0.873, 0.968),
+        }.items()
+    },
+}
+# The paper's column → (measure of ours, whether more is better): the same one, or the motion preset's nearest without
+# CLIP and without people. QM asks whether the motion is what the words want; CLIP-I and QS, how true the result is.
+SAME = {name: (name, name != "MSE_F0") for name in COLUMNS}
+NEAREST = {
+    "QS": ("held-out loss", False),
+    "QM": ("direction within 45 degrees", True),
+    "CLIP-I": ("held-out loss", False),
+    "FC": ("jitter, percent of the short side (median)", False),
+    "Motion": ("object's displacement, percent of the short side (median)", True),
+}
+
+
+def ablate(settings: AblateSettings) -> str:
+    """Train and measure what is missing, write OUTPUT/tableN.json and tableN.md, and return the latter."""
+    rows, folder = TABLES[settings.table], Path(settings.output)
+    if settings.seeds < 2:
+        raise ValueError(f"expected at least 2 seeds for an interval, got {settings.seeds}")
+    if settings.preset != "motion" and not settings.test_data:
+        raise ValueError(f"expected captioned pictures to measure preset {settings.preset} on (--test-data)")
+    results = {name: [_result(settings, row, name, seed) for seed in range(settings.seeds)] for name, row in rows.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"table{settings.table}.json").write_text(json.dumps(results, indent=2))
+    text = report(settings.table, results)
+    (folder / f"table{settings.table}.md").write_text(text, encoding="utf-8")
+    return text
+
+
+def _result(settings: AblateSettings, row: Row, name: str, seed: int) -> dict[str, float]:
+    """The measures of one trained row; Table 5's rows share the stages before the third."""
+    own = Path(settings.output) / f"table{settings.table}-{name.replace(' / ', '-').replace(' ', '')}-seed{seed}"
+    shared = Path(settings.output) / f"table5-before-seed{seed}" if settings.table == 5 else own
+    measured = own / "measures.json"
+    if measured.is_file():
+        return json.loads(measured.read_text())
+    for index in sorted(STAGES[settings.preset]):
+        last = index == max(STAGES[settings.preset])
+        output = own if last else shared
+        init = {"init": str(shared / f"stage{index - 1}" / "pipeline")} if last and index else {}
+        if not index or (index == 1 and settings.preset != "motion"):
+            init = {"init": settings.init}
+        steps = max(1, round(STAGES[settings.preset][index].iterations * settings.share))
+        if not (output / f"stage{index}" / "pipeline" / "training.json").is_file():
+            changes = row.change if settings.table == 4 or last else {}
+            train(TrainSettings(stage=index, preset=settings.preset, data=settings.data, output=str(output), seed=seed,
+                                steps=steps, workers=settings.workers, mixed_precision=settings.mixed_precision,
+                                gradient_checkpointing=settings.gradient_checkpointing, **init, **changes))  # fmt: skip
+    pipe = LoopAnimatePipeline.from_pretrained(own / f"stage{index}" / "pipeline")
+    pipe.set_progress_bar_config(disable=True)
+    pipe.to("cuda" if torch.cuda.is_available() else "cpu")
+    values = measures(pipe, settings, STAGES[settings.preset][index])
+    measured.write_text(json.dumps(values, indent=2))
+    return values
+
+
+def measures(pipe: LoopAnimatePipeline, settings: AblateSettings, stage: Stage) -> dict[str, float]:
+    """Table 2's columns over the test pictures and, of the motion preset, obedience and the loss on held-out motion."""
+    values = {}
+    if settings.test_data:
+        asked = EvaluateSettings(preset=settings.preset, num_frames=settings.num_frames)
+        embed = ImageEmbedder(pipe, settings.clip)
+        found = [measure(*loop_frames(pipe, entry, asked, 0), embed) for entry in entries(settings.test_data)]
+        means = {name: [row[name] for row in found] for name in found[0]}
+        values |= {name: float(np.mean(column)) for name, column in means.items() if None not in column}
+    if settings.preset == "motion":
+        from train.obedience import evaluate
+
+        values |= {name: float(value) for name, value in evaluate(pipe, None, 1, settings.num_frames).items()}
+        values["held-out loss"] = held_out_loss(pipe, stage)
+    return values
+
+
+@torch.no_grad()
+def held_out_loss(pipe: LoopAnimatePipeline, stage: Stage) -> float:
+    """The training loss on procedural motion that no run saw, without guessing: the same draws for every network."""
+    denoiser, empty = Denoiser(pipe.unet, None).eval(), encode_text(pipe.tokenizer, pipe.text_encoder, [""])
+    seeds = range(HELD_OUT, HELD_OUT + HELD_OUT_BATCHES)
+    batches = procedural_loops(pipe.codec, stage, "native", iter(seeds), pipe.device)
+    losses = []
+    for number, loops in enumerate(batches):
+        loops = with_tokens(loops, pipe, encoder_trains=False)
+        draws = draw(loops, HELD_OUT, number * stage.batch, stage.batch, pipe.scheduler.config.num_train_timesteps)
+        losses.append(clip_loss(denoiser, pipe.scheduler, loops, draws, empty, stage).item())
+    return float(np.mean(losses))
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    """(mean, half the width of its 95 percent interval by Student's t)."""
+    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
+    return float(np.mean(values)), float(half)
+
+
+def verdict(better: list[float], worse: list[float], more: bool) -> str:
+    """Of two rows that the paper puts in this order: paired over seeds."""
+    mean, half = interval([(one - two) * (1 if more else -1) for one, two in zip(better, worse)])
+    return "agrees" if mean > half else "disagrees" if mean < -half else "cannot be told apart"
+
+
+def report(table: int, results: dict[str, list[dict[str, float]]]) -> str:
+    """Means with intervals, the paper's columns, and a verdict on each pair of rows that the paper orders."""
+    rows = TABLES[table]
+    names = [name for name in results[next(iter(rows))][0] if name not in ("pictures", "loops")]
+    seeds = len(results[next(iter(rows))])
+    lines = [f"Table {table}, {seeds} seeds, mean ± half the 95 percent interval", ""]
+    lines += ["| row | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for name in rows:
+        cells = [interval([run[measure] for run in results[name]]) for measure in names]
+        lines.append(f"| {name} | " + " | ".join(f"{mean:.4g} ± {half:.2g}" for mean, half in cells) + " |")
+    lines += ["", "| paper's column | measured by | paper's order | verdict |", "|---|---|---|---|"]
+    for column in next(iter(rows.values())).paper:
+        same = SAME.get(column)
+        measure, more = same if same and same[0] in names else NEAREST.get(column, (None, True))
+        if measure not in names:
+            lines.append(f"| {column} | n/a: weights missing | | |")
+            continue
+        for first, second in combinations(rows, 2):
+            values = rows[first].paper[column], rows[second].paper[column]
+            if values[0] == values[1]:
+                continue
+            first_wins = (values[0] > values[1]) == (column != "MSE_F0")
+            better, worse = (first, second) if first_wins else (second, first)
+            said = verdict(*([run[measure] for run in results[name]] for name in (better, worse)), more)
+            lines.append(f"| {column} | {measure} | {better} before {worse} | {said} |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,224 @@
+"""The Salient Dataset: which clips hold the object that their caption names, from beginning to end (PAPER.md §5).
+
+Every clip gets a row with its scores and, where it is rejected, the reason; the manifest of rows is what training reads.
+"""
+
+import json
+import os
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict
+from functools import lru_cache, partial
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from loopanimate.saliency import automatic_mask
+from train.clips import Clip, ClipError, Video, check_length, collect, relative
+from train.loader import start_worker
+from train.loop_sampling import STRIDE
+from train.plots import bars_and_histograms
+from train.settings import CurateSettings
+
+SIDE = 192  # pixels
+MAX_JUDGED = 64  # frames a clip, every STRIDE-th: what lies behind them is not trained on
+SCORES = ("cut", "motion", "area_first", "area_last", "stays", "caption")
+
+
+def judge(clip: Clip, settings: CurateSettings) -> dict:
+    """The row of one clip: scores, `kept`, and the reason where it is not."""
+    row = {"num_frames": None, **dict.fromkeys(SCORES), "kept": False, "reason": None}
+    try:
+        with Video(clip) as video:
+            check_length(video, settings.f)
+            row["num_frames"] = min(video.num_frames, STRIDE * (MAX_JUDGED - 1) + 1)
+            frames = video.read(list(range(0, row["num_frames"], STRIDE)), SIDE)
+    except ClipError as error:
+        return {**row, "reason": str(error)}
+    (first, clear_first), (last, clear_last) = (automatic_mask(Image.fromarray(frames[k])) for k in (0, -1))
+    row["area_first"], row["area_last"] = (float((mask > 0.5).mean()) if clear else 0.0
+                                           for mask, clear in ((first, clear_first), (last, clear_last)))  # fmt: skip
+    carried, row["cut"], row["motion"] = follow(first, frames)
+    union = np.maximum(carried, last > 0.5).sum()
+    row["stays"] = float(np.minimum(carried, last > 0.5).sum() / max(union, 1e-6)) if clear_first and clear_last else 0.0
+    if settings.caption_check and clear_first:
+        row["caption"] = similarity(settings.clip, crop(frames[0], first), clip.caption)
+    reasons = (
+        (row["cut"] > settings.max_cut, "camera cut"),
+        (row["motion"] < settings.min_motion, "nothing moves"),
+        (not clear_first, "no salient object at the start"),
+        (not clear_last, "no salient object at the end"),
+        (row["stays"] < settings.min_stays, "the object does not stay"),
+        (row["caption"] is not None and row["caption"] < settings.min_caption, "the object is not what the caption names"),
+    )
+    row["reason"] = next((reason for fails, reason in reasons if fails), None)
+    return {**row, "kept": row["reason"] is None}
+
+
+def follow(mask: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """The mask (S, S) carried by optical flow through frames (K, S, S, 3), the cut score and the motion score.
+
+    Cut: the largest residual between two frames after flow, mean absolute, over the picture's standard deviation.
+    Motion: mean over pairs of the 95th percentile of displacement, in short sides.
+    """
+    estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+    points = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), axis=-1).astype(np.float32)  # (S, S, xy)
+    carried, residuals, motions = (mask > 0.5).astype(np.float32), [], []
+    for before, after in pairwise(grey):
+        flow = estimator.calc(after, before, None)  # after(p) = before(p + flow)
+        source = points + flow
+        carried = cv2.remap(carried, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        explained = cv2.remap(before, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        residuals.append(float(cv2.absdiff(after, explained).mean() / max(after.std(), 8.0)))
+        motions.append(float(np.percentile(np.linalg.norm(flow, axis=-1), 95)) / SIDE)
+    return carried, max(residuals), float(np.mean(motions))
+
+
+def crop(frame: np.ndarray, mask: np.ndarray) -> Image.Image:
+    """The object on grey, cut to its box."""
+    rows, columns = (np.flatnonzero((mask > 0.5).any(axis)) for axis in (1, 0))
+    box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+    picture = frame * mask[..., None] + 128 * (1 - mask[..., None])
+    return Image.fromarray(picture.round().astype(np.uint8)).crop(box)
+
+
+@lru_cache(maxsize=1)
+def clip_model(source: str):
+    """(model, processor) of a CLIP checkpoint; raises ValueError in one sentence where it cannot be had."""
+    from transformers import CLIPModel, CLIPProcessor
+
+    try:
+        return CLIPModel.from_pretrained(source).eval(), CLIPProcessor.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"expected a CLIP model in {source}, found none that loads: name a folder with --clip,"
+                         " or leave the check out with --no-caption-check") from error  # fmt: skip
+
+
+def similarity(source: str, picture: Image.Image, caption: str) -> float:
+    import torch
+
+    model, processor = clip_model(source)
+    inputs = processor(text=[caption], images=picture, return_tensors="pt", truncation=True)
+    with torch.no_grad():
+        output = model(**inputs)
+    return float(torch.cosine_similarity(output.image_embeds, output.text_embeds)[0])
+
+
+def curate(settings: CurateSettings) -> Counter:
+    """Write OUTPUT/manifest.jsonl and summary.svg; returns how many clips were kept and rejected for each reason.
+
+    Rows stand in the collection's order and are appended as they come: a cut run goes on behind the last whole row.
+    """
+    folder = Path(settings.output)
+    clips, skipped = collect(settings.data)
+    if settings.caption_check:
+        clip_model(settings.clip)  # before any work
+    folder.mkdir(parents=True, exist_ok=True)
+    _same_run(folder / "curate.json", settings)
+    manifest, growing = folder / "manifest.jsonl", folder / "manifest.partial"
+    if not manifest.is_file():
+        done = _whole_rows(growing)
+        todo = [clip for clip in clips if clip.id not in done]
+        rows = with_ray(todo, settings, folder) if settings.ray else with_processes(todo, settings)
+        with open(growing, "a", encoding="utf-8") as file:
+            if not file.tell():
+                for reason, names in skipped.items():
+                    file.writelines(_line({"id": name, "file": "", "caption": "", "kept": False, "reason": reason})
+                                    for name in names)  # fmt: skip
+            for clip, row in tqdm(zip(todo, rows), "curating", total=len(clips), initial=len(done), mininterval=5):
+                file.write(_line({**relative(clip, folder), **row}))
+                file.flush()
+        growing.rename(manifest)
+    rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+    counts = Counter(row["reason"] or "kept" for row in rows)
+    limits = {
+        "cut": settings.max_cut,
+        "motion": settings.min_motion,
+        "stays": settings.min_stays,
+        "caption": settings.min_caption,
+    }
+    scores = {name: [row[name] for row in rows if row.get(name) is not None] for name in SCORES}
+    partial_plot = folder / "summary.partial"
+    partial_plot.write_text(bars_and_histograms(counts, scores, limits), encoding="utf-8")
+    partial_plot.rename(folder / "summary.svg")
+    return counts
+
+
+def _line(row: dict) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _whole_rows(growing: Path) -> set[str]:
+    """Ids of the rows that a cut run left; half a last line is cut off."""
+    if not growing.is_file():
+        return set()
+    data = growing.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if len(whole) < len(data):
+        os.truncate(growing, len(whole))
+    rows = [json.loads(line) for line in whole.splitlines()]
+    return {row["id"] for row in rows if row["file"]}
+
+
+def _same_run(path: Path, settings: CurateSettings) -> None:
+    now = {name: value for name, value in asdict(settings).items() if name not in ("output", "processes", "ray")}
+    if path.is_file():
+        before = json.loads(path.read_text())
+        changed = next((name for name in now if before.get(name) != now[name]), None)
+        if changed:
+            raise ValueError(f"expected {changed} {before.get(changed)} as {path.parent} began with, got {now[changed]}:"
+                             " choose another output")  # fmt: skip
+    path.write_text(json.dumps(now, indent=2))
+
+
+def with_processes(clips: list[Clip], settings: CurateSettings) -> Iterator[dict]:
+    """Rows in the order of `clips`; a clip whose decoder takes its process down is a row like any other."""
+    rejected = {"num_frames": None, **dict.fromkeys(SCORES), "kept": False, "reason": "crashes its decoder"}
+    ahead, todo = deque(), iter(clips)
+    pool = ProcessPoolExecutor(settings.processes, initializer=start_worker)
+    try:
+        while True:
+            while len(ahead) < 4 * settings.processes and (clip := next(todo, None)) is not None:
+                ahead.append((clip, pool.submit(judge, clip, settings)))
+            if not ahead:
+                return
+            clip, future = ahead.popleft()
+            try:
+                yield future.result()
+            except BrokenProcessPool:  # by this clip or one judged beside it: alone, it shows
+                pool.shutdown()
+                with ProcessPoolExecutor(1, initializer=start_worker) as alone:
+                    try:
+                        row = alone.submit(judge, clip, settings).result()
+                    except BrokenProcessPool:
+                        row = rejected
+                pool = ProcessPoolExecutor(settings.processes, initializer=start_worker)
+                ahead = deque((clip, pool.submit(judge, clip, settings)) for clip, _ in ahead)
+                yield row
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def with_ray(clips: list[Clip], settings: CurateSettings, folder: Path) -> Iterable[dict]:
+    """The rows, judged over a Ray cluster; FOLDER/manifest.parquet holds them too. Clips lie where every node sees them."""
+    try:
+        import ray
+    except ImportError:
+        raise ValueError('expected Ray for --ray: pip install "ray[data]"') from None
+    items = [{"number": number, "clip": clip} for number, clip in enumerate(clips)]
+    judged = ray.data.from_items(items).map(partial(_ray_row, settings=settings, folder=folder.absolute()))
+    judged.sort("number").write_parquet(str((folder / "manifest.parquet").absolute()))
+    rows = ray.data.read_parquet(str((folder / "manifest.parquet").absolute())).sort("number")
+    names = ("num_frames", *SCORES, "kept", "reason")
+    return ({name: row[name] for name in names} for row in rows.iter_rows())
+
+
+def _ray_row(item: dict, settings: CurateSettings, folder: Path) -> dict:
+    return {"number": item["number"], **relative(item["clip"], folder), **judge(item["clip"], settings)}

@@ -1,0 +1,210 @@
+"""Table 2 over captioned pictures or clips: the paper's measures, the seam's, VBench's; loops, sheets and pages beside it."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from loopanimate import metrics
+from loopanimate.checkpoints import load_pipeline
+from loopanimate.encoders import encode_image
+from loopanimate.media import open_picture, write_loop
+from loopanimate.pipeline import LoopAnimatePipeline
+from loopanimate.presets import NATIVE_FPS
+from loopanimate.saliency import automatic_mask
+from train.clips import VIDEO_ENDINGS, Clip, ClipError, Video, collect, summary
+from train.pages import find_the_cut, rating
+from train.settings import EvaluateSettings
+
+SIDE = 512  # pixels: pictures are cropped to this square, as the paper's
+SHEET = 8  # frames of a contact sheet
+COLUMNS = ("CLIP-I", "MSE_F0", "FC", "Motion", "Loop-C")
+SEAM = ("step", "jerk", "pause")
+VBENCH = ("subject_consistency", "motion_smoothness", "dynamic_degree")
+PAPER = {  # PAPER.md §6, Table 2
+    "I2VGen-XL (paper)": (0.882, 64.0, 0.972, 0.740, 0.812),
+    "PIA (paper)": (0.905, 62.7, 0.985, 0.835, 0.893),
+    "SVD-XT (paper)": (0.946, 49.3, 0.985, 0.660, 0.945),
+    "LoopAnimate stage 1 (paper)": (0.948, 60.6, 0.983, 0.781, 0.970),
+    "LoopAnimate stage 2 (paper)": (0.953, 49.9, 0.986, 0.839, 0.971),
+    "LoopAnimate stage 3 (paper)": (0.956, 47.2, 0.987, 0.851, 0.969),
+}
+MISSING = "n/a: weights missing"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one loop is made from."""
+
+    name: str
+    caption: str
+    picture: Image.Image  # square
+    mask: Image.Image
+
+
+def entries(data: str, side: int = SIDE) -> list[Entry]:
+    """Captioned pictures, or the first frames of captioned clips; what cannot be read is named and left out.
+
+    Raises ValueError where none is left.
+    """
+    clips, skipped = collect(data)
+    found = []
+    for clip in clips:
+        try:
+            picture = _picture(clip, side)
+        except ValueError as error:
+            skipped.setdefault(str(error), []).append(clip.id)
+            continue
+        mask = Image.fromarray((automatic_mask(picture)[0] * 255).astype(np.uint8))
+        found.append(Entry(Path(clip.id).stem, clip.caption, picture, mask))
+    if skipped:
+        print(f"left out: {summary(skipped)}")
+    if not found:
+        raise ValueError(f"expected captioned pictures or clips in {data}, found none that can be read")
+    return found
+
+
+def _picture(clip: Clip, side: int) -> Image.Image:
+    if clip.path.suffix.lower() in (*VIDEO_ENDINGS, ".tar"):
+        with Video(clip) as video:
+            if not video.num_frames:
+                raise ClipError("no frames")
+            return Image.fromarray(video.read([0], side)[0])
+    picture = open_picture(clip.path)
+    short = min(picture.size)
+    left, top = ((length - short) // 2 for length in picture.size)
+    side = min(side, short)
+    return picture.crop((left, top, left + short, top + short)).resize((side, side), Image.Resampling.LANCZOS)
+
+
+class ImageEmbedder:
+    """CLIP image embeddings of frames; of the pipeline's own CLIP, or of a folder or hub repository."""
+
+    def __init__(self, pipe: LoopAnimatePipeline, source: str | None):
+        from transformers import CLIPVisionModelWithProjection
+
+        if source is not None:
+            try:
+                self.model = CLIPVisionModelWithProjection.from_pretrained(source).eval().to(pipe.device)
+            except (OSError, ValueError) as error:
+                raise ValueError(f"expected a CLIP model in {source}, found none that loads") from error
+        else:
+            self.model = pipe.image_encoder if isinstance(pipe.image_encoder, CLIPVisionModelWithProjection) else None
+
+    @torch.no_grad()
+    def __call__(self, frames: np.ndarray) -> np.ndarray:
+        """(N, H, W, 3) uint8 → (N, d)."""
+        pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).to(self.model.device).float() / 127.5 - 1
+        return torch.cat([encode_image(self.model, part, None)[:, 0] for part in pixels.split(8)]).float().cpu().numpy()
+
+
+def measure(frames: np.ndarray, picture: np.ndarray, embed: ImageEmbedder) -> dict[str, float | None]:
+    """All measures of one loop: frames (N, H, W, 3) and the input picture (H, W, 3), uint8; None where CLIP is missing."""
+    values = dict.fromkeys(COLUMNS)
+    if embed.model is not None:
+        embeddings, own = embed(frames), embed(picture[None])[0]
+        values["CLIP-I"] = metrics.clip_i(embeddings, own)
+        values["FC"] = metrics.frame_consistency(embeddings)
+        values["Loop-C"] = metrics.loop_consistency(embeddings)
+    values["MSE_F0"], values["Motion"] = metrics.mse_f0(frames[0], picture), metrics.motion(frames)
+    seam = metrics.seam(frames[:-1])
+    return {**values, **{f"seam {name}": seam[name] for name in SEAM}}
+
+
+def loop_frames(
+    pipe: LoopAnimatePipeline, entry: Entry, settings: EvaluateSettings, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(frames (N, H, W, 3), the picture as the pipeline saw it (H, W, 3)), uint8."""
+    size = pipe.codec.picture_size(*entry.picture.size[::-1])
+    picture = entry.picture.resize(size[::-1], Image.Resampling.LANCZOS)
+    clip = pipe(image=picture, mask_image=entry.mask.resize(size[::-1]), prompt=entry.caption, num_frames=settings.num_frames,
+                num_inference_steps=settings.steps, guidance_scale=settings.guidance, hold_ends=settings.hold_ends,
+                generator=torch.Generator().manual_seed(seed), output_type="np").frames[0]  # fmt: skip
+    return (clip * 255).round().astype(np.uint8), np.asarray(picture)
+
+
+def evaluate(settings: EvaluateSettings) -> dict:
+    """Write OUTPUT/table.md, table.json, loops/, sheets/, find_the_cut.html and, with --against, rating.html."""
+    pipe = load_pipeline(settings.preset, settings.checkpoint)
+    pipe.set_progress_bar_config(disable=True)
+    chosen, embed = entries(settings.data), ImageEmbedder(pipe, settings.clip)
+    folder = Path(settings.output)
+    for name in ("loops", "sheets"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    rows, loops = {}, {}
+    for entry in tqdm(chosen, "evaluating"):
+        for seed in range(settings.seeds):
+            name = f"{entry.name}-{seed}"
+            frames, picture = loop_frames(pipe, entry, settings, seed)
+            rows[name] = {"caption": entry.caption, **measure(frames, picture, embed)}
+            write_loop(folder / "loops" / f"{name}.mp4", iter(frames[:-1]), Fraction(NATIVE_FPS))
+            shown = frames[np.linspace(0, len(frames) - 1, SHEET).round().astype(int)]
+            Image.fromarray(np.concatenate(list(shown), axis=1)).save(folder / "sheets" / f"{name}.png")
+            loops[name] = frames[:-1]
+    means = {name: _mean([row[name] for row in rows.values()]) for name in (*COLUMNS, *(f"seam {part}" for part in SEAM))}
+    means |= vbench(folder / "loops", folder)
+    table = {"settings": asdict(settings), "mean": means, "loops": rows}
+    _write(folder / "table.json", json.dumps(table, indent=2))
+    _write(folder / "table.md", markdown(settings, means, rows))
+    _write(folder / "find_the_cut.html", find_the_cut(loops))
+    if settings.against:
+        _write(
+            folder / "rating.html", rating([folder, *map(Path, settings.against)], {n: r["caption"] for n, r in rows.items()})
+        )
+    return means
+
+
+def _mean(values: list[float | None]) -> float | None:
+    return None if any(value is None for value in values) else float(np.mean(values))
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.rename(path)
+
+
+def _cell(value: float | str | None) -> str:
+    return MISSING if value is None else value if isinstance(value, str) else f"{value:.3f}"
+
+
+def markdown(settings: EvaluateSettings, means: dict, rows: dict) -> str:
+    """Table 2 beside the paper's own numbers, the other measures, and the table of each loop."""
+    own = f"this run: {settings.preset}, {settings.checkpoint or 'bundled'}"
+    paper = {**{name: (*values, count) for (name, values), count in zip(PAPER.items(), (32, 16, 25, 15, 21, 35))},
+             own: (*(means[name] for name in COLUMNS), settings.num_frames)}  # fmt: skip
+    lines = ["| method | CLIP-I ↑ | MSE_F0 ↓ | FC ↑ | Motion ↑ | Loop-C ↑ | frames |", "|---" * 7 + "|"]
+    for name, (*values, frames) in paper.items():
+        lines.append(f"| {name} | {' | '.join(map(_cell, values))} | {frames} |")
+    lines += ["", "The paper's numbers are of its own 99 pictures, which are not public: compare them with care.", ""]
+    others = {name: value for name, value in means.items() if name not in COLUMNS}
+    lines += ["| measure | mean |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in others.items()), ""]
+    names = [name for name in next(iter(rows.values())) if name != "caption"]
+    lines += [f"| loop | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    lines += [f"| {loop} | {' | '.join(_cell(row[name]) for name in names)} |" for loop, row in rows.items()]
+    return "\n".join(lines) + "\n"
+
+
+def vbench(loops: Path, folder: Path) -> dict[str, float | str]:
+    """VBench's own measures over a folder of loops, by its package where that is installed with its models."""
+    try:
+        import vbench as package
+    except ImportError:
+        return dict.fromkeys((f"VBench {name}" for name in VBENCH), "n/a: vbench is not installed")
+    results, partial = {}, folder / "vbench"
+    info = Path(package.__file__).parent / "VBench_full_info.json"
+    for name in VBENCH:
+        try:
+            judge = package.VBench("cuda" if torch.cuda.is_available() else "cpu", str(info), str(partial))
+            judge.evaluate(videos_path=str(loops), name=name, dimension_list=[name], mode="custom_input")
+            results[f"VBench {name}"] = float(json.loads((partial / f"{name}_eval_results.json").read_text())[name][0])
+        except (OSError, RuntimeError) as error:
+            results[f"VBench {name}"] = f"{MISSING} ({str(error).splitlines()[0]})"
+    shutil.rmtree(partial, ignore_errors=True)
+    return results

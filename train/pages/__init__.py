@@ -1,0 +1,64 @@
+"""Pages that ask people: one HTML file each, loops included, that needs no server.
+
+Loops are pictures in order, drawn by the page itself: a video element pauses at its own wrap, which would give the cut away.
+"""
+
+import base64
+import io
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
+from loopanimate.presets import NATIVE_FPS
+
+SIDE = 320  # pixels on the long side
+HERE = Path(__file__).parent
+
+
+def find_the_cut(loops: dict[str, np.ndarray]) -> str:
+    """Each loop starts at a random place; viewers press where it starts again. loops: name → ring (K, H, W, 3) uint8."""
+    data = [{"name": name, "frames": _frames(frames)} for name, frames in loops.items()]
+    return _page("find_the_cut.html", loops=data, fps=NATIVE_FPS)
+
+
+def rating(folders: list[Path], captions: dict[str, str]) -> str:
+    """Loops of several evaluations side by side in a random order, rated in the manner of the paper's Table 3.
+
+    Raises ValueError where the evaluations share no loop.
+    """
+    for folder in folders:
+        if not (folder / "loops").is_dir():
+            raise ValueError(f"expected the output of an evaluation in {folder}, found no loops")
+    shared = [name for name in captions if all((folder / "loops" / f"{name}.mp4").is_file() for folder in folders)]
+    if not shared:
+        raise ValueError(f"expected loops of the same names in {', '.join(map(str, folders))}, found none")
+    labels = [str(folder) for folder in folders]
+    items = [{"name": name, "caption": captions[name],
+              "loops": [{"method": label, "frames": _frames(_read(folder / "loops" / f"{name}.mp4"))}
+                        for label, folder in zip(labels, folders)]} for name in shared]  # fmt: skip
+    return _page("rating.html", items=items, fps=NATIVE_FPS)
+
+
+def _page(template: str, **data) -> str:
+    text = (HERE / template).read_text(encoding="utf-8")
+    # "</" would end the script wherever a caption carries it
+    return text.replace("/*DATA*/null", json.dumps(data, ensure_ascii=False).replace("</", "<\\/"))
+
+
+def _frames(frames: np.ndarray) -> list[str]:
+    urls = []
+    for pixels in frames:
+        picture = Image.fromarray(pixels)
+        picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=88)
+        urls.append("data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode())
+    return urls
+
+
+def _read(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
