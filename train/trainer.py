@@ -204,8 +204,7 @@ def train(settings: TrainSettings) -> None:
             _save_state(accelerator, folder, step + 1)
         if settings.sample_every and (step + 1) % settings.sample_every == 0 and accelerator.is_main_process:
             write_sample(accelerator, pipe, loops, folder, step + 1, stage.num_frames)
-    accelerator.end_training()
-    if skipped:
+    if skipped and accelerator.is_main_process:
         print(f"skipped: {summary(skipped)}")
     if ema:
         ema.copy_to(parameters)
@@ -214,6 +213,7 @@ def train(settings: TrainSettings) -> None:
                   "clips_a_step": together, "learning_rate": stage.learning_rate, "skipped": dict(skipped)}  # fmt: skip
         save_pipeline(pipe, folder / "pipeline", record)
     accelerator.wait_for_everyone()
+    accelerator.end_training()
 
 
 def _optimizer(settings: TrainSettings, denoiser: Denoiser, stage: Stage) -> torch.optim.Optimizer:
