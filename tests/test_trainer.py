@@ -175,6 +175,7 @@ def test_a_dry_run_allocates_nothing_and_leaves_nothing(tmp_path, clips, capsys)
     ({"stage": 0, "accumulate": 0}, "at least 1 for accumulate"),
     ({"stage": 0, "data": "missing"}, "expected a folder"),
     ({"stage": 0, "eight_bit_adam": True}, "bitsandbytes"),
+    ({"stage": 0, "data": "x", "preencode": 1, "sample_every": 1}, "no sample loops"),
 ])  # fmt: skip
 def test_refuses_what_cannot_start(tmp_path, values, message):
     with pytest.raises(ValueError, match=message):

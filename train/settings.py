@@ -51,6 +51,8 @@ class TrainSettings:
                 raise ValueError(f"expected at least {low} for {name}, got {getattr(self, name)}")
         if self.preencode and not self.data:
             raise ValueError("expected clips to encode (--data) for preencode")
+        if self.preencode and self.sample_every:
+            raise ValueError("expected no sample loops (--sample-every 0) with preencode: it keeps no pictures")
         stage = stages[self.stage]
         changes = {"batch": self.batch, "iterations": self.steps, "trains": self.trains}
         return preset, replace(stage, **{name: value for name, value in changes.items() if value is not None})

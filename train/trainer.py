@@ -1,6 +1,7 @@
 """One training loop for every stage: resumable, EMA, logged (PAPER.md §3, §5)."""
 
 import json
+import os
 import shutil
 import time
 from collections import defaultdict
@@ -161,7 +162,8 @@ def train(settings: TrainSettings) -> None:
     progress, ema = Progress(), EMAModel(parameters, decay=0.999, use_ema_warmup=True, power=0.75) if settings.ema else None
     accelerator.register_for_checkpointing(schedule, progress, *([ema] if ema else []))
 
-    shutil.rmtree(folder / "partial", ignore_errors=True)  # a checkpoint that was being written when the run was cut
+    if accelerator.is_main_process:  # a checkpoint that was being written when the run was cut
+        shutil.rmtree(folder / "partial", ignore_errors=True)
     checkpoints = sorted(folder.glob("checkpoint-*[0-9]"))
     done = 0
     if checkpoints:
@@ -289,6 +291,10 @@ def _save_state(accelerator: Accelerator, folder: Path, step: int) -> None:
         ) from error
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
+        for path in partial.rglob("*"):  # the name must not reach the disk before what it names
+            if path.is_file():
+                with open(path, "rb") as file:
+                    os.fsync(file.fileno())
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
         for old in sorted(folder.glob("checkpoint-*[0-9]"))[:-KEEP_CHECKPOINTS]:
