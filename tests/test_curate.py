@@ -130,7 +130,7 @@ def test_the_caption_is_held_against_the_object(collection, tmp_path, small_512,
     clip = next(clip for clip in collect(collection)[0] if clip.id == "sways.mp4")
     settings = CurateSettings(str(collection), "", f=3, clip=str(tmp_path / "clip"), min_caption=-1.0)
     row = curate.judge(clip, settings)
-    assert row["kept"] and -1 <= row["caption"] <= 1
+    assert row["kept"] and -1 <= row["similarity"] <= 1
     row = curate.judge(clip, replace(settings, min_caption=1.0))
     assert row["reason"] == "the object is not what the caption names"
 

@@ -21,14 +21,14 @@ from tqdm import tqdm
 
 from loopanimate.saliency import automatic_mask
 from train.clips import Clip, ClipError, Video, check_length, collect, relative
-from train.loader import start_worker
+from train.loader import one_opencv_thread, start_worker
 from train.loop_sampling import STRIDE
 from train.plots import bars_and_histograms
 from train.settings import CurateSettings
 
 SIDE = 192  # pixels
 MAX_JUDGED = 64  # frames a clip, every STRIDE-th: what lies behind them is not trained on
-SCORES = ("cut", "motion", "area_first", "area_last", "stays", "caption")
+SCORES = ("cut", "motion", "area_first", "area_last", "stays", "similarity")
 
 
 def judge(clip: Clip, settings: CurateSettings) -> dict:
@@ -48,14 +48,17 @@ def judge(clip: Clip, settings: CurateSettings) -> dict:
     union = np.maximum(carried, last > 0.5).sum()
     row["stays"] = float(np.minimum(carried, last > 0.5).sum() / max(union, 1e-6)) if clear_first and clear_last else 0.0
     if settings.caption_check and clear_first:
-        row["caption"] = similarity(settings.clip, crop(frames[0], first), clip.caption)
+        row["similarity"] = similarity(settings.clip, crop(frames[0], first), clip.caption)
     reasons = (
         (row["cut"] > settings.max_cut, "camera cut"),
         (row["motion"] < settings.min_motion, "nothing moves"),
         (not clear_first, "no salient object at the start"),
         (not clear_last, "no salient object at the end"),
         (row["stays"] < settings.min_stays, "the object does not stay"),
-        (row["caption"] is not None and row["caption"] < settings.min_caption, "the object is not what the caption names"),
+        (
+            row["similarity"] is not None and row["similarity"] < settings.min_caption,
+            "the object is not what the caption names",
+        ),
     )
     row["reason"] = next((reason for fails, reason in reasons if fails), None)
     return {**row, "kept": row["reason"] is None}
@@ -127,7 +130,7 @@ def curate(settings: CurateSettings) -> Counter:
         done = _whole_rows(growing)
         todo = [clip for clip in clips if clip.id not in done]
         rows = with_ray(todo, settings, folder) if settings.ray else with_processes(todo, settings)
-        with open(growing, "a", encoding="utf-8") as file:
+        with open(growing, "a", encoding="utf-8") as file, one_opencv_thread():
             if not file.tell():
                 for reason, names in skipped.items():
                     file.writelines(_line({"id": name, "file": "", "caption": "", "kept": False, "reason": reason})

@@ -7,6 +7,7 @@ alone, so neither ranks, workers nor a resumed run change the order.
 import os
 import random
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
@@ -135,9 +136,17 @@ class Batches:
         return len(self.numbers)
 
 
+@contextmanager
+def one_opencv_thread() -> Iterator[None]:
+    """For the time in which processes are forked: OpenCV's threads do not live on in them, and they would wait for ever."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    yield
+    cv2.setNumThreads(threads)
+
+
 def start_worker(_: int = 0) -> None:
     """One core for each process of a loader."""
-    cv2.setNumThreads(1)
     os.environ["OMP_NUM_THREADS"] = "1"  # read by the mask detector
     session.cache_clear()  # its threads do not live on in a forked process
 
@@ -150,7 +159,9 @@ def real_loops(
     Raises: ValueError where one clip after the other cannot be used.
     """
     loader = DataLoader(dataset, batch_sampler=batches, num_workers=workers, collate_fn=list, worker_init_fn=start_worker)
-    for items in loader:
+    with one_opencv_thread():
+        items_ahead = iter(loader)
+    for items in items_ahead:
         for loop, problems in items:
             for problem in problems:
                 skipped(*problem)
