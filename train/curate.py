@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
@@ -215,7 +215,8 @@ def with_ray(clips: list[Clip], settings: CurateSettings, folder: Path) -> Itera
         import ray
     except ImportError:
         raise ValueError('expected Ray for --ray: pip install "ray[data]"') from None
-    items = [{"number": number, "clip": clip} for number, clip in enumerate(clips)]
+    # a worker's current folder is its own
+    items = [{"number": number, "clip": replace(clip, path=clip.path.absolute())} for number, clip in enumerate(clips)]
     judged = ray.data.from_items(items).map(partial(_ray_row, settings=settings, folder=folder.absolute()))
     judged.sort("number").write_parquet(str((folder / "manifest.parquet").absolute()))
     rows = ray.data.read_parquet(str((folder / "manifest.parquet").absolute())).sort("number")
