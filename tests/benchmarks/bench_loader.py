@@ -1,7 +1,7 @@
 """Does the loader hide behind the step, and is its memory flat? `python -m tests.benchmarks.bench_loader [steps|memory]`
 
 Steps: on clips that are decoded, masked and encoded as it goes, over steps on pre-encoded ones; full-size networks of the
-motion preset, stage 1. Memory: of the loading process, over 2,000 small clips.
+motion preset, stage 3. Memory: of the loading process, over 2,000 small clips.
 """
 
 import sys
@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from loopanimate.motion_codec import MotionCodec
+from loopanimate.presets import ASSETS
 from tests.videos import scene, write_captions, write_video
 from train import trainer
 from train.clips import collect
@@ -33,13 +34,13 @@ def step_seconds(values: dict) -> float:
     """Median seconds of a step, waiting for clips included."""
     seconds, clip_loss = [], trainer.clip_loss
     trainer.clip_loss = lambda *arguments: (seconds.append(time.perf_counter()), clip_loss(*arguments))[1]
-    trainer.train(TrainSettings(stage=0, steps=STEPS, save_every=STEPS + 1, **values))
+    trainer.train(TrainSettings(stage=3, init=str(ASSETS / "motion"), steps=STEPS, save_every=STEPS + 1, **values))
     trainer.clip_loss = clip_loss
     return float(torch.tensor(seconds).diff()[SKIPPED:].median())
 
 
 def steps(folder: Path) -> None:
-    data = clips(folder / "clips", 6, 60, height=240, width=320)
+    data = clips(folder / "clips", 6, 120, height=240, width=320)
     encoded = step_seconds({"data": data, "output": str(folder / "encoded"), "preencode": 1, "workers": 1})
     real = step_seconds({"data": data, "output": str(folder / "real"), "workers": 1})
     print(f"step on pre-encoded clips {encoded:.2f} s, on real clips {real:.2f} s: {real / encoded:.2f} times")
