@@ -260,7 +260,7 @@ def upsampled(upsampler: Upsample2D, hidden: torch.Tensor, size: torch.Size) -> 
     usable = type(conv) is torch.nn.Conv2d and (conv.weight.dtype, conv.weight.device) == (hidden.dtype, hidden.device)
     if size != (2 * height, 2 * width) or not usable:  # an odd side, an adapter, weights stored elsewhere or otherwise
         return upsampler(hidden, output_size=size)
-    weight = conv.weight.float()
+    weight = conv.weight.to(torch.promote_types(conv.weight.dtype, torch.float32))  # sums of halves need the digits
     for axis in (2, 3):  # [w0, w1 + w2] reads the pixel before and its own, [w0 + w1, w2] its own and the one after
         first, middle, last = weight.unbind(axis)
         pairs = torch.stack([torch.stack([first, middle + last], axis), torch.stack([first + middle, last], axis)])

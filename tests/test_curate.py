@@ -15,18 +15,6 @@ from train.settings import CurateSettings
 WORDS = {"f": 3, "caption_check": False, "processes": 2}
 
 
-def leaves(count):
-    """The disc of a scene is gone in the second half, without a cut."""
-    with_disc, without = scene(count, 0), scene(count, 0)
-    for index, frame in enumerate(without):
-        y, x = np.mgrid[0 : frame.shape[0], 0 : frame.shape[1]]
-        near = np.hypot(x - 64, y - 48) < 32
-        frame[near] = frame[~near].mean(0)
-        shown = np.clip((index - count / 3) / (count / 3), 0, 1)
-        with_disc[index] = (with_disc[index] * (1 - shown) + frame * shown).astype(np.uint8)
-    return with_disc
-
-
 @pytest.fixture(scope="module")
 def collection(tmp_path_factory):
     folder = tmp_path_factory.mktemp("collection")
@@ -34,7 +22,7 @@ def collection(tmp_path_factory):
         "sways.mp4": scene(40, 0),
         "cut.mp4": scene(20, 0) + [255 - frame[::-1, :, ::-1] for frame in scene(20, 7)],
         "still.mp4": scene(1, 0) * 40,
-        "leaves.mp4": leaves(40),
+        "leaves.mp4": scene(40, 0, drift=2.5),
         "short.mp4": scene(10, 0),
         "empty.mp4": [np.full((96, 128, 3), 90, np.uint8) + np.uint8(index) for index in range(40)],
     }

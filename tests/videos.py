@@ -59,8 +59,10 @@ def write_audio(path: Path) -> Path:
     return path
 
 
-def scene(count: int, seed: int, height: int = 96, width: int = 128, amplitude: float = 5.0) -> list[np.ndarray]:
-    """A textured disc that sways over a still textured background."""
+def scene(
+    count: int, seed: int, height: int = 96, width: int = 128, amplitude: float = 5.0, drift: float = 0.0
+) -> list[np.ndarray]:
+    """A textured disc that sways, and drifts by `drift` pixels a frame, over a still textured background."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width].astype(float)
 
@@ -72,7 +74,7 @@ def scene(count: int, seed: int, height: int = 96, width: int = 128, amplitude: 
     colours = rng.uniform(-40, 40, (2, 3))
     frames = []
     for index in range(count):
-        shift = amplitude * np.sin(2 * np.pi * index / 48)
+        shift = amplitude * np.sin(2 * np.pi * index / 48) + drift * index
         inside = np.clip(24.5 - np.hypot(x - width / 2 - shift, y - height / 2), 0, 1)[..., None]
         picture = (90 + 8 * back)[..., None] + colours[0]
         front = (190 + 20 * disc(shift))[..., None] + colours[1]
