@@ -1,5 +1,6 @@
 import json
 import resource
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -73,7 +74,9 @@ def cut_after_a_checkpoint(monkeypatch):
     return lambda: monkeypatch.setattr(trainer, "_save_state", save)
 
 
-@pytest.mark.parametrize("values", [{}, {"accumulate": 2, "batch": 1, "mixed_precision": "bf16"}, {"real": True}, {"real": True, "preencode": 2}])
+@pytest.mark.parametrize(
+    "values", [{}, {"accumulate": 2, "batch": 1, "mixed_precision": "bf16"}, {"real": True}, {"real": True, "preencode": 2}]
+)
 def test_a_cut_run_resumes_to_the_same_weights(tmp_path, monkeypatch, clips, values):
     values = {**values, **({"data": str(clips)} if values.get("real") else {})}
     values.pop("real", None)
@@ -141,21 +144,32 @@ def test_the_ablations_change_injection_and_what_trains(tmp_path):
     }
 
 
+@contextmanager
+def files_up_to(size):
+    """A file that grows beyond fails to be written, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_stops_encoding_in_one_sentence(tmp_path, clips):
+    with files_up_to(20_000), pytest.raises(ValueError, match="expected room for encoded loops"):
+        run(tmp_path, data=str(clips), preencode=1)
+
+
 def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, monkeypatch):
     whole = run(tmp_path / "whole")
     mend = cut_after_a_checkpoint(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "full")
     mend()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))  # a file that grows beyond fails to be written
-    try:
-        with pytest.raises(ValueError, match="expected room for a checkpoint"):
-            run(tmp_path / "full")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with files_up_to(200_000), pytest.raises(ValueError, match="expected room for a checkpoint"):
+        run(tmp_path / "full")
     folder = tmp_path / "full" / "stage0"
-    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["checkpoint-0000002", "logs"]
+    assert [path.name for path in folder.glob("[cp]*")] == ["checkpoint-0000002"]  # and no partial one
     assert equal(run(tmp_path / "full"), whole)
 
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from loopanimate.encoders import encode_image, encode_text
 from loopanimate.pipeline import LoopAnimatePipeline
 from train.loader import Batches, LoopDataset, Loops, join, real_loops, shuffled
+from train.networks import writing
 
 
 @torch.no_grad()
@@ -39,7 +40,8 @@ def preencode(dataset: LoopDataset, numbers: Iterable[int], workers: int, pipe: 
         if not encoder_trains:  # the picture is not read again
             del tensors["image"], tensors["mask"]
         partial = folder / f"{number:08d}.partial"
-        save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, partial)
+        with writing("encoded loops", partial):
+            save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, partial)
         partial.rename(_path(folder, number))
 
 

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from diffusers import DDIMScheduler
+from safetensors import SafetensorError
 from transformers import AutoTokenizer, BertModel
 
 from loopanimate.encoders import PatchEncoder
@@ -60,12 +63,27 @@ def build(settings: TrainSettings, preset: Preset) -> LoopAnimatePipeline:
     return pipe
 
 
+@contextmanager
+def writing(what: str, partial: Path) -> Iterator[None]:
+    """What goes wrong while `partial` is written, in one sentence: torch and safetensors say it in ways of their own.
+
+    Nothing half-written stays.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
+        reason, folder = str(error).strip().splitlines()[0], partial.parent
+        raise ValueError(f"expected room for {what} in {folder}, got: {reason}. Make room and run the same command") from error
+
+
 def save_pipeline(pipeline: LoopAnimatePipeline, folder: Path, record: dict) -> None:
     """A whole pipeline, how it was trained, and the origin and licences of what it started from; written aside, renamed."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    pipeline.save_pretrained(partial)
-    (partial / "training.json").write_text(json.dumps(record, indent=2))
+    with writing("the trained pipeline", partial):
+        pipeline.save_pretrained(partial)
+        (partial / "training.json").write_text(json.dumps(record, indent=2))
     start = pipeline.config.get("_name_or_path")
     for file in [file for kind in ("provenance.json", "*LICENSE*") for file in Path(start).glob(kind)] if start else ():
         shutil.copyfile(file, partial / file.name)

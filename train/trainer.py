@@ -17,7 +17,6 @@ from accelerate import Accelerator, DistributedDataParallelKwargs, DistributedTy
 from accelerate.utils import set_seed
 from diffusers.optimization import get_cosine_schedule_with_warmup
 from diffusers.training_utils import EMAModel
-from safetensors import SafetensorError
 from tqdm import tqdm
 
 from loopanimate.conditioning import condition, stack
@@ -26,7 +25,7 @@ from loopanimate.unet import LoopAnimateUNet
 from train.clips import collect, summary
 from train.encoded import EncodedDataset, encoded_loops, preencode, with_tokens
 from train.loader import Batches, LoopDataset, Loops, procedural_loops, real_loops
-from train.networks import build, save_pipeline, write_sample
+from train.networks import build, save_pipeline, write_sample, writing
 from train.plan import plan
 from train.settings import TrainSettings
 from train.stages import Stage, trainable_names
@@ -281,14 +280,8 @@ def _same_run(accelerator: Accelerator, folder: Path, settings: TrainSettings, s
 def _save_state(accelerator: Accelerator, folder: Path, step: int) -> None:
     """A checkpoint that either is whole or is not there; the last few are kept."""
     partial, final = folder / "partial", folder / f"checkpoint-{step:07d}"
-    try:
+    with writing("a checkpoint", partial):
         accelerator.save_state(str(partial))
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors say so in their own ways
-        shutil.rmtree(partial, ignore_errors=True)
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(
-            f"expected room for a checkpoint in {folder}, got: {reason}. Make room and run the same command"
-        ) from error
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         for path in partial.rglob("*"):  # the name must not reach the disk before what it names
