@@ -27,7 +27,7 @@ from train.loop_sampling import loop_indices
 from train.stages import Stage
 from train.synthetic import CELL, make_clips
 
-MOTION_SIDE = 192  # pixels on the side of what optical flow sees: 16 a cell of the motion preset
+MOTION_SIDE = 144  # pixels on the side of what optical flow sees: 12 a cell of the motion preset
 MAX_TRIES = 50  # other clips in the place of one that cannot be used
 
 
