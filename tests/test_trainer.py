@@ -75,7 +75,7 @@ def cut_after_a_checkpoint(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "values", [{}, {"accumulate": 2, "batch": 1, "mixed_precision": "bf16"}, {"real": True}, {"real": True, "preencode": 2}]
+    "values", [{}, {"accumulate": 2, "batch": 1}, {"real": True}, {"real": True, "preencode": 2}]
 )
 def test_a_cut_run_resumes_to_the_same_weights(tmp_path, monkeypatch, clips, values):
     values = {**values, **({"data": str(clips)} if values.get("real") else {})}
