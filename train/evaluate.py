@@ -143,7 +143,7 @@ def evaluate(settings: EvaluateSettings) -> dict:
             name = f"{entry.name}-{seed}"
             frames, picture = loop_frames(pipe, entry, settings, seed)
             rows[name] = {"caption": entry.caption, **measure(frames, picture, embed)}
-            write_loop(folder / "loops" / f"{name}.mp4", iter(frames[:-1]), Fraction(NATIVE_FPS))
+            write_loop(folder / "loops" / f"{name}.mp4", iter(frames[:-1]), Fraction(NATIVE_FPS), len(frames) - 1)
             shown = frames[np.linspace(0, len(frames) - 1, SHEET).round().astype(int)]
             Image.fromarray(np.concatenate(list(shown), axis=1)).save(folder / "sheets" / f"{name}.png")
             loops[name] = frames[:-1]

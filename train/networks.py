@@ -101,7 +101,7 @@ def write_sample(accelerator: Accelerator, pipe: LoopAnimatePipeline, loops: Loo
     pipe.unet.train()
     frames = (clip * 255).round().astype(np.uint8)  # (N, H, W, 3)
     (folder / "samples").mkdir(exist_ok=True)
-    write_loop(folder / "samples" / f"{step:07d}.webp", iter(frames[:-1]), Fraction(NATIVE_FPS))
+    write_loop(folder / "samples" / f"{step:07d}.webp", iter(frames[:-1]), Fraction(NATIVE_FPS), len(frames) - 1)
     shown = frames[np.linspace(0, num_frames - 1, SHEET).round().astype(int)]
     for tracker in accelerator.trackers:
         tracker.writer.add_image("sample", np.concatenate(list(shown), axis=1), step, dataformats="HWC")
