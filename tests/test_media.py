@@ -2,6 +2,8 @@ import base64
 import io
 import json
 import struct
+import subprocess
+import sys
 import zlib
 from fractions import Fraction
 
@@ -206,6 +208,26 @@ def test_nothing_is_half_written(tmp_path):
             media.write_loop(path, broken(), Fraction(8), 8)
         assert path.read_bytes() == b"the old loop"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a limit on a file's size stands for a full disk")
+@pytest.mark.parametrize("ending", [".mp4", ".webm", ".gif", ".webp", ".png"])
+def test_a_full_disk_leaves_no_file(ending, tmp_path):
+    script = f"""
+import resource, signal, numpy as np
+from fractions import Fraction
+from loopanimate.media import write_loop
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+frames = np.random.default_rng(0).integers(0, 256, (12, 128, 128, 3), dtype=np.uint8)
+try:
+    write_loop({str(tmp_path / f"loop{ending}")!r}, iter(frames), Fraction(10), 12, "words")
+except OSError as error:
+    print("refused:", error)
+"""
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert shown.returncode == 0 and shown.stdout.startswith("refused:"), shown.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_outputs_are_checked_before_any_work(tmp_path):
