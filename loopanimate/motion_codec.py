@@ -14,10 +14,16 @@ from loopanimate.field import LoopField, warp
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.render import Renderer
 
-# Standard deviation of the procedural training set's displacements, in short sides: x, y of both layers.
-STANDARD_DEVIATION = (0.0143, 0.0115, 0.0080, 0.0056)
+# Displacements span two orders of magnitude, from "barely" to a stream's progress. Latents are their inverse hyperbolic
+# sine: linear below the knee, logarithmic above, so that an error is absolute in what is nearly still and relative in
+# what goes far.
+KNEE = 0.012  # short sides, of what comes back
+STREAM_KNEE = 0.08  # short sides, of the winding
+# Standard deviation of the procedural training set's latents before division by it: x, y of both layers.
+STANDARD_DEVIATION = (0.62, 0.62, 0.43, 0.40)
 
-PASSED = (1.2, 2.0)  # hertz: motion up to the first passes whole, beyond the second not at all
+MAX_LATENT = 8.0  # beyond it is no motion but an overflow
+PASSED = (1.7, 2.5)  # hertz: motion up to the first passes whole, beyond the second not at all
 
 
 def latent_grid(height: int, width: int, short: int) -> tuple[int, int]:
@@ -43,8 +49,10 @@ def static_code(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 
 class MotionCodec(ModelMixin, ConfigMixin):
-    """Latents (B, 4, N, h, w) are displacements over `standard_deviation`: salient dx, dy, background dx, dy.
+    """Latents (B, 4, N, h, w): salient dx, dy, background dx, dy, compressed and divided by `standard_deviation`.
 
+    With w = d(N-1) the winding and u the share of the loop that has passed, a latent is
+    (asinh((d - u w) / knee) + u asinh(w / stream_knee)) / standard_deviation: the ramp of a stream stays a ramp.
     Frame 0 is zero by definition; the last frame is the winding, so only the first is held while sampling.
     """
 
@@ -52,9 +60,23 @@ class MotionCodec(ModelMixin, ConfigMixin):
     is_motion = True
 
     @register_to_config
-    def __init__(self, short_side: int = 12, standard_deviation: tuple[float, ...] = STANDARD_DEVIATION):
+    def __init__(self, short_side: int = 12, knee: float = KNEE, stream_knee: float = STREAM_KNEE,
+                 standard_deviation: tuple[float, ...] = STANDARD_DEVIATION):  # fmt: skip
         super().__init__()
         self.register_buffer("scale", torch.tensor(standard_deviation).view(1, 4, 1, 1, 1))
+
+    def compress(self, displacement: torch.Tensor) -> torch.Tensor:
+        """Displacement in short sides → latents, both (B, 4, N, h, w)."""
+        ramp, winding = _ramp(displacement), displacement[:, :, -1:]
+        ring = torch.asinh((displacement - ramp * winding) / self.config.knee)
+        return (ring + ramp * torch.asinh(winding / self.config.stream_knee)) / self.scale
+
+    def expand(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Latents (B, 4, N, h, w) → what comes back, the same shape, and the winding (B, 4, 1, h, w), in short sides."""
+        latents = latents * self.scale
+        winding = latents[:, :, -1:]
+        ring = torch.sinh(latents - _ramp(latents) * winding) * self.config.knee
+        return ring, torch.sinh(winding) * self.config.stream_knee
 
     def picture_size(self, height: int, width: int) -> tuple[int, int]:
         return height, width
@@ -79,30 +101,31 @@ class MotionCodec(ModelMixin, ConfigMixin):
                 inside = warp(mask[item : item + 1].float(), moved)
                 for layer, weight in enumerate((inside, 1 - inside)):
                     latents[item, 2 * layer : 2 * layer + 2, index] = _pool(moved, weight, size)[0]
-        return latents / self.scale
+        return self.compress(latents)
 
     def static_code(self, image: torch.Tensor) -> torch.Tensor:
         return static_code(image.float(), self.latent_size(*image.shape[-2:]))
 
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
         """Curves through zero at frame 0 without harmonics above what words ask for: what is quicker is sampling noise."""
-        clean = torch.cat([torch.zeros_like(clean[:, :, :1]), clean[:, :, 1:]], dim=2)
-        frames = clean.shape[2]
-        ramp = torch.linspace(0, 1, frames, device=clean.device).view(1, 1, -1, 1, 1)
-        winding = clean[:, :, -1:]
-        ring = (clean - ramp * winding)[:, :, :-1]
-        spectrum = torch.fft.rfft(ring, dim=2)
-        frequency = torch.arange(spectrum.shape[2], device=clean.device) * NATIVE_FPS / (frames - 1)  # hertz
+        return self.compress(self._displacement(clean))
+
+    def _displacement(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents → displacement in short sides, both (B, 4, N, h, w), constrained and zero at frame 0."""
+        ring, winding = self.expand(latents.clamp(-MAX_LATENT, MAX_LATENT))
+        frames = ring.shape[2]
+        spectrum = torch.fft.rfft(ring[:, :, :-1], dim=2)
+        frequency = torch.arange(spectrum.shape[2], device=ring.device) * NATIVE_FPS / (frames - 1)  # hertz
         low, high = PASSED
         gain = 0.5 + 0.5 * torch.cos(torch.pi * ((frequency - low) / (high - low)).clamp(0, 1))
         gain[:2] = 1  # one turn of the loop passes, however short the loop
         ring = torch.fft.irfft(spectrum * gain.view(1, 1, -1, 1, 1), n=frames - 1, dim=2)
-        return torch.cat([ring, ring[:, :, :1]], dim=2) + ramp * winding
+        ring = torch.cat([ring, ring[:, :, :1]], dim=2)
+        return ring - ring[:, :, :1] + _ramp(ring) * winding
 
     def displacement(self, latents: torch.Tensor) -> np.ndarray:
         """Latents (4, N, h, w) of one loop → displacement (N, 4, h, w) in short sides, frame 0 all zeros."""
-        moved = (self.constrain(latents[None].float()) * self.scale)[0].transpose(0, 1)
-        return (moved - moved[:1]).cpu().numpy()
+        return self._displacement(latents[None].float())[0].transpose(0, 1).cpu().numpy()
 
     def decode(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor,
                motion_strength: float = 1.0) -> torch.Tensor:  # fmt: skip
@@ -119,6 +142,11 @@ class MotionCodec(ModelMixin, ConfigMixin):
                planar: bool = False) -> Iterator[np.ndarray]:  # fmt: skip
         renderer = Renderer(image, mask, LoopField(self.displacement(latents), motion_strength, directions), planar)
         return map(renderer.frame, times)
+
+
+def _ramp(clip: torch.Tensor) -> torch.Tensor:
+    """The share of a clip (B, C, N, h, w) that has passed at each of its frames, (1, 1, N, 1, 1)."""
+    return torch.linspace(0, 1, clip.shape[2], device=clip.device, dtype=clip.dtype).view(1, 1, -1, 1, 1)
 
 
 def _pool(field: torch.Tensor, weight: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

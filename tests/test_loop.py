@@ -11,7 +11,7 @@ from PIL import Image
 
 from loopanimate.loop import LoopSettings, make_loop, make_loops
 from loopanimate.metrics import psnr, seam
-from train.obedience import Loops
+from train.obedience import Sample
 
 NAMES = ("astronaut", "chelsea", "coffee", "rocket", "flower")
 
@@ -70,7 +70,7 @@ def test_the_direction_is_obeyed(motion_pipeline, photos, word, sign):
     y, x = np.mgrid[0:256, 0:384]
     mask = Image.fromarray((255 * (np.hypot(x - 180, y - 130) < 90)).astype(np.uint8))
     prompt = f"the cat moves to the {word}"
-    obeyed = [Loops(motion_pipeline, picture, mask, prompt, seed, 35).extreme()[0] * sign > 0 for seed in range(10)]
+    obeyed = [Sample(motion_pipeline, picture, mask, prompt, seed, 35).extreme()[0] * sign > 0 for seed in range(10)]
     assert sum(obeyed) >= 8
 
 

@@ -58,7 +58,8 @@ def evaluate(settings: Annotated[EvaluateSettings, tyro.conf.arg(name="")]) -> N
 
     options = {"num_inference_steps": settings.steps, "guidance_scale": settings.guidance}
     pipe = pipeline("motion", settings.checkpoint, "auto")
-    print(report(measure(pipe, settings.pictures, settings.seeds, settings.num_frames, **options), settings.json))
+    table = measure(pipe, settings.pictures, settings.num_frames, settings.sheets, settings.limit, **options)
+    print(report(table, settings.json))
 
 
 def ablate(settings: Annotated[AblateSettings, tyro.conf.arg(name="")]) -> None:

@@ -1,36 +1,43 @@
 """The words of procedural motion: what a caption says and what it means, drawn together.
 
-A `Motion` is what one layer does; `draw` gives a caption with the motions of both layers. `HELD_OUT` verbs never occur
-in training: the evaluation speaks with them.
+A `Motion` is what one layer does; `draw` gives a caption with the motions of both layers. Verbs of `HELD_OUT` and sentences
+of `HELD_OUT_FORMS` never occur in training: the evaluation speaks with them.
 """
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-KINDS = ("still", "sway", "shift", "bob", "rock", "swing", "turn", "pulse", "ripple", "tremble", "zoom")
+KINDS = ("still", "sway", "shift", "bob", "bounce", "rock", "swing", "turn", "pulse", "ripple", "flutter", "tremble", "zoom",
+         "stream")  # fmt: skip
 
 VERBS = {
-    "sway": ("sway", "wave", "bend", "lean", "blow in the wind", "flutter in the breeze", "move in the wind", "flow"),
+    "sway": ("sway", "wave", "bend", "lean", "blow in the wind", "move in the breeze", "stir in the wind"),
     "shift": ("move", "drift", "slide", "glide", "shift", "float", "wander"),
-    "bob": ("bob up and down", "float up and down", "hover", "rise and fall", "bounce softly", "bob on the water"),
-    "rock": ("rock", "rock back and forth", "wobble", "tilt from side to side", "tip"),
+    "bob": ("bob up and down", "float up and down", "hover", "rise and fall", "bob on the water"),
+    "bounce": ("bounce", "hop", "jump", "bounce on the ground", "jump up and down"),
+    "rock": ("rock", "rock back and forth", "wobble", "tilt from side to side", "tip", "nod"),
     "swing": ("swing", "dangle", "swing like a pendulum", "hang and swing"),
-    "turn": ("turn", "twist", "rotate back and forth", "nod", "turn back and forth"),
+    "turn": ("turn", "twist", "rotate back and forth", "spin back and forth", "turn back and forth"),
     "pulse": ("breathe", "pulse", "swell and shrink", "throb", "expand and contract"),
-    "ripple": ("ripple", "undulate", "shimmer like water", "flap", "wave like cloth"),
+    "ripple": ("ripple", "undulate", "shimmer like water", "wobble like jelly", "make waves"),
+    "flutter": ("flutter", "flap", "wave like a flag", "flutter like cloth", "flap in the wind"),
     "tremble": ("tremble", "shake", "shiver", "vibrate", "quiver"),
+    "stream": ("flow", "stream", "run", "pour", "flow on and on", "flow for ever"),
 }
-HELD_OUT = {
-    "sway": ("rustle", "billow"),
+HELD_OUT = {  # never spoken in training
+    "sway": ("rustle", "swish"),
     "shift": ("travel", "creep"),
-    "bob": ("levitate",),
-    "rock": ("teeter",),
-    "swing": ("oscillate like a pendulum",),
-    "turn": ("swivel",),
-    "pulse": ("inflate and deflate",),
-    "ripple": ("surge in waves",),
-    "tremble": ("jitter",),
+    "bob": ("levitate", "go up and down"),
+    "bounce": ("leap", "spring up and down"),
+    "rock": ("teeter", "tilt back and forth"),
+    "swing": ("oscillate like a pendulum", "hang and dangle"),
+    "turn": ("swivel", "rotate"),
+    "pulse": ("inflate and deflate", "grow and shrink"),
+    "ripple": ("surge in waves", "ripple like a pond"),
+    "flutter": ("billow like a sail", "wave like cloth"),
+    "tremble": ("jitter", "shudder"),
+    "stream": ("gush", "flow without end"),
 }
 SUBJECTS = (
     *("it", "the subject", "the object", "the figure", "the foreground", "this", "the thing in front"),
@@ -39,10 +46,29 @@ SUBJECTS = (
     *("the flower", "the bush", "the boat", "the balloon", "the lamp", "the cup", "the car", "the statue", "the ball"),
     *("the rocket", "the house", "the cloud", "the water", "the sea", "the face", "the head", "the plant", "the toy"),
 )
+# They bend only where the words insist: swaying, they tilt about their base.
+RIGID = ("the boat", "the lamp", "the cup", "the car", "the statue", "the ball", "the rocket", "the house", "the toy")
 BACKGROUNDS = (
     *("the background", "the scene behind", "the backdrop", "everything behind it", "the sky", "the landscape"),
     *("the sea behind", "the scenery", "the rest of the picture"),
 )
+STREAMS = {  # what flows on for ever: where to if nothing is said (degrees; None: anywhere), and verbs of its own
+    "the water": (None, ()),
+    "the river": (None, ("rush by",)),
+    "the stream": (None, ("rush by",)),
+    "the sea": (None, ("roll in",)),
+    "the waterfall": (90, ("fall", "cascade", "plunge")),
+    "the clouds": (None, ("drift by", "pass by", "move across the sky")),
+    "the fog": (None, ("roll in", "drift by")),
+    "the smoke": (270, ("rise", "curl upwards", "billow up")),
+    "the steam": (270, ("rise", "billow up")),
+    "the fire": (270, ("burn", "blaze", "flicker")),
+    "the flames": (270, ("burn", "blaze", "lick upwards")),
+    "the sand": (None, ("blow by", "trickle")),
+    "the snow": (90, ("fall", "come down")),
+    "the rain": (90, ("fall", "come down")),
+    "the lava": (90, ("ooze",)),
+}
 DIRECTIONS = {  # degrees, x right and y down
     0: ("to the right", "right", "rightwards", "towards the right"),
     180: ("to the left", "left", "leftwards", "towards the left"),
@@ -61,10 +87,12 @@ STRENGTHS = {  # displacement at the extreme, root mean square over the layer, i
     "wildly": (0.065, ("wildly", "violently", "like crazy", "as in a storm")),
 }
 TEMPOS = {  # hertz
-    "slowly": (0.22, 0.34, ("slowly", "lazily", "in slow motion", "calmly", "unhurriedly")),
-    "": (0.36, 0.65, ()),
-    "quickly": (0.95, 1.5, ("quickly", "fast", "rapidly", "hastily", "at high speed")),
+    "slowly": (0.22, 0.32, ("slowly", "lazily", "in slow motion", "calmly", "unhurriedly")),
+    "": (0.4, 0.65, ()),
+    "quickly": (0.95, 1.35, ("quickly", "fast", "rapidly", "hastily", "at high speed")),
 }
+SPEEDS = {"barely": 0.02, "gently": 0.03, "plainly": 0.045, "strongly": 0.075, "wildly": 0.11}  # short sides a second
+PACE = {"slowly": 0.6, "": 1.0, "quickly": 1.7}  # of a stream
 PARTS = {"top": ("only the top of {}", "the upper part of {}"), "bottom": ("only the bottom of {}", "the lower part of {}")}
 STILL = ("nothing moves", "a still picture", "everything stays still", "no motion at all", "it stands still")
 STAYS = ("{} stays still", "{} is still", "{} does not move", "keep {} still")
@@ -75,7 +103,7 @@ class Motion:
     """What one layer does. Amplitude 0 is stillness."""
 
     kind: str = "still"
-    amplitude: float = 0.0  # short sides, root mean square over the layer at the extreme
+    amplitude: float = 0.0  # short sides, root mean square over the layer at the extreme; of a stream, a second
     frequency: float = 0.5  # hertz
     direction: float | None = None  # degrees that the words name; None: they name none
     part: str | None = None  # "top" | "bottom" | None
@@ -85,14 +113,14 @@ def third_person(verb: str) -> str:
     first, *rest = verb.split(" ")
     if rest[:1] == ["and"]:  # "swell and shrink"
         return f"{third_person(first)} and {third_person(' '.join(rest[1:]))}"
-    return " ".join([first + ("es" if first.endswith(("sh", "ch", "ss")) else "s"), *rest])
+    return " ".join([first + ("es" if first.endswith(("sh", "ch", "ss", "o")) else "s"), *rest])
 
 
 def gerund(verb: str) -> str:
     first, *rest = verb.split(" ")
     if rest[:1] == ["and"]:
         return f"{gerund(first)} and {gerund(' '.join(rest[1:]))}"
-    doubled = {"bob", "tip", "nod", "flap"}
+    doubled = {"bob", "tip", "nod", "flap", "hop", "spin", "run", "stir", "pan"}
     stem = first[:-1] if first.endswith("e") else first + first[-1] if first in doubled else first
     return " ".join([stem + "ing", *rest])
 
@@ -115,7 +143,7 @@ def draw_motion(rng: random.Random, kind: str, strength: str | None = None, temp
 
     `named` decides whether the words name a direction; only kinds that can go somewhere do.
     """
-    choices = list(DIRECTIONS) if kind == "shift" else [0, 180] if kind in ("sway", "rock", "swing") else []
+    choices = list(DIRECTIONS) if kind in ("shift", "stream") else [0, 180] if kind in ("sway", "rock", "swing") else []
     if choices and (rng.random() < 0.6 if named is None else named):
         sides = [0, 180] * 3 + choices
         direction = rng.choice(sides) if direction is None else direction
@@ -127,71 +155,98 @@ def draw_motion(rng: random.Random, kind: str, strength: str | None = None, temp
     low, high, _ = TEMPOS[tempo]
     frequency = math.exp(rng.uniform(math.log(low), math.log(high)))
     if kind == "tremble":
-        amplitude, frequency = amplitude * 0.35, frequency * 3.0
-    values = {"kind": kind, "amplitude": amplitude, "frequency": min(frequency, 2.6), "direction": direction}
+        amplitude, frequency = amplitude * 0.4, min(frequency * 2.2, 1.8)
+    if kind == "stream":
+        amplitude = SPEEDS[strength or "plainly"] * PACE[tempo] * math.exp(rng.gauss(0, 0.08))
+    values = {"kind": kind, "amplitude": amplitude, "frequency": frequency, "direction": direction}
     return Motion(**values), *_adverbs(rng, values, strength, tempo)
 
 
-def sentence(rng: random.Random, subject: str, verb: str, before: str, after: str, imperative: bool = False) -> str:
-    """One of several ways to say that `subject` does `verb`; an imperative leaves the subject to the mask."""
-    form = rng.random() * (1.0 if imperative else 0.9)
-    if form < 0.45:
-        words = (subject, before, third_person(verb), after)
-    elif form < 0.65:
-        words = (subject, "is", before, gerund(verb), after)
-    elif form < 0.8:
-        words = (rng.choice(("make", "let")), subject, before, verb, after)
-    elif form < 0.9:
-        words = (subject, before, gerund(verb), after)
-    else:
-        words = (before, verb, after)
-    return " ".join(word for word in words if word)
+FORMS = (  # {s} subject, {b} adverb before, {v} {t} {g} verb, third person, gerund, {a} adverbs after
+    *("{s} {b} {t} {a}",) * 8,
+    *("{s} is {b} {g} {a}",) * 3,
+    *("make {s} {b} {v} {a}", "let {s} {b} {v} {a}") * 2,
+    *("{s} {b} {g} {a}", "{s} should {b} {v} {a}", "{s} starts {g} {b} {a}", "{b} {g} {a}: {s}", "with {s} {b} {g} {a}"),
+)
+HELD_OUT_FORMS = ("I want {s} to {b} {v} {a}", "could {s} {b} {v} {a}", "a picture in which {s} {b} {t} {a}", "{s} {t} {b} {a}")
 
 
-def _salient(rng: random.Random, held_out: bool) -> tuple[Motion, str]:
-    kind = rng.choice(["sway"] * 3 + ["shift"] * 3 + [kind for kind in VERBS if kind not in ("sway", "shift")])
-    motion, before, after = draw_motion(rng, kind)
+def sentence(rng: random.Random, subject: str, verb: str, before: str, after: str, held_out: bool = False) -> str:
+    """One of many ways to say that `subject` does `verb`."""
+    form = rng.choice(HELD_OUT_FORMS if held_out else FORMS)
+    words = form.format(s=subject, b=before, v=verb, t=third_person(verb), g=gerund(verb), a=after)
+    return " ".join(words.split()).replace(" :", ":")
+
+
+def phrase(rng: random.Random, kind: str, subject: str, held_out: bool = False, **named) -> tuple[str, Motion]:
+    """A clause in which `subject` does a motion of `kind`; `named` fixes strength, tempo or direction (`draw_motion`)."""
+    motion, before, after = draw_motion(rng, kind, **named)
+    return sentence(rng, subject, rng.choice((HELD_OUT if held_out else VERBS)[kind]), before, after, held_out), motion
+
+
+def _stream(rng: random.Random) -> tuple[str, Motion]:
+    subject, (heading, verbs) = rng.choice(list(STREAMS.items()))
+    motion, before, after = draw_motion(rng, "stream")
+    own = bool(verbs) and rng.random() < 0.6
+    if own and heading is not None and motion.direction is not None:  # "the smoke rises to the left" says two directions
+        motion, before, after = draw_motion(rng, "stream", named=False)
+    if motion.direction is None:
+        motion = replace(motion, direction=heading)
+    return sentence(rng, subject, rng.choice(verbs if own else VERBS["stream"]), before, after), motion
+
+
+def _salient(rng: random.Random) -> tuple[str, Motion]:
+    if rng.random() < 0.16:
+        return _stream(rng)
+    kind = rng.choice(["sway"] * 3 + ["shift"] * 4 + [kind for kind in VERBS if kind not in ("sway", "shift", "stream")])
     subject = rng.choice(SUBJECTS)
-    if rng.random() < 0.06 and motion.direction is None:
+    words, motion = phrase(rng, kind, subject)
+    if motion.direction is None and rng.random() < 0.06:
         part = rng.choice(list(PARTS))
-        motion = Motion(motion.kind, motion.amplitude, motion.frequency, None, part)
-        subject = rng.choice(PARTS[part]).format(subject)
-    verb = rng.choice((HELD_OUT if held_out else VERBS)[kind])
-    return motion, sentence(rng, subject, verb, before, after, imperative=motion.part is None)
+        words, motion = phrase(rng, kind, rng.choice(PARTS[part]).format(subject), named=False)
+        return words, replace(motion, part=part)
+    return words, replace(motion, kind="rock") if kind == "sway" and subject in RIGID else motion
 
 
-def _background(rng: random.Random) -> tuple[Motion, str]:
-    kind = rng.choice(("shift", "shift", "shift", "ripple", "zoom", "sway"))
-    motion, before, after = draw_motion(rng, kind)
+def _background(rng: random.Random) -> tuple[str, Motion]:
+    kind = rng.choice(("shift", "shift", "shift", "ripple", "zoom", "sway", "stream", "stream", "pan"))
+    if kind == "stream":
+        return _stream(rng)
     if kind == "zoom":
+        motion, before, after = draw_motion(rng, kind)
         inwards = rng.random() < 0.5
         verb = rng.choice(("push in", "zoom in", "move closer") if inwards else ("pull out", "zoom out", "move away"))
-        motion = Motion("zoom", motion.amplitude, motion.frequency, 0 if inwards else 180)
-        return motion, sentence(rng, rng.choice(("the camera", "the view", "the background")), verb, before, after)
-    return motion, sentence(rng, rng.choice(BACKGROUNDS), rng.choice(VERBS[kind]), before, after)
+        motion = replace(motion, direction=0 if inwards else 180)
+        return sentence(rng, rng.choice(("the camera", "the view", "the background")), verb, before, after), motion
+    if kind == "pan":  # what is seen goes the other way
+        words, motion = phrase(rng, "shift", "the camera", named=True)
+        verb = rng.choice(("pan", "track", "travel sideways"))
+        after = rng.choice(DIRECTIONS[motion.direction])
+        words = sentence(rng, rng.choice(("the camera", "the view")), verb, "", after)
+        return words, replace(motion, direction=(motion.direction + 180) % 360)
+    return phrase(rng, kind, rng.choice(BACKGROUNDS))
 
 
-def draw(rng: random.Random, held_out: bool = False) -> tuple[str, Motion, Motion]:
+def draw(rng: random.Random) -> tuple[str, Motion, Motion]:
     """A caption with the motion of the salient layer and of the background."""
     case = rng.random()
     if case < 0.05:
         return rng.choice(STILL), Motion(), Motion()
     if case < 0.11:  # one motion of the whole picture
-        kind = rng.choice(list(VERBS))
-        motion, before, after = draw_motion(rng, kind)
         subject = rng.choice(("everything", "the whole picture", "all of it", "the whole scene"))
-        return sentence(rng, subject, rng.choice(VERBS[kind]), before, after), motion, motion
+        words, motion = phrase(rng, rng.choice([kind for kind in VERBS if kind != "stream"]), subject)
+        return words, motion, motion
     salient, background = Motion(), Motion()
     clauses = []
-    if case < 0.72 or case >= 0.87:
-        salient, words = _salient(rng, held_out)
+    if case < 0.74 or case >= 0.87:
+        words, salient = _salient(rng)
         clauses.append(words)
-    if case >= 0.72:
-        background, words = _background(rng)
+    if case >= 0.74:
+        words, background = _background(rng)
         clauses.append(words)
     elif rng.random() < 0.2:
         clauses.append(rng.choice(STAYS).format(rng.choice(BACKGROUNDS)))
-    if 0.72 <= case < 0.87 and rng.random() < 0.3:
+    if 0.74 <= case < 0.87 and rng.random() < 0.5:
         clauses.append(rng.choice(STAYS).format(rng.choice(SUBJECTS)))
     if rng.random() < 0.3:
         clauses.reverse()

@@ -75,7 +75,8 @@ def encode_loops(codec, frames: torch.Tensor, masks: torch.Tensor, captions: tup
     if not isinstance(codec, MotionCodec):
         return Loops(image, mask, latents, latents[:, :, 0], latent_mask, middle_mask, captions)
     # where the mask went is known here, as in procedural motion, and need not be detected again
-    middle_mask = warp(latent_mask, (latents * codec.scale)[:, :2, latents.shape[2] // 2])
+    ring, winding = codec.expand(latents)
+    middle_mask = warp(latent_mask, (ring + winding / 2)[:, :2, latents.shape[2] // 2])
     small = [F.interpolate(value, size=[CELL * cells for cells in size], mode="area") for value in (image, mask)]
     return Loops(*small, latents, codec.static_code(image), latent_mask, middle_mask, captions)
 
@@ -176,9 +177,9 @@ def real_loops(
             yield encode_loops(codec, torch.cat(frames).to(device), torch.cat(masks).to(device), sum(captions, ()))
 
 
-def procedural_loops(codec, stage: Stage, sampling: str, seeds: Iterator[int], device) -> Iterator[Loops]:
-    """A batch of procedural motion for each of `seeds`."""
-    for seed in seeds:
-        clips = make_clips(stage.batch, stage.num_frames, codec.config.short_side, seed, sampling, device)
-        yield Loops(clips.image, clips.mask, clips.displacement / codec.scale, clips.static_code, clips.latent_mask,
+def procedural_loops(codec, stage: Stage, sampling: str, numbered: Iterator[tuple[int, int]], device) -> Iterator[Loops]:
+    """A batch of procedural motion for each (step, seed) of `numbered`."""
+    for step, seed in numbered:
+        clips = make_clips(*stage.shape(step, codec.config.short_side), seed, sampling, device)
+        yield Loops(clips.image, clips.mask, codec.compress(clips.displacement), clips.static_code, clips.latent_mask,
                     clips.middle_mask, tuple(clips.captions))  # fmt: skip

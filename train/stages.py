@@ -15,10 +15,20 @@ class Stage:
     iterations: int
     batch: int  # clips a step and device
     salient: bool  # False: Z_M is ones everywhere
+    shorter: tuple[int, ...] = ()  # further f; each step draws one of all, with as many more clips as its loops are shorter
+    small: int | None = None  # cells on the short side until the refinement; None: the preset's own all along
+    refine_at: float = 0.7  # share of the steps after which a small grid gives way to the preset's own
 
     @property
     def num_frames(self) -> int:
         return 2 * self.f - 1
+
+    def shape(self, step: int, short_side: int) -> tuple[int, int, int]:
+        """(clips, frames, cells on the short side) of a step on procedural motion; all of a stage cost about the same."""
+        fs = (self.f, *self.shorter)
+        num_frames = 2 * fs[step % len(fs)] - 1
+        cells = self.small if self.small and step < self.refine_at * self.iterations else short_side
+        return round(self.batch * self.num_frames / num_frames * (short_side / cells) ** 2), num_frames, cells
 
 
 STAGES = {
@@ -27,9 +37,10 @@ STAGES = {
         2: Stage(f=11, trains=("conv_in", "temm"), learning_rate=6e-5, iterations=100_000, batch=1, salient=True),
         3: Stage(f=18, trains=("conv_in", "temm_q", "temm_v"), learning_rate=2e-5, iterations=100_000, batch=1, salient=True),
     },
-    # No pretrained base: stage 0 trains everything, and the rates of the three stages are our own.
+    # No pretrained base: stage 0 trains everything, at all three lengths so that stage 3, which trains the least, has the
+    # least to learn, and on a small grid first. The rates of the three stages are our own.
     "motion": {
-        0: Stage(f=8, trains=("all",), learning_rate=7e-4, iterations=1300, batch=6, salient=True),
+        0: Stage(f=18, trains=("all",), learning_rate=8e-4, iterations=1300, batch=3, salient=True, shorter=(8, 11), small=8),
         1: Stage(f=8, trains=("conv_in", "cab", "temm"), learning_rate=2e-4, iterations=40, batch=6, salient=False),
         2: Stage(f=11, trains=("conv_in", "temm"), learning_rate=4e-4, iterations=200, batch=6, salient=True),
         3: Stage(f=18, trains=("conv_in", "temm_q", "temm_v"), learning_rate=4e-4, iterations=300, batch=6, salient=True),

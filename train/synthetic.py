@@ -1,8 +1,9 @@
 """Procedural motion over pictures: whole batches of captioned clips made in torch, on any device.
 
 Each layer's displacement is a closed curve of random harmonics, carried by a field of the motion's kind over the whole
-grid, that starts at zero by subtracting d(p, 0) (DESIGN.md §2). Sampled *native* (once around the curve) or by ALSS
-(there and back, PAPER.md §2). Pictures and masks are procedural too, so none is shared with any evaluation.
+grid, that starts at zero by subtracting d(p, 0) (DESIGN.md §2). Streams never turn back: a stationary velocity field, coded
+by its winding. Sampled *native* (once around the curve) or by ALSS (there and back, PAPER.md §2; streams then go with the
+rest). Pictures and masks are procedural too, so none is shared with any evaluation.
 """
 
 import math
@@ -22,6 +23,7 @@ from train.loop_sampling import STRIDE, loop_indices
 CELL = 8  # picture pixels a latent cell
 HARMONICS = 12
 ASPECTS = {(1, 1): 16, (4, 3): 4, (3, 4): 4, (16, 9): 2, (9, 16): 2, (21, 9): 1, (9, 21): 1}  # (height, width): weight
+EDDY_SECONDS = 0.15  # of a stream's own progress: how far its eddies reach
 MAX_GRADIENT = 0.6  # of displacement by position: the content's Jacobian stays above 1 - 0.6
 
 
@@ -113,10 +115,11 @@ def displacements(motions: list[tuple[Motion, ...]], support: torch.Tensor, phas
     shape = (batch, layers, 2, HARMONICS)
     harmonic = torch.arange(1, HARMONICS + 1, device=device, dtype=torch.float32)
     octaves = torch.log2(harmonic / cycles.clamp(min=1.0)[..., None, None])  # (B, L, 1, J)
-    spread = torch.where(octaves > 0, 0.45, 0.35)
+    spread = torch.where(octaves > 0, 0.5, 0.4)
     weights = torch.exp(-0.5 * (octaves / spread) ** 2) * torch.exp(
         0.5 * torch.randn(shape, generator=generator, device=device)
     )
+    weights = weights * (harmonic <= max(1.0, 1.8 * duration))  # nothing that `MotionCodec.constrain` would take away
     offsets = _uniform(generator, shape, 0, 2 * math.pi)
     weights = weights / weights.norm(dim=-1, keepdim=True)
 
@@ -129,22 +132,33 @@ def displacements(motions: list[tuple[Motion, ...]], support: torch.Tensor, phas
     at_start = curve.gather(-1, start[..., None])  # (B, L, 1)
     peak = (curve - at_start).abs().amax(-1)  # (B, L)
 
-    turns = phase[:, None, :, None, None] + (start / 128)[..., None, None, None]  # (B, L, N, 1, 1)
-    turns = torch.cat([turns, (start / 128)[..., None, None, None]], dim=2) - lag[:, :, None]  # (B, L, N+1, h, w)
+    begin = (start / 128)[..., None, None, None]
+    turns = torch.cat([phase[:, None, :, None, None] + begin, begin], dim=2) - lag[:, :, None]  # (B, L, N+1, h, w)
     modes = []
     for mode in range(2):
         argument = turns[..., None] * (2 * math.pi * harmonic) + offsets[:, :, mode, None, None, None]
         values = (torch.cos(argument) * weights[:, :, mode, None, None, None]).sum(-1)  # (B, L, N+1, h, w)
         modes.append((values[:, :, :-1] - values[:, :, -1:]) / peak[..., None, None, None])
     along, across = modes
+    # a bounce: parabolas from the ground and back to it, as many a loop as the tempo comes nearest to
+    hops = cycles.round().clamp(min=1)[:, :, None] * phase[:, None]  # (B, L, N)
+    height = (4 * (hops % 1) * (1 - hops % 1))[..., None, None]
+    bounces, streams = (kind == KINDS.index("bounce"))[..., None, None, None], kind == KINDS.index("stream")
+    along, across = torch.where(bounces, height, along), torch.where(bounces, 0.0, across)
+
     norm = ((first.square().sum(2) * support).sum((-2, -1)) / support.sum((-2, -1)).clamp(min=1e-6)).sqrt()  # (B, L)
     reach = amplitude / norm.clamp(min=1e-6)  # radians for rotations, short sides per unit of the basis else
     reach = torch.where(rotates[..., 0], reach.clamp(max=0.5), reach)[..., None, None, None]  # (B, L, 1, 1, 1)
     theta = along * reach
     across = torch.where(rotates[..., None, None], 1 - torch.cos(theta), across * reach)
     along = torch.where(rotates[..., None, None], torch.sin(theta), theta)
+    # a stream's second mode is its eddies, which come back while the first runs on
+    flow = streams[..., None, None, None]
+    along = torch.where(flow, phase[:, None, :, None, None] * reach * duration, along)
+    across = torch.where(flow, across * EDDY_SECONDS, across)
     field = first[:, :, :, None] * along[:, :, None] + second[:, :, :, None] * across[:, :, None]
-    return field * (MAX_GRADIENT / _gradient(field)).clamp(max=1.0)
+    # a stream is shown a short way at a time (`LoopField`), so nothing folds however far it runs
+    return torch.where(flow[..., None], field, field * (MAX_GRADIENT / _gradient(field)).clamp(max=1.0))
 
 
 def _gradient(field: torch.Tensor) -> torch.Tensor:
@@ -186,6 +200,7 @@ def _basis(kind, named, angle, part, cycles, support, generator):
     tilt = 0.15 * torch.randn(shape, generator=generator, device=support.device)
     upright = torch.where(_uniform(generator, shape) < 0.5, math.pi / 2, -math.pi / 2) + tilt
     unnamed = torch.where(is_kind["sway"], side + tilt, torch.where(is_kind["bob"], upright, free))
+    unnamed = torch.where(is_kind["bounce"], -math.pi / 2 + 0.3 * tilt, unnamed)
     heading = torch.where(named, angle + torch.where(is_kind["sway"], 0.5, 0.8) * tilt, unnamed)
     way = torch.stack([heading.cos(), heading.sin()], dim=2)[..., None, None].expand(-1, -1, -1, height, width)
     cross = perpendicular(way) * (0.25 * torch.randn(shape, generator=generator, device=support.device))[..., None, None, None]
@@ -194,6 +209,22 @@ def _basis(kind, named, angle, part, cycles, support, generator):
     rock, swing = around(center_x, bottom, 2 * radius), around(center_x, top, 2 * radius)
     middle = around(center_x, center_y, radius)
     wobble = _uniform(generator, (batch, layers, 2), -0.2, 0.2)[..., None, None]
+    # from the rim inwards: a stream does not cross it
+    rim = F.pad(support.flatten(0, 1)[:, None], (2,) * 4, mode="replicate")
+    deep = F.avg_pool2d(F.avg_pool2d(rim, 3, stride=1), 3, stride=1).view_as(support)
+    deep = ((deep - 0.5) / (deep.amax((-2, -1), keepdim=True) - 0.5).clamp(min=0.1)).clamp(0, 1)[:, :, None]
+    swirl = perpendicular(around(center_x + wobble[:, :, 0], center_y + wobble[:, :, 1], radius)) / radius[:, :, None]
+    swirl = swirl * _uniform(generator, shape, -0.7, 0.7)[..., None, None, None]
+    # from a pole: one side of the layer
+    axis = (
+        torch.where(_uniform(generator, shape)[cells] < 0.75, x - center_x, center_y - y)
+        * torch.where(side > 0, -1.0, 1.0)[cells]
+    )
+    reachable = (
+        torch.where(inside, axis, -9.0).amax((-2, -1), keepdim=True),
+        torch.where(inside, axis, 9.0).amin((-2, -1), keepdim=True),
+    )
+    flying = ((axis - reachable[1]) / (reachable[0] - reachable[1]).clamp(min=0.1)).clamp(0, 1.25)
     focus = around(center_x + wobble[:, :, 0], center_y + wobble[:, :, 1], 2.0)
     tremor = perpendicular(way) * _uniform(generator, shape, 0.3, 1.0)[..., None, None, None]
     modes = {
@@ -201,11 +232,14 @@ def _basis(kind, named, angle, part, cycles, support, generator):
         "sway": (way * bend, cross * bend),
         "shift": (way, cross),
         "bob": (way, cross),
+        "bounce": (way, cross * 0),
         "rock": (perpendicular(rock) * sign, rock),
         "swing": (-perpendicular(swing) * sign, swing),
         "turn": (perpendicular(middle) * sign, middle),
         "pulse": (middle, cross * 0),
         "ripple": (way, cross),
+        "flutter": (way * flying[:, :, None], cross * flying[:, :, None]),
+        "stream": ((way + swirl) * deep, (swirl + 2 * cross) * deep),
         "tremble": (way, tremor),
         "zoom": (focus * sign, cross * 0),
     }
@@ -216,10 +250,11 @@ def _basis(kind, named, angle, part, cycles, support, generator):
     step = torch.where(part[cells] == 0, 1.0, step)[:, :, None]
     # Lag: the tip follows the base, waves travel; in turns of the curve
     trail = _uniform(generator, shape, 0.0, 0.12)[cells] * rise
-    length = _uniform(generator, shape, 0.45, 1.1)
+    length = _uniform(generator, shape, 0.5, 1.1)
     travel = _uniform(generator, shape, 0, 2 * math.pi)
     wave = (x * travel.cos()[cells] + y * travel.sin()[cells]) / length[cells]
     lag = torch.where(is_kind["ripple"][cells], wave, torch.where(is_kind["sway"][cells], trail, 0.0))
+    lag = torch.where(is_kind["flutter"][cells], axis / length[cells], lag)
     return both[0] * step, both[1] * step, lag / cycles.clamp(min=1.0)[cells]
 
 

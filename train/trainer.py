@@ -32,6 +32,7 @@ from train.stages import Stage, trainable_names
 
 HIDE_FAR_END = 0.5  # r
 DROP_TOKENS = 0.1  # of text and of image tokens, each
+MIN_WEIGHT = 0.1  # of a velocity's squared error, at the timesteps with the least noise
 WARMUP = 40  # steps
 KEEP_CHECKPOINTS = 2
 
@@ -86,7 +87,10 @@ def _seed(*numbers: int) -> int:
 
 
 def clip_loss(denoiser, scheduler, loops: Loops, draws: Draws, empty_text: torch.Tensor, stage: Stage) -> torch.Tensor:
-    """Mean squared error of the prediction on one batch (eq. 2, eq. 6); empty_text (1, L, width) are the tokens of ""."""
+    """Mean squared error of the prediction on one batch (eq. 2, eq. 6), of velocity weighted by the noise's share of variance.
+
+    empty_text (1, L, width) are the tokens of "".
+    """
     latents, num_frames = loops.latents, loops.latents.shape[2]
     given = condition(
         loops.static_code,
@@ -100,8 +104,12 @@ def clip_loss(denoiser, scheduler, loops: Loops, draws: Draws, empty_text: torch
     text_tokens = torch.where(draws.keep_text[:, None, None] > 0, loops.text_tokens, empty_text)
     prediction = denoiser(sample, draws.timesteps, text_tokens, loops.image_tokens, loops.image, loops.mask, draws.keep_image)
     is_velocity = scheduler.config.prediction_type == "v_prediction"
-    target = scheduler.get_velocity(latents, draws.noise, draws.timesteps) if is_velocity else draws.noise
-    return F.mse_loss(prediction.to(target.dtype), target)
+    if not is_velocity:
+        return F.mse_loss(prediction.to(draws.noise.dtype), draws.noise)
+    # the error of the clean latents that the velocity implies: where little noise is left, velocity is mostly that noise
+    share = (1 - scheduler.alphas_cumprod.to(latents)[draws.timesteps]).clamp(min=MIN_WEIGHT)
+    target = scheduler.get_velocity(latents, draws.noise, draws.timesteps)
+    return ((prediction.to(target.dtype) - target).square().mean((1, 2, 3, 4)) * share).mean()
 
 
 class Progress:
@@ -139,7 +147,8 @@ def train(settings: TrainSettings) -> None:
     device, steps = accelerator.device, stage.iterations
     set_seed(settings.seed)
     pipe = build(settings, preset)
-    together = stage.batch * settings.accumulate * accelerator.num_processes
+    parts = settings.accumulate * accelerator.num_processes
+    together = stage.batch * parts
     _same_run(accelerator, folder, settings, steps, together)
 
     trainable = trainable_names(pipe.unet, stage)
@@ -183,7 +192,8 @@ def train(settings: TrainSettings) -> None:
             loops = with_tokens(loops, pipe, encoder_trains).to(dtype)
             micro = (step * settings.accumulate + part) * accelerator.num_processes + accelerator.process_index
             run_seed = _seed(settings.seed, settings.stage)
-            draws = draw(loops, run_seed, micro * stage.batch, together, pipe.scheduler.config.num_train_timesteps)
+            size = len(loops.latents)
+            draws = draw(loops, run_seed, micro * size, size * parts, pipe.scheduler.config.num_train_timesteps)
             last = part + 1 == settings.accumulate
             with nullcontext() if last else accelerator.no_sync(denoiser):
                 loss = clip_loss(denoiser, pipe.scheduler, loops, draws, empty_text.to(dtype), stage) / settings.accumulate
@@ -198,7 +208,7 @@ def train(settings: TrainSettings) -> None:
         progress.add(total)
         bar.set_postfix(loss=f"{progress.loss:.4f}", refresh=False)
         seconds = time.perf_counter() - began
-        values = {"loss": total, "learning_rate": schedule.get_last_lr()[0], "clips_per_second": together / seconds,
+        values = {"loss": total, "learning_rate": schedule.get_last_lr()[0], "clips_per_second": size * parts / seconds,
                   "waiting_for_clips": waited / seconds, "skipped_clips": sum(map(len, skipped.values()))}  # fmt: skip
         accelerator.log(values, step=step)
         if (step + 1) % settings.save_every == 0 or step + 1 == steps:
@@ -235,7 +245,8 @@ def _source(accelerator: Accelerator, settings: TrainSettings, stage: Stage, pip
     if settings.data is None:
         first = (settings.seed * 1_000_003 + settings.stage) * 10_000_019 + rank
         seeds = count(first + done * parts, accelerator.num_processes)
-        return procedural_loops(pipe.codec, stage, settings.sampling, seeds, accelerator.device)
+        numbered = ((done + index // settings.accumulate, seed) for index, seed in enumerate(seeds))
+        return procedural_loops(pipe.codec, stage, settings.sampling, numbered, accelerator.device)
     clips, uncollected = collect(settings.data)
     for reason, names in uncollected.items():
         skipped[reason] += names
