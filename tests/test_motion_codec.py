@@ -27,7 +27,7 @@ def test_a_clip_becomes_its_displacements():
     moved = warp(picture, shift) * warp(mask, shift) + picture * (1 - warp(mask, shift))
     codec = MotionCodec()
     latents = codec.encode(torch.stack([picture, moved], dim=2).clamp(-1, 1), mask)
-    displacement = (latents[0] * codec.scale[0]).transpose(0, 1).numpy()  # two frames are too few for a curve
+    displacement = codec.displacement(latents[0])
     centre = displacement[1, :, 5:7, 5:7].mean((-2, -1))
     assert np.allclose(centre[:2], [0.03, -0.015], atol=0.004)
     assert np.abs(displacement[1, 2:, 0]).max() < 0.004
@@ -49,13 +49,33 @@ def test_saves_and_loads_its_scale(tmp_path):
     assert torch.equal(MotionCodec.from_pretrained(tmp_path).scale, codec.scale)
 
 
+def test_latents_are_displacement_compressed_and_back():
+    generator = torch.Generator().manual_seed(0)
+    displacement = 0.05 * torch.randn(2, 4, 15, 12, 12, generator=generator)
+    displacement[:, :, 0] = 0
+    codec = MotionCodec()
+    latents = codec.compress(displacement)
+    ring, winding = codec.expand(latents)
+    ramp = torch.linspace(0, 1, 15).view(1, 1, -1, 1, 1)
+    assert torch.allclose(ring + ramp * winding, displacement, atol=1e-6)
+    assert torch.equal(winding, codec.expand(latents[:, :, [0, -1]])[1])
+    faint = codec.compress(displacement * 1e-4) * codec.scale  # linear below the knee
+    assert torch.allclose(faint * codec.config.knee, (displacement - ramp * displacement[:, :, -1:]) * 1e-4
+                          + ramp * displacement[:, :, -1:] * 1e-4 * codec.config.knee / codec.config.stream_knee, atol=1e-9)  # fmt: skip
+
+
 def test_constrained_latents_lose_only_what_is_too_quick():
     turn = 2 * torch.pi * torch.arange(35) / 34
-    slow = (torch.cos(2 * turn) - 1).view(1, 1, 35, 1, 1).expand(1, 4, 35, 12, 12)
-    quick = 0.3 * torch.sin(14 * turn).view(1, 1, 35, 1, 1)
+    slow = 0.03 * (torch.cos(2 * turn) - 1).view(1, 1, 35, 1, 1).expand(1, 4, 35, 12, 12)
+    quick = 0.004 * torch.sin(14 * turn).view(1, 1, 35, 1, 1)
     codec = MotionCodec()
-    assert torch.allclose(codec.constrain(slow), slow, atol=1e-5)
-    assert torch.allclose(codec.constrain(slow + quick), slow, atol=1e-5)
-    flowing = slow + torch.linspace(0, 5, 35).view(1, 1, 35, 1, 1)
-    assert torch.allclose(codec.constrain(flowing), flowing, atol=1e-4)
+
+    def kept(displacement):
+        return torch.from_numpy(codec.displacement(codec.constrain(codec.compress(displacement))[0])).transpose(0, 1)
+
+    assert torch.allclose(kept(slow), slow[0], atol=1e-5)
+    assert torch.allclose(kept(slow + quick), slow[0], atol=1e-5)
+    flowing = slow + torch.linspace(0, 0.3, 35).view(1, 1, 35, 1, 1)
+    assert torch.allclose(kept(flowing), flowing[0], atol=1e-4)
     assert not codec.displacement(torch.randn(4, 15, 12, 12))[0].any()
+    assert np.isfinite(codec.displacement(1e4 * torch.randn(4, 15, 12, 12))).all()

@@ -8,26 +8,14 @@ import math
 import random
 from dataclasses import dataclass, replace
 
+from loopanimate.words import DIRECTIONS, STILL, STREAMS, STRENGTHS, TEMPOS, VERBS, clause, gerund
+
 KINDS = ("still", "sway", "shift", "bob", "bounce", "rock", "swing", "turn", "pulse", "ripple", "flutter", "tremble", "zoom",
          "stream")  # fmt: skip
 
-VERBS = {
-    "sway": ("sway", "wave", "bend", "lean", "blow in the wind", "move in the breeze", "stir in the wind"),
-    "shift": ("move", "drift", "slide", "glide", "shift", "float", "wander"),
-    "bob": ("bob up and down", "float up and down", "hover", "rise and fall", "bob on the water"),
-    "bounce": ("bounce", "hop", "jump", "bounce on the ground", "jump up and down"),
-    "rock": ("rock", "rock back and forth", "wobble", "tilt from side to side", "tip", "nod"),
-    "swing": ("swing", "dangle", "swing like a pendulum", "hang and swing"),
-    "turn": ("turn", "twist", "rotate back and forth", "spin back and forth", "turn back and forth"),
-    "pulse": ("breathe", "pulse", "swell and shrink", "throb", "expand and contract"),
-    "ripple": ("ripple", "undulate", "shimmer like water", "wobble like jelly", "make waves"),
-    "flutter": ("flutter", "flap", "wave like a flag", "flutter like cloth", "flap in the wind"),
-    "tremble": ("tremble", "shake", "shiver", "vibrate", "quiver"),
-    "stream": ("flow", "stream", "run", "pour", "flow on and on", "flow for ever"),
-}
 HELD_OUT = {  # never spoken in training
     "sway": ("rustle", "swish"),
-    "shift": ("travel", "creep"),
+    "shift": ("edge", "creep"),
     "bob": ("levitate", "go up and down"),
     "bounce": ("leap", "spring up and down"),
     "rock": ("teeter", "tilt back and forth"),
@@ -52,49 +40,11 @@ BACKGROUNDS = (
     *("the background", "the scene behind", "the backdrop", "everything behind it", "the sky", "the landscape"),
     *("the sea behind", "the scenery", "the rest of the picture"),
 )
-STREAMS = {  # what flows on for ever: where to if nothing is said (degrees; None: anywhere), and verbs of its own
-    "the water": (None, ()),
-    "the river": (None, ("rush by",)),
-    "the stream": (None, ("rush by",)),
-    "the sea": (None, ("roll in",)),
-    "the waterfall": (90, ("fall", "cascade", "plunge")),
-    "the clouds": (None, ("drift by", "pass by", "move across the sky")),
-    "the fog": (None, ("roll in", "drift by")),
-    "the smoke": (270, ("rise", "curl upwards", "billow up")),
-    "the steam": (270, ("rise", "billow up")),
-    "the fire": (270, ("burn", "blaze", "flicker")),
-    "the flames": (270, ("burn", "blaze", "lick upwards")),
-    "the sand": (None, ("blow by", "trickle")),
-    "the snow": (90, ("fall", "come down")),
-    "the rain": (90, ("fall", "come down")),
-    "the lava": (90, ("ooze",)),
-}
-DIRECTIONS = {  # degrees, x right and y down
-    0: ("to the right", "right", "rightwards", "towards the right"),
-    180: ("to the left", "left", "leftwards", "towards the left"),
-    270: ("up", "upwards", "to the top"),
-    90: ("down", "downwards", "to the bottom"),
-    225: ("up and to the left", "to the upper left"),
-    315: ("up and to the right", "to the upper right"),
-    135: ("down and to the left", "to the lower left"),
-    45: ("down and to the right", "to the lower right"),
-}
-STRENGTHS = {  # displacement at the extreme, root mean square over the layer, in short sides
-    "barely": (0.005, ("barely", "almost imperceptibly", "very slightly", "a tiny bit")),
-    "gently": (0.011, ("gently", "softly", "slightly", "subtly", "lightly")),
-    "plainly": (0.022, ("plainly", "clearly", "noticeably", "visibly")),
-    "strongly": (0.042, ("strongly", "a lot", "powerfully", "vigorously", "forcefully")),
-    "wildly": (0.065, ("wildly", "violently", "like crazy", "as in a storm")),
-}
-TEMPOS = {  # hertz
-    "slowly": (0.22, 0.32, ("slowly", "lazily", "in slow motion", "calmly", "unhurriedly")),
-    "": (0.4, 0.65, ()),
-    "quickly": (0.95, 1.35, ("quickly", "fast", "rapidly", "hastily", "at high speed")),
-}
+AMPLITUDES = {"barely": 0.005, "gently": 0.011, "plainly": 0.022, "strongly": 0.042, "wildly": 0.065}  # as Motion.amplitude
+FREQUENCIES = {"slowly": (0.22, 0.32), "": (0.4, 0.65), "quickly": (0.95, 1.35)}  # hertz
 SPEEDS = {"barely": 0.02, "gently": 0.03, "plainly": 0.045, "strongly": 0.075, "wildly": 0.11}  # short sides a second
 PACE = {"slowly": 0.6, "": 1.0, "quickly": 1.7}  # of a stream
 PARTS = {"top": ("only the top of {}", "the upper part of {}"), "bottom": ("only the bottom of {}", "the lower part of {}")}
-STILL = ("nothing moves", "a still picture", "everything stays still", "no motion at all", "it stands still")
 STAYS = ("{} stays still", "{} is still", "{} does not move", "keep {} still")
 
 
@@ -109,27 +59,11 @@ class Motion:
     part: str | None = None  # "top" | "bottom" | None
 
 
-def third_person(verb: str) -> str:
-    first, *rest = verb.split(" ")
-    if rest[:1] == ["and"]:  # "swell and shrink"
-        return f"{third_person(first)} and {third_person(' '.join(rest[1:]))}"
-    return " ".join([first + ("es" if first.endswith(("sh", "ch", "ss", "o")) else "s"), *rest])
-
-
-def gerund(verb: str) -> str:
-    first, *rest = verb.split(" ")
-    if rest[:1] == ["and"]:
-        return f"{gerund(first)} and {gerund(' '.join(rest[1:]))}"
-    doubled = {"bob", "tip", "nod", "flap", "hop", "spin", "run", "stir", "pan"}
-    stem = first[:-1] if first.endswith("e") else first + first[-1] if first in doubled else first
-    return " ".join([stem + "ing", *rest])
-
-
 def _adverbs(rng: random.Random, motion: dict, strength: str | None, tempo: str) -> tuple[str, str]:
     """What stands before the verb and after it."""
     after = [rng.choice(DIRECTIONS[motion["direction"]])] if motion["direction"] is not None else []
-    words = [rng.choice(STRENGTHS[strength][1])] if strength else []
-    words += [rng.choice(TEMPOS[tempo][2])] if tempo else []
+    words = [rng.choice(STRENGTHS[strength])] if strength else []
+    words += [rng.choice(TEMPOS[tempo])] if tempo else []
     before = []
     for word in words:
         (before if " " not in word and not before and rng.random() < 0.4 else after).append(word)
@@ -150,9 +84,9 @@ def draw_motion(rng: random.Random, kind: str, strength: str | None = None, temp
     else:
         direction = None
     strength = rng.choice([None] * 4 + list(STRENGTHS)) if strength is None else strength
-    tempo = rng.choice(["", "", "slowly", "quickly"]) if tempo is None else tempo
-    amplitude = STRENGTHS[strength or "plainly"][0] * math.exp(rng.gauss(0, 0.08 if strength else 0.2))
-    low, high, _ = TEMPOS[tempo]
+    tempo = rng.choice(["", "", *TEMPOS]) if tempo is None else tempo
+    amplitude = AMPLITUDES[strength or "plainly"] * math.exp(rng.gauss(0, 0.08 if strength else 0.2))
+    low, high = FREQUENCIES[tempo]
     frequency = math.exp(rng.uniform(math.log(low), math.log(high)))
     if kind == "tremble":
         amplitude, frequency = amplitude * 0.4, min(frequency * 2.2, 1.8)
@@ -174,7 +108,7 @@ HELD_OUT_FORMS = ("I want {s} to {b} {v} {a}", "could {s} {b} {v} {a}", "a pictu
 def sentence(rng: random.Random, subject: str, verb: str, before: str, after: str, held_out: bool = False) -> str:
     """One of many ways to say that `subject` does `verb`."""
     form = rng.choice(HELD_OUT_FORMS if held_out else FORMS)
-    words = form.format(s=subject, b=before, v=verb, t=third_person(verb), g=gerund(verb), a=after)
+    words = form.format(s=subject, b=before, v=verb, t=clause(subject, verb).removeprefix(subject), g=gerund(verb), a=after)
     return " ".join(words.split()).replace(" :", ":")
 
 

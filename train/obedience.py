@@ -168,7 +168,7 @@ def plan(entries: int) -> list[Case]:
             words, motion = phrase(rng, kind, "it", held_out=True, strength=strength, tempo=tempo, **named)
             return Case(entry, words, motion, seed, purpose, group)
 
-        def alike(purpose, kind, group, variants, rng=rng, case=case):
+        def alike(purpose, kind, group, variants, rng=rng, case=case, cases=cases):
             """One phrasing, varied."""
             state = rng.getstate()
             for variant in variants:
