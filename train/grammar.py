@@ -20,7 +20,7 @@ HELD_OUT = {  # never spoken in training
     "bounce": ("leap", "spring up and down"),
     "rock": ("teeter", "tilt back and forth"),
     "swing": ("oscillate like a pendulum", "hang and dangle"),
-    "turn": ("swivel", "rotate"),
+    "turn": ("swivel", "revolve to and fro"),
     "pulse": ("inflate and deflate", "grow and shrink"),
     "ripple": ("surge in waves", "ripple like a pond"),
     "flutter": ("billow like a sail", "wave like cloth"),
