@@ -64,12 +64,25 @@ def border_reach(displacement: float) -> float:
     return min(MAX_BORDER, max(MIN_BORDER, BORDER_REACH * displacement))
 
 
+def close(displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Displacement (N, 4, h, w) as a closed ring, the same shape, and the winding (4, h, w) of the layers that stream.
+
+    What a layer has travelled at its last frame is taken off as a ramp; below `STREAM_SPEED` it was drift and no winding.
+    """
+    winding, period = displacement[-1].copy(), len(displacement) - 1
+    ring = displacement - (np.arange(period + 1, dtype=np.float32) / period)[:, None, None, None] * winding
+    ring[-1] = ring[0]
+    for layer in (slice(0, 2), slice(2, 4)):
+        if np.sqrt((winding[layer] ** 2).sum(0).mean()) < STREAM_SPEED * period / NATIVE_FPS:
+            winding[layer] = 0
+    return ring, winding
+
+
 class LoopField:
     """The closed curve of two layers' displacement: periodic part plus winding, at any time.
 
-    displacement: (N, 4, h, w) in short sides, frame 0 all zeros; salient dx, dy, background dx, dy. Each layer that
-    ends nearer to its start than `STREAM_SPEED` would bring it is closed by removing the drift linearly; one that ends
-    farther streams. A stream is shown by cross-fading two phases of the picture, `turns[layer]` times a loop, so often
+    displacement: (N, 4, h, w) in short sides, frame 0 all zeros; salient dx, dy, background dx, dy; closed by `close`. A
+    stream is shown by cross-fading two phases of the picture, `turns[layer]` times a loop, so often
     that `winding` (4, h, w), what it travels in one of these turns, stays below MAX_WINDING. A layer that hardly moves
     beside one that does is put to rest, since no words ask for it. `strength` scales both parts, `directions` (see
     direct.py) edits them, and per layer they are held back so that no cell folds.
@@ -78,16 +91,13 @@ class LoopField:
     def __init__(self, displacement: np.ndarray, strength: float = 1.0, directions=None):
         frames = displacement.shape[0]
         self.period = frames - 1  # native frames
-        winding = displacement[-1].copy()
-        ring = displacement - (np.arange(frames, dtype=np.float32) / self.period)[:, None, None, None] * winding
-        ring[-1] = ring[0]
+        ring, winding = close(displacement)
         peaks = [np.hypot(ring[:, 2 * i], ring[:, 2 * i + 1]).mean((-2, -1)).max() for i in range(2)]  # short sides
         self.strength, self.turns = [strength, strength], [1, 1]
         self.winding, self.ring = winding * strength, ring * strength
         layers = slice(0, 2), slice(2, 4)
         for index, layer in enumerate(layers):
-            if np.sqrt((winding[layer] ** 2).sum(0).mean()) < STREAM_SPEED * self.period / NATIVE_FPS:
-                self.winding[layer] = 0
+            if not winding[layer].any():
                 moving = 1 - _at_rest(peaks[index], peaks[1 - index])
                 self.strength[index] *= moving
                 self.ring[:, layer] *= moving

@@ -18,7 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from loopanimate.conditioning import mask_code
-from loopanimate.field import LoopField, border_fade, border_reach, spline_matrix
+from loopanimate.field import LoopField, border_fade, border_reach, close, spline_matrix
 from loopanimate.media import open_picture
 from loopanimate.metrics import seam
 from loopanimate.pipeline import LoopAnimatePipeline
@@ -61,7 +61,9 @@ class Sample:
         self.picture, self.mask, self.prompt = picture, mask, prompt
         latents = pipe(image=picture, mask_image=mask, prompt=prompt, num_frames=num_frames, output_type="latent",
                        generator=torch.Generator().manual_seed(seed), **options).frames[0]  # fmt: skip
-        self.displacement = pipe.codec.displacement(latents)  # (N, 4, h, w) in short sides
+        ring, winding = close(pipe.codec.displacement(latents))
+        ramp = np.linspace(0, 1, len(ring), dtype=np.float32)[:, None, None, None]
+        self.displacement = ring + ramp * winding  # (N, 4, h, w) in short sides, closed but nothing put to rest
         grey = torch.from_numpy(np.asarray(mask, dtype=np.float32) / 255)[None, None]
         self.inside = mask_code(grey, self.displacement.shape[-2:])[0, 0].numpy()  # (h, w)
         self.mean, self.size, self.jitter = self._measured(self.displacement)
