@@ -15,6 +15,7 @@ class Stage:
     iterations: int
     batch: int  # clips a step and device
     salient: bool  # False: Z_M is ones everywhere
+    hide_far_end: float = 0.5  # r
     shorter: tuple[int, ...] = ()  # further f; each step draws one of all, with as many more clips as its loops are shorter
     small: int | None = None  # cells on the short side until the refinement; None: the preset's own all along
     refine_at: float = 0.7  # share of the steps after which a small grid gives way to the preset's own
@@ -38,9 +39,19 @@ STAGES = {
         3: Stage(f=18, trains=("conv_in", "temm_q", "temm_v"), learning_rate=2e-5, iterations=100_000, batch=1, salient=True),
     },
     # No pretrained base: stage 0 trains everything, at all three lengths so that stage 3, which trains the least, has the
-    # least to learn, and on a small grid first. The rates of the three stages are our own.
+    # least to learn, and on a small grid first. It rarely sees the far end, which inference never does. The rates are our own.
     "motion": {
-        0: Stage(f=18, trains=("all",), learning_rate=8e-4, iterations=1300, batch=3, salient=True, shorter=(8, 11), small=8),
+        0: Stage(
+            f=18,
+            trains=("all",),
+            learning_rate=8e-4,
+            iterations=1500,
+            batch=3,
+            salient=True,
+            hide_far_end=0.85,
+            shorter=(8, 11),
+            small=8,
+        ),  # fmt: skip
         1: Stage(f=8, trains=("conv_in", "cab", "temm"), learning_rate=2e-4, iterations=40, batch=6, salient=False),
         2: Stage(f=11, trains=("conv_in", "temm"), learning_rate=4e-4, iterations=200, batch=6, salient=True),
         3: Stage(f=18, trains=("conv_in", "temm_q", "temm_v"), learning_rate=4e-4, iterations=300, batch=6, salient=True),

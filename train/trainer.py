@@ -30,7 +30,6 @@ from train.plan import plan
 from train.settings import TrainSettings
 from train.stages import Stage, trainable_names
 
-HIDE_FAR_END = 0.5  # r
 DROP_TOKENS = 0.1  # of text and of image tokens, each
 MIN_WEIGHT = 0.1  # of a velocity's squared error, at the timesteps with the least noise
 WARMUP = 40  # steps
@@ -61,7 +60,7 @@ class Draws:
     keep_image: torch.Tensor  # (B,)
 
 
-def draw(loops: Loops, seed: int, first: int, together: int, train_timesteps: int) -> Draws:
+def draw(loops: Loops, seed: int, first: int, together: int, train_timesteps: int, hide_far_end: float) -> Draws:
     """The draws of samples `first`, `first` + 1, ...: each from its own number, so that ranks and resuming change none.
 
     together: loops of one optimizer step over all devices; their timesteps fall one into each of as many equal parts
@@ -79,7 +78,7 @@ def draw(loops: Loops, seed: int, first: int, together: int, train_timesteps: in
     parts = parts[place : place + len(latents)].to(latents.device)
     timesteps = ((parts + chances[:, 0]) / together * train_timesteps).long()
     keep_text, keep_image = ((chance >= DROP_TOKENS).to(latents.dtype) for chance in chances[:, 1:3].T)
-    return Draws(noise, timesteps, chances[:, 3] >= HIDE_FAR_END, keep_text, keep_image)
+    return Draws(noise, timesteps, chances[:, 3] >= hide_far_end, keep_text, keep_image)
 
 
 def _seed(*numbers: int) -> int:
@@ -193,7 +192,9 @@ def train(settings: TrainSettings) -> None:
             micro = (step * settings.accumulate + part) * accelerator.num_processes + accelerator.process_index
             run_seed = _seed(settings.seed, settings.stage)
             size = len(loops.latents)
-            draws = draw(loops, run_seed, micro * size, size * parts, pipe.scheduler.config.num_train_timesteps)
+            draws = draw(
+                loops, run_seed, micro * size, size * parts, pipe.scheduler.config.num_train_timesteps, stage.hide_far_end
+            )
             last = part + 1 == settings.accumulate
             with nullcontext() if last else accelerator.no_sync(denoiser):
                 loss = clip_loss(denoiser, pipe.scheduler, loops, draws, empty_text.to(dtype), stage) / settings.accumulate
