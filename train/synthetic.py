@@ -115,9 +115,9 @@ def displacements(motions: list[tuple[Motion, ...]], support: torch.Tensor, phas
     shape = (batch, layers, 2, HARMONICS)
     harmonic = torch.arange(1, HARMONICS + 1, device=device, dtype=torch.float32)
     octaves = torch.log2(harmonic / cycles.clamp(min=1.0)[..., None, None])  # (B, L, 1, J)
-    spread = torch.where(octaves > 0, 0.5, 0.4)
+    spread = torch.where(octaves > 0, 0.7, 0.5)
     weights = torch.exp(-0.5 * (octaves / spread) ** 2) * torch.exp(
-        0.5 * torch.randn(shape, generator=generator, device=device)
+        0.7 * torch.randn(shape, generator=generator, device=device)
     )
     weights = weights * (harmonic <= max(1.0, 1.8 * duration))  # nothing that `MotionCodec.constrain` would take away
     offsets = _uniform(generator, shape, 0, 2 * math.pi)
@@ -127,7 +127,8 @@ def displacements(motions: list[tuple[Motion, ...]], support: torch.Tensor, phas
     dense = torch.arange(128, device=device) / 128
     curve = (weights[:, :, 0, :, None] * torch.cos(2 * math.pi * harmonic[:, None] * dense + offsets[:, :, 0, :, None])).sum(2)
     low, high = curve.amin(-1, keepdim=True), curve.amax(-1, keepdim=True)
-    allowed = ((curve - low) <= 0.25 * (high - low)) | ~named[..., None]  # (B, L, 128)
+    share = (curve - low) / (high - low)
+    allowed = ((share >= 0.06) & (share <= 0.22)) | ~named[..., None]  # (B, L, 128)
     start = torch.multinomial(allowed.flatten(0, 1).float(), 1, generator=generator).view(batch, layers)
     at_start = curve.gather(-1, start[..., None])  # (B, L, 1)
     peak = (curve - at_start).abs().amax(-1)  # (B, L)
@@ -140,9 +141,13 @@ def displacements(motions: list[tuple[Motion, ...]], support: torch.Tensor, phas
         values = (torch.cos(argument) * weights[:, :, mode, None, None, None]).sum(-1)  # (B, L, N+1, h, w)
         modes.append((values[:, :, :-1] - values[:, :, -1:]) / peak[..., None, None, None])
     along, across = modes
-    # a bounce: parabolas from the ground and back to it, as many a loop as the tempo comes nearest to
-    hops = cycles.round().clamp(min=1)[:, :, None] * phase[:, None]  # (B, L, N)
-    height = (4 * (hops % 1) * (1 - hops % 1))[..., None, None]
+    # a bounce: parabolas between contacts, as many a loop as the tempo comes nearest to, no two of one height
+    hops = cycles.round().clamp(min=1)[:, :, None]  # (B, L, 1)
+    heights = torch.exp(0.35 * torch.randn((batch, layers, HARMONICS), generator=generator, device=device))
+    aloft = hops * torch.cat([phase[:, None], phase[:, None, :1]], dim=2) + _uniform(generator, (batch, layers, 1), 0, 8)
+    height = 4 * (aloft % 1) * (1 - aloft % 1) * heights.gather(-1, (aloft % hops).long().clamp(max=HARMONICS - 1))
+    height = height[..., :-1] - height[..., -1:]
+    height = (height / height.abs().amax(-1, keepdim=True).clamp(min=1e-6))[..., None, None]  # (B, L, N, 1, 1)
     bounces, streams = (kind == KINDS.index("bounce"))[..., None, None, None], kind == KINDS.index("stream")
     along, across = torch.where(bounces, height, along), torch.where(bounces, 0.0, across)
 
@@ -203,7 +208,7 @@ def _basis(kind, named, angle, part, cycles, support, generator):
     unnamed = torch.where(is_kind["bounce"], -math.pi / 2 + 0.3 * tilt, unnamed)
     heading = torch.where(named, angle + torch.where(is_kind["sway"], 0.5, 0.8) * tilt, unnamed)
     way = torch.stack([heading.cos(), heading.sin()], dim=2)[..., None, None].expand(-1, -1, -1, height, width)
-    cross = perpendicular(way) * (0.25 * torch.randn(shape, generator=generator, device=support.device))[..., None, None, None]
+    cross = perpendicular(way) * (0.35 * torch.randn(shape, generator=generator, device=support.device))[..., None, None, None]
     sign = torch.where(named, torch.cos(angle), torch.where(side > 0, -1.0, 1.0))[..., None, None, None]
     bend = (rise ** _uniform(generator, shape, 1.1, 2.0)[cells])[:, :, None]
     rock, swing = around(center_x, bottom, 2 * radius), around(center_x, top, 2 * radius)
