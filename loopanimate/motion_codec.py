@@ -22,8 +22,8 @@ STREAM_KNEE = 0.08  # short sides, of the winding
 # Standard deviation of the procedural training set's latents before division by it: x, y of both layers.
 STANDARD_DEVIATION = (0.62, 0.62, 0.43, 0.40)
 
-MAX_LATENT = 8.0  # beyond it is no motion but an overflow
 PASSED = (1.7, 2.5)  # hertz: motion up to the first passes whole, beyond the second not at all
+MAX_LATENT = 8.0  # beyond it is no motion but an overflow
 
 
 def latent_grid(height: int, width: int, short: int) -> tuple[int, int]:
@@ -53,6 +53,7 @@ class MotionCodec(ModelMixin, ConfigMixin):
 
     With w = d(N-1) the winding and u the share of the loop that has passed, a latent is
     (asinh((d - u w) / knee) + u asinh(w / stream_knee)) / standard_deviation: the ramp of a stream stays a ramp.
+    A checkpoint whose knees are None has latents linear in displacement.
     Frame 0 is zero by definition; the last frame is the winding, so only the first is held while sampling.
     """
 
@@ -60,23 +61,23 @@ class MotionCodec(ModelMixin, ConfigMixin):
     is_motion = True
 
     @register_to_config
-    def __init__(self, short_side: int = 12, knee: float = KNEE, stream_knee: float = STREAM_KNEE,
-                 standard_deviation: tuple[float, ...] = STANDARD_DEVIATION):  # fmt: skip
+    def __init__(self, short_side: int = 12, knee: float | None = KNEE, stream_knee: float | None = STREAM_KNEE,
+                 standard_deviation: tuple[float, ...] = STANDARD_DEVIATION, passed: tuple[float, float] = PASSED):  # fmt: skip
         super().__init__()
         self.register_buffer("scale", torch.tensor(standard_deviation).view(1, 4, 1, 1, 1))
 
     def compress(self, displacement: torch.Tensor) -> torch.Tensor:
         """Displacement in short sides → latents, both (B, 4, N, h, w)."""
         ramp, winding = _ramp(displacement), displacement[:, :, -1:]
-        ring = torch.asinh((displacement - ramp * winding) / self.config.knee)
-        return (ring + ramp * torch.asinh(winding / self.config.stream_knee)) / self.scale
+        ring = _squeezed(displacement - ramp * winding, self.config.knee)
+        return (ring + ramp * _squeezed(winding, self.config.stream_knee)) / self.scale
 
     def expand(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Latents (B, 4, N, h, w) → what comes back, the same shape, and the winding (B, 4, 1, h, w), in short sides."""
         latents = latents * self.scale
         winding = latents[:, :, -1:]
-        ring = torch.sinh(latents - _ramp(latents) * winding) * self.config.knee
-        return ring, torch.sinh(winding) * self.config.stream_knee
+        ring = _stretched(latents - _ramp(latents) * winding, self.config.knee)
+        return ring, _stretched(winding, self.config.stream_knee)
 
     def picture_size(self, height: int, width: int) -> tuple[int, int]:
         return height, width
@@ -116,7 +117,7 @@ class MotionCodec(ModelMixin, ConfigMixin):
         frames = ring.shape[2]
         spectrum = torch.fft.rfft(ring[:, :, :-1], dim=2)
         frequency = torch.arange(spectrum.shape[2], device=ring.device) * NATIVE_FPS / (frames - 1)  # hertz
-        low, high = PASSED
+        low, high = self.config.passed
         gain = 0.5 + 0.5 * torch.cos(torch.pi * ((frequency - low) / (high - low)).clamp(0, 1))
         gain[:2] = 1  # one turn of the loop passes, however short the loop
         ring = torch.fft.irfft(spectrum * gain.view(1, 1, -1, 1, 1), n=frames - 1, dim=2)
@@ -142,6 +143,14 @@ class MotionCodec(ModelMixin, ConfigMixin):
                planar: bool = False) -> Iterator[np.ndarray]:  # fmt: skip
         renderer = Renderer(image, mask, LoopField(self.displacement(latents), motion_strength, directions), planar)
         return map(renderer.frame, times)
+
+
+def _squeezed(displacement: torch.Tensor, knee: float | None) -> torch.Tensor:
+    return displacement if knee is None else torch.asinh(displacement / knee)
+
+
+def _stretched(squeezed: torch.Tensor, knee: float | None) -> torch.Tensor:
+    return squeezed if knee is None else torch.sinh(squeezed) * knee
 
 
 def _ramp(clip: torch.Tensor) -> torch.Tensor:

@@ -29,6 +29,7 @@ from train.kinds import KindClassifier, true_motion
 
 SIDE = 256  # pixels on the short side: the motion preset sees no more
 STILLNESS = 0.002  # short sides, the largest mean displacement of what should be still
+WHOLE = ("shift", "bob", "bounce", "ripple", "tremble")  # kinds in which nothing is pinned: all of the object moves
 SMOOTH_HARMONICS = 7  # of a curve against itself without higher ones: jitter
 
 
@@ -135,10 +136,10 @@ class Sample:
     def sharpness(self) -> float:
         """Detail inside the mask at the extreme, over that of a Lanczos warp of the picture by the same field."""
         grey = np.asarray(self.mask, dtype=np.float32) / 255
-        renderer = Renderer(np.asarray(self.picture), grey, self.field)
         time = int(np.hypot(self.shown[:, 0], self.shown[:, 1]).mean((-2, -1)).argmax())
-        part = self.field.at(time)[0][:2]
-        across, down = (renderer.rows @ axis @ renderer.columns.T * renderer.fade for axis in part)
+        rows, columns = (spline_matrix(cells, pixels) for cells, pixels in zip(self.inside.shape, grey.shape))
+        fade = border_fade(*grey.shape, border_reach(self.field.reach)) * min(grey.shape)
+        across, down = (rows @ axis @ columns.T * fade for axis in self.field.at(time)[0][:2])  # pixels
         y, x = np.mgrid[0 : across.shape[0], 0 : across.shape[1]].astype(np.float32)
         options = {"interpolation": cv2.INTER_LANCZOS4, "borderMode": cv2.BORDER_REPLICATE}
         warped = cv2.remap(np.asarray(self.picture), x - across.astype(np.float32), y - down.astype(np.float32), **options)
@@ -263,7 +264,7 @@ def _stillness(pairs) -> dict:
     nothing = [sample for case, sample in pairs if case.purpose == "still"]
     silent = [sample.peak(1) for _, sample in moving] + [sample.peak(layer) for sample in nothing for layer in (0, 1)]
     jitters = [sample.jitter[1] for _, sample in moving] + [sample.jitter.max() for sample in nothing]
-    whole = [sample for case, sample in moving if case.motion.part is None]
+    whole = [sample for case, sample in moving if case.motion.kind in WHOLE]
     ratios = [_peak(sample.shown[:, 2:], 1 - sample.inside) / _peak(sample.shown[:, :2], sample.inside) for sample in whole]
     raw = [sample.peak(1) / sample.peak(0) for sample in whole]
     unfolded, cells = np.sum([sample.unfolded() for _, sample in pairs], axis=0)

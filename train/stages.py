@@ -16,9 +16,11 @@ class Stage:
     batch: int  # clips a step and device
     salient: bool  # False: Z_M is ones everywhere
     hide_far_end: float = 0.5  # r
+    noisy: float = 1.0  # above 1, more steps at the noisy end of the schedule, where words still decide something
+    words_rate: float = 1.0  # factor on the learning rate of what reads words: their states are small and differ little
     shorter: tuple[int, ...] = ()  # further f; each step draws one of all, with as many more clips as its loops are shorter
     small: int | None = None  # cells on the short side until the refinement; None: the preset's own all along
-    refine_at: float = 0.7  # share of the steps after which a small grid gives way to the preset's own
+    refine_at: float = 0.4  # share of the steps after which a small grid gives way to the preset's own
 
     @property
     def num_frames(self) -> int:
@@ -38,19 +40,22 @@ STAGES = {
         2: Stage(f=11, trains=("conv_in", "temm"), learning_rate=6e-5, iterations=100_000, batch=1, salient=True),
         3: Stage(f=18, trains=("conv_in", "temm_q", "temm_v"), learning_rate=2e-5, iterations=100_000, batch=1, salient=True),
     },
-    # No pretrained base: stage 0 trains everything, at all three lengths so that stage 3, which trains the least, has the
-    # least to learn, and on a small grid first. It rarely sees the far end, which inference never does. The rates are our own.
+    # No pretrained base: stage 0 trains everything, at two lengths so that stage 3, which trains the least, has the least
+    # to learn. What words mean is learned on a grid of 4 cells, nine times as many clips a step, and refined. It rarely
+    # sees the far end, which inference never does. The rates are our own.
     "motion": {
         0: Stage(
             f=18,
             trains=("all",),
-            learning_rate=8e-4,
-            iterations=1500,
+            learning_rate=4e-4,
+            iterations=2000,
             batch=3,
             salient=True,
             hide_far_end=0.85,
-            shorter=(8, 11),
-            small=8,
+            noisy=1.6,
+            words_rate=5.0,
+            shorter=(8, 8),
+            small=4,
         ),  # fmt: skip
         1: Stage(f=8, trains=("conv_in", "cab", "temm"), learning_rate=2e-4, iterations=40, batch=6, salient=False),
         2: Stage(f=11, trains=("conv_in", "temm"), learning_rate=4e-4, iterations=200, batch=6, salient=True),

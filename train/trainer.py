@@ -60,7 +60,7 @@ class Draws:
     keep_image: torch.Tensor  # (B,)
 
 
-def draw(loops: Loops, seed: int, first: int, together: int, train_timesteps: int, hide_far_end: float) -> Draws:
+def draw(loops: Loops, seed: int, first: int, together: int, train_timesteps: int, stage: Stage) -> Draws:
     """The draws of samples `first`, `first` + 1, ...: each from its own number, so that ranks and resuming change none.
 
     together: loops of one optimizer step over all devices; their timesteps fall one into each of as many equal parts
@@ -76,9 +76,10 @@ def draw(loops: Loops, seed: int, first: int, together: int, train_timesteps: in
     step, place = divmod(first, together)
     parts = torch.randperm(together, generator=torch.Generator().manual_seed(_seed(seed, 1, step)))
     parts = parts[place : place + len(latents)].to(latents.device)
-    timesteps = ((parts + chances[:, 0]) / together * train_timesteps).long()
+    quiet = 1 - (parts + chances[:, 0]) / together
+    timesteps = ((1 - quiet**stage.noisy) * train_timesteps).long().clamp(max=train_timesteps - 1)
     keep_text, keep_image = ((chance >= DROP_TOKENS).to(latents.dtype) for chance in chances[:, 1:3].T)
-    return Draws(noise, timesteps, chances[:, 3] >= hide_far_end, keep_text, keep_image)
+    return Draws(noise, timesteps, chances[:, 3] >= stage.hide_far_end, keep_text, keep_image)
 
 
 def _seed(*numbers: int) -> int:
@@ -229,8 +230,12 @@ def train(settings: TrainSettings) -> None:
 
 
 def _optimizer(settings: TrainSettings, denoiser: Denoiser, stage: Stage) -> torch.optim.Optimizer:
-    parameters = [parameter for parameter in denoiser.parameters() if parameter.requires_grad]
-    options = {"lr": stage.learning_rate, "betas": (0.9, 0.99), "weight_decay": 0.01}
+    groups = {1.0: [], stage.words_rate: []}  # factor on the learning rate
+    for name, parameter in denoiser.named_parameters():
+        if parameter.requires_grad:
+            groups[stage.words_rate if ".attn2.to_k." in name or ".attn2.to_v." in name else 1.0].append(parameter)
+    parameters = [{"params": group, "lr": factor * stage.learning_rate} for factor, group in groups.items() if group]
+    options = {"betas": (0.9, 0.99), "weight_decay": 0.01}
     if not settings.eight_bit_adam:
         return torch.optim.AdamW(parameters, **options)
     try:
