@@ -13,7 +13,7 @@ from tests.conftest import SMALL
 from tests.videos import scene, write_captions, write_video
 from train import loader, trainer
 from train.settings import TrainSettings
-from train.stages import STAGES
+from train.stages import STAGES, Stage
 
 TINY = replace(PRESETS["motion"], unet={**SMALL, "cross_attention_dim": 384}, short_side=4)
 
@@ -22,7 +22,9 @@ TINY = replace(PRESETS["motion"], unet={**SMALL, "cross_attention_dim": 384}, sh
 def short_stages(monkeypatch):
     monkeypatch.setitem(PRESETS, "motion", TINY)
     for preset, stages in STAGES.items():
-        monkeypatch.setitem(STAGES, preset, {index: replace(stage, f=3, batch=2) for index, stage in stages.items()})
+        monkeypatch.setitem(
+            STAGES, preset, {index: replace(stage, f=3, batch=2, shorter=(), small=None) for index, stage in stages.items()}
+        )
     monkeypatch.setattr(trainer, "WARMUP", 1)
 
 
@@ -207,3 +209,11 @@ def test_clips_that_all_fail_are_one_sentence(tmp_path):
     write_captions(tmp_path, {"a.mp4": "x"})
     with pytest.raises(ValueError, match="in a row that do not, the last: a.mp4"):
         run(tmp_path / "run", data=str(tmp_path))
+
+
+def test_steps_of_one_stage_cost_alike_and_end_on_the_presets_grid():
+    stage = Stage(f=18, trains=("all",), learning_rate=1e-3, iterations=10, batch=3, salient=True, shorter=(8,), small=4)
+    shapes = [stage.shape(step, 12) for step in range(10)]
+    assert shapes[0] == (27, 35, 4) and shapes[1] == (63, 15, 4) and shapes[-2:] == [(3, 35, 12), (7, 15, 12)]
+    costs = [clips * frames * cells**2 for clips, frames, cells in shapes]
+    assert max(costs) <= 1.05 * min(costs)

@@ -193,9 +193,7 @@ def train(settings: TrainSettings) -> None:
             micro = (step * settings.accumulate + part) * accelerator.num_processes + accelerator.process_index
             run_seed = _seed(settings.seed, settings.stage)
             size = len(loops.latents)
-            draws = draw(
-                loops, run_seed, micro * size, size * parts, pipe.scheduler.config.num_train_timesteps, stage.hide_far_end
-            )
+            draws = draw(loops, run_seed, micro * size, size * parts, pipe.scheduler.config.num_train_timesteps, stage)
             last = part + 1 == settings.accumulate
             with nullcontext() if last else accelerator.no_sync(denoiser):
                 loss = clip_loss(denoiser, pipe.scheduler, loops, draws, empty_text.to(dtype), stage) / settings.accumulate
