@@ -28,15 +28,17 @@ def test_a_verdict_needs_the_interval_to_leave_zero_out():
 def test_a_table_from_one_command(tmp_path, monkeypatch, table):
     tiny = replace(PRESETS["motion"], unet={**SMALL, "cross_attention_dim": 384}, short_side=4, num_inference_steps=2)
     monkeypatch.setitem(PRESETS, "motion", tiny)
-    stages = {index: replace(stage, f=3, batch=1, iterations=2) for index, stage in STAGES["motion"].items() if index in (0, 3)}
+    stages = {
+        index: replace(stage, f=3, batch=1, iterations=2, shorter=(), small=None)
+        for index, stage in STAGES["motion"].items()
+        if index in (0, 3)
+    }
     monkeypatch.setitem(STAGES, "motion", {0: stages[0], 1: replace(stages[3])} if table == 4 else {0: stages[0], 1: stages[3]})
     rows = ablate.TABLES[table]
     monkeypatch.setitem(ablate.TABLES, table, dict(list(rows.items())[:2]))
     monkeypatch.setattr(ablate, "HELD_OUT_BATCHES", 1)
-    chosen = obedience.pictures(None)[:1]
-    monkeypatch.setattr(obedience, "pictures", lambda folder: chosen)
-    monkeypatch.setattr(obedience, "VERBS", ("sways",))
-    monkeypatch.setattr(obedience, "KINDS", ("rocks",))
+    obeyed = {"direction within 45 degrees, percent": 50.0, "loops": 72, "controls": {"frozen": 100.0}}
+    monkeypatch.setattr(obedience, "evaluate", lambda pipe, pictures, num_frames, limit: obeyed)
     settings = AblateSettings(table=table, output=str(tmp_path), seeds=2, num_frames=5)
     told = ablate.ablate(settings)
     assert all(f"| {name} |" in told for name in ablate.TABLES[table])

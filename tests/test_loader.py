@@ -34,7 +34,7 @@ def test_displacement_latents_are_how_the_disc_moved():
     frames = torch.from_numpy(np.stack([pictures[index][:, 16:112] for index in indices]))[None]  # 96 x 96
     codec = MotionCodec(12)
     loops = encode_loops(codec, frames, disc(96).expand(1, 2, -1, -1), ("",))
-    moved = (loops.latents * codec.scale)[0]  # (4, N, h, w) in short sides
+    moved = codec.expand(loops.latents)[0][0]  # (4, N, h, w) in short sides
     truth = amplitude * np.sin(2 * np.pi * np.array(indices) / 48) / 96
     assert moved[0, :, 5:7, 5:7].mean((-2, -1)).numpy() == pytest.approx(truth, abs=0.004)  # dx inside the disc
     assert moved[1, :, 5:7, 5:7].abs().mean() < 0.003

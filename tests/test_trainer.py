@@ -76,9 +76,7 @@ def cut_after_a_checkpoint(monkeypatch):
     return lambda: monkeypatch.setattr(trainer, "_save_state", save)
 
 
-@pytest.mark.parametrize(
-    "values", [{}, {"accumulate": 2, "batch": 1}, {"real": True}, {"real": True, "preencode": 2}]
-)
+@pytest.mark.parametrize("values", [{}, {"accumulate": 2, "batch": 1}, {"real": True}, {"real": True, "preencode": 2}])
 def test_a_cut_run_resumes_to_the_same_weights(tmp_path, monkeypatch, clips, values):
     values = {**values, **({"data": str(clips)} if values.get("real") else {})}
     values.pop("real", None)

@@ -273,6 +273,7 @@ def _stillness(pairs) -> dict:
         "what should be still moves less than 0.2 percent, sampled": _share(size < STILLNESS for size in silent),
         "median of what should be still, percent of the short side": 100 * float(np.median(silent)),
         '"nothing moves", median of the salient layer': 100 * float(np.median([sample.peak(0) for sample in nothing])),
+        "jitter of what should be still, median, percent of the short side": 100 * float(np.median(jitters)),
         "its jitter under 0.1 percent": _share(jitter < 0.001 for jitter in jitters),
         "outside under a tenth of inside, shown": _share(ratio < 0.1 for ratio in ratios),
         "outside under a tenth of inside, sampled": _share(ratio < 0.1 for ratio in raw),

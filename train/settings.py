@@ -84,13 +84,15 @@ class EvaluateSettings:
     data: str | None = None  # captioned pictures or clips never trained on; None: the motion preset's obedience
     output: str = "runs/evaluation"  # folder of tables, loops, sheets and pages
     against: tuple[str, ...] = ()  # outputs of other evaluations over the same data, for the rating page
-    seeds: int = 2  # loops of each picture (and prompt)
+    seeds: int = 2  # loops of each picture of `data`
     num_frames: int = 35  # odd, 3 to 35
     steps: int | None = None  # sampling steps; None: the checkpoint's default
     guidance: float | None = None  # guidance scale; None: the checkpoint's default
     hold_ends: bool = False  # False: as the paper samples
     clip: str | None = None  # folder or hub repository of a CLIP vision model; None: the preset's own, if it has one
     pictures: str | None = None  # of the obedience table: a folder; None: scikit-image's photographs
+    limit: int | None = None  # of the obedience table: pictures at most, 36 loops each
+    sheets: str | None = None  # of the obedience table: folder for a contact sheet of each loop
     json: bool = False  # print JSON
 
 
