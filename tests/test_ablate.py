@@ -37,7 +37,7 @@ def test_a_table_from_one_command(tmp_path, monkeypatch, table):
     rows = ablate.TABLES[table]
     monkeypatch.setitem(ablate.TABLES, table, dict(list(rows.items())[:2]))
     monkeypatch.setattr(ablate, "HELD_OUT_BATCHES", 1)
-    obeyed = {"direction within 45 degrees, percent": 50.0, "loops": 72, "controls": {"frozen": 100.0}}
+    obeyed = {"controls": {"frozen": 100.0}, **{name: 50.0 for name, _ in ablate.NEAREST.values() if name != "held-out loss"}}
     monkeypatch.setattr(obedience, "evaluate", lambda pipe, pictures, num_frames, limit: obeyed)
     settings = AblateSettings(table=table, output=str(tmp_path), seeds=2, num_frames=5)
     told = ablate.ablate(settings)
