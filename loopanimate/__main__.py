@@ -118,6 +118,8 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(2) from None
     if not loop.found:
         print("No clear object in the picture, so all of it moves; --mask says what should.")
+    if loop.note:
+        print(loop.note)
     width, height = written.size
     print(f"{output}: {width} x {height}, {written.frames} frames, {written.seconds:.2f} s, seed {settings.seed}")
 

@@ -18,6 +18,7 @@ from loopanimate.media import PAGE, VIDEO, check_mask, check_output, write_loop
 from loopanimate.presets import MAX_FRAMES, NATIVE_FPS, PRESETS, check_num_frames
 from loopanimate.saliency import automatic_mask, edit
 from loopanimate.video import QUALITIES
+from loopanimate.words import interpret
 
 SAMPLING_SIDE = 512  # pixels on the short side of what the networks see; the loop is rendered from the picture itself
 MAX_STRENGTH = 4.0
@@ -103,6 +104,7 @@ class Loop:
     found: bool  # False: no clear object and no mask given, so the whole picture moves
     settings: LoopSettings
     latents: object  # tensor (4, N, h, w)
+    note: str | None  # a sentence, where the prompt's words were taken for others
     source_size: tuple[int, int]  # width, height of the picture before it was cut to the output size
     box: tuple[float, float, float, float]  # left, top, right, bottom of what was kept of it
 
@@ -222,10 +224,11 @@ def make_loops(picture: Image.Image, settings: LoopSettings, seeds: list[int], m
         mask, found = automatic_mask(picture)
     mask = check_mask(edit(mask, settings.mask_grow, settings.mask_feather, settings.mask_invert))
     source_size, box = picture.size, cover_box(mask, size)
+    words, note = interpret(settings.prompt, loaded) if loaded.codec.is_motion else (settings.prompt, None)
     picture, mask = cover(picture, mask, size)
 
     def loop(latents, seed):
-        return Loop(picture, mask, found, replace(settings, seed=seed), latents, source_size, box)
+        return Loop(picture, mask, found, replace(settings, seed=seed), latents, note, source_size, box)
 
     def on_step(step, steps, latents):
         if preview is not None:
@@ -233,10 +236,10 @@ def make_loops(picture: Image.Image, settings: LoopSettings, seeds: list[int], m
         if progress is not None:
             progress(step, steps)
 
-    return [loop(*made) for made in zip(_sample(loaded, picture, mask, settings, seeds, on_step), seeds)]
+    return [loop(*made) for made in zip(_sample(loaded, picture, mask, words, settings, seeds, on_step), seeds)]
 
 
-def _sample(loaded, picture: Image.Image, mask: np.ndarray, settings: LoopSettings, seeds: list[int], on_step):
+def _sample(loaded, picture: Image.Image, mask: np.ndarray, prompt: str, settings: LoopSettings, seeds: list[int], on_step):
     """Latents (B, 4, N, h, w) of the seeds; `on_step` gets step, steps and clean latents."""
     import torch
 
@@ -251,7 +254,7 @@ def _sample(loaded, picture: Image.Image, mask: np.ndarray, settings: LoopSettin
     try:
         latents = loaded(
             image=picture.resize(small, Image.Resampling.LANCZOS),
-            prompt=settings.prompt,
+            prompt=prompt,
             negative_prompt=settings.negative_prompt or None,
             mask_image=Image.fromarray((cv2.resize(mask, small, interpolation=cv2.INTER_AREA) * 255).round().astype(np.uint8)),
             num_frames=settings.num_frames,

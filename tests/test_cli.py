@@ -142,12 +142,20 @@ def test_the_command_makes_a_living_page(tmp_path, picture, capsys):
 
 def test_the_command_makes_a_loop(tmp_path, picture):
     Image.new("L", (192, 128), 255).save(tmp_path / "mask.png")
-    command = [sys.executable, "-m", "loopanimate", str(picture), "everything sways", "--output", str(tmp_path / "loop.webp")]
+    command = [
+        sys.executable,
+        "-m",
+        "loopanimate",
+        str(picture),
+        "everything levitates",
+        "--output",
+        str(tmp_path / "loop.webp"),
+    ]
     options = ["--mask", str(tmp_path / "mask.png"), "--save-mask", str(tmp_path / "used.png"), "--num-frames", "5",
                "--steps", "2", "--fps", "native", "--repeats", "2"]  # fmt: skip
     done = subprocess.run(command + options, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "8 frames, 1.00 s, seed 0" in done.stdout
+    assert "8 frames, 1.00 s, seed 0" in done.stdout and "Taken for" in done.stdout
     with Image.open(tmp_path / "loop.webp") as loop:
         assert loop.n_frames == 8 and loop.size == (96, 64)
     with Image.open(tmp_path / "used.png") as mask:
