@@ -3,6 +3,7 @@
 import contextvars
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,7 +15,8 @@ class Stopped(Exception):
 
 
 def told(work: Callable[[Callable], object]) -> Iterator:
-    """Runs `work(tell)` in a thread; yields what it tells, None when it has nothing to say, and returns what it returns.
+    """Runs `work(tell)` in a thread; yields the newest of what it tells every POLL seconds, None when there is nothing new,
+    and returns what it returns.
 
     Closing the generator stops the work at its next word and waits for that.
     """
@@ -30,11 +32,13 @@ def told(work: Callable[[Callable], object]) -> Iterator:
         future = pool.submit(contextvars.copy_context().run, work, tell)
         future.add_done_callback(lambda _: words.put(None))
         try:
-            while not (future.done() and words.empty()):
-                try:
-                    word = words.get(timeout=POLL)
-                except queue.Empty:
-                    word = None
+            while not future.done():
+                word, until = None, time.monotonic() + POLL
+                while not future.done() and (left := until - time.monotonic()) > 0:
+                    try:
+                        word = words.get(timeout=left)
+                    except queue.Empty:
+                        break
                 yield word
         finally:
             stopped.set()

@@ -1,0 +1,72 @@
+"""What the page says: progress, results, measures and mistakes, in HTML or Markdown. Words of people are escaped."""
+
+import base64
+import html
+from pathlib import Path
+
+from loopanimate.loop import Loop, LoopFile
+from loopanimate.preview import measures
+
+SHOWN_SIDE = 1280  # pixels on the long side of the loop on the page; the file has the size that was asked for
+EMPTY = '<div class="empty">Your loop will play here.<br>Choose a picture, say what should move, press Animate.</div>'
+MASKED = "Red moves. Paint what else should, erase what should not; blue stays frozen."
+NOT_FOUND = (
+    "**No clear object found**, so the whole picture is marked. Leave it, erase what should stay, "
+    "or clear it and click on what should move (below)."
+)
+CANCELLED = '<div class="empty">Cancelled. Change anything and press Animate.</div>'
+FOUR = '<div class="empty">Four seeds are ready below: click one to see it in full.</div>'
+
+
+def working(text: str, share: float | None = None, glimpse: bytes | None = None) -> str:
+    picture = f'<img alt="The motion so far" src="data:image/webp;base64,{base64.b64encode(glimpse).decode()}">' if glimpse else (
+        '<div class="empty">Your loop is on its way.</div>')  # fmt: skip
+    bar = f'<progress aria-label="Progress" max="1" value="{share:.3f}"></progress>' if share is not None else ""
+    return f'<div class="result" aria-busy="true">{picture}{bar}<p role="status">{html.escape(text)}</p></div>'
+
+
+def problem(error: Exception) -> str:
+    return f'<div class="problem" role="alert">{sentence(error)}</div>'
+
+
+def player(file: LoopFile, prompt: str) -> str:
+    return (
+        f'<div class="result"><video src="gradio_api/file={html.escape(str(file.path))}" loop muted autoplay playsinline '
+        f'controls aria-label="{html.escape(prompt)}"></video></div>'
+    )
+
+
+def made(file: LoopFile, loop: Loop) -> str:
+    width, height = (side // 2 * 2 for side in file.size)
+    full = loop.picture.size
+    text = f"{width} x {height}, {file.seconds:.2f} s, {file.frames} frames, {weight(file.path)}, seed {loop.settings.seed}."
+    return text if max(full) <= SHOWN_SIDE else f"{text} The download has {full[0]} x {full[1]}."
+
+
+def details(loop: Loop) -> str:
+    settings, found = loop.settings, measures(loop)
+    names = {
+        "step": "Seam step (1.25 or less is none)",
+        "jerk": "Seam jerk (1.25 or less is none)",
+        "pause": "Seam pause (below 1 it stops there)",
+        "inside": "Mean change where red, of 255",
+        "outside": "Mean change elsewhere, of 255",
+    }
+    rows = {names[name]: f"{value:.2f}" for name, value in found.items()}
+    rows |= {
+        "Seed": settings.seed,
+        "Frames of the model": settings.num_frames,
+        "Motion strength": f"{settings.motion_strength:g}",
+        "Arrows and pins": len(settings.arrows) + len(settings.pins),
+    }
+    return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+
+
+def sentence(error: Exception) -> str:
+    text = str(error)
+    return html.escape(text[:1].upper() + text[1:] + ".")
+
+
+def weight(path: Path) -> str:
+    size = path.stat().st_size
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} KB"
