@@ -179,6 +179,7 @@ def page() -> gr.Blocks:
                     with gr.Row():
                         fps = gr.Dropdown(["native", "24", "30", "60"], value="30", label="Frames a second")
                         repeats = gr.Slider(1, 20, 1, step=1, label="Turns in the file")
+                        quality = gr.Dropdown(["wallpaper", "share", "small"], value="wallpaper", label="Quality of a video")
                     with gr.Row():
                         steps = gr.Slider(0, 50, 0, step=1, label="Sampling steps", info="0: the model's own")
                         guidance = gr.Slider(0, 15, 0, step=0.5, label="Guidance", info="0: the model's own; 1: none")
@@ -302,14 +303,14 @@ def page() -> gr.Blocks:
                 return
             yield showing(written.result, past_loops)
 
-        def download(shown, name, size, fps, repeats, embed):
+        def download(shown, name, size, quality, fps, repeats, embed):
             """The loop on the page as a file of that format, size and rate."""
             yield {made: gr.skip()}
             if shown is None:
                 return
             ending = FORMATS[name]
             rate = fps if fps == "native" else float(fps)
-            settings = replace(shown.loop.settings, size=size, fps=rate, repeats=int(repeats))
+            settings = replace(shown.loop.settings, size=size, quality=quality, fps=rate, repeats=int(repeats))
             try:
                 loop = shown.loop
                 if size != loop.settings.size:
@@ -360,6 +361,7 @@ def page() -> gr.Blocks:
                 preset: settings.preset,
                 fps: rate,
                 size: settings.size,
+                quality: settings.quality,
                 repeats: settings.repeats,
                 directions: canvas.texts(settings.arrows, settings.pins),
                 note: "The settings are back, mask included.",
@@ -435,12 +437,12 @@ def page() -> gr.Blocks:
             run = gr.on(triggers, function, inputs, [*outputs, seed] if function is choose else outputs, **job)
             run.then(lambda: gr.Button(visible=False), None, cancel, queue=False, **quiet)
             jobs.append(run)
-        wrote = save.click(download, [current, file_format, size, fps, repeats, embed], [ready, made],
+        wrote = save.click(download, [current, file_format, size, quality, fps, repeats, embed], [ready, made],
                            **{**job, "show_progress_on": made})  # fmt: skip
         wrote.then(None, js="() => setTimeout(() => document.querySelector('#ready')?.click(), 300)")
         cancel.click(lambda: (wording.CANCELLED, gr.Button(visible=False)), None,
                      [result, cancel], cancels=[*jobs, wrote], queue=False, **quiet)  # fmt: skip
-        everything = [picture, *[item for item in controls if item is not checkpoint], note]
+        everything = [picture, *[item for item in controls if item is not checkpoint], quality, note]
         dropped.upload(restored, [dropped, picture], everything, **seen)
         past.select(recalled, history, [*everything, result, made, current, details, save], **seen)
         for button, folder in zip(picks, examples):

@@ -1,10 +1,16 @@
 import io
+from pathlib import Path
 
+import cv2
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import expect
+
+from loopanimate.media import read_metadata
+from loopanimate.recipe import unpack
 
 VIDEO = "document.querySelector('.result video')"
 
@@ -19,25 +25,135 @@ def upload(page, path):
     page.set_input_files("input[type=file] >> nth=0", path)
 
 
-def test_from_picture_to_playing_loop_to_file(page, picture, tmp_path):
+def prepare(page, picture, frames=5, steps=3, prompt="it sways to the left"):
     upload(page, picture)
     page.get_by_text("Red moves.").wait_for()
-    page.get_by_text("it breathes", exact=True).click()
-    prompt = page.get_by_label("What should move, and how?")
-    expect(prompt).to_have_value("it breathes")
-    prompt.fill("it floats up and down")
+    page.get_by_label("What should move, and how?").fill(prompt)
     page.get_by_role("button", name="More").click()
-    page.get_by_label("number input for Frames of the model").fill("5")
-    page.get_by_label("Seed", exact=True).fill("7")
+    for label, value in (("Frames of the model", frames), ("Sampling steps", steps)):
+        number = page.get_by_label(f"number input for {label}")
+        number.fill(str(value))
+        number.press("Tab")  # a slider takes what was typed when it is left
+
+
+def animate(page):
     page.get_by_role("button", name="Animate", exact=True).click()
     page.wait_for_function(f"{VIDEO} && {VIDEO}.currentTime > 0.1")
+
+
+def saved(page, name, path):
+    page.get_by_label("Format", exact=True).click()
+    page.get_by_role("option", name=name, exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name=f"Download {name}").click()
+    download.value.save_as(path)
+    return path
+
+
+def test_from_picture_to_playing_loop_to_files_and_back(page, picture, tmp_path):
+    prepare(page, picture)
+    page.get_by_text("it breathes", exact=True).click()
+    expect(page.get_by_label("What should move, and how?")).to_have_value("it breathes")
+    page.get_by_label("Seed", exact=True).fill("7")
+    animate(page)
     state = page.evaluate(f"[{VIDEO}.loop, {VIDEO}.muted, {VIDEO}.autoplay, {VIDEO}.paused, {VIDEO}.videoWidth]")
     assert state == [True, True, True, False, 600]
-    page.get_by_text("seed 7").wait_for()
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download MP4").click()
-    download.value.save_as(tmp_path / "loop.mp4")
-    assert iio.immeta(tmp_path / "loop.mp4", plugin="pyav")["duration"] == pytest.approx(0.5, abs=0.02)
+    page.get_by_text("seed 7").first.wait_for()
+    video = saved(page, "MP4", tmp_path / "loop.mp4")
+    assert iio.immeta(video, plugin="pyav")["duration"] == pytest.approx(0.5, abs=0.02)
+    assert iio.immeta(saved(page, "WebM", tmp_path / "loop.webm"), plugin="pyav")["duration"] == pytest.approx(0.5, abs=0.05)
+    for name, ending, count in (("GIF", "gif", 6), ("WebP", "webp", 15), ("APNG", "png", 15)):
+        with Image.open(saved(page, name, tmp_path / f"loop.{ending}")) as loop:
+            assert loop.n_frames == count and loop.size == (600, 400)
+    settings, mask = unpack(read_metadata(video))
+    assert (settings.prompt, settings.seed, settings.num_frames) == ("it breathes", 7, 5) and mask.max() == 1
+
+    page.get_by_label("What should move, and how?").fill("something else")
+    page.set_input_files("#restore input[type=file]", video)
+    expect(page.get_by_label("What should move, and how?")).to_have_value("it breathes")
+    expect(page.get_by_label("Seed", exact=True)).to_have_value("7")
+
+
+def test_a_stroke_changes_the_mask_that_is_sent(page, picture, tmp_path):
+    prepare(page, picture, frames=3, steps=1)
+    page.wait_for_timeout(1500)
+    page.get_by_role("button", name="Clear", exact=True).click()
+    page.wait_for_timeout(1500)
+    box = page.locator("canvas").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.45, box["y"] + box["height"] * 0.5)
+    page.mouse.down()
+    for part in range(10):
+        page.mouse.move(box["x"] + box["width"] * (0.45 + 0.01 * part), box["y"] + box["height"] * 0.5)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+    animate(page)
+    mask = unpack(read_metadata(saved(page, "MP4", tmp_path / "loop.mp4")))[1]
+    assert 0.0005 < (mask > 0.5).mean() < 0.2
+
+
+def test_an_arrow_turns_the_motion_and_a_pin_stops_it(page, picture, tmp_path):
+    prepare(page, picture)
+    page.get_by_role("button", name="Whole picture", exact=True).click()
+    animate(page)
+    page.get_by_role("button", name="Click to select").click()
+    listed = page.get_by_label("Arrows and pins")
+
+    def directed(text):
+        source = page.evaluate(f"{VIDEO}.src")
+        listed.fill(text)
+        listed.press("Enter")
+        page.wait_for_function(f"{VIDEO} && {VIDEO}.src != {source!r}")
+        frames = np.stack(list(iio.imiter(saved(page, "MP4", tmp_path / "loop.mp4"), plugin="pyav")))
+        first, middle = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (frames[0], frames[len(frames) // 2]))
+        # of the content: from the middle of the loop back to the picture
+        return -cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(middle, first, None)
+
+    moved = directed("arrow 45 50 52 50")[180:220, 302:322].reshape(-1, 2).mean(0)
+    assert moved[0] == pytest.approx(0.07 * 600, rel=0.2) and abs(moved[1]) < 8
+    held = directed("pin 20 50")[195:205, 115:125].reshape(-1, 2)
+    assert np.linalg.norm(held, axis=1).mean() < 0.05 * moved[0]
+
+
+def test_four_seeds_and_the_chosen_one_in_full(page, picture):
+    prepare(page, picture, frames=3, steps=2)
+    page.get_by_label("Seed", exact=True).fill("20")
+    page.get_by_role("button", name="Four seeds").click()
+    page.get_by_text("Four seeds are ready").wait_for()
+    page.get_by_text("seed 22", exact=True).click()
+    page.wait_for_function(f"{VIDEO} && {VIDEO}.currentTime > 0")
+    expect(page.get_by_label("Seed", exact=True)).to_have_value("22")
+
+
+def test_cancel_frees_the_worker(page, picture):
+    prepare(page, picture, frames=35, steps=50)
+    page.get_by_role("button", name="Animate", exact=True).click()
+    page.get_by_text("Step 1 of 50").wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("Cancelled").wait_for()
+    page.get_by_label("number input for Frames of the model").fill("3")
+    page.get_by_label("number input for Sampling steps").fill("1")
+    animate(page)
+
+
+def test_programs_are_queued_and_served(address, picture, tmp_path):
+    clients = [Client(address, verbose=False) for _ in range(2)]
+    mask = clients[0].predict(handle_file(str(picture)), api_name="/mask")
+    with Image.open(mask) as found:
+        assert found.size == (600, 400) and found.getextrema()[1] > 200
+    jobs = [client.submit(handle_file(str(picture)), "it sways to the left", handle_file(mask), 3, api_name="/animate")
+            for client in clients]  # fmt: skip
+    for job in jobs:
+        assert iio.immeta(job.result(timeout=120), plugin="pyav")["duration"] == pytest.approx(0.25, abs=0.02)
+
+
+def test_the_readme_says_what_programs_write(address, picture, monkeypatch, tmp_path):
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    example = next(block for block in readme.split("```python\n") if "gradio_client" in block).split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    Image.open(picture).resize((150, 100)).convert("RGB").save("photo.jpg")
+    made = {}
+    exec(example.replace("http://127.0.0.1:7860", address), made)  # noqa: S102
+    assert Path(made["loop"]).suffix == ".mp4" and Path(made["loop"]).stat().st_size > 1000
 
 
 def test_the_tint_lies_on_the_object(page, tmp_path):
