@@ -241,6 +241,8 @@ def page() -> gr.Blocks:
         def animate(path, embed, past_loops, *values):
             """Picture and controls → the loop, in steps."""
             try:
+                if path is None:
+                    raise ValueError("choose a picture first")
                 settings, mask = settings_of(*values)
                 steps_told = Kept(sampling(path, settings, [settings.seed], mask))
                 for word in steps_told:
@@ -256,6 +258,8 @@ def page() -> gr.Blocks:
         def animate_four(path, *values):
             """Four seeds, as small moving pictures."""
             try:
+                if path is None:
+                    raise ValueError("choose a picture first")
                 settings, mask = settings_of(*values)
                 steps_told = Kept(sampling(path, settings, [settings.seed + index for index in range(4)], mask))
                 for word in steps_told:

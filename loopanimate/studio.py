@@ -139,8 +139,6 @@ def settings_of(editor, prompt, num_frames, seed, strength, steps, guidance, neg
 
 def sampling(path, settings, seeds, mask):
     """Generator of HTML that says how it goes; returns loops."""
-    if path is None:
-        raise ValueError("choose a picture first")
     picture = opened(path)
     if any(warm.is_alive() for warm in MODELS.values()):
         yield wording.working("Loading the model …")
