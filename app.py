@@ -238,7 +238,7 @@ def page() -> gr.Blocks:
                 save: gr.Button(interactive=True),
             }
 
-        def animate(path, embed, past_loops, *values):
+        def animate_one(path, embed, past_loops, *values):
             """Picture and controls → the loop, in steps."""
             try:
                 if path is None:
@@ -430,7 +430,7 @@ def page() -> gr.Blocks:
 
         jobs = []
         runs = [
-            ([go.click, prompt.submit], animate, [picture, embed, history, *controls]),
+            ([go.click, prompt.submit], animate_one, [picture, embed, history, *controls]),
             ([four.click], animate_four, [picture, *controls]),
             ([choice.select], choose, [seeds4, embed, history]),
             ([directions.change, strength.release], directed, [current, embed, history, directions, strength]),
