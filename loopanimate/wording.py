@@ -40,7 +40,8 @@ def made(file: LoopFile, loop: Loop) -> str:
     width, height = (side // 2 * 2 for side in file.size)
     full = loop.picture.size
     text = f"{width} x {height}, {file.seconds:.2f} s, {file.frames} frames, {weight(file.path)}, seed {loop.settings.seed}."
-    return text if max(full) <= SHOWN_SIDE else f"{text} The download has {full[0]} x {full[1]}."
+    text += f" The download has {full[0]} x {full[1]}." if max(full) > SHOWN_SIDE else ""
+    return f"{text} {html.escape(loop.note)}" if loop.note else text
 
 
 def details(loop: Loop) -> str:

@@ -1,6 +1,8 @@
 import io
+import re
 from pathlib import Path
 
+import av
 import cv2
 import imageio.v3 as iio
 import numpy as np
@@ -21,6 +23,11 @@ def picture(photos, tmp_path):
     return tmp_path / "coffee.png"
 
 
+def seconds(path):
+    with av.open(str(path)) as file:
+        return file.duration / av.time_base
+
+
 def upload(page, path):
     page.set_input_files("input[type=file] >> nth=0", path)
 
@@ -30,10 +37,20 @@ def prepare(page, picture, frames=5, steps=3, prompt="it sways to the left"):
     page.get_by_text("Red moves.").wait_for()
     page.get_by_label("What should move, and how?").fill(prompt)
     page.get_by_role("button", name="More").click()
-    for label, value in (("Frames of the model", frames), ("Sampling steps", steps)):
-        number = page.get_by_label(f"number input for {label}")
+    put(page, "Frames of the model", frames)
+    put(page, "Sampling steps", steps)
+
+
+def put(page, label, value):
+    """Types into a slider's number, which counts when it is left and once the slider stands."""
+    number, slider = (page.get_by_label(f"{part} for {label}") for part in ("number input", "range slider"))
+    for _ in range(20):
         number.fill(str(value))
-        number.press("Tab")  # a slider takes what was typed when it is left
+        number.press("Tab")
+        page.wait_for_timeout(250)
+        if slider.input_value() == str(value) and number.input_value() == str(value):
+            return
+    raise AssertionError(f"the slider {label} kept {slider.input_value()}")
 
 
 def animate(page):
@@ -60,8 +77,8 @@ def test_from_picture_to_playing_loop_to_files_and_back(page, picture, tmp_path)
     assert state == [True, True, True, False, 600]
     page.get_by_text("seed 7").first.wait_for()
     video = saved(page, "MP4", tmp_path / "loop.mp4")
-    assert iio.immeta(video, plugin="pyav")["duration"] == pytest.approx(0.5, abs=0.02)
-    assert iio.immeta(saved(page, "WebM", tmp_path / "loop.webm"), plugin="pyav")["duration"] == pytest.approx(0.5, abs=0.05)
+    assert seconds(video) == pytest.approx(0.5, abs=0.02)
+    assert seconds(saved(page, "WebM", tmp_path / "loop.webm")) == pytest.approx(0.5, abs=0.05)
     for name, ending, count in (("GIF", "gif", 6), ("WebP", "webp", 15), ("APNG", "png", 15)):
         with Image.open(saved(page, name, tmp_path / f"loop.{ending}")) as loop:
             assert loop.n_frames == count and loop.size == (600, 400)
@@ -127,11 +144,11 @@ def test_four_seeds_and_the_chosen_one_in_full(page, picture):
 def test_cancel_frees_the_worker(page, picture):
     prepare(page, picture, frames=35, steps=50)
     page.get_by_role("button", name="Animate", exact=True).click()
-    page.get_by_text("Step 1 of 50").wait_for()
+    page.get_by_text(re.compile(r"Step \d+ of 50")).wait_for()
     page.get_by_role("button", name="Cancel").click()
     page.get_by_text("Cancelled").wait_for()
-    page.get_by_label("number input for Frames of the model").fill("3")
-    page.get_by_label("number input for Sampling steps").fill("1")
+    put(page, "Frames of the model", 3)
+    put(page, "Sampling steps", 1)
     animate(page)
 
 
@@ -143,12 +160,13 @@ def test_programs_are_queued_and_served(address, picture, tmp_path):
     jobs = [client.submit(handle_file(str(picture)), "it sways to the left", handle_file(mask), 3, api_name="/animate")
             for client in clients]  # fmt: skip
     for job in jobs:
-        assert iio.immeta(job.result(timeout=120), plugin="pyav")["duration"] == pytest.approx(0.25, abs=0.02)
+        assert seconds(job.result(timeout=120)) == pytest.approx(0.25, abs=0.02)
 
 
 def test_the_readme_says_what_programs_write(address, picture, monkeypatch, tmp_path):
     readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
-    example = next(block for block in readme.split("```python\n") if "gradio_client" in block).split("```")[0]
+    examples = [block.split("```")[0] for block in readme.split("```python\n")[1:]]
+    example = next(block for block in examples if "gradio_client" in block)
     monkeypatch.chdir(tmp_path)
     Image.open(picture).resize((150, 100)).convert("RGB").save("photo.jpg")
     made = {}
