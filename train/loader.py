@@ -149,6 +149,7 @@ def one_opencv_thread() -> Iterator[None]:
 def start_worker(_: int = 0) -> None:
     """One core for each process of a loader."""
     os.environ["OMP_NUM_THREADS"] = "1"  # read by the mask detector
+    torch.set_num_threads(1)  # torch's other threads do not live on in a forked process
     session.cache_clear()  # its threads do not live on in a forked process
 
 
