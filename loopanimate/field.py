@@ -8,9 +8,7 @@ import torch
 import torch.nn.functional as F
 from scipy.interpolate import CubicSpline
 
-from loopanimate.presets import NATIVE_FPS
-
-STREAM_SPEED = 0.012  # short sides a second; a layer whose mean progress is slower has drifted and does not stream
+WINDING_THRESHOLD = 0.05  # short sides; a layer that ends closer to its start, root mean square, has drifted: no stream
 MAX_WINDING = 0.06  # short sides between two phases of a stream that are cross-faded: more would ghost, or fold at rims
 RESIDUE = 0.006  # short sides; a layer whose mean displacement never reaches it may be what sampling left over ...
 RESIDUE_SHARE = 0.75  # ... and is, if it moves less than this share of the other layer: it is then put to rest
@@ -67,13 +65,13 @@ def border_reach(displacement: float) -> float:
 def close(displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Displacement (N, 4, h, w) as a closed ring, the same shape, and the winding (4, h, w) of the layers that stream.
 
-    What a layer has travelled at its last frame is taken off as a ramp; below `STREAM_SPEED` it was drift and no winding.
+    What a layer has travelled at its last frame is taken off as a ramp; below `WINDING_THRESHOLD` it was drift and no winding.
     """
     winding, period = displacement[-1].copy(), len(displacement) - 1
     ring = displacement - (np.arange(period + 1, dtype=np.float32) / period)[:, None, None, None] * winding
     ring[-1] = ring[0]
     for layer in (slice(0, 2), slice(2, 4)):
-        if np.sqrt((winding[layer] ** 2).sum(0).mean()) < STREAM_SPEED * period / NATIVE_FPS:
+        if np.sqrt((winding[layer] ** 2).sum(0).mean()) < WINDING_THRESHOLD:
             winding[layer] = 0
     return ring, winding
 
