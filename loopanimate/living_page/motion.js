@@ -62,7 +62,7 @@ class Walk {
   }
 
   stay() {
-    return 0.6 + 1.6 * Math.random();
+    return 0.6 + 1.2 * Math.random(); // below two: no whole turn is seen twice in a row
   }
 
   share() {
