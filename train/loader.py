@@ -28,6 +28,7 @@ from train.stages import Stage
 from train.synthetic import CELL, make_clips
 
 MOTION_SIDE = 144  # pixels on the side of what optical flow sees: 12 a cell of the motion preset
+_INHERITED = []  # mask detectors of the process that this one was forked from
 MAX_TRIES = 50  # other clips in the place of one that cannot be used
 
 
@@ -150,7 +151,9 @@ def start_worker(_: int = 0) -> None:
     """One core for each process of a loader."""
     os.environ["OMP_NUM_THREADS"] = "1"  # read by the mask detector
     torch.set_num_threads(1)  # torch's other threads do not live on in a forked process
-    session.cache_clear()  # its threads do not live on in a forked process
+    if session.cache_info().currsize:
+        _INHERITED.append(session())  # its threads do not live on in a forked process: it cannot be used, nor ended
+        session.cache_clear()
 
 
 def real_loops(
