@@ -27,5 +27,5 @@ def random_field(seed: int, shape: tuple[int, int], streams: tuple[int, ...] = (
     for layer in streams:
         displacement[2 * layer] += 0.2 * time[:, None, None]
         displacement[2 * layer + 1] += 0.05 * time[:, None, None] * (1 + 0.1 * smooth())
-    passed = MotionCodec().constrain(torch.from_numpy(displacement)[None])[0].numpy().transpose(1, 0, 2, 3)
-    return LoopField(passed - passed[:1])
+    codec = MotionCodec(passed=(1.2, 2.0))  # hertz, as the bundled checkpoint's
+    return LoopField(codec.displacement(codec.compress(torch.from_numpy(displacement)[None])[0]))
