@@ -112,8 +112,9 @@ class MotionCodec(ModelMixin, ConfigMixin):
         return self.compress(self._displacement(clean))
 
     def _displacement(self, latents: torch.Tensor) -> torch.Tensor:
-        """Latents → displacement in short sides, both (B, 4, N, h, w), constrained and zero at frame 0."""
+        """Latents → displacement in short sides, both (B, 4, N, h, w), constrained; frame 0 counts as zero, as it is held."""
         ring, winding = self.expand(latents.clamp(-MAX_LATENT, MAX_LATENT))
+        ring = torch.cat([torch.zeros_like(ring[:, :, :1]), ring[:, :, 1:]], dim=2)
         frames = ring.shape[2]
         spectrum = torch.fft.rfft(ring[:, :, :-1], dim=2)
         frequency = torch.arange(spectrum.shape[2], device=ring.device) * NATIVE_FPS / (frames - 1)  # hertz
@@ -122,11 +123,12 @@ class MotionCodec(ModelMixin, ConfigMixin):
         gain[:2] = 1  # one turn of the loop passes, however short the loop
         ring = torch.fft.irfft(spectrum * gain.view(1, 1, -1, 1, 1), n=frames - 1, dim=2)
         ring = torch.cat([ring, ring[:, :, :1]], dim=2)
-        return ring - ring[:, :, :1] + _ramp(ring) * winding
+        return ring + _ramp(ring) * winding
 
     def displacement(self, latents: torch.Tensor) -> np.ndarray:
         """Latents (4, N, h, w) of one loop → displacement (N, 4, h, w) in short sides, frame 0 all zeros."""
-        return self._displacement(latents[None].float())[0].transpose(0, 1).cpu().numpy()
+        moved = self._displacement(latents[None].float())[0].transpose(0, 1)
+        return (moved - moved[:1]).cpu().numpy()
 
     def decode(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor,
                motion_strength: float = 1.0) -> torch.Tensor:  # fmt: skip

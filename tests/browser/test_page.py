@@ -144,7 +144,7 @@ def test_four_seeds_and_the_chosen_one_in_full(page, picture):
 
 
 def test_cancel_frees_the_worker(page, picture):
-    prepare(page, picture, frames=35, steps=50)
+    prepare(page, picture, frames=15, steps=50)
     page.get_by_role("button", name="Animate", exact=True).click()
     page.get_by_text(re.compile(r"Step \d+ of 50")).wait_for()
     page.get_by_role("button", name="Cancel").click()
