@@ -53,15 +53,16 @@ def encode_image(image_encoder: ModelMixin, image: torch.Tensor, mask: torch.Ten
 def encode_text(tokenizer, text_encoder, prompts: list[str]) -> torch.Tensor:
     """Text tokens (B, L, width), L the tokenizer's `model_max_length`; "" is the unconditional prompt.
 
-    CLIP reads its padding as Stable Diffusion always did; a BERT encoder's padding is zeroed, so that the length of a
-    prompt carries no other meaning.
+    CLIP reads its padding as Stable Diffusion always did; a BERT encoder reads none, and gives zeros for it, so that the
+    length of a prompt carries no other meaning.
     """
-    tokens = tokenizer(
-        prompts, padding="max_length", truncation=True, max_length=tokenizer.model_max_length, return_tensors="pt"
-    )
+    length, is_bert = tokenizer.model_max_length, text_encoder.config.model_type == "bert"
+    padding = "longest" if is_bert else "max_length"
+    tokens = tokenizer(prompts, padding=padding, truncation=True, max_length=length, return_tensors="pt")
     if text_encoder.device.type != "meta":  # sequential offload keeps weights elsewhere and moves inputs itself
         tokens = tokens.to(text_encoder.device)
-    if text_encoder.config.model_type != "bert":
+    if not is_bert:
         return text_encoder(tokens.input_ids).last_hidden_state
     states = text_encoder(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask).last_hidden_state
-    return states * tokens.attention_mask[:, :, None].to(states.dtype)
+    states = states * tokens.attention_mask[:, :, None].to(states.dtype)
+    return F.pad(states, (0, 0, 0, length - states.shape[1]))

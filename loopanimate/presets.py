@@ -32,6 +32,7 @@ PRESETS = {
             "cross_attention_dim": 384,
             "num_attention_heads": (3, 6, 9),
             "motion_num_attention_heads": (3, 6, 9),
+            "projects_text": True,
         },
         scheduler={
             "beta_start": 0.00085,

@@ -95,7 +95,9 @@ class LoopAnimateUNet(UNetMotionModel):
     """Predicts noise or velocity of a clip's latents from the 9-channel stack, image tokens and text tokens.
 
     `injection` names what the (down, mid, up) blocks cross-attend to: "image", "text" or "none" (that branch is
-    skipped, its residual passes), which expresses every row of the injection ablation (PAPER.md §6).
+    skipped, its residual passes), which expresses every row of the injection ablation (PAPER.md §6). With
+    `projects_text` the text tokens pass through one linear layer first, shared by all blocks: an encoder trained for
+    something else keeps apart by little what here means left and right.
     """
 
     _repeated_blocks = ("ResnetBlock2D", "RoutedTransformer", "AnimateDiffTransformer3D")  # `compile_repeated_blocks`
@@ -117,6 +119,7 @@ class LoopAnimateUNet(UNetMotionModel):
         motion_max_seq_length: int = POSITIONS,
         use_motion_mid_block: bool = False,
         injection: tuple[str, str, str] = INJECTION,
+        projects_text: bool = False,
         addition_embed_type: None = None,  # kept in saved configs
     ):
         if use_motion_mid_block:
@@ -142,6 +145,8 @@ class LoopAnimateUNet(UNetMotionModel):
             raise ValueError(
                 f'expected an injection plan of three of "image", "text", "none" (down, mid, up), got {injection!r}'
             )
+        width = cross_attention_dim
+        self.text_projection = torch.nn.Linear(width, width, bias=False) if projects_text else torch.nn.Identity()
         # the same layers with other forward passes: names and weights stay diffusers'
         for module in self.modules():
             if isinstance(module, FeedForward):
@@ -156,7 +161,7 @@ class LoopAnimateUNet(UNetMotionModel):
     @apply_forward_hook
     def context(self, text_tokens: torch.Tensor, image_tokens: torch.Tensor) -> Context:
         """Everything that cross-attention reads, computed once a prompt: text (B, L, width), image (B, K, width)."""
-        tokens = {"text": text_tokens, "image": image_tokens}
+        tokens = {"text": self.text_projection(text_tokens), "image": image_tokens}
         attended = {}
         for transformer, source in self._sources.items():
             blocks = transformer.transformer_blocks if source != "none" else ()

@@ -1,7 +1,11 @@
+import random
+
 import numpy as np
 import torch
 
-from loopanimate.encoders import CLIP_MEAN, CLIP_STD, encode_image
+from loopanimate.encoders import CLIP_MEAN, CLIP_STD, encode_image, encode_text
+from train.grammar import draw
+from train.networks import whitening
 
 
 def cubic_matrix(pixels: int, side: int) -> np.ndarray:
@@ -25,3 +29,23 @@ def test_a_picture_is_squashed_without_antialias(small_512):
         expected = small_512.image_encoder(torch.from_numpy(normal).float()).image_embeds
         tokens = encode_image(small_512.image_encoder, picture * 2 - 1, torch.ones(1, 1, 70, 90))
     assert tokens.shape == (1, 1, 32) and torch.allclose(tokens[:, 0], expected, atol=1e-4)
+
+
+def test_a_prompt_has_the_same_tokens_in_any_company(motion_pipeline):
+    tokenizer, encoder = motion_pipeline.tokenizer, motion_pipeline.text_encoder
+    prompts = ["it sways", "the tall grass behind the house sways slowly and gently to the left, the background stays still"]
+    together, alone = encode_text(tokenizer, encoder, prompts), encode_text(tokenizer, encoder, prompts[:1])
+    assert together.shape == (2, tokenizer.model_max_length, 384) and alone.shape[1:] == together.shape[1:]
+    assert torch.allclose(together[:1], alone, atol=1e-5) and not alone[0, 5:].any()
+
+
+def test_whitened_captions_spread_alike_in_every_direction(motion_pipeline):
+    rng = random.Random(1)
+    captions = [draw(rng)[0] for _ in range(512)]
+    states = encode_text(motion_pipeline.tokenizer, motion_pipeline.text_encoder, captions)
+    states = states[states.any(-1)]
+    spreads = []
+    for tokens in (states, states @ whitening(motion_pipeline)):
+        variances = torch.linalg.eigvalsh(tokens.mT @ tokens / len(tokens)).flip(0)
+        spreads.append(float(variances[0] / variances[99]))
+    assert spreads[0] > 30 and spreads[1] < 3

@@ -5,7 +5,7 @@ import torch
 
 from loopanimate.conditioning import mask_code
 from loopanimate.motion_codec import MotionCodec
-from loopanimate.words import STREAMS, STRENGTHS, VERBS, gerund, third_person
+from loopanimate.words import DIRECTIONS, STREAMS, STRENGTHS, VERBS, gerund, third_person
 from train.grammar import AMPLITUDES, HELD_OUT, HELD_OUT_FORMS, KINDS, Motion, draw, draw_motion, phrase
 from train.synthetic import displacements, make_clips, pictures
 
@@ -136,6 +136,14 @@ def test_pictures_and_masks_are_varied_and_bounded():
     assert image.abs().max() <= 1 and 0 <= mask.min() and mask.max() <= 1
     areas = mask.mean((1, 2, 3))
     assert areas.std() > 0.1 and image.std((1, 2, 3)).min() > 0.005
+
+
+def test_focused_captions_say_where_one_thing_goes():
+    rng = random.Random(0)
+    for _ in range(200):
+        words, motion, background = draw(rng, focus=1.0)
+        said = [angle for angle, phrases in DIRECTIONS.items() if any(phrase in words for phrase in phrases)]
+        assert motion.direction in said and motion.kind in ("shift", "stream", "sway") and background == Motion()
 
 
 def test_grammar():

@@ -2,6 +2,7 @@ import json
 import resource
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from tests.videos import scene, write_captions, write_video
 from train import loader, trainer
 from train.settings import TrainSettings
 from train.stages import STAGES, Stage
+from train.trainer import WARMUP, _rate
 
 TINY = replace(PRESETS["motion"], unet={**SMALL, "cross_attention_dim": 384}, short_side=4)
 
@@ -209,9 +211,15 @@ def test_clips_that_all_fail_are_one_sentence(tmp_path):
         run(tmp_path / "run", data=str(tmp_path))
 
 
-def test_steps_of_one_stage_cost_alike_and_end_on_the_presets_grid():
-    stage = Stage(f=18, trains=("all",), learning_rate=1e-3, iterations=10, batch=3, salient=True, shorter=(8,), small=4)
-    shapes = [stage.shape(step, 12) for step in range(10)]
-    assert shapes[0] == (27, 35, 4) and shapes[1] == (63, 15, 4) and shapes[-2:] == [(3, 35, 12), (7, 15, 12)]
+def test_a_stage_begins_small_and_ends_on_the_presets_grid():
+    stage = Stage(f=18, trains=("all",), learning_rate=1e-3, iterations=100, batch=3, salient=True, shorter=(8,), small=4)
+    shapes = [stage.shape(step, 12) for step in range(100)]
+    assert shapes[:2] == [(7, 35, 4), (16, 15, 4)] and shapes[69][2] == 4 and shapes[70:72] == [(3, 35, 12), (7, 15, 12)]
     costs = [clips * frames * cells**2 for clips, frames, cells in shapes]
-    assert max(costs) <= 1.05 * min(costs)
+    assert max(costs[:70]) <= 1.1 * min(costs[:70]) and max(costs[70:]) <= 1.1 * min(costs[70:])
+    assert min(costs[70:]) == pytest.approx(max(costs[:70]) / stage.small_load, rel=0.1)
+    focus, rate = [[function(step) for step in range(101)] for function in (stage.focus, partial(_rate, stage=stage))]
+    assert focus[0] == 0.8 and focus[35] == pytest.approx(0.4) and focus[70:] == [0.0] * 31
+    assert rate[0] == 0 and rate[WARMUP:71] == [1.0] * (71 - WARMUP) and rate[85] == pytest.approx(0.5) and rate[100] == 0
+    plain = replace(stage, small=None)
+    assert plain.shape(0, 12) == (3, 35, 12) and plain.focus(0) == 0 and _rate(70, plain) < 1

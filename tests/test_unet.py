@@ -140,6 +140,16 @@ def test_injection_plan_decides_what_is_read(injection):
     assert torch.equal(reference, other_image) == ("image" not in injection)
 
 
+def test_a_projection_of_text_is_of_text_alone():
+    projecting, plain = small_unet(projects_text=True), small_unet()
+    plain.load_state_dict({name: value for name, value in projecting.state_dict().items() if "text_projection" not in name})
+    sample, timestep, text, image = inputs()
+    with torch.no_grad():
+        expected = plain(sample, timestep, text @ projecting.text_projection.weight.mT, image).sample
+        assert torch.allclose(projecting(sample, timestep, text, image).sample, expected, atol=1e-6)
+    assert "text_projection.weight" not in plain.state_dict()
+
+
 def test_none_adds_nothing():
     skipped, reading = small_unet(injection=("image", "none", "text")), small_unet()
     skipped.load_state_dict(reading.state_dict())

@@ -161,8 +161,14 @@ def _background(rng: random.Random) -> tuple[str, Motion]:
     return phrase(rng, kind, rng.choice(BACKGROUNDS))
 
 
-def draw(rng: random.Random) -> tuple[str, Motion, Motion]:
-    """A caption with the motion of the salient layer and of the background."""
+def draw(rng: random.Random, focus: float = 0.0) -> tuple[str, Motion, Motion]:
+    """A caption with the motion of the salient layer and of the background.
+
+    focus: share of captions that say little but where one thing goes; words decide most of such a clip.
+    """
+    if rng.random() < focus:
+        words, motion = phrase(rng, rng.choice(("shift", "shift", "stream", "sway")), rng.choice(SUBJECTS), named=True)
+        return words, motion, Motion()
     case = rng.random()
     if case < 0.05:
         return rng.choice(STILL), Motion(), Motion()

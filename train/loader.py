@@ -184,6 +184,6 @@ def real_loops(
 def procedural_loops(codec, stage: Stage, sampling: str, numbered: Iterator[tuple[int, int]], device) -> Iterator[Loops]:
     """A batch of procedural motion for each (step, seed) of `numbered`."""
     for step, seed in numbered:
-        clips = make_clips(*stage.shape(step, codec.config.short_side), seed, sampling, device)
+        clips = make_clips(*stage.shape(step, codec.config.short_side), seed, sampling, device, focus=stage.focus(step))
         yield Loops(clips.image, clips.mask, codec.compress(clips.displacement), clips.static_code, clips.latent_mask,
                     clips.middle_mask, tuple(clips.captions))  # fmt: skip

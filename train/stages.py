@@ -20,18 +20,29 @@ class Stage:
     words_rate: float = 1.0  # factor on the learning rate of what reads words: their states are small and differ little
     shorter: tuple[int, ...] = ()  # further f; each step draws one of all, with as many more clips as its loops are shorter
     small: int | None = None  # cells on the short side until the refinement; None: the preset's own all along
-    refine_at: float = 0.4  # share of the steps after which a small grid gives way to the preset's own
+    small_load: float = 0.25  # of a step on the small grid, relative to one after it: more steps, of fewer clips
+    refine_at: float = 0.7  # share of the steps after which a small grid gives way to the preset's own
 
     @property
     def num_frames(self) -> int:
         return 2 * self.f - 1
 
     def shape(self, step: int, short_side: int) -> tuple[int, int, int]:
-        """(clips, frames, cells on the short side) of a step on procedural motion; all of a stage cost about the same."""
+        """(clips, frames, cells on the short side) of a step on procedural motion."""
         fs = (self.f, *self.shorter)
         num_frames = 2 * fs[step % len(fs)] - 1
-        cells = self.small if self.small and step < self.refine_at * self.iterations else short_side
-        return round(self.batch * self.num_frames / num_frames * (short_side / cells) ** 2), num_frames, cells
+        clips = self.batch * self.num_frames / num_frames
+        if step >= self.small_steps:
+            return round(clips), num_frames, short_side
+        return round(clips * (short_side / self.small) ** 2 * self.small_load), num_frames, self.small
+
+    @property
+    def small_steps(self) -> int:
+        return round(self.refine_at * self.iterations) if self.small else 0
+
+    def focus(self, step: int) -> float:
+        """Share of a step's captions that say little but where one thing goes (`grammar.draw`): falls on the small grid."""
+        return max(0.0, 0.8 * (1 - step / self.small_steps)) if self.small else 0.0
 
 
 STAGES = {
@@ -41,19 +52,19 @@ STAGES = {
         3: Stage(f=18, trains=("conv_in", "temm_q", "temm_v"), learning_rate=2e-5, iterations=100_000, batch=1, salient=True),
     },
     # No pretrained base: stage 0 trains everything, at two lengths so that stage 3, which trains the least, has the least
-    # to learn. What words mean is learned on a grid of 4 cells, nine times as many clips a step, and refined. It rarely
-    # sees the far end, which inference never does. The rates are our own.
+    # to learn. What words mean is learned on a grid of 4 cells, in many short steps, first of captions that say where
+    # something goes, and refined. It rarely sees the far end, which inference never does. The rates are our own.
     "motion": {
         0: Stage(
             f=18,
             trains=("all",),
-            learning_rate=4e-4,
-            iterations=2000,
+            learning_rate=6e-4,
+            iterations=2900,
             batch=3,
             salient=True,
             hide_far_end=0.85,
             noisy=1.6,
-            words_rate=5.0,
+            words_rate=2.0,
             shorter=(8, 8),
             small=4,
         ),  # fmt: skip

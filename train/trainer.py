@@ -1,12 +1,15 @@
 """One training loop for every stage: resumable, EMA, logged (PAPER.md §3, §5)."""
 
 import json
+import math
 import os
+import re
 import shutil
 import time
 from collections import defaultdict
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -15,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator, DistributedDataParallelKwargs, DistributedType
 from accelerate.utils import set_seed
-from diffusers.optimization import get_cosine_schedule_with_warmup
 from diffusers.training_utils import EMAModel
+from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
 from loopanimate.conditioning import condition, stack
@@ -33,6 +36,7 @@ from train.stages import Stage, trainable_names
 DROP_TOKENS = 0.1  # of text and of image tokens, each
 MIN_WEIGHT = 0.1  # of a velocity's squared error, at the timesteps with the least noise
 WARMUP = 40  # steps
+WORDS = re.compile(r"unet\.(text_projection|(mid|up)_block.*\.attentions\..*\.attn2\.to_[kv])\.")  # what reads them
 KEEP_CHECKPOINTS = 2
 
 
@@ -164,7 +168,7 @@ def train(settings: TrainSettings) -> None:
         pipe.unet.enable_gradient_checkpointing()
     denoiser = Denoiser(pipe.unet, pipe.image_encoder if encoder_trains else None).train()
     optimizer = _optimizer(settings, denoiser, stage)
-    schedule = get_cosine_schedule_with_warmup(optimizer, WARMUP, steps)
+    schedule = LambdaLR(optimizer, partial(_rate, stage=stage))
     denoiser, optimizer = accelerator.prepare(denoiser, optimizer)
     parameters = [parameter for parameter in denoiser.parameters() if parameter.requires_grad]
     progress, ema = Progress(), EMAModel(parameters, decay=0.999, use_ema_warmup=True, power=0.75) if settings.ema else None
@@ -231,16 +235,22 @@ def _optimizer(settings: TrainSettings, denoiser: Denoiser, stage: Stage) -> tor
     groups = {1.0: [], stage.words_rate: []}  # factor on the learning rate
     for name, parameter in denoiser.named_parameters():
         if parameter.requires_grad:
-            groups[stage.words_rate if ".attn2.to_k." in name or ".attn2.to_v." in name else 1.0].append(parameter)
+            groups[stage.words_rate if WORDS.match(name) else 1.0].append(parameter)
     parameters = [{"params": group, "lr": factor * stage.learning_rate} for factor, group in groups.items() if group]
     options = {"betas": (0.9, 0.99), "weight_decay": 0.01}
     if not settings.eight_bit_adam:
-        return torch.optim.AdamW(parameters, **options)
+        return torch.optim.AdamW(parameters, **options, fused=True)
     try:
         from bitsandbytes.optim import AdamW8bit
     except ImportError:
         raise ValueError("expected bitsandbytes for --eight-bit-adam: pip install bitsandbytes") from None
     return AdamW8bit(parameters, **options)
+
+
+def _rate(step: int, stage: Stage) -> float:
+    """Factor on the learning rate: a warm-up, level on the small grid, half a cosine from there to zero."""
+    after = max(0.0, (step - stage.small_steps) / max(1, stage.iterations - stage.small_steps))
+    return min(1.0, step / WARMUP) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, after)))
 
 
 def _source(accelerator: Accelerator, settings: TrainSettings, stage: Stage, pipe, folder: Path, done: int, skipped: dict):
