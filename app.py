@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from loopanimate import canvas, studio, wording
-from loopanimate.loop import LoopFile, LoopSettings, pipeline
+from loopanimate.loop import MAX_TEMPO, MIN_TEMPO, Loop, LoopFile, LoopSettings, pipeline
 from loopanimate.media import open_mask, read_metadata
 from loopanimate.presets import ASSETS, MAX_FRAMES, MIN_FRAMES, NATIVE_FPS, PRESETS
 from loopanimate.preview import first_frame, webp
@@ -161,6 +161,8 @@ def page() -> gr.Blocks:
                     go = gr.Button("Animate", variant="primary", scale=3)
                     four = gr.Button("Four seeds", scale=1)
                     cancel = gr.Button("Cancel", variant="stop", visible=False)
+                live = gr.HTML("", elem_id="living")
+                moved, settled = gr.Textbox(visible="hidden"), gr.Button(visible="hidden", elem_id="settled")
                 result = gr.HTML(EMPTY, label="Loop")
                 choice = gr.Gallery(label="Four seeds: click one to see it in full", columns=4, height=180, visible=False,
                                     allow_preview=False, buttons=[], object_fit="cover")  # fmt: skip
@@ -175,6 +177,7 @@ def page() -> gr.Blocks:
                         seed = gr.Number(0, label="Seed", precision=0, minimum=0)
                         dice = gr.Button("🎲 Another seed")
                     strength = gr.Slider(0, 3, 1, step=0.05, label="Motion strength")
+                    tempo = gr.Slider(MIN_TEMPO, MAX_TEMPO, 1, step=0.05, label="Tempo")
                     num_frames = gr.Slider(MIN_FRAMES, MAX_FRAMES, MAX_FRAMES, step=2, label="Frames of the model (8 a second)")
                     with gr.Row():
                         fps = gr.Dropdown(["native", "24", "30", "60"], value="30", label="Frames a second")
@@ -214,6 +217,7 @@ def page() -> gr.Blocks:
             num_frames,
             seed,
             strength,
+            tempo,
             steps,
             guidance,
             negative,
@@ -224,7 +228,7 @@ def page() -> gr.Blocks:
             repeats,
             directions,
         ]
-        outputs = [result, made, save, current, details, history, past, choice, seeds4]
+        outputs = [result, live, made, save, current, details, history, past, choice, seeds4]
 
         def showing(shown, past_loops):
             kept = [shown, *past_loops][:HISTORY]
@@ -247,7 +251,10 @@ def page() -> gr.Blocks:
                 steps_told = Kept(sampling(path, settings, [settings.seed], mask))
                 for word in steps_told:
                     yield {result: word or gr.skip(), choice: gr.Gallery(visible=False)}
-                written = Kept(rendering(steps_told.result[0], path, mask, embed))
+                loop = steps_told.result[0]
+                page = studio.living(loop)
+                yield {live: wording.living(page, loop), result: wording.working("Rendering", 0.0, lives=bool(page))}
+                written = Kept(rendering(loop, path, mask, embed, page))
                 for word in written:
                     yield {result: word or gr.skip()}
             except ValueError as error:
@@ -283,23 +290,39 @@ def page() -> gr.Blocks:
             if found is None:
                 return
             path, mask, loops = found
-            written = Kept(rendering(loops[event.index], path, mask, embed))
+            loop = loops[event.index]
+            page = studio.living(loop)
+            yield {live: wording.living(page, loop), result: wording.working("Rendering", 0.0, lives=bool(page))}
+            written = Kept(rendering(loop, path, mask, embed, page))
             for word in written:
                 yield {result: word or gr.skip()}
-            yield {**showing(written.result, past_loops), seed: loops[event.index].settings.seed}
+            yield {**showing(written.result, past_loops), seed: loop.settings.seed}
 
-        def directed(shown, embed, past_loops, texts, strength):
-            """The same loop with other directions or strength: rendered, not sampled again."""
+        def by_hand(shown, texts, strength, tempo) -> Loop:
+            arrows, pins = canvas.directions(texts or [])
+            settings = replace(shown.loop.settings, arrows=arrows, pins=pins, motion_strength=strength, tempo=tempo)
+            settings.check()
+            return replace(shown.loop, settings=settings)
+
+        def moves(shown, texts, strength, tempo):
+            """What the living preview needs to move as directed, long before it is rendered."""
+            if shown is None or shown.living is None:
+                return ""
+            try:
+                return studio.moved(by_hand(shown, texts, strength, tempo))
+            except ValueError:
+                return ""  # `directed` says what is wrong
+
+        def directed(shown, embed, past_loops, texts, strength, tempo):
+            """The same loop with other directions, strength or tempo: rendered, not sampled again."""
             yield {result: gr.skip()}  # a generator that yields nothing would empty every output
             if shown is None:
                 return
             try:
-                arrows, pins = canvas.directions(texts or [])
-                settings = replace(shown.loop.settings, arrows=arrows, pins=pins, motion_strength=strength)
-                settings.check()
-                if settings == shown.loop.settings:
+                loop = by_hand(shown, texts, strength, tempo)
+                if loop.settings == shown.loop.settings:
                     return
-                written = Kept(rendering(replace(shown.loop, settings=settings), shown.path, shown.mask, embed))
+                written = Kept(rendering(loop, shown.path, shown.mask, embed, shown.living))
                 for word in written:
                     yield {result: word or gr.skip()}
             except ValueError as error:
@@ -359,6 +382,7 @@ def page() -> gr.Blocks:
                 num_frames: settings.num_frames,
                 seed: settings.seed,
                 strength: settings.motion_strength,
+                tempo: settings.tempo,
                 steps: settings.num_inference_steps or 0,
                 guidance: settings.guidance_scale or 0,
                 negative: settings.negative_prompt,
@@ -388,6 +412,7 @@ def page() -> gr.Blocks:
             shown = kept[event.index]
             return {
                 **settings_back(shown.loop.settings, shown.mask, shown.path),
+                live: wording.living(shown.living, shown.loop),
                 result: player(shown.file, shown.loop.settings.prompt),
                 made: wording.made(shown.file, shown.loop),
                 current: shown,
@@ -428,18 +453,30 @@ def page() -> gr.Blocks:
         dice.click(lambda: random.randrange(2**31), None, seed, **quiet)
         file_format.change(lambda name: gr.Button(f"Download {name}"), file_format, save, **quiet)
 
+        by_hands = [directions, strength, tempo]
+        gr.on(
+            [strength.input, tempo.input],
+            None,
+            [strength, tempo],
+            None,
+            js="(...values) => loopanimate.slid(...values)",
+            **quiet,
+        )
+        gr.on([directions.change], moves, [current, *by_hands], moved, **quiet).then(
+            None, [moved, strength, tempo], None, js="(...values) => loopanimate.replace(...values)", **quiet
+        )
         jobs = []
         runs = [
             ([go.click, prompt.submit], animate_one, [picture, embed, history, *controls]),
             ([four.click], animate_four, [picture, *controls]),
             ([choice.select], choose, [seeds4, embed, history]),
-            ([directions.change, strength.release], directed, [current, embed, history, directions, strength]),
+            ([directions.change, settled.click], directed, [current, embed, history, *by_hands]),
         ]
         for triggers, function, inputs in runs:
             if function is not directed:
                 gr.on(triggers, lambda: gr.Button(visible=True), None, cancel, queue=False, **quiet)
             run = gr.on(triggers, function, inputs, [*outputs, seed] if function is choose else outputs, **job)
-            run.then(lambda: gr.Button(visible=False), None, cancel, queue=False, **quiet)
+            run.then(lambda: gr.Button(visible=False), None, cancel, queue=False, js="() => loopanimate.rest()", **quiet)
             jobs.append(run)
         wrote = save.click(download, [current, file_format, size, quality, fps, repeats, embed], [ready, made],
                            **{**job, "show_progress_on": made})  # fmt: skip
@@ -448,7 +485,7 @@ def page() -> gr.Blocks:
                      [result, cancel], cancels=[*jobs, wrote], queue=False, **quiet)  # fmt: skip
         everything = [picture, *[item for item in controls if item is not checkpoint], quality, note]
         dropped.upload(restored, [dropped, picture], everything, **seen)
-        past.select(recalled, history, [*everything, result, made, current, details, save], **seen)
+        past.select(recalled, history, [*everything, result, live, made, current, details, save], **seen)
         for button, folder in zip(picks, examples):
             button.click(lambda kept, folder=folder: example(folder, kept), history, [*everything, result, made], **seen)
 

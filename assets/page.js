@@ -1,4 +1,31 @@
 () => {
+  // the living preview answers hands at once; the video follows when they rest
+  let resting;
+  const frame = () => document.querySelector("#living iframe");
+  window.loopanimate = {
+    slid(strength, tempo) {
+      this.live(strength, tempo);
+      clearTimeout(resting);
+      resting = setTimeout(() => document.querySelector("#settled")?.click(), 600);
+    },
+    live(strength, tempo) {
+      const living = frame()?.contentWindow.living, own = Number(frame()?.dataset.strength);
+      if (!living) return;
+      living.set({ strength: own > 0 ? strength / own : 1, tempo, panel: false });
+      document.body.classList.add("lives");
+      living.ready.then((drawn) => drawn || this.rest());
+    },
+    replace(text, strength, tempo) {
+      const living = frame()?.contentWindow.living;
+      if (!text || !living) return;
+      const given = JSON.parse(text);
+      frame().dataset.strength = given.strength;
+      living.replace(given.motion);
+      this.live(strength, tempo);
+    },
+    rest: () => document.body.classList.remove("lives"),
+  };
+
   // a finished loop dropped anywhere on the page restores its settings: hand it to the field that reads them
   const video = /\.(mp4|webm)$/i;
   document.addEventListener("dragover", (event) => event.preventDefault());

@@ -67,6 +67,13 @@ def _parser() -> Parser:
         "--negative", dest="negative_prompt", default="", metavar="TEXT", help="what to keep away from, where guidance is not 1"
     )
     add("--motion-strength", type=float, default=default["motion_strength"], metavar="S", help="0 to 4 (default: 1)")
+    add(
+        "--tempo",
+        type=float,
+        default=default["tempo"],
+        metavar="T",
+        help="0.25 to 4: at 2 a turn lasts half as long (default: 1)",
+    )
     add("--arrow", dest="arrows", type=_numbers(4), action="append", default=[], metavar="X0,Y0,X1,Y1",
         help="the first point goes to the second, in fractions of the picture; repeatable")  # fmt: skip
     add("--pin", dest="pins", type=_numbers(2), action="append", default=[], metavar="X,Y", help="stays; repeatable")

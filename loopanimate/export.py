@@ -35,10 +35,13 @@ def frame_rate(fps: float | str | None, ending: str) -> Fraction:
     return Fraction(fps).limit_denominator(1001)
 
 
-def frame_times(num_frames: int, fps: Fraction) -> list[float]:
-    """Times, in native frames, of the frames of one turn; the duplicate last frame is not among them."""
+def frame_times(num_frames: int, fps: Fraction, tempo: float = 1.0) -> list[float]:
+    """Times, in native frames, of the frames of one turn; the duplicate last frame is not among them.
+
+    tempo: factor on the loop's own pace, at 2 a turn lasts half as long.
+    """
     period = num_frames - 1
-    count = max(1, round(period * fps / NATIVE_FPS))
+    count = max(1, round(period * fps / NATIVE_FPS / Fraction(tempo)))
     return [index * period / count for index in range(count)]
 
 

@@ -30,21 +30,41 @@ QUALITIES = (97, 95, 92, 88)  # JPEG, colour at full size
 PLATE_QUALITY = 90  # WebP
 
 
-def write_living(path: str | Path, image: np.ndarray, mask: np.ndarray, fields: Sequence[LoopField], title: str,
-                 metadata: str | None = None) -> None:  # fmt: skip
-    """Write one HTML file that plays a picture (H, W, 3) uint8 for ever, without a network.
+def write_living(path: str | Path, *arguments, **options) -> None:
+    """Write the HTML of `living_page` to a file."""
+    page = living_page(*arguments, **options)
+    with replacing(Path(path)) as partial:
+        partial.write_text(page, encoding="utf-8")
+
+
+def living_page(image: np.ndarray, mask: np.ndarray, fields: Sequence[LoopField], title: str,
+                metadata: str | None = None, tempo: float = 1.0) -> str:  # fmt: skip
+    """HTML that plays a picture (H, W, 3) uint8 for ever, without a network.
 
     mask: (H, W) in [0, 1], the raw mask, as the renderer takes it. fields: the loops, all of one grid and period; the
-    first plays at the start, and with several the page wanders among them. title: any text.
+    first plays at the start, and with several the page wanders among them. title: any text. tempo: factor on the pace.
     metadata: text that the file carries, for `media.read_metadata`.
     At the picture's own size and strength 1 the page draws a loop as the renderer does.
     """
     title = " ".join("".join(letter if letter.isprintable() else " " for letter in title).split())
-    parts = {"TITLE": html.escape(title), "PICTURE": _data_url(*_picture(image)), "RECIPE": _json(metadata), "LOOP": _json(_loop(image, mask, fields)),
+    parts = {"TITLE": html.escape(title), "PICTURE": _data_url(*_picture(image)), "RECIPE": _json(metadata), "LOOP": _json(_loop(image, mask, fields, tempo)),
              "SCRIPT": "\n".join((PAGE / name).read_text() for name in SCRIPTS)}  # fmt: skip
-    page = re.sub("@(TITLE|PICTURE|RECIPE|LOOP|SCRIPT)@", lambda part: parts[part[1]], (PAGE / "page.html").read_text())
-    with replacing(Path(path)) as partial:
-        partial.write_text(page, encoding="utf-8")
+    return re.sub("@(TITLE|PICTURE|RECIPE|LOOP|SCRIPT)@", lambda part: parts[part[1]], (PAGE / "page.html").read_text())
+
+
+def motion_of(fields: Sequence[LoopField]) -> dict:
+    """What the page's script needs of the motion alone: `living.replace` takes it, for another motion of the same picture."""
+    loops = [
+        quantised(field)
+        | {
+            "turns": field.turns,
+            "streams": [bool(field.winding[part].any()) for part in (slice(0, 2), slice(2, 4))],
+            "peaks": field.reaches,
+            "limits": field.headroom(STRONGEST),
+        }
+        for field in fields
+    ]
+    return {"rows": fields[0].winding.shape[-2], "columns": fields[0].winding.shape[-1], "loops": loops}
 
 
 def quantised(field: LoopField) -> dict:
@@ -92,32 +112,22 @@ def _coefficients(values: np.ndarray) -> np.ndarray:
     return inverses[0] @ values @ inverses[1].T
 
 
-def _loop(image: np.ndarray, mask: np.ndarray, fields: Sequence[LoopField]) -> dict:
+def _loop(image: np.ndarray, mask: np.ndarray, fields: Sequence[LoopField], tempo: float) -> dict:
     """Everything that the page's script needs besides the picture."""
-    loops, reach = [], 0.0
-    for field in fields:
-        limits = field.headroom(STRONGEST)
-        reach = max(reach, *(limit * own for limit, own in zip(limits, field.reaches)))
-        loops.append(quantised(field) | {
-            "turns": field.turns,
-            "streams": [bool(field.winding[part].any()) for part in (slice(0, 2), slice(2, 4))],
-            "peaks": field.reaches,
-            "limits": limits,
-        })  # fmt: skip
+    motion = motion_of(fields)
+    reach = max(limit * own for loop in motion["loops"] for limit, own in zip(loop["limits"], loop["peaks"]))
     apart = int(np.ceil(2 * reach * min(image.shape[:2])))  # pixels that the layers may come apart
     layers = solve(image, *split(image, mask, apart))
     whole = bool((layers.alpha == 255).all())
     return {
         "width": image.shape[1],
         "height": image.shape[0],
-        "rows": fields[0].winding.shape[-2],
-        "columns": fields[0].winding.shape[-1],
-        "seconds": fields[0].period / NATIVE_FPS,
+        "seconds": fields[0].period / NATIVE_FPS / tempo,
         "border": [BORDER_REACH, MIN_BORDER, MAX_BORDER],
         "meanSigma": MEAN_SIGMA,
         "plate": None if whole else _plate(image, layers, apart),
         "alpha": None if whole else _data_url("webp", _saved(layers.alpha, "WEBP", lossless=True)),
-        "loops": loops,
+        **motion,
     }
 
 

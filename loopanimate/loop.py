@@ -22,6 +22,7 @@ from loopanimate.words import interpret
 
 SAMPLING_SIDE = 512  # pixels on the short side of what the networks see; the loop is rendered from the picture itself
 MAX_STRENGTH = 4.0
+MIN_TEMPO, MAX_TEMPO = 0.25, 4.0
 MAX_DIRECTIONS = 32
 Progress = Callable[[int, int], None]  # steps or frames done, and in all; may raise to cancel
 
@@ -39,6 +40,7 @@ class LoopSettings:
     guidance_scale: float | None = None  # None: the checkpoint's default; 1: none
     negative_prompt: str = ""  # what to keep away from; of use where guidance is not 1
     motion_strength: float = 1.0  # factor on displacement
+    tempo: float = 1.0  # factor on the pace; the native rate keeps its own
     arrows: tuple[tuple[float, float, float, float], ...] = ()  # x, y of tail and head in fractions of the picture
     pins: tuple[tuple[float, float], ...] = ()  # x, y in fractions of the picture
     freeze: bytes | None = None  # PNG of the picture's shape, white stays
@@ -66,6 +68,8 @@ class LoopSettings:
             raise ValueError(f"expected a guidance of 0 to 50, got {self.guidance_scale:g}")
         if not 0 <= self.motion_strength <= MAX_STRENGTH:
             raise ValueError(f"expected a motion strength of 0 to {MAX_STRENGTH:g}, got {self.motion_strength:g}")
+        if not MIN_TEMPO <= self.tempo <= MAX_TEMPO:
+            raise ValueError(f"expected a tempo of {MIN_TEMPO:g} to {MAX_TEMPO:g}, got {self.tempo:g}")
         if any(len(arrow) != 4 for arrow in self.arrows) or any(len(pin) != 2 for pin in self.pins):
             raise ValueError(f"expected four numbers an arrow and two a pin, got {self.arrows + self.pins}")
         if any(not 0 <= number <= 1 for point in (*self.arrows, *self.pins) for number in point):
@@ -150,7 +154,7 @@ class Loop:
             return self.write_page(output, metadata=metadata)
         fps = frame_rate(settings.fps, output.suffix.lower())
         film = output.suffix.lower() in VIDEO  # one turn is coded and then copied
-        times = frame_times(settings.num_frames, fps)
+        times = frame_times(settings.num_frames, fps, 1.0 if settings.fps == "native" else settings.tempo)
         repeats = turns(settings.size, settings.repeats, len(times) / fps)
         if not film:
             times, repeats = times * repeats, 1
@@ -170,8 +174,9 @@ class Loop:
         output = check_output(output)
         check_page(self.settings)
         fields = [loop.field() for loop in (self, *others)]
-        write_living(output, np.asarray(self.picture), self.mask, fields, self.settings.prompt, metadata)
-        return LoopFile(output, fields[0].period, fields[0].period / NATIVE_FPS, self.picture.size)
+        settings = self.settings
+        write_living(output, np.asarray(self.picture), self.mask, fields, settings.prompt, metadata, settings.tempo)
+        return LoopFile(output, fields[0].period, fields[0].period / NATIVE_FPS / settings.tempo, self.picture.size)
 
     def field(self) -> LoopField:
         """How the picture moves, at the settings' strength and as directed."""

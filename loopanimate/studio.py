@@ -8,6 +8,7 @@ try:
 except ImportError:
     spaces = None
 
+import json
 import os
 import random
 import tempfile
@@ -20,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from loopanimate import canvas, wording
+from loopanimate.living import motion_of, write_living
 from loopanimate.loop import Loop, LoopFile, LoopSettings, make_loops, pipeline
 from loopanimate.media import open_picture
 from loopanimate.presets import NATIVE_FPS
@@ -28,6 +30,7 @@ from loopanimate.recipe import pack, small_png
 from loopanimate.saliency import session
 from loopanimate.working import told
 
+LIVING_SIDE = 800  # pixels on the long side of the living preview
 GLIMPSE_SIDE, GLIMPSE_SECONDS = 224, 0.7  # of the moving picture while sampling, and how often it is renewed
 KEEP_SECONDS = 3600  # finished files on disk
 ON_ZERO = spaces is not None and os.environ.get("SPACES_ZERO_GPU") is not None
@@ -85,6 +88,7 @@ class Shown:
     loop: Loop
     file: LoopFile
     thumbnail: str
+    living: Path | None  # the living page of it, in which hands may change it; None for the frames of an appearance model
 
     def caption(self) -> str:
         return f"{self.loop.settings.prompt} · seed {self.loop.settings.seed}"
@@ -97,10 +101,7 @@ def sampled(picture, settings, seeds, mask):
 
     def work(tell):
         def glimpse(loop):
-            if (
-                time.monotonic() - newest[0] > GLIMPSE_SECONDS
-                and pipeline(settings.preset, settings.checkpoint, settings.device).codec.is_motion
-            ):
+            if time.monotonic() - newest[0] > GLIMPSE_SECONDS and _codec(settings).is_motion:
                 newest[:] = time.monotonic(), webp(loop, GLIMPSE_SIDE, NATIVE_FPS)
 
         return make_loops(picture, settings, seeds, mask, lambda step, steps: tell((step, steps, newest[1])), glimpse)
@@ -109,8 +110,8 @@ def sampled(picture, settings, seeds, mask):
     yield loops
 
 
-def settings_of(editor, prompt, num_frames, seed, strength, steps, guidance, negative, preset, checkpoint, fps, size, repeats,
-              directions) -> tuple[LoopSettings, np.ndarray | None]:  # fmt: skip
+def settings_of(editor, prompt, num_frames, seed, strength, tempo, steps, guidance, negative, preset, checkpoint, fps, size,
+                repeats, directions) -> tuple[LoopSettings, np.ndarray | None]:  # fmt: skip
     """What the controls say, checked, and the painted mask (h, w)."""
     mask = freeze = None
     if editor is not None and editor.get("layers"):
@@ -126,6 +127,7 @@ def settings_of(editor, prompt, num_frames, seed, strength, steps, guidance, neg
         guidance_scale=guidance or None,
         negative_prompt=negative or "",
         motion_strength=strength,
+        tempo=tempo,
         arrows=arrows,
         pins=pins,
         freeze=None if freeze is None else small_png(freeze),
@@ -157,7 +159,26 @@ def sampling(path, settings, seeds, mask):
     return loops
 
 
-def rendering(loop, path, mask, embed):
+def living(loop: Loop) -> Path | None:
+    """A small living page of the loop at its own pace, for the page around it to play with."""
+    if not _codec(loop.settings).is_motion:
+        return None
+    small = scaled(loop, LIVING_SIDE)
+    target = new_file(".html")
+    write_living(target, np.asarray(small.picture), small.mask, [small.field()], loop.settings.prompt)
+    return target
+
+
+def moved(loop: Loop) -> str:
+    """JSON for the living page: how the loop moves by its present directions, and the strength that this is drawn for."""
+    return json.dumps({"strength": loop.settings.motion_strength, "motion": motion_of([loop.field()])})
+
+
+def _codec(settings: LoopSettings):
+    return pipeline(settings.preset, settings.checkpoint, settings.device).codec
+
+
+def rendering(loop, path, mask, embed, living):
     """Generator of HTML; returns Shown."""
     shown = scaled(loop, wording.SHOWN_SIDE)
     target = new_file(".mp4")
@@ -165,10 +186,10 @@ def rendering(loop, path, mask, embed):
     glimpse = webp(loop, GLIMPSE_SIDE, NATIVE_FPS)
     writing = Kept(told(lambda tell: shown.write(target, recipe, lambda *done: tell(done))))
     for word in writing:
-        yield wording.working("Rendering", word[0] / word[1], glimpse) if word else None
+        yield wording.working("Rendering", word[0] / word[1], glimpse, bool(living)) if word else None
     thumbnail = new_file(".webp")
     thumbnail.write_bytes(glimpse)
-    return Shown(path, mask, loop, writing.result, str(thumbnail))
+    return Shown(path, mask, loop, writing.result, str(thumbnail), living)
 
 
 def new_file(ending: str) -> Path:

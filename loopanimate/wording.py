@@ -18,11 +18,13 @@ CANCELLED = '<div class="empty">Cancelled. Change anything and press Animate.</d
 FOUR = '<div class="empty">Four seeds are ready below: click one to see it in full.</div>'
 
 
-def working(text: str, share: float | None = None, glimpse: bytes | None = None) -> str:
+def working(text: str, share: float | None = None, glimpse: bytes | None = None, lives: bool = False) -> str:
+    """lives: the living preview plays above, so that the glimpse is for browsers that cannot draw it."""
     picture = f'<img alt="The motion so far" src="data:image/webp;base64,{base64.b64encode(glimpse).decode()}">' if glimpse else (
         '<div class="empty">Your loop is on its way.</div>')  # fmt: skip
     bar = f'<progress aria-label="Progress" max="1" value="{share:.3f}"></progress>' if share is not None else ""
-    return f'<div class="result" aria-busy="true">{picture}{bar}<p role="status">{html.escape(text)}</p></div>'
+    kind = "result lives" if lives else "result"
+    return f'<div class="{kind}" aria-busy="true">{picture}{bar}<p role="status">{html.escape(text)}</p></div>'
 
 
 def problem(error: Exception) -> str:
@@ -33,6 +35,17 @@ def player(file: LoopFile, prompt: str) -> str:
     return (
         f'<div class="result"><video src="gradio_api/file={html.escape(str(file.path))}" loop muted autoplay playsinline '
         f'controls aria-label="{html.escape(prompt)}"></video></div>'
+    )
+
+
+def living(page: Path | None, loop: Loop) -> str:
+    """The living preview, a page within the page."""
+    if page is None:
+        return ""
+    width, height = loop.picture.size
+    return (
+        f'<iframe class="living" title="The motion, live" data-strength="{loop.settings.motion_strength}" tabindex="-1" '
+        f'style="aspect-ratio: {width} / {height}" srcdoc="{html.escape(page.read_text(encoding="utf-8"))}"></iframe>'
     )
 
 
@@ -58,6 +71,7 @@ def details(loop: Loop) -> str:
         "Seed": settings.seed,
         "Frames of the model": settings.num_frames,
         "Motion strength": f"{settings.motion_strength:g}",
+        "Tempo": f"{settings.tempo:g}",
         "Arrows and pins": len(settings.arrows) + len(settings.pins),
     }
     return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows.items())

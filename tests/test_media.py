@@ -241,6 +241,7 @@ def test_outputs_are_checked_before_any_work(tmp_path):
 def test_rates_and_times():
     assert frame_rate(None, ".mp4") == 30 and frame_rate(None, ".gif") == Fraction(25, 2) and frame_rate("native", ".gif") == 8
     assert frame_times(35, Fraction(8)) == list(range(34))
+    assert frame_times(9, Fraction(8), tempo=2.0) == [0, 2, 4, 6] and len(frame_times(9, Fraction(8), tempo=0.5)) == 16
     assert len(frame_times(35, Fraction(60))) == 255 and frame_times(3, Fraction(8)) == [0, 1]
     with pytest.raises(ValueError, match="GIF rate"):
         frame_rate(30, ".gif")

@@ -139,7 +139,14 @@ class Drawing {
     this.blur = this.program(WHOLE, BLUR);
     this.composite = this.program(MESH, COMPOSITE);
     this.frame = gl.createFramebuffer();
-    const [columns, rows] = [loop.columns, loop.rows];
+    this.elements = gl.createBuffer();
+    this.layers = [];
+    this.fitToMotion();
+  }
+
+  // After the loop's motion was exchanged: mesh and grid of its cells; the layers are prepared anew at the next frame.
+  fitToMotion() {
+    const { gl, loop: { columns, rows } } = this;
     this.mesh = [columns * SUBDIVISIONS, rows * SUBDIVISIONS];
     const corners = new Uint32Array(6 * this.mesh[0] * this.mesh[1]);
     for (let y = 0, at = 0; y < this.mesh[1]; y++)
@@ -148,12 +155,12 @@ class Drawing {
         for (const index of [corner, corner + 1, below, below, corner + 1, below + 1]) corners[at++] = index;
       }
     this.corners = corners.length;
-    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.elements);
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, corners, gl.STATIC_DRAW);
     this.lines = Array.from({ length: this.mesh[1] + 1 }, (_, y) => splineAt(y / this.mesh[1], rows));
     this.grid = new Float32Array((columns + 2) * 2 * this.lines.length * 4);
+    if (this.motion) gl.deleteTexture(this.motion);
     this.motion = this.texture(columns + 2, 2 * this.lines.length, gl.RGBA32F, gl.NEAREST);
-    this.layers = [];
     this.size = [0, 0];
   }
 

@@ -65,6 +65,16 @@ function tick(now) {
   if (early || !settings.paused) wake();
 }
 
+// Another motion of the same picture, which goes on at the moment where the one before stood.
+function replace(given) {
+  const time = walk.now.time;
+  Object.assign(loop, given);
+  walk = new Walk(loop.loops.map((one) => new Motion(one, loop.rows * loop.columns)));
+  walk.rewind(time);
+  drawing?.fitToMotion();
+  set({});
+}
+
 function wake() {
   if (drawing && !waiting && !document.hidden) waiting = requestAnimationFrame(tick);
 }
@@ -136,4 +146,9 @@ window.wallpaperPropertyListener = {
 };
 
 // For the page around it
-window.living = { ready, set, draw, advance, settings, walk };
+window.living = {
+  ready, set, replace, draw, advance, settings,
+  get walk() {
+    return walk;
+  },
+};

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from loopanimate.field import LoopField
-from loopanimate.living import write_living
+from loopanimate.living import motion_of, write_living
 from loopanimate.metrics import psnr, seam
 from loopanimate.render import Renderer
 from tests.fields import random_field
@@ -72,6 +72,16 @@ def until(page, condition: str) -> None:
             return
         page.wait_for_timeout(20)
     raise AssertionError(f"expected {condition} within ten seconds")
+
+
+def test_another_motion_takes_the_place_of_the_first(opened, photos):
+    image, mask = small(photos["coffee"])
+    first, other = random_field(3, grid(image)), random_field(4, tuple(2 * side for side in grid(image)), (0,))
+    page = opened(image, mask, [first])
+    page.evaluate("given => living.replace(given)", motion_of([other]))
+    exact = Renderer(image, mask, other).frame(0.3 * other.period)
+    assert psnr(drawn(page, 0.3), exact) > 38
+    assert not page.errors
 
 
 @pytest.mark.parametrize("name, streams", [("astronaut", ()), ("chelsea", (1,)), ("coffee", (0,)), ("rocket", (0, 1)), ("flower", ())])  # fmt: skip

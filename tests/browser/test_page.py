@@ -133,6 +133,31 @@ def test_an_arrow_turns_the_motion_and_a_pin_stops_it(page, picture, tmp_path):
     assert np.linalg.norm(held, axis=-1).mean((1, 2)).max() < 0.05 * extreme[0]
 
 
+def test_hands_move_the_living_preview_at_once_and_the_video_follows(page, picture, tmp_path):
+    prepare(page, picture)
+    animate(page)
+    living = "document.querySelector('#living iframe').contentWindow.living"
+    source, before = page.evaluate(f"[{VIDEO}.src, Array.from({living}.walk.motions[0].terms)]")
+    slider = page.get_by_label("range slider for Motion strength")
+    slider.focus()
+    for _ in range(10):
+        slider.press("ArrowRight")
+    expect(page.locator("#living iframe")).to_be_visible()
+    assert page.evaluate(f"{living}.settings.strength") == pytest.approx(1.5)
+    page.wait_for_function(f"{VIDEO} && {VIDEO}.src != {source!r}")
+    put(page, "Tempo", 0.5)
+    page.wait_for_function(f"{VIDEO} && {VIDEO}.duration > 0.9")
+    expect(page.locator("#living iframe")).to_be_hidden()
+    page.get_by_role("button", name="Click to select").click()
+    page.get_by_label("Arrows and pins").fill("arrow 45 50 52 50")
+    page.get_by_label("Arrows and pins").press("Enter")
+    page.wait_for_function(
+        f"before => {living}.walk.motions[0].terms.some((term, i) => Math.abs(term - before[i]) > 0.005)", arg=before
+    )
+    settings, _ = unpack(read_metadata(saved(page, "MP4", tmp_path / "loop.mp4")))
+    assert (settings.motion_strength, settings.tempo) == (1.5, 0.5)
+
+
 def test_four_seeds_and_the_chosen_one_in_full(page, picture):
     prepare(page, picture, frames=3, steps=2)
     page.get_by_label("Seed", exact=True).fill("20")
