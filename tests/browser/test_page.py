@@ -231,3 +231,19 @@ def test_a_wrong_file_gets_a_sentence(page, tmp_path, name, content):
 def test_animate_without_a_picture_gets_a_sentence(page):
     page.get_by_role("button", name="Animate", exact=True).click()
     page.get_by_text("Choose a picture first.").wait_for()
+
+
+def test_a_checkpoint_of_the_512_preset_is_picked_and_drawn(page, picture, small_512, tmp_path):
+    small_512.save_pretrained(tmp_path / "checkpoint")
+    prepare(page, picture, frames=3, steps=2)
+    page.get_by_label("Model", exact=True).click()
+    page.get_by_role("option", name=re.compile("^512")).click()
+    page.get_by_role("button", name="Animate", exact=True).click()
+    page.locator(".problem", has_text="no weights").wait_for()
+    page.get_by_label("A folder, or a hub repository").fill(str(tmp_path / "checkpoint"))
+    animate(page)
+    assert page.evaluate(f"{VIDEO}.videoWidth") == 600
+    page.get_by_label("A folder, or a hub repository").fill(str(tmp_path))
+    page.get_by_role("button", name="Animate", exact=True).click()
+    page.locator(".problem").wait_for()
+    assert "Traceback" not in page.content()
