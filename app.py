@@ -179,9 +179,9 @@ def page() -> gr.Blocks:
                     strength = gr.Slider(0, 3, 1, step=0.05, label="Motion strength")
                     tempo = gr.Slider(MIN_TEMPO, MAX_TEMPO, 1, step=0.05, label="Tempo")
                     num_frames = gr.Slider(MIN_FRAMES, MAX_FRAMES, MAX_FRAMES, step=2, label="Frames of the model (8 a second)")
+                    repeats = gr.Slider(1, 20, 1, step=1, label="Turns in the file")
                     with gr.Row():
                         fps = gr.Dropdown(["native", "24", "30", "60"], value="30", label="Frames a second")
-                        repeats = gr.Slider(1, 20, 1, step=1, label="Turns in the file")
                         quality = gr.Dropdown(["wallpaper", "share", "small"], value="wallpaper", label="Quality of a video")
                     with gr.Row():
                         steps = gr.Slider(0, 50, 0, step=1, label="Sampling steps", info="0: the model's own")
