@@ -136,12 +136,12 @@ def write_loop(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction, co
             their last row or column in video (4:2:0 colour).
         metadata: text that the file carries as its comment, for `read_metadata`.
         repeats: turns in a video, coded once and copied.
-        quality: one of `video.QUALITIES`; other formats have but one.
+        quality: one of `video.QUALITIES`, of a video or WebP; other formats have but one.
     """
     path = Path(path)
     with replacing(path) as partial:
         if path.suffix.lower() not in VIDEO:
-            animation.write(partial, frames, fps, metadata)
+            animation.write(partial, frames, fps, metadata, quality)
         elif repeats == 1:
             video.encode(partial, frames, fps, count, metadata, quality)
         else:

@@ -17,6 +17,8 @@ import numpy as np
 
 RAMP, RAMP_STEPS = 0.75, 6  # seconds before the wrap; steps in which quality rises
 RAMP_BITS = 16  # at the key frame and at the ramp's end, times the bits of the rest
+# Slow motion changes a frame by less than x264 thinks worth coding: it repeats frames, and then jumps.
+X264_MOVES = "fast-pskip=0:dct-decimate=0:deadzone-inter=8:b-pyramid=none"
 # by use: constant rate factors of H.264 and of VP9, less is better
 QUALITIES = {"wallpaper": (18, 12), "share": (23, 24), "small": (28, 36)}
 BT709 = 1
@@ -83,7 +85,7 @@ def _x264(count: int, fps: Fraction, quality: str) -> dict[str, str]:
     return {
         "preset": "veryfast",
         "crf": str(QUALITIES[quality][0]),
-        "x264-params": f"keyint=infinite:scenecut=0:open-gop=0:zones={zoned}",
+        "x264-params": f"keyint=infinite:scenecut=0:open-gop=0:{X264_MOVES}:zones={zoned}",
     }
 
 

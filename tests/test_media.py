@@ -12,13 +12,13 @@ import cv2
 import imageio.v3 as iio
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageSequence
 from skimage import data
 
 from loopanimate import media
 from loopanimate.export import cover, cover_box, frame_rate, frame_times, output_size, turns
 from loopanimate.field import LoopField
-from loopanimate.metrics import seam
+from loopanimate.metrics import psnr, seam
 from loopanimate.render import Renderer
 
 
@@ -145,22 +145,51 @@ def test_three_repeats_equal_one_three_times(ending, tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_no_seam_is_left_in_the_decoded_file(tmp_path):
+def circling(reach: float, fps: int, planar: bool) -> list[np.ndarray]:
+    """Frames (240 x 160) of a photograph whose two layers circle at one speed, `reach` and half of it in short sides."""
     picture = cv2.resize(data.chelsea(), (240, 160), interpolation=cv2.INTER_AREA)
     turn = 2 * np.pi * np.arange(35) / 34
     displacement = np.zeros((35, 4, 12, 16), np.float32)
-    displacement[:, 0] = 0.02 * (np.sin(turn + 1) - np.sin(1))[:, None, None]
-    displacement[:, 2] = 0.01 * (np.sin(turn + 4) - np.sin(4))[:, None, None]
+    for layer, start in enumerate((1, 4)):
+        for axis, wave in enumerate((np.sin, np.cos)):
+            displacement[:, 2 * layer + axis] = reach / (1 + layer) * (wave(turn + start) - wave(start))[:, None, None]
     mask = np.zeros((160, 240), np.float32)
     mask[40:120, 80:160] = 1
-    renderer = Renderer(picture, mask, LoopField(displacement), planar=True)
-    times = frame_times(35, Fraction(60))
-    media.write_loop(tmp_path / "loop.mp4", map(renderer.frame, times), Fraction(60), len(times))
-    with av.open(str(tmp_path / "loop.mp4")) as container:
-        frames = [frame.to_ndarray()[:160] for frame in container.decode(video=0)]
-        assert sum(packet.is_keyframe for packet in _packets(tmp_path / "loop.mp4")) == 1
-    measures = seam(np.stack(frames))
-    assert measures["step"] <= 1.25 and measures["jerk"] <= 1.25 and measures["pause"] >= 1
+    renderer = Renderer(picture, mask, LoopField(displacement), planar=planar)
+    return [renderer.frame(time) for time in frame_times(35, Fraction(fps))]
+
+
+def decoded(path) -> np.ndarray:
+    """Frames of a file: the brightness of a video, (K, H, W, 1), or red, green and blue of an animated picture."""
+    if path.suffix in media.VIDEO:
+        with av.open(str(path)) as container:
+            return np.stack(
+                [frame.to_ndarray(format="yuv420p")[: frame.height, :, None] for frame in container.decode(video=0)]
+            )
+    with Image.open(path) as file:
+        return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(file)])
+
+
+@pytest.mark.parametrize("ending, fps", [(".mp4", 60), (".webm", 60), (".webp", 30), (".gif", 25), (".png", 30)])
+def test_no_seam_is_left_in_the_decoded_file(ending, fps, tmp_path):
+    frames = circling(0.02, fps, ending in media.VIDEO)
+    media.write_loop(tmp_path / f"loop{ending}", iter(frames), Fraction(fps), len(frames))
+    shown = decoded(tmp_path / f"loop{ending}")
+    measures = seam(shown)
+    assert len(shown) == len(frames)
+    assert measures["step"] <= 1.25 and measures["jerk"] <= 1.25 and measures["pause"] >= 0.9
+    if ending in media.VIDEO:
+        assert sum(packet.is_keyframe for packet in _packets(tmp_path / f"loop{ending}")) == 1
+    else:
+        assert psnr(shown, np.stack(frames)) > 32
+
+
+def test_slow_motion_does_not_halt_in_a_decoded_video(tmp_path):
+    frames = circling(0.004, 60, True)  # less than a 50th of a pixel a frame
+    media.write_loop(tmp_path / "loop.mp4", iter(frames), Fraction(60), len(frames))
+    rings = [decoded(tmp_path / "loop.mp4")[..., 0].astype(np.float32), np.stack(frames)[:, :160].astype(np.float32)]
+    shown, given = (np.abs(np.roll(ring, -1, 0) - ring).mean((1, 2)) for ring in rings)
+    assert np.percentile(shown / given, 5) > 0.5
 
 
 def _packets(path):
