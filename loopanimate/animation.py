@@ -1,4 +1,4 @@
-"""Animated pictures of loops: GIF, WebP and APNG, coded frame by frame as they come.
+"""Animated pictures of loops, GIF, WebP and APNG, and PNG sequences, coded frame by frame as they come.
 
 libwebp's own animations leave a pixel as it was until it differs clearly, and begin afresh at the wrap: moving texture
 smears, and the wrap shows. So each frame is a WebP picture of its own here, cut to what moves: all are coded alike.
@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
+from zipfile import ZipFile
 
 import av
 import numpy as np
@@ -27,18 +28,22 @@ KINDS = {
     ".png": ("apng", "apng", "rgb24", {"pred": "up"}, {"plays": "0"}, 1000),
     ".apng": ("apng", "apng", "rgb24", {"pred": "up"}, {"plays": "0"}, 1000),
 }
-WEBP_QUALITIES = {"wallpaper": 90, "share": 80, "small": 60}  # by use
+WEBP_LEVELS = {"wallpaper": 10, "share": 20, "small": 40}  # by use: 100 less WebP's quality, of which WORST_WEBP is the worst
+WORST_WEBP = 99
+RECIPE_NAME = "loopanimate.json"  # the text, beside a sequence's pictures
 EXIF_TEXT = b"\0" * 8  # the character code of an EXIF comment: not said (UTF-8 has none)
 
 
-def write(path: Path, frames: Iterable[np.ndarray], fps: Fraction, metadata: str | None, quality: str) -> None:
-    """Frames (H, W, 3) uint8 into an animated picture that repeats for ever.
+def write(path: Path, frames: Iterable[np.ndarray], fps: Fraction, metadata: str | None, level: int) -> None:
+    """Frames (H, W, 3) uint8 into an animated picture that repeats for ever, or into a .zip of PNG files.
 
     Each duration is rounded so that the sum stays exact: 8 frames a second in GIF alternate 12 and 13 hundredths.
-    quality: one of `WEBP_QUALITIES`; other formats have but one.
+    level: 100 less the quality of WebP; other formats have but one.
     """
     if path.suffix.lower() == ".webp":
-        return _write_webp(path, frames, fps, metadata, WEBP_QUALITIES[quality])
+        return _write_webp(path, frames, fps, metadata, 100 - level)
+    if path.suffix.lower() == ".zip":
+        return _write_sequence(path, frames, metadata)
     kind, codec, layout, options, container_options, ticks = KINDS[path.suffix.lower()]
     palette = None
     with av.open(str(path), "w", format=kind, options=container_options) as container:
@@ -77,6 +82,19 @@ def in_order(function: Callable, items: Iterable) -> Iterator:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def _write_sequence(path: Path, frames: Iterable[np.ndarray], metadata: str | None) -> None:
+    def coded(pixels: np.ndarray) -> bytes:
+        still = io.BytesIO()
+        Image.fromarray(pixels).save(still, "PNG", compress_level=3)
+        return still.getvalue()
+
+    with ZipFile(path, "w") as file:
+        for index, still in enumerate(in_order(coded, frames)):
+            file.writestr(f"frame-{index:04d}.png", still)
+        if metadata:
+            file.writestr(RECIPE_NAME, metadata)
 
 
 def _write_webp(path: Path, frames: Iterable[np.ndarray], fps: Fraction, metadata: str | None, quality: int) -> None:
