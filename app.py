@@ -25,7 +25,8 @@ from loopanimate.working import told
 
 HISTORY = 12  # loops of this visit
 JOBS = 4 if studio.ON_ZERO else 1  # at a time: ZeroGPU gives each a device, otherwise there is one
-FORMATS = {"MP4": ".mp4", "WebM": ".webm", "GIF": ".gif", "WebP": ".webp", "APNG": ".png", "Living page": ".html"}
+FORMATS = {"MP4": ".mp4", "WebM": ".webm", "GIF": ".gif", "WebP": ".webp", "AVIF": ".avif", "APNG": ".png", "PNG sequence": ".zip",
+           "Living page": ".html"}  # fmt: skip
 SUGGESTIONS = (
     "it sways gently to the left",
     "it floats up and down slowly",

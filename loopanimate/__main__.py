@@ -13,10 +13,10 @@ from PIL import Image
 from loopanimate.export import SIZES, frame_rate
 from loopanimate.loop import LoopSettings, check_page, make_loops
 from loopanimate.manifests import write_manifests
-from loopanimate.media import PAGE, check_output, open_mask, open_picture, replacing
+from loopanimate.media import PAGE, QUALITIES, check_coding, check_output, open_mask, open_picture, replacing
 from loopanimate.presets import PRESETS
 from loopanimate.recipe import pack, small_png
-from loopanimate.video import QUALITIES
+from loopanimate.video import CODECS
 
 MAX_VARIATIONS = 8
 
@@ -33,6 +33,13 @@ def _fps(text: str) -> float | str:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected native or frames a second, got {text!r}") from None
+
+
+def _megabytes(text: str) -> float:
+    try:
+        return float(text.upper().removesuffix("MB"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected megabytes, got {text!r}") from None
 
 
 def _numbers(count: int):
@@ -54,7 +61,8 @@ def _parser() -> Parser:
     add = parser.add_argument
     add("picture", metavar="PICTURE", help="JPEG, PNG, WebP, HEIC, ...")
     add("prompt", metavar="PROMPT", help="what should move, and how")
-    add("--output", required=True, metavar="LOOP.mp4", help="the ending chooses: mp4, webm, gif, webp, png, apng, html")
+    add("--output", required=True, metavar="LOOP.mp4", 
+        help="the ending chooses: mp4, webm, gif, webp, png or apng (APNG), avif, zip (PNG sequence), html")  # fmt: skip
     add("--mask", metavar="M.png", help="white moves; without it the salient object is found")
     add("--save-mask", metavar="M.png", help="write the mask that was used")
     add("--preset", choices=list(PRESETS), default=default["preset"])
@@ -81,7 +89,9 @@ def _parser() -> Parser:
     add("--fps", type=_fps, metavar="native|N", help="default 30, 12.5 for GIF; native writes exactly N - 1 frames")
     add("--size", default=default["size"], metavar="source|4k|WxH",
         help=f"also {', '.join(SIZES)} (default: source)")  # fmt: skip
-    add("--quality", choices=list(QUALITIES), default=default["quality"], help="of a video (default: %(default)s)")
+    add("--quality", choices=list(QUALITIES), default=default["quality"], help="of a video or WebP (default: %(default)s)")
+    add("--codec", choices=list(CODECS), help="of a video (default: h264 in mp4, vp9 in webm, av1 in avif)")
+    add("--max-size", type=_megabytes, metavar="MB", help="of a video or WebP file: coded more coarsely until it fits")
     add("--repeats", type=int, default=default["repeats"], metavar="R", help="turns in the file (default: 1)")
     add("--variations", type=int, default=1, metavar="V", help="loops that an html page wanders among (default: 1)")
     add("--manifests", action="store_true", help="write Wallpaper Engine's and Lively's files beside an html page")
@@ -103,7 +113,9 @@ def main(arguments: list[str] | None = None) -> None:
     settings = LoopSettings(**options)
     try:
         settings.check()
-        frame_rate(settings.fps, check_output(output).suffix.lower())
+        ending = check_output(output).suffix.lower()
+        frame_rate(settings.fps, ending)
+        check_coding(ending, settings.codec, settings.max_size)
         check_living(output, settings, variations, manifests)
         if save_mask:
             check_output_mask(save_mask)

@@ -1,11 +1,20 @@
-"""Animated pictures of loops: GIF, WebP, APNG, AVIF and a folder of PNG files, coded frame by frame as they come."""
+"""Animated pictures of loops, GIF, WebP and APNG, and PNG sequences, coded frame by frame as they come.
 
+libwebp's own animations leave a pixel as it was until it differs clearly, and begin afresh at the wrap: moving texture
+smears, and the wrap shows. So each frame is a WebP picture of its own here, cut to what moves: all are coded alike.
+"""
+
+import io
+import os
 import shutil
 import struct
 import zlib
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
+from zipfile import ZipFile
 
 import av
 import numpy as np
@@ -16,18 +25,25 @@ from loopanimate.video import ahead
 # container, codec, pixels, codec options, container options, ticks a second that the format counts
 KINDS = {
     ".gif": ("gif", "gif", "pal8", {}, {"loop": "0"}, 100),
-    ".webp": ("webp", "libwebp_anim", "bgra", {"quality": "90", "compression_level": "3"}, {"loop": "0"}, 1000),
     ".png": ("apng", "apng", "rgb24", {"pred": "up"}, {"plays": "0"}, 1000),
     ".apng": ("apng", "apng", "rgb24", {"pred": "up"}, {"plays": "0"}, 1000),
 }
+WEBP_LEVELS = {"wallpaper": 10, "share": 20, "small": 40}  # by use: 100 less WebP's quality, of which WORST_WEBP is the worst
+WORST_WEBP = 99
+RECIPE_NAME = "loopanimate.json"  # the text, beside a sequence's pictures
 EXIF_TEXT = b"\0" * 8  # the character code of an EXIF comment: not said (UTF-8 has none)
 
 
-def write(path: Path, frames: Iterable[np.ndarray], fps: Fraction, metadata: str | None) -> None:
-    """Frames (H, W, 3) uint8 into an animated picture that repeats for ever.
+def write(path: Path, frames: Iterable[np.ndarray], fps: Fraction, metadata: str | None, level: int) -> None:
+    """Frames (H, W, 3) uint8 into an animated picture that repeats for ever, or into a .zip of PNG files.
 
     Each duration is rounded so that the sum stays exact: 8 frames a second in GIF alternate 12 and 13 hundredths.
+    level: 100 less the quality of WebP; other formats have but one.
     """
+    if path.suffix.lower() == ".webp":
+        return _write_webp(path, frames, fps, metadata, 100 - level)
+    if path.suffix.lower() == ".zip":
+        return _write_sequence(path, frames, metadata)
     kind, codec, layout, options, container_options, ticks = KINDS[path.suffix.lower()]
     palette = None
     with av.open(str(path), "w", format=kind, options=container_options) as container:
@@ -42,12 +58,97 @@ def write(path: Path, frames: Iterable[np.ndarray], fps: Fraction, metadata: str
                 frame = av.VideoFrame.from_ndarray(palette.indices(pixels), format="pal8")
             else:
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24").reformat(format=layout)
-            start, end = (round((index - 1 + step) * ticks / fps) for step in (0, 1))
-            frame.pts, frame.duration, frame.time_base = start, end - start, Fraction(1, ticks)
+            frame.pts, frame.duration = _span(index - 1, fps, ticks)
+            frame.time_base = Fraction(1, ticks)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     if metadata:
-        {"gif": _comment_gif, "webp": _comment_webp, "apng": _comment_png}[kind](path, metadata)
+        {"gif": _comment_gif, "apng": _comment_png}[kind](path, metadata)
+
+
+def _span(index: int, fps: Fraction, ticks: int) -> tuple[int, int]:
+    """Start and duration of a frame in ticks."""
+    start, end = (round((index + step) * ticks / fps) for step in (0, 1))
+    return start, end - start
+
+
+def in_order(function: Callable, items: Iterable) -> Iterator:
+    """What `function` makes of each item, on all cores, a few items ahead."""
+    workers, waiting = os.cpu_count() or 1, deque()
+    with ThreadPoolExecutor(workers) as threads:
+        for item in items:
+            waiting.append(threads.submit(function, item))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _write_sequence(path: Path, frames: Iterable[np.ndarray], metadata: str | None) -> None:
+    def coded(pixels: np.ndarray) -> bytes:
+        still = io.BytesIO()
+        Image.fromarray(pixels).save(still, "PNG", compress_level=3)
+        return still.getvalue()
+
+    with ZipFile(path, "w") as file:
+        for index, still in enumerate(in_order(coded, frames)):
+            file.writestr(f"frame-{index:04d}.png", still)
+        if metadata:
+            file.writestr(RECIPE_NAME, metadata)
+
+
+def _write_webp(path: Path, frames: Iterable[np.ndarray], fps: Fraction, metadata: str | None, quality: int) -> None:
+    def coded(part: tuple[np.ndarray, int, int]) -> tuple[bytes, bytes]:
+        pixels, top, left = part
+        still = io.BytesIO()
+        Image.fromarray(pixels).save(still, "WEBP", quality=quality)
+        sides = b"".join(_uint24(side - 1) for side in pixels.shape[1::-1])
+        # after the file's 12 bytes of head, the one chunk that holds the picture
+        return _uint24(left // 2) + _uint24(top // 2) + sides, still.getvalue()[12:]
+
+    with path.open("wb") as file:
+        for index, (place, still) in enumerate(in_order(coded, _moving(frames))):
+            if index == 0:
+                flags = 0x02 | 0x08 * bool(metadata)  # animated, with EXIF
+                file.write(b"RIFF\0\0\0\0WEBP" + _chunk(b"VP8X", bytes([flags, 0, 0, 0]) + place[6:]))
+                file.write(_chunk(b"ANIM", bytes(6)))  # for ever
+            over = b"\x02"  # takes the place of what was there
+            file.write(_chunk(b"ANMF", place + _uint24(_span(index, fps, 1000)[1]) + over + still))
+        if metadata:
+            exif = Image.Exif()
+            exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = EXIF_TEXT + metadata.encode()
+            file.write(_chunk(b"EXIF", exif.tobytes()))
+        size = file.tell() - 8
+        file.seek(4)
+        file.write(struct.pack("<I", size))
+
+
+def _moving(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, int, int]]:
+    """The first frame, and of each other the box of all that has moved so far; with its top and left, both even.
+
+    What is outside of the box was never coded but once, in the first frame: it is still there at the wrap.
+    """
+    first, moved = None, None
+    for pixels in frames:
+        if first is None:
+            first, moved = pixels, np.zeros(pixels.shape[:2], bool)
+            yield pixels, 0, 0
+            continue
+        moved |= (pixels != first).any(2)
+        box = []
+        for axis in (1, 0):
+            places = np.flatnonzero(moved.any(axis))
+            start, stop = (places[0] // 2 * 2, places[-1] + 1) if len(places) else (0, 1)
+            box.append(slice(int(start), int(stop)))
+        yield pixels[tuple(box)], box[0].start, box[1].start
+
+
+def _uint24(number: int) -> bytes:
+    return struct.pack("<I", number)[:3]
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return kind + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
 
 
 class _Palette:
@@ -77,22 +178,6 @@ def _comment_gif(path: Path, text: str) -> None:
 def _comment_png(path: Path, text: str) -> None:
     data = b"iTXt" + b"Comment\0\0\0\0\0" + text.encode()
     _insert(path, 33, struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data)))
-
-
-def _comment_webp(path: Path, text: str) -> None:
-    exif = Image.Exif()
-    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = EXIF_TEXT + text.encode()
-    content = exif.tobytes()
-    with path.open("r+b") as file:
-        file.seek(0, 2)
-        file.write(b"EXIF" + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2))
-        size = file.tell()
-        file.seek(4)
-        file.write(struct.pack("<I", size - 8))
-        file.seek(20)  # flags of the VP8X chunk, which every animation begins with
-        flags = file.read(1)[0]
-        file.seek(20)
-        file.write(bytes([flags | 0x08]))
 
 
 def _insert(path: Path, place: int, content: bytes) -> None:

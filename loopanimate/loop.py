@@ -14,10 +14,10 @@ from loopanimate.direct import Directions
 from loopanimate.export import cover, cover_box, frame_rate, frame_times, output_size, turns
 from loopanimate.field import LoopField
 from loopanimate.living import write_living
-from loopanimate.media import PAGE, VIDEO, check_mask, check_output, write_loop
+from loopanimate.media import PAGE, QUALITIES, VIDEO, check_coding, check_mask, check_output, write_loop
 from loopanimate.presets import MAX_FRAMES, NATIVE_FPS, PRESETS, check_num_frames
 from loopanimate.saliency import automatic_mask, edit
-from loopanimate.video import QUALITIES
+from loopanimate.video import CODECS
 from loopanimate.words import interpret
 
 SAMPLING_SIDE = 512  # pixels on the short side of what the networks see; the loop is rendered from the picture itself
@@ -46,7 +46,9 @@ class LoopSettings:
     freeze: bytes | None = None  # PNG of the picture's shape, white stays
     fps: float | str | None = None  # frames a second, "native" or None: 30 (12.5 for GIF)
     size: str = "source"  # or a name of export.SIZES, or WxH
-    quality: str = "wallpaper"  # or share, small: of a video
+    quality: str = "wallpaper"  # or share, small: of a video or WebP
+    codec: str | None = None  # of video.CODECS; None: the format's own
+    max_size: float | None = None  # megabytes (10^6 bytes) of a video or WebP file; None: any
     repeats: int = 1  # turns in the file
     mask_grow: float = 0.0  # percent of the short side, negative shrinks
     mask_feather: float = 0.0  # percent of the short side
@@ -78,6 +80,10 @@ class LoopSettings:
             raise ValueError(f"expected at most {MAX_DIRECTIONS} arrows and pins, got {len(self.arrows) + len(self.pins)}")
         if self.quality not in QUALITIES:
             raise ValueError(f"expected a quality out of {', '.join(QUALITIES)}, got {self.quality}")
+        if self.codec is not None and self.codec not in CODECS:
+            raise ValueError(f"expected a codec out of {', '.join(CODECS)}, got {self.codec}")
+        if self.max_size is not None and not 0 < self.max_size <= 1e6:
+            raise ValueError(f"expected a largest size above 0 (megabytes, to a million), got {self.max_size:g}")
         if not 1 <= self.repeats <= 1000:
             raise ValueError(f"expected 1 to 1000 repeats, got {self.repeats}")
 
@@ -150,6 +156,7 @@ class Loop:
             progress: called after each frame; whatever it raises stops the work.
         """
         output, settings = check_output(output), self.settings
+        check_coding(output.suffix.lower(), settings.codec, settings.max_size)
         if output.suffix.lower() == PAGE:
             return self.write_page(output, metadata=metadata)
         fps = frame_rate(settings.fps, output.suffix.lower())
@@ -165,7 +172,7 @@ class Loop:
                 if progress is not None:
                     progress(index + 1, len(times))
 
-        write_loop(output, told(), fps, len(times), metadata, repeats, settings.quality)
+        write_loop(output, told(), fps, len(times), metadata, repeats, settings.quality, settings.codec, settings.max_size)
         count = len(times) * repeats
         return LoopFile(output, count, float(count / fps), self.picture.size)
 

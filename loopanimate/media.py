@@ -6,10 +6,12 @@ import os
 import re
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
+from zipfile import BadZipFile, ZipFile
 
 import av
 import numpy as np
@@ -25,9 +27,14 @@ MAX_SIDE = 7680  # longer pictures are scaled down to it
 MIN_SIDE = 32
 MAX_ASPECT = 4.0
 GIF_RATES = (10, 12.5, 20, 25, 50)  # frames a second that hundredths of a second can hold
-ENDINGS = {".mp4": "MP4", ".webm": "WebM", ".gif": "GIF", ".webp": "WebP", ".png": "APNG", ".apng": "APNG"}
+ENDINGS = {
+    ".mp4": "MP4", ".webm": "WebM", ".gif": "GIF", ".webp": "WebP", ".png": "APNG", ".apng": "APNG", ".avif": "AVIF",
+    ".zip": "PNG sequence",
+}  # fmt: skip
 PAGE = ".html"  # a living page, which living.py writes
 VIDEO = tuple(video.FORMATS)
+QUALITIES = tuple(animation.WEBP_LEVELS)
+FILLED = 0.9  # of a size limit: no further attempt to come nearer
 
 
 def open_picture(source: str | Path | bytes) -> Image.Image:
@@ -127,8 +134,34 @@ def replacing(path: Path, keep: bool = True) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def levels(ending: str, quality: str, codec: str | None = None) -> range:
+    """How finely a format can code, from `quality`, one of `QUALITIES`, to its coarsest; one level where it has no choice.
+
+    Raises ValueError for a codec that the format has not.
+    """
+    if ending in VIDEO:
+        chosen = video.codec_of(ending, codec)
+        return range(chosen.levels[quality], chosen.worst + 1)
+    if codec is not None:
+        raise ValueError(f"expected a codec only with {', '.join(VIDEO)}, got {codec} for {ending}")
+    return range(animation.WEBP_LEVELS[quality], animation.WORST_WEBP + 1) if ending == ".webp" else range(1)
+
+
+def check_coding(ending: str, codec: str | None, max_size: float | None) -> None:
+    """Raises ValueError for a codec, or a largest size in megabytes, that files of this ending cannot have."""
+    if ending == PAGE:
+        found = range(1)
+        if codec is not None:
+            raise ValueError(f"expected a codec only with {', '.join(VIDEO)}, got {codec} for {ending}")
+    else:
+        found = levels(ending, QUALITIES[0], codec)
+    if max_size is not None and len(found) == 1:
+        raise ValueError(f"expected a largest size only with {', '.join((*VIDEO, '.webp'))}, got one for {ending}")
+
+
 def write_loop(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction, count: int, metadata: str | None = None,
-               repeats: int = 1, quality: str = "wallpaper") -> None:  # fmt: skip
+               repeats: int = 1, quality: str = "wallpaper", codec: str | None = None,
+               max_size: float | None = None) -> None:  # fmt: skip
     """Write one turn of `count` frames, without the duplicate last one, as a loop; the ending chooses the format.
 
     Args:
@@ -136,18 +169,78 @@ def write_loop(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction, co
             their last row or column in video (4:2:0 colour).
         metadata: text that the file carries as its comment, for `read_metadata`.
         repeats: turns in a video, coded once and copied.
-        quality: one of `video.QUALITIES`; other formats have but one.
+        quality: one of `QUALITIES`, of a video or WebP; other formats have but one.
+        codec: one of `video.CODECS` that the format takes; None: its own.
+        max_size: megabytes (10^6 bytes) of the file. What is larger at `quality` is coded again, as finely as fits;
+            until then the frames wait on the disk, 12 megabytes each at 4K.
+
+    Raises: ValueError for a codec that the format has not, or a size that no level reaches.
     """
     path = Path(path)
-    with replacing(path) as partial:
+    choice = levels(path.suffix.lower(), quality, codec)
+
+    def write(target: Path, pixels: Iterable[np.ndarray], level: int) -> None:
         if path.suffix.lower() not in VIDEO:
-            animation.write(partial, frames, fps, metadata)
-        elif repeats == 1:
-            video.encode(partial, frames, fps, count, metadata, quality)
+            return animation.write(target, pixels, fps, metadata, level)
+        given = video.codec_of(path.suffix.lower(), codec)
+        if repeats == 1:
+            return video.encode(target, pixels, fps, count, metadata, given, level)
+        with replacing(target.with_name(f"{target.stem}.turn{path.suffix}"), keep=False) as turn:
+            video.encode(turn, pixels, fps, count, None, given, level)
+            video.repeat(turn, target, repeats, count / fps, metadata)
+
+    with replacing(path) as partial:
+        if max_size is None:
+            write(partial, frames, choice[0])
         else:
-            with replacing(partial.with_name(f"{partial.stem}.turn{path.suffix}"), keep=False) as turn:
-                video.encode(turn, frames, fps, count, metadata, quality)
-                video.repeat(turn, partial, repeats, count / fps)
+            _write_within(partial, frames, choice, round(max_size * 1e6), write)
+
+
+def _write_within(path: Path, frames: Iterable[np.ndarray], choice: range, limit: int, write: Callable) -> None:
+    """Write the finest of the levels whose file has at most `limit` bytes, or one that fills most of them."""
+    with (
+        tempfile.TemporaryFile(dir=path.parent) as spool,
+        replacing(path.with_name(f"{path.stem}.try{path.suffix}"), False) as file,
+    ):
+        frames, tried = _Spooled(frames, spool), {}  # level: bytes
+        low, high = choice.start - 1, choice.stop  # too large; small enough
+        level = choice.start
+        while high - low > 1:
+            write(file, frames, level)
+            size = tried[level] = file.stat().st_size
+            if size > limit:
+                low = level
+            else:
+                high = level
+                os.replace(file, path)
+                if size > FILLED * limit:
+                    break
+            slope = 1 / 6  # halvings a level
+            if len(tried) > 1:
+                (one, first), (other, second) = list(tried.items())[-2:]
+                slope = min(0.5, max(0.05, np.log2(first / second) / (other - one)))
+            level = min(max(level + int(np.ceil(np.log2(size / limit) / slope)), low + 1), high - 1)
+        if high == choice.stop:
+            raise ValueError(f"expected a largest size that the loop can be coded in, got {limit / 1e6:g} MB where the "
+                             f"coarsest takes {size / 1e6:.3g} MB: try a smaller picture or fewer frames a second")  # fmt: skip
+
+
+class _Spooled:
+    """Frames that are taken from their source once and kept in a file, for further turns."""
+
+    def __init__(self, frames: Iterable[np.ndarray], file: BinaryIO):
+        self.frames, self.file, self.shape = frames, file, None
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        if self.shape is None:
+            for pixels in self.frames:
+                self.shape = pixels.shape
+                self.file.write(np.ascontiguousarray(pixels))
+                yield pixels
+        else:
+            self.file.seek(0)
+            while content := self.file.read(int(np.prod(self.shape))):
+                yield np.frombuffer(content, np.uint8).reshape(self.shape)
 
 
 def read_metadata(path: str | Path) -> str | None:
@@ -155,16 +248,18 @@ def read_metadata(path: str | Path) -> str | None:
     path = Path(path)
     try:
         if path.suffix.lower() in VIDEO:
-            with av.open(str(path)) as container:
-                tags = {key.lower(): value for key, value in container.metadata.items()}
-                return tags.get("comment")
+            return video.read_comment(path)
+        if path.suffix.lower() == ".zip":
+            with ZipFile(path) as file:
+                return file.read(animation.RECIPE_NAME).decode()
         if path.suffix.lower() == PAGE:
             recipe = re.search(r'<script type="application/json" id="recipe">(.*?)</script>', path.read_text(encoding="utf-8"))
             return recipe and json.loads(recipe[1])
         with Image.open(path) as file:
             text = file.info.get("comment") or file.info.get("Comment")
             text = text or file.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
-    except (av.FFmpegError, UnidentifiedImageError, OSError, SyntaxError, UnicodeDecodeError, json.JSONDecodeError):
+    except (av.FFmpegError, UnidentifiedImageError, OSError, SyntaxError, UnicodeDecodeError, json.JSONDecodeError,
+            BadZipFile, KeyError):  # fmt: skip
         return None
     if isinstance(text, bytes):
         return text.removeprefix(animation.EXIF_TEXT).decode(errors="replace")

@@ -1,14 +1,19 @@
-"""Video files of loops: H.264, VP9 and AV1, streamed frame by frame, with a wrap that cannot be found.
+"""Video files of loops: H.264, VP9, AV1 and AVIF, streamed frame by frame, with a wrap that cannot be found.
 
 A loop starts on a key frame again and again, and a key frame is coded afresh: between it and the last frame before it,
 all coding errors change at once. At 60 frames a second that jump is many times what moves (a seam step of 8 on one
 photograph at CRF 18). So the key frame is coded nearly without loss, quality falls from there as slowly as predicted
 frames let it, and over the last `RAMP` seconds it is raised again, step by step, to meet the key frame: an error that
-fades over many frames is no seam. It costs about one more key frame.
+fades over many frames is no seam. It costs about one more key frame. SVT-AV1 offers no such ramp: its files are the
+smallest, and show a step at the wrap.
 """
 
+import os
+import uuid
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,29 +22,56 @@ import numpy as np
 
 RAMP, RAMP_STEPS = 0.75, 6  # seconds before the wrap; steps in which quality rises
 RAMP_BITS = 16  # at the key frame and at the ramp's end, times the bits of the rest
-# by use: constant rate factors of H.264 and of VP9, less is better
-QUALITIES = {"wallpaper": (18, 12), "share": (23, 24), "small": (28, 36)}
+# Slow motion changes a frame by less than x264 thinks worth coding: it repeats frames, and then jumps.
+X264_MOVES = "fast-pskip=0:dct-decimate=0:deadzone-inter=8:b-pyramid=none"
 BT709 = 1
-FORMATS = {".mp4": "mp4", ".webm": "webm"}
+RECIPE = uuid.uuid5(uuid.NAMESPACE_URL, "loopanimate:recipe").bytes  # names the box of an AVIF file's text
+os.environ.setdefault("SVT_LOG", "1")  # errors only
 
 
-def encode(path: Path, frames: Iterable[np.ndarray], fps: Fraction, count: int, metadata: str | None,
-           quality: str) -> None:  # fmt: skip
-    """One turn of `count` frames, (H, W, 3) RGB or (3H/2, W) I420 uint8, into an MP4 or WebM file.
+@dataclass(frozen=True)
+class Codec:
+    """A video codec: FFmpeg's encoder, and its constant rate factors by use and the worst; less is better."""
 
-    Odd sides of RGB frames lose their last row or column. quality: one of `QUALITIES`.
+    encoder: str
+    levels: dict[str, int]
+    worst: int
+
+
+CODECS = {
+    "h264": Codec("libx264", {"wallpaper": 18, "share": 23, "small": 28}, 51),
+    "vp9": Codec("libvpx-vp9", {"wallpaper": 12, "share": 24, "small": 36}, 63),
+    "av1": Codec("libsvtav1", {"wallpaper": 12, "share": 26, "small": 40}, 63),
+}
+FORMATS = {  # container, codecs that it takes: its own, and those to ask for
+    ".mp4": ("mp4", ("h264", "av1")), ".webm": ("webm", ("vp9", "av1")), ".avif": ("avif", ("av1",)),
+}  # fmt: skip
+
+
+def codec_of(ending: str, codec: str | None) -> Codec:
+    """The codec of a file, None: the format's own; ValueError for one that the format or this machine cannot write."""
+    named = codec or FORMATS[ending][1][0]
+    if named not in FORMATS[ending][1]:
+        raise ValueError(f"expected a codec out of {', '.join(FORMATS[ending][1])} for {ending}, got {named}")
+    found = CODECS[named]
+    if found.encoder not in av.codecs_available:
+        raise ValueError(f"expected a build of PyAV with {found.encoder} for {named} in {ending}, got one without it")
+    return found
+
+
+def encode(path: Path, frames: Iterable[np.ndarray], fps: Fraction, count: int, metadata: str | None, codec: Codec,
+           level: int) -> None:  # fmt: skip
+    """One turn of `count` frames, (H, W, 3) RGB or (3H/2, W) I420 uint8, into a file of `FORMATS`.
+
+    Odd sides of RGB frames lose their last row or column. level: constant rate factor.
     """
-    kind = FORMATS[path.suffix.lower()]
-    codec, options = ("libx264", _x264(count, fps, quality)) if kind == "mp4" else ("libvpx-vp9", _vp9(quality))
-    container_options = {"movflags": "+faststart"} if kind == "mp4" else {}
-    with av.open(str(path), "w", format=kind, options=container_options) as container:
-        if metadata:
-            container.metadata["comment"] = metadata
+    options = {"crf": str(level)} | {"libx264": _x264, "libvpx-vp9": _vp9, "libsvtav1": _av1}[codec.encoder](count, fps)
+    with _opened(path, metadata) as container:
         stream = None
         for index, pixels in enumerate(ahead(frames)):
             frame = _planes(pixels)
             if stream is None:
-                stream = container.add_stream(codec, rate=fps, options=options)
+                stream = container.add_stream(codec.encoder, rate=fps, options=options)
                 stream.height, stream.width = frame.height, frame.width
                 stream.pix_fmt = "yuv420p"
                 stream.time_base = 1 / fps
@@ -51,20 +83,15 @@ def encode(path: Path, frames: Iterable[np.ndarray], fps: Fraction, count: int, 
         container.mux(stream.encode())
 
 
-def repeat(turn: Path, path: Path, repeats: int, seconds: Fraction) -> None:
+def repeat(turn: Path, path: Path, repeats: int, seconds: Fraction, metadata: str | None) -> None:
     """A file of `repeats` turns from a file of one that lasts `seconds`: packets are copied, nothing is coded again."""
-    kind = FORMATS[path.suffix.lower()]
-    container_options = {"movflags": "+faststart"} if kind == "mp4" else {}
-    with av.open(str(path), "w", format=kind, options=container_options) as out:
+    with _opened(path, metadata) as out:
         stream = None
         for index in range(repeats):
             with av.open(str(turn)) as source:
-                if stream is None:
-                    out.metadata.update(
-                        {key.lower(): value for key, value in source.metadata.items() if key.lower() == "comment"}
-                    )
-                    stream = out.add_stream_from_template(source.streams.video[0])
-                for packet in source.demux(video=0):
+                moving = source.streams.video[-1]  # an AVIF file's first is its still picture
+                stream = stream or out.add_stream_from_template(moving, opaque=True)  # no encoder is opened
+                for packet in source.demux(moving):
                     if packet.dts is None:  # the flush at the end
                         continue
                     offset = round(index * seconds / packet.time_base)
@@ -72,7 +99,37 @@ def repeat(turn: Path, path: Path, repeats: int, seconds: Fraction) -> None:
                     out.mux(packet)
 
 
-def _x264(count: int, fps: Fraction, quality: str) -> dict[str, str]:
+def read_comment(path: Path) -> str | None:
+    """The text that a file carries; av.FFmpegError or OSError for what is no video."""
+    if path.suffix.lower() != ".avif":
+        with av.open(str(path)) as container:
+            return {key.lower(): value for key, value in container.metadata.items()}.get("comment")
+    with path.open("rb") as file:
+        while len(head := file.read(8)) == 8:
+            length = int.from_bytes(head[:4], "big")
+            if head[4:] == b"uuid" and file.read(16) == RECIPE:
+                return file.read(length - 24).decode()
+            if length < 8:
+                break
+            file.seek(length - 8 - 16 * (head[4:] == b"uuid"), os.SEEK_CUR)
+    return None
+
+
+@contextmanager
+def _opened(path: Path, metadata: str | None) -> Iterator[av.container.OutputContainer]:
+    """A new file's container; the text becomes its comment, or in AVIF, which has none, a box of its own at the end."""
+    kind = FORMATS[path.suffix.lower()][0]
+    with av.open(str(path), "w", format=kind, options={"movflags": "+faststart"} if kind == "mp4" else {}) as container:
+        if metadata and kind != "avif":
+            container.metadata["comment"] = metadata
+        yield container
+    if metadata and kind == "avif":
+        content = RECIPE + metadata.encode()
+        with path.open("ab") as file:
+            file.write((8 + len(content)).to_bytes(4, "big") + b"uuid" + content)
+
+
+def _x264(count: int, fps: Fraction) -> dict[str, str]:
     length = min(round(RAMP * fps), count // 2)
     starts = [count - length + length * step // RAMP_STEPS for step in range(RAMP_STEPS + 1)]
     zones = [(0, 0, RAMP_BITS)]
@@ -82,13 +139,16 @@ def _x264(count: int, fps: Fraction, quality: str) -> dict[str, str]:
     # one key frame a turn, no other: each would be a seam of its own
     return {
         "preset": "veryfast",
-        "crf": str(QUALITIES[quality][0]),
-        "x264-params": f"keyint=infinite:scenecut=0:open-gop=0:zones={zoned}",
+        "x264-params": f"keyint=infinite:scenecut=0:open-gop=0:{X264_MOVES}:zones={zoned}",
     }
 
 
-def _vp9(quality: str) -> dict[str, str]:
-    return {"crf": str(QUALITIES[quality][1]), "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "g": "9999"}
+def _vp9(count: int, fps: Fraction) -> dict[str, str]:
+    return {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "g": "9999"}
+
+
+def _av1(count: int, fps: Fraction) -> dict[str, str]:
+    return {"preset": "8", "g": "9999", "svtav1-params": "scd=0:enable-tf=0"}
 
 
 def _planes(pixels: np.ndarray) -> av.VideoFrame:

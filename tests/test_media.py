@@ -4,6 +4,7 @@ import json
 import struct
 import subprocess
 import sys
+import zipfile
 import zlib
 from fractions import Fraction
 
@@ -12,13 +13,13 @@ import cv2
 import imageio.v3 as iio
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageSequence
 from skimage import data
 
 from loopanimate import media
 from loopanimate.export import cover, cover_box, frame_rate, frame_times, output_size, turns
 from loopanimate.field import LoopField
-from loopanimate.metrics import seam
+from loopanimate.metrics import psnr, seam
 from loopanimate.render import Renderer
 
 
@@ -109,13 +110,19 @@ def test_a_mask_is_resized_or_refused(tmp_path):
         media.open_mask(saved(Image.new("L", (100, 50), 0), "black.png", tmp_path), (100, 50))
 
 
-@pytest.mark.parametrize("ending", [".mp4", ".webm"])
-def test_video_holds_every_frame_once(ending, tmp_path):
+AV1 = pytest.mark.skipif("libsvtav1" not in av.codecs_available, reason="PyAV is built without libsvtav1")
+
+
+@pytest.mark.parametrize(
+    "ending, codec",
+    [(".mp4", None), (".webm", None), pytest.param(".mp4", "av1", marks=AV1), pytest.param(".webm", "av1", marks=AV1)],
+)
+def test_video_holds_every_frame_once(ending, codec, tmp_path):
     path = tmp_path / f"loop{ending}"
-    media.write_loop(path, iter(ring()), Fraction(8), 8)
+    media.write_loop(path, iter(ring(size=(66, 97))), Fraction(8), 8, codec=codec)
     decoded = np.stack(list(iio.imiter(path, plugin="pyav")))
-    assert decoded.shape == (8, 36, 48, 3)
-    assert np.abs(decoded.astype(int) - ring()[:, :, :48]).mean() < 12
+    assert decoded.shape == (8, 66, 96, 3)
+    assert np.abs(decoded.astype(int) - ring(size=(66, 97))[:, :, :96]).mean() < 12
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         frames = list(container.decode(video=0))
@@ -123,6 +130,8 @@ def test_video_holds_every_frame_once(ending, tmp_path):
         assert float(frames[0].time) == 0 and abs(float(frames[-1].time) - 7 / 8) < 2e-3
         assert abs(container.duration / av.time_base - 1.0) < 2e-3
         assert stream.codec_context.colorspace == 1
+        own = {".mp4": "h264", ".webm": "vp9"}[ending]
+        assert stream.codec_context.codec.canonical_name == (codec or own)
 
 
 def test_mp4_starts_fast(tmp_path):
@@ -135,32 +144,65 @@ def test_mp4_starts_fast(tmp_path):
 def test_three_repeats_equal_one_three_times(ending, tmp_path):
     media.write_loop(tmp_path / f"one{ending}", iter(ring()), Fraction(8), 8, "words")
     media.write_loop(tmp_path / f"three{ending}", iter(ring()), Fraction(8), 8, "words", repeats=3)
-    one, three = (np.stack(list(iio.imiter(tmp_path / f"{name}{ending}", plugin="pyav"))) for name in ("one", "three"))
+    one, three = (decoded(tmp_path / f"{name}{ending}") for name in ("one", "three"))
+    assert len(one) == 8
     assert np.array_equal(three, np.concatenate([one] * 3))
     assert media.read_metadata(tmp_path / f"three{ending}") == "words"
     with av.open(str(tmp_path / f"three{ending}")) as container:
-        times = [float(frame.time) for frame in container.decode(video=0)]
+        times = [float(frame.time) for frame in container.decode(container.streams.video[-1])]
         assert np.allclose(times, np.arange(24) / 8, atol=1e-3)
         assert abs(container.duration / av.time_base - 3.0) < 2e-3
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_no_seam_is_left_in_the_decoded_file(tmp_path):
+def circling(reach: float, fps: int, planar: bool) -> list[np.ndarray]:
+    """Frames (240 x 160) of a photograph whose two layers circle at one speed, `reach` and half of it in short sides."""
     picture = cv2.resize(data.chelsea(), (240, 160), interpolation=cv2.INTER_AREA)
     turn = 2 * np.pi * np.arange(35) / 34
     displacement = np.zeros((35, 4, 12, 16), np.float32)
-    displacement[:, 0] = 0.02 * (np.sin(turn + 1) - np.sin(1))[:, None, None]
-    displacement[:, 2] = 0.01 * (np.sin(turn + 4) - np.sin(4))[:, None, None]
+    for layer, start in enumerate((1, 4)):
+        for axis, wave in enumerate((np.sin, np.cos)):
+            displacement[:, 2 * layer + axis] = reach / (1 + layer) * (wave(turn + start) - wave(start))[:, None, None]
     mask = np.zeros((160, 240), np.float32)
     mask[40:120, 80:160] = 1
-    renderer = Renderer(picture, mask, LoopField(displacement), planar=True)
-    times = frame_times(35, Fraction(60))
-    media.write_loop(tmp_path / "loop.mp4", map(renderer.frame, times), Fraction(60), len(times))
-    with av.open(str(tmp_path / "loop.mp4")) as container:
-        frames = [frame.to_ndarray()[:160] for frame in container.decode(video=0)]
-        assert sum(packet.is_keyframe for packet in _packets(tmp_path / "loop.mp4")) == 1
-    measures = seam(np.stack(frames))
-    assert measures["step"] <= 1.25 and measures["jerk"] <= 1.25 and measures["pause"] >= 1
+    renderer = Renderer(picture, mask, LoopField(displacement), planar=planar)
+    return [renderer.frame(time) for time in frame_times(35, Fraction(fps))]
+
+
+def decoded(path) -> np.ndarray:
+    """Frames of a file: the brightness of a video, (K, H, W, 1), or red, green and blue of an animated picture."""
+    if path.suffix in media.VIDEO:
+        with av.open(str(path)) as container:
+            return np.stack(
+                [
+                    frame.to_ndarray(format="yuv420p")[: frame.height, :, None]
+                    for frame in container.decode(container.streams.video[-1])
+                ]
+            )
+    with Image.open(path) as file:
+        return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(file)])
+
+
+@pytest.mark.parametrize("ending, fps", [(".mp4", 60), (".webm", 60), (".webp", 30), (".gif", 25), (".png", 30)])
+def test_no_seam_is_left_in_the_decoded_file(ending, fps, tmp_path):
+    frames = circling(0.02, fps, ending in media.VIDEO)
+    media.write_loop(tmp_path / f"loop{ending}", iter(frames), Fraction(fps), len(frames))
+    shown = decoded(tmp_path / f"loop{ending}")
+    measures = seam(shown)
+    assert len(shown) == len(frames)
+    assert measures["step"] <= 1.25 and measures["jerk"] <= 1.25 and measures["pause"] >= 0.9
+    if ending in media.VIDEO:
+        assert sum(packet.is_keyframe for packet in _packets(tmp_path / f"loop{ending}")) == 1
+    else:
+        assert psnr(shown, np.stack(frames)) > 32
+
+
+def test_slow_motion_does_not_halt_in_a_decoded_video(tmp_path):
+    frames = circling(0.004, 60, True)  # less than a 50th of a pixel a frame
+    media.write_loop(tmp_path / "loop.mp4", iter(frames), Fraction(60), len(frames))
+    rings = [decoded(tmp_path / "loop.mp4")[..., 0].astype(np.float32), np.stack(frames)[:, :160].astype(np.float32)]
+    shown, given = (np.abs(np.roll(ring, -1, 0) - ring).mean((1, 2)) for ring in rings)
+    assert np.percentile(shown / given, 5) > 0.5
 
 
 def _packets(path):
@@ -168,7 +210,10 @@ def _packets(path):
         return [packet for packet in container.demux(video=0) if packet.size]
 
 
-@pytest.mark.parametrize("ending, rate", [(".gif", 8), (".gif", 12.5), (".webp", 30), (".png", 30), (".apng", 8)])
+@pytest.mark.parametrize(
+    "ending, rate",
+    [(".gif", 8), (".gif", 12.5), (".webp", 30), (".png", 30), (".apng", 8), pytest.param(".avif", 30, marks=AV1)],
+)
 def test_animations_hold_every_frame_and_last_exactly(ending, rate, tmp_path):
     path = tmp_path / f"loop{ending}"
     media.write_loop(path, iter(ring()), Fraction(rate), 8)
@@ -179,7 +224,7 @@ def test_animations_hold_every_frame_and_last_exactly(ending, rate, tmp_path):
             file.seek(index)
             file.load()
             total += file.info["duration"]
-    tick = 10 if ending == ".gif" else 1
+    tick = {".gif": 10, ".avif": 8}.get(ending, 1)  # Pillow rounds each of AVIF's durations
     assert abs(total - 8000 / rate) <= tick
 
 
@@ -194,6 +239,50 @@ def test_metadata_comes_back(ending, tmp_path):
     assert not media.read_metadata(path)
     path.write_bytes(b"no loop")
     assert media.read_metadata(path) is None and media.read_metadata(tmp_path / f"none{ending}") is None
+
+
+def test_a_sequence_holds_the_exact_frames(tmp_path):
+    media.write_loop(tmp_path / "loop.zip", iter(ring()), Fraction(8), 8)
+    with zipfile.ZipFile(tmp_path / "loop.zip") as file:
+        names = file.namelist()
+        assert names == [f"frame-{index:04d}.png" for index in range(8)]
+        assert np.array_equal(np.stack([iio.imread(file.read(name)) for name in names]), ring())
+
+
+@pytest.mark.parametrize(
+    "ending, repeats", [(".mp4", 1), (".mp4", 3), (".webm", 1), (".webp", 1), pytest.param(".avif", 1, marks=AV1)]
+)
+def test_a_largest_size_is_kept_and_filled_without_rendering_again(ending, repeats, tmp_path):
+    frames, path, taken = circling(0.02, 8, ending in media.VIDEO), tmp_path / f"loop{ending}", []
+    media.write_loop(path, iter(frames), Fraction(8), len(frames), repeats=repeats)
+    whole = path.stat().st_size
+    media.write_loop(
+        path,
+        (taken.append(0) or frame for frame in frames),
+        Fraction(8),
+        len(frames),
+        repeats=repeats,
+        max_size=whole / 3e6,
+    )
+    assert 0.7 * whole / 3 < path.stat().st_size <= whole / 3
+    assert len(decoded(path)) == repeats * len(frames) == repeats * len(taken)
+    media.write_loop(path, iter(frames), Fraction(8), len(frames), repeats=repeats, max_size=1.02 * whole / 1e6)
+    assert path.stat().st_size == pytest.approx(whole, rel=0.01)  # x264's threads may differ by some bytes
+    with pytest.raises(ValueError, match="expected a largest size"):
+        media.write_loop(path, iter(frames), Fraction(8), len(frames), repeats=repeats, max_size=0.001)
+    assert path.stat().st_size == pytest.approx(whole, rel=0.01) and len(list(tmp_path.iterdir())) == 1
+
+
+def test_codecs_and_sizes_that_a_format_cannot_have_are_refused(monkeypatch):
+    for ending, codec, size, words in ((".mp4", "vp9", None, "h264, av1 for .mp4, got vp9"), (".gif", "av1", None, "codec only"),
+                                       (".gif", None, 10, "size only"), (".html", None, 10, "size only")):  # fmt: skip
+        with pytest.raises(ValueError, match=words):
+            media.check_coding(ending, codec, size)
+    for ending in (*media.ENDINGS, media.PAGE):
+        media.check_coding(ending, None, None)
+    monkeypatch.setattr(av, "codecs_available", {"libx264"})
+    with pytest.raises(ValueError, match="a build of PyAV with libsvtav1"):
+        media.check_coding(".mp4", "av1", None)
 
 
 def test_nothing_is_half_written(tmp_path):
@@ -211,7 +300,7 @@ def test_nothing_is_half_written(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a limit on a file's size stands for a full disk")
-@pytest.mark.parametrize("ending", [".mp4", ".webm", ".gif", ".webp", ".png"])
+@pytest.mark.parametrize("ending", [".mp4", ".webm", ".gif", ".webp", ".png", ".zip", pytest.param(".avif", marks=AV1)])
 def test_a_full_disk_leaves_no_file(ending, tmp_path):
     script = f"""
 import resource, signal, numpy as np

@@ -21,9 +21,9 @@ from skimage import data
 from loopanimate.export import SIZES, frame_times
 from loopanimate.field import LoopField
 from loopanimate.render import Renderer
-from loopanimate.video import encode
+from loopanimate.video import CODECS, encode
 
-FPS = Fraction(60)
+FPS, H264 = Fraction(60), CODECS["h264"]
 CELLS = (12, 20)
 REACH = {"salient": (0.02, 0.0), "both": (0.02, 0.01), "stream": (0.0, 0.005)}  # short sides, of each layer
 
@@ -56,13 +56,13 @@ def speed(size: str, case: str, path: Path) -> dict:
     frames = [renderer.frame(moment) for moment in times]
     rendering = time.perf_counter() - start
     start = time.perf_counter()
-    encode(path, frames, FPS, len(times), None, "wallpaper")
+    encode(path, frames, FPS, len(times), None, H264, H264.levels["wallpaper"])
     alone = time.perf_counter() - start
     del frames, renderer
     start = time.perf_counter()
     renderer = Renderer(image, mask, field, planar=True)
     layers = time.perf_counter() - start
-    encode(path, map(renderer.frame, times), FPS, len(times), None, "wallpaper")
+    encode(path, map(renderer.frame, times), FPS, len(times), None, H264, H264.levels["wallpaper"])
     whole = time.perf_counter() - start
     return {"frames": len(times), "encoder alone, s": alone, "layers, s": layers, "whole export, s": whole,
             "export / encoder": whole / alone, "after the layers / encoder": (whole - layers) / alone,
@@ -75,7 +75,7 @@ def peak(size: str, case: str, path: Path, frames: int) -> dict:
     idle = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     times = (frame_times(35, FPS) * (frames // 255 + 1))[:frames]
     renderer = Renderer(image, mask, field, planar=True)
-    encode(path, map(renderer.frame, times), FPS, len(times), None, "wallpaper")
+    encode(path, map(renderer.frame, times), FPS, len(times), None, H264, H264.levels["wallpaper"])
     return {
         "frames": frames,
         "peak over idle, GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9 - idle / 1e9,

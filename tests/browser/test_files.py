@@ -1,0 +1,71 @@
+"""A browser shows every file that we write, at its size and for as long as it lasts."""
+
+import base64
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from loopanimate.media import write_loop
+from tests.test_media import AV1
+from tests.videos import scene
+
+VIDEO_SCRIPT = """async ([content, type]) => {
+    const bytes = Uint8Array.from(atob(content), character => character.charCodeAt(0));
+    const video = document.createElement('video');
+    video.muted = true;
+    video.src = URL.createObjectURL(new Blob([bytes], {type}));
+    await new Promise((done, failed) => {
+        video.onerror = () => failed(video.error.message);
+        video.requestVideoFrameCallback(done);
+        video.play();
+    });
+    const shown = new OffscreenCanvas(64, 48).getContext('2d', {willReadFrequently: true});
+    shown.drawImage(video, 0, 0);
+    const colour = [...shown.getImageData(20, 20, 1, 1).data.slice(0, 3)];
+    return [video.videoWidth, video.videoHeight, video.duration, colour];
+}"""
+PICTURE_SCRIPT = """async ([content, type]) => {
+    const bytes = Uint8Array.from(atob(content), character => character.charCodeAt(0));
+    const decoder = new ImageDecoder({data: bytes, type});
+    await Promise.all([decoder.tracks.ready, decoder.completed]);
+    const {frameCount, repetitionCount} = decoder.tracks.selectedTrack;
+    let seconds = 0, colour, size;
+    for (let frameIndex = 0; frameIndex < frameCount; frameIndex++) {
+        const {image} = await decoder.decode({frameIndex});
+        seconds += image.duration / 1e6;
+        if (frameIndex === 0) {
+            const shown = new OffscreenCanvas(64, 48).getContext('2d', {willReadFrequently: true});
+            shown.drawImage(image, 0, 0);
+            colour = [...shown.getImageData(20, 20, 1, 1).data.slice(0, 3)];
+            size = [image.displayWidth, image.displayHeight];
+        }
+        image.close();
+    }
+    return [...size, seconds, colour, frameCount, repetitionCount];
+}"""
+FILES = [
+    (".mp4", "video/mp4", None), (".webm", "video/webm", None), (".gif", "image/gif", None), (".webp", "image/webp", None),
+    (".apng", "image/png", None), pytest.param(".avif", "image/avif", None, marks=AV1),
+    pytest.param(".mp4", "video/mp4", "av1", marks=AV1), pytest.param(".webm", "video/webm", "av1", marks=AV1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ending, kind, codec", FILES)
+def test_a_browser_decodes_what_is_written(ending, kind, codec, browser, tmp_path):
+    frames = scene(16, 1)
+    height, width = frames[0].shape[:2]
+    write_loop(tmp_path / f"loop{ending}", iter(frames), Fraction(10), 16, "words", codec=codec)
+    (tmp_path / "page.html").touch()
+    page = browser.new_page()
+    try:
+        page.goto((tmp_path / "page.html").as_uri())  # decoding pictures by script wants a page that is trusted
+        content = base64.b64encode((tmp_path / f"loop{ending}").read_bytes()).decode()
+        script = VIDEO_SCRIPT if kind.startswith("video") else PICTURE_SCRIPT
+        wide, high, seconds, colour, *rest = page.evaluate(script, [content, kind])
+    finally:
+        page.close()
+    assert (wide, high) == (width, height) and seconds == pytest.approx(1.6, abs=0.02)
+    assert np.abs(np.array(colour) - frames[0][20, 20]).max() < 24
+    if kind.startswith("image"):
+        assert rest[0] == 16 and rest[1] == float("inf")
