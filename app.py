@@ -184,6 +184,7 @@ def page() -> gr.Blocks:
                     with gr.Row():
                         fps = gr.Dropdown(["native", "24", "30", "60"], value="30", label="Frames a second")
                         quality = gr.Dropdown(["wallpaper", "share", "small"], value="wallpaper", label="Quality of a video")
+                        largest = gr.Number(0, label="Largest file, MB", minimum=0, info="0: any")
                     with gr.Row():
                         steps = gr.Slider(0, 50, 0, step=1, label="Sampling steps", info="0: the model's own")
                         guidance = gr.Slider(0, 15, 0, step=0.5, label="Guidance", info="0: the model's own; 1: none")
@@ -331,14 +332,15 @@ def page() -> gr.Blocks:
                 return
             yield showing(written.result, past_loops)
 
-        def download(shown, name, size, quality, fps, repeats, embed):
+        def download(shown, name, size, quality, largest, fps, repeats, embed):
             """The loop on the page as a file of that format, size and rate."""
             yield {made: gr.skip()}
             if shown is None:
                 return
             ending = FORMATS[name]
             rate = fps if fps == "native" else float(fps)
-            settings = replace(shown.loop.settings, size=size, quality=quality, fps=rate, repeats=int(repeats))
+            settings = replace(shown.loop.settings, size=size, quality=quality, max_size=largest or None, fps=rate,
+                               repeats=int(repeats))  # fmt: skip
             try:
                 loop = shown.loop
                 if size != loop.settings.size:
@@ -391,6 +393,7 @@ def page() -> gr.Blocks:
                 fps: rate,
                 size: settings.size,
                 quality: settings.quality,
+                largest: settings.max_size or 0,
                 repeats: settings.repeats,
                 directions: canvas.texts(settings.arrows, settings.pins),
                 note: "The settings are back, mask included.",
@@ -479,12 +482,12 @@ def page() -> gr.Blocks:
             run = gr.on(triggers, function, inputs, [*outputs, seed] if function is choose else outputs, **job)
             run.then(lambda: gr.Button(visible=False), None, cancel, queue=False, js="() => loopanimate.rest()", **quiet)
             jobs.append(run)
-        wrote = save.click(download, [current, file_format, size, quality, fps, repeats, embed], [ready, made],
+        wrote = save.click(download, [current, file_format, size, quality, largest, fps, repeats, embed], [ready, made],
                            **{**job, "show_progress_on": made})  # fmt: skip
         wrote.then(None, js="() => setTimeout(() => document.querySelector('#ready')?.click(), 300)")
         cancel.click(lambda: (wording.CANCELLED, gr.Button(visible=False)), None,
                      [result, cancel], cancels=[*jobs, wrote], queue=False, **quiet)  # fmt: skip
-        everything = [picture, *[item for item in controls if item is not checkpoint], quality, note]
+        everything = [picture, *[item for item in controls if item is not checkpoint], quality, largest, note]
         dropped.upload(restored, [dropped, picture], everything, **seen)
         past.select(recalled, history, [*everything, result, live, made, current, details, save], **seen)
         for button, folder in zip(picks, examples):
