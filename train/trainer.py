@@ -171,7 +171,10 @@ def train(settings: TrainSettings) -> None:
     schedule = LambdaLR(optimizer, partial(_rate, stage=stage))
     denoiser, optimizer = accelerator.prepare(denoiser, optimizer)
     parameters = [parameter for parameter in denoiser.parameters() if parameter.requires_grad]
-    progress, ema = Progress(), EMAModel(parameters, decay=0.999, use_ema_warmup=True, power=0.75) if settings.ema else None
+    progress, ema = (
+        Progress(),
+        EMAModel(parameters, decay=_averaged(steps), use_ema_warmup=True, power=0.75) if settings.ema else None,
+    )
     accelerator.register_for_checkpointing(schedule, progress, *([ema] if ema else []))
 
     if accelerator.is_main_process:  # a checkpoint that was being written when the run was cut
@@ -245,6 +248,11 @@ def _optimizer(settings: TrainSettings, denoiser: Denoiser, stage: Stage) -> tor
     except ImportError:
         raise ValueError("expected bitsandbytes for --eight-bit-adam: pip install bitsandbytes") from None
     return AdamW8bit(parameters, **options)
+
+
+def _averaged(steps: int) -> float:
+    """Decay of the weights' running mean: over a twentieth of the run, so that the end of its schedule is not lost in it."""
+    return min(0.999, max(0.9, 1 - 20 / steps))
 
 
 def _rate(step: int, stage: Stage) -> float:
