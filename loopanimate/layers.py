@@ -81,5 +81,7 @@ def fill_plate(image: np.ndarray, alpha: np.ndarray, band: int) -> np.ndarray:
     outside = np.where(hole[..., None] > 0, nearest[labels], known)
     filled = cv2.inpaint(outside, near, 4, cv2.INPAINT_TELEA).astype(np.float32)
     filled = cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC)
-    weight = np.clip(alpha / (4 * FAINT), 0, 1)[..., None]
-    return image * (1 - weight) + filled * weight
+    plate, covered = image.astype(np.float32), alpha > 0
+    weight = np.clip(alpha[covered] / (4 * FAINT), 0, 1)[:, None]
+    plate[covered] += (filled[covered] - plate[covered]) * weight
+    return plate

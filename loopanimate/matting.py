@@ -7,6 +7,7 @@ PyMatting's own are compiled by numba for a minute at their first use; in a narr
 import cv2
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from scipy.ndimage import map_coordinates
 from scipy.sparse import csr_matrix, diags
 from scipy.sparse.linalg import cg
 
@@ -38,7 +39,6 @@ def matte(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 def _solved(image: np.ndarray, guess: np.ndarray, unknown: np.ndarray) -> np.ndarray:
     """The closed-form matte: image (h, w, 3) in [0, 1], guess and the result (h, w) float32."""
-    height, width = guess.shape
     near = cv2.dilate(unknown.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0  # all that share a window with one
     number = np.full(guess.shape, -1)
     number[near] = np.arange(near.sum())
@@ -73,11 +73,15 @@ def _upsampled(image: np.ndarray, small: np.ndarray, alpha: np.ndarray, unknown:
     slope = np.linalg.solve(covariance, (mean(small * alpha[..., None]) - means * level[..., None])[..., None])[..., 0]
     slope = slope.astype(np.float32)
     offset = level - (slope * means).sum(-1)
-    size = image.shape[1::-1]
-    lines = cv2.resize(mean(np.dstack([slope, offset])), size, interpolation=cv2.INTER_LINEAR)
-    guided = (lines[..., :3] * (image.astype(np.float32) / 255)).sum(-1) + lines[..., 3]
-    band = cv2.resize(cv2.dilate(unknown.astype(np.uint8), np.ones((3, 3), np.uint8)), size, interpolation=cv2.INTER_NEAREST)
-    return np.where(band > 0, np.clip(guided, 0, 1), guess > 0.5).astype(np.float32)
+    lines = mean(np.dstack([slope, offset]))
+    band = cv2.dilate(unknown.astype(np.uint8), np.ones((3, 3), np.uint8))
+    band = np.nonzero(cv2.resize(band, image.shape[1::-1], interpolation=cv2.INTER_NEAREST))
+    places = [(part + 0.5) * few / many - 0.5 for part, few, many in zip(band, alpha.shape, image.shape)]
+    slopes = [map_coordinates(line, places, order=1, mode="nearest") for line in cv2.split(lines)]
+    guided = sum(slope * level for slope, level in zip(slopes, image[band].T / np.float32(255))) + slopes[3]
+    found = (guess > 0.5).astype(np.float32)
+    found[band] = np.clip(guided, 0, 1)
+    return found
 
 
 def background(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:

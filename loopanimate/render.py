@@ -1,7 +1,7 @@
 """The two-layer renderer: a picture moved by a loop's displacement field, at any size and time (DESIGN.md §2).
 
 Each layer shows at p what stood at p - d(p); then frame = colour + (1 - alpha) * plate. d is the cubic spline through
-the field's cells, times the border's fade, times the short side. It is computed every `MAP_STEP` pixels and linear
+the field's cells, times the border's fade, times the short side. It is computed every few pixels (`MAP_STEPS`) and linear
 between. Colours are kept at twice the output size (Lanczos, the picture itself at even places) and sampled linearly:
 nearer to the ideal shift than a bicubic sample of the picture, at half its cost. A layer that streams is the cross-fade of two phases (`Renderer._shown`).
 
@@ -20,10 +20,9 @@ import numpy as np
 from loopanimate.field import LoopField, border_ramp, border_reach, spline_at
 from loopanimate.layers import Layers, solve, split
 
-TILE = (
-    240  # pixels; what OpenCV makes of a tile and its margin is too small for threads of its own, so that tiles share the cores
-)
-MAP_STEP = 4  # pixels from one computed displacement to the next; cells are 20 and more pixels
+TILE = 240  # pixels; what OpenCV makes of one and its margin is too small for threads of its own, so that tiles share the cores
+MAP_STEPS = (4, 8)  # pixels from one computed displacement to the next: cells are 20 and more pixels; of LARGE, 45
+LARGE = 1080  # pixels on the short side
 LANCZOS = np.sinc(np.arange(-3.5, 4)) * np.sinc(np.arange(-3.5, 4) / 4)  # half-way between pixels
 MEAN_SIGMA = 40  # short sides over the deviation of the blur that gives a stream's local mean
 # ITU-R BT.709, limited range: rows Y, Cb, Cr of (R, G, B, 1) in bytes
@@ -75,7 +74,8 @@ class Renderer:
             self.groups = [self._group(1, slice(0, 3), self.layers, True)]
         self.still = np.concatenate([plane.reshape(-1) for plane in still])
         self.tiles = [tile for tile in self._tiles(alpha, reach)]
-        places = [MAP_STEP * (np.arange(-1, -(-side // MAP_STEP) + 1) + 0.5) for side in (self.height, self.width)]
+        self.step = step = MAP_STEPS[self.short >= LARGE]
+        places = [step * (np.arange(-1, -(-side // step) + 1) + 0.5) for side in (self.height, self.width)]
         self.y, self.x = (place.astype(np.float32) - np.float32(0.5) for place in places)  # pixel indices
         cells, border = field.winding.shape[-2:], border_reach(field.reach) * self.short
         self.rows, self.columns = (spline_at(count, place / side) for count, place, side
@@ -116,7 +116,7 @@ class Renderer:
                 start += shape[0] * shape[1]
         if time % self.field.period:
             displacement, phases = self.field.at(time)
-            fields = [self._fields(index, displacement) for index in range(2)]
+            fields = [[self.rows @ part for part in self._fields(index, displacement)] for index in range(2)]  # (2, rows, w)
             workers = self.threads._max_workers
             jobs = [self.threads.submit(self._draw, planes, fields, phases, self.tiles[start::workers])
                     for start in range(workers)]  # fmt: skip
@@ -137,42 +137,45 @@ class Renderer:
             over, under = (self._moved(field, rows, columns) for field in fields)
             for group in self.groups:
                 box = tuple(slice(part.start // group.ratio, part.stop // group.ratio) for part in (rows, columns))
-                count = group.planes.stop - group.planes.start
-                front = back = None
-                if layer:  # alpha is needed only where the plate shows
-                    front = self._shown(group, 0, over, phases[0], box, count + plate)
-                if plate:
-                    back = self._shown(group, 1, under, phases[1], box, count)
-                if layer and plate:
-                    clear = cv2.bitwise_not(front[-1])
-                    shown = [cv2.add(colour, cv2.multiply(clear, behind, scale=1 / 255)) for colour, behind in zip(front, back)]
-                else:
-                    shown = front or back
-                for plane, pixels in zip(planes[group.planes], shown):
-                    plane[box] = pixels
+                targets = [plane[box] for plane in planes[group.planes]]
+                if not plate:
+                    self._shown(group, 0, over, phases[0], box, targets)
+                elif not layer:
+                    self._shown(group, 1, under, phases[1], box, targets)
+                else:  # alpha is needed only where the plate shows
+                    *front, alpha = self._shown(group, 0, over, phases[0], box, [None] * (len(targets) + 1))
+                    back = self._shown(group, 1, under, phases[1], box, [None] * len(targets))
+                    clear = cv2.bitwise_not(alpha)
+                    for target, colour, behind in zip(targets, front, back):
+                        cv2.add(colour, cv2.multiply(clear, behind, behind, 1 / 255), target)
 
     def _moved(self, fields: list[np.ndarray], rows: slice, columns: slice) -> list[list[np.ndarray]]:
-        """Where a tile and one step around it is sampled, x and y, in pixels, every MAP_STEP; for each phase."""
+        """Where a tile and one step around it is sampled, x and y, in pixels, every `step`; for each phase."""
         # products this small stay on the calling thread
-        down, across = (slice(part.start // MAP_STEP, -(-part.stop // MAP_STEP) + 2) for part in (rows, columns))
-        fade = self.fade[down, across]
-        return [[self.x[across] - self.rows[down] @ dx @ self.columns[across].T * fade,
-                 self.y[down, None] - self.rows[down] @ dy @ self.columns[across].T * fade] for dx, dy in fields]  # fmt: skip
+        down, across = (slice(part.start // self.step, -(-part.stop // self.step) + 2) for part in (rows, columns))
+        fade, spline = self.fade[down, across], self.columns[across].T
+        return [[self.x[across] - dx[down] @ spline * fade, self.y[down, None] - dy[down] @ spline * fade] for dx, dy in fields]
 
-    def _shown(self, group: _Group, index: int, places: list, phase: float, box: tuple[slice, slice], count: int) -> list:
-        """The first `count` planes of a layer in a box of the frame, (h, w) uint8 each."""
-        sources = (group.layer, group.plate)[index][:count]
+    def _shown(self, group: _Group, index: int, places: list, phase: float, box: tuple[slice, slice], targets: list) -> list:
+        """The first planes of a layer in a box of the frame, (h, w) uint8 each, drawn into the targets that are given."""
+        sources = (group.layer, group.plate)[index][: len(targets)]
         if not places:
-            return [np.ascontiguousarray(source[box]) for source in sources]
-        step = MAP_STEP // group.ratio
+            return [cv2.copyTo(source[box], None, target) for source, target in zip(sources, targets)]
+        step = self.step // group.ratio
         height, width = (part.stop - part.start for part in box)
         moved = []
         for pair in places:
             # a plane's pixel i stands on i + (ratio - 1) / 2 of the frame's, and its source's 2i shows it at rest
-            fine = [cv2.resize((part - (group.ratio - 1) / 2) * (2 / group.ratio), None, fx=step, fy=step,
-                               interpolation=cv2.INTER_LINEAR)[step : step + height, step : step + width]
-                    for part in pair]  # fmt: skip
-            moved.append([cv2.remap(source, *fine, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for source in sources])
+            pair = [(part - (group.ratio - 1) / 2) * (2 / group.ratio) for part in pair]
+            spans = [(min(max(0, int(part.min()) - 1), 2 * side - 1), int(part.max()) + 3)
+                     for part, side in zip(pair, (self.width // group.ratio, self.height // group.ratio))]  # fmt: skip
+            fine = [cv2.resize(part - start, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)[
+                        step : step + height, step : step + width] for part, (start, _) in zip(pair, spans)]  # fmt: skip
+            near = tuple(slice(*span) for span in spans[::-1])
+            drawn = targets if len(places) == 1 else [None] * len(targets)
+            # a copy of the rows, which memory gives in order, is sampled faster than the rows here and there
+            moved.append([cv2.remap(source[near].copy(), *fine, cv2.INTER_LINEAR, target, cv2.BORDER_REPLICATE)
+                          for source, target in zip(sources, drawn)])  # fmt: skip
         if len(moved) == 1:
             return moved[0]
         # two phases of an endless flow, cross-faded; the blend of two unlike textures loses contrast: give it back.
@@ -180,8 +183,8 @@ class Renderer:
         weight = phase * phase * (3 - 2 * phase)
         gain = 1 / np.hypot(1 - weight, weight)
         return [cv2.addWeighted(cv2.addWeighted(now, gain * (1 - weight), before, gain * weight, 0, dtype=cv2.CV_32F),
-                                1, mean[box], 1 - gain, 0, dtype=cv2.CV_8U)
-                for now, before, mean in zip(*moved, group.means[index])]  # fmt: skip
+                                1, mean[box], 1 - gain, 0, target, cv2.CV_8U)
+                for now, before, mean, target in zip(*moved, group.means[index], targets)]  # fmt: skip
 
 
 def _doubled(plane: np.ndarray) -> np.ndarray:
