@@ -212,7 +212,8 @@ def test_clips_that_all_fail_are_one_sentence(tmp_path):
 
 
 def test_a_stage_begins_small_and_ends_on_the_presets_grid():
-    stage = Stage(f=18, trains=("all",), learning_rate=1e-3, iterations=100, batch=3, salient=True, shorter=(8,), small=4)
+    stage = Stage(f=18, trains=("all",), learning_rate=1e-3, iterations=100, batch=3, salient=True, shorter=(8,), small=4,
+                  refine_at=0.7)  # fmt: skip
     shapes = [stage.shape(step, 12) for step in range(100)]
     assert shapes[:2] == [(7, 35, 4), (16, 15, 4)] and shapes[69][2] == 4 and shapes[70:72] == [(3, 35, 12), (7, 15, 12)]
     costs = [clips * frames * cells**2 for clips, frames, cells in shapes]

@@ -21,7 +21,7 @@ class Stage:
     shorter: tuple[int, ...] = ()  # further f; each step draws one of all, with as many more clips as its loops are shorter
     small: int | None = None  # cells on the short side until the refinement; None: the preset's own all along
     small_load: float = 0.25  # of a step on the small grid, relative to one after it: more steps, of fewer clips
-    refine_at: float = 0.7  # share of the steps after which a small grid gives way to the preset's own
+    refine_at: float = 0.4  # share of the steps after which a small grid gives way to the preset's own
 
     @property
     def num_frames(self) -> int:
@@ -59,7 +59,7 @@ STAGES = {
             f=18,
             trains=("all",),
             learning_rate=6e-4,
-            iterations=2900,
+            iterations=3000,
             batch=3,
             salient=True,
             hide_far_end=0.85,

@@ -137,6 +137,7 @@ def test_hands_move_the_living_preview_at_once_and_the_video_follows(page, pictu
     prepare(page, picture)
     animate(page)
     living = "document.querySelector('#living iframe').contentWindow.living"
+    page.wait_for_function(living)
     source, before = page.evaluate(f"[{VIDEO}.src, Array.from({living}.walk.motions[0].terms)]")
     slider = page.get_by_label("range slider for Motion strength")
     slider.focus()
