@@ -35,7 +35,7 @@ def supervise(task: str, folder: Path) -> None:
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(1)
     PRESETS["motion"] = replace(PRESETS["motion"], unet={**SMALL, "cross_attention_dim": 384}, short_side=4)
-    STAGES["motion"][0] = replace(STAGES["motion"][0], f=3)
+    STAGES["motion"][0] = replace(STAGES["motion"][0], f=3, shorter=(), small=None)
 
     def start(change=lambda: None, **values) -> int:
         """Train in a process of its own; its number."""

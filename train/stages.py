@@ -33,8 +33,8 @@ class Stage:
         num_frames = 2 * fs[step % len(fs)] - 1
         clips = self.batch * self.num_frames / num_frames
         if step >= self.small_steps:
-            return round(clips), num_frames, short_side
-        return round(clips * (short_side / self.small) ** 2 * self.small_load), num_frames, self.small
+            return max(1, round(clips)), num_frames, short_side
+        return max(1, round(clips * (short_side / self.small) ** 2 * self.small_load)), num_frames, self.small
 
     @property
     def small_steps(self) -> int:
