@@ -2,6 +2,8 @@
   // the living preview answers hands at once; the video follows when they rest
   let resting;
   const frame = () => document.querySelector("#living iframe");
+  // an attribute of the element itself: the page's style sheet is confined to what lies within the app
+  const show = (live) => document.querySelector("#living")?.toggleAttribute("data-live", live);
   window.loopanimate = {
     slid(strength, tempo) {
       this.live(strength, tempo);
@@ -12,7 +14,7 @@
       const living = frame()?.contentWindow.living, own = Number(frame()?.dataset.strength);
       if (!living) return;
       living.set({ strength: own > 0 ? strength / own : 1, tempo, panel: false });
-      document.body.classList.add("lives");
+      show(true);
       living.ready.then((drawn) => drawn || this.rest());
     },
     replace(text, strength, tempo) {
@@ -23,7 +25,7 @@
       living.replace(given.motion);
       this.live(strength, tempo);
     },
-    rest: () => document.body.classList.remove("lives"),
+    rest: () => show(false),
   };
 
   // a finished loop dropped anywhere on the page restores its settings: hand it to the field that reads them
