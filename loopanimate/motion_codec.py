@@ -55,6 +55,10 @@ class MotionCodec(ModelMixin, ConfigMixin):
     (asinh((d - u w) / knee) + u asinh(w / stream_knee)) / standard_deviation: the ramp of a stream stays a ramp.
     A checkpoint whose knees are None has latents linear in displacement.
     Frame 0 is zero by definition; the last frame is the winding, so only the first is held while sampling.
+
+    `wrap_ease` mends a bias of a checkpoint's samples: their curves leave the held frame more quickly than those that
+    taught it. Time passes more slowly by that share at frame 0 and more quickly opposite it; path, extremes and winding
+    stay. In [0, 1); 0 is none.
     """
 
     holds_last = False
@@ -62,7 +66,8 @@ class MotionCodec(ModelMixin, ConfigMixin):
 
     @register_to_config
     def __init__(self, short_side: int = 12, knee: float | None = KNEE, stream_knee: float | None = STREAM_KNEE,
-                 standard_deviation: tuple[float, ...] = STANDARD_DEVIATION, passed: tuple[float, float] = PASSED):  # fmt: skip
+                 standard_deviation: tuple[float, ...] = STANDARD_DEVIATION, passed: tuple[float, float] = PASSED,
+                 wrap_ease: float = 0.0):  # fmt: skip
         super().__init__()
         self.register_buffer("scale", torch.tensor(standard_deviation).view(1, 4, 1, 1, 1))
 
@@ -127,7 +132,10 @@ class MotionCodec(ModelMixin, ConfigMixin):
 
     def displacement(self, latents: torch.Tensor) -> np.ndarray:
         """Latents (4, N, h, w) of one loop → displacement (N, 4, h, w) in short sides, frame 0 all zeros."""
-        moved = self._displacement(latents[None].float())[0].transpose(0, 1)
+        moved = self._displacement(latents[None].float())
+        winding = moved[:, :, -1:] - moved[:, :, :1]
+        ring = _eased(moved - _ramp(moved) * winding, self.config.wrap_ease)
+        moved = (ring + _ramp(moved) * winding)[0].transpose(0, 1)
         return (moved - moved[:1]).cpu().numpy()
 
     def decode(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor,
@@ -153,6 +161,21 @@ def _squeezed(displacement: torch.Tensor, knee: float | None) -> torch.Tensor:
 
 def _stretched(squeezed: torch.Tensor, knee: float | None) -> torch.Tensor:
     return squeezed if knee is None else torch.sinh(squeezed) * knee
+
+
+def _eased(ring: torch.Tensor, ease: float) -> torch.Tensor:
+    """The same closed curves (B, C, N, h, w), passed more slowly by `ease` at frame 0 and more quickly opposite it."""
+    if ease == 0:
+        return ring
+    count = ring.shape[2] - 1
+    turn = torch.arange(count, device=ring.device) / count
+    turn = turn - ease * torch.sin(2 * torch.pi * turn) / (2 * torch.pi)
+    spectrum = torch.fft.rfft(ring[:, :, :-1], dim=2)
+    spectrum[:, :, 1 : (count + 1) // 2] *= 2
+    order = torch.arange(spectrum.shape[2], device=ring.device)
+    waves = torch.exp(2j * torch.pi * turn[:, None] * order)
+    ring = torch.einsum("tk,bckhw->bcthw", waves, spectrum).real / count
+    return torch.cat([ring, ring[:, :, :1]], dim=2)
 
 
 def _ramp(clip: torch.Tensor) -> torch.Tensor:
