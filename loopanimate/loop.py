@@ -257,10 +257,9 @@ def _sample(loaded, picture: Image.Image, mask: np.ndarray, prompt: str, setting
 
     scale = min(1.0, SAMPLING_SIDE / min(picture.size))
     small = tuple(max(1, round(side * scale)) for side in picture.size)
-    steps = settings.num_inference_steps or loaded.config.num_inference_steps
 
-    def on_step_end(_, step, timestep, tensors):
-        on_step(step + 1, steps, tensors["clean_latents"])
+    def on_step_end(pipe, step, timestep, tensors):
+        on_step(step + 1, len(pipe.scheduler.timesteps), tensors["clean_latents"])
         return tensors
 
     try:

@@ -1,5 +1,6 @@
 """The motion codec: a clip is how two layers of its first picture move (DESIGN.md §2)."""
 
+import math
 from collections.abc import Iterator
 
 import cv2
@@ -12,6 +13,7 @@ from diffusers.configuration_utils import register_to_config
 from loopanimate.direct import Directions
 from loopanimate.field import LoopField, warp
 from loopanimate.presets import NATIVE_FPS
+from loopanimate.prior import NoisePrior
 from loopanimate.render import Renderer
 
 # Displacements span two orders of magnitude, from "barely" to a stream's progress. Latents are their inverse hyperbolic
@@ -21,6 +23,8 @@ KNEE = 0.012  # short sides, of what comes back
 STREAM_KNEE = 0.08  # short sides, of the winding
 # Standard deviation of the procedural training set's latents before division by it: x, y of both layers.
 STANDARD_DEVIATION = (0.62, 0.62, 0.43, 0.40)
+
+REFERENCE = 0.02  # short sides a second, of the stream by whose progress loops of unlike length are compared
 
 PASSED = (1.7, 2.5)  # hertz: motion up to the first passes whole, beyond the second not at all
 MAX_LATENT = 8.0  # beyond it is no motion but an overflow
@@ -51,38 +55,49 @@ def static_code(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 class MotionCodec(ModelMixin, ConfigMixin):
     """Latents (B, 4, N, h, w): salient dx, dy, background dx, dy, compressed and divided by `standard_deviation`.
 
-    With w = d(N-1) the winding and u the share of the loop that has passed, a latent is
-    (asinh((d - u w) / knee) + u asinh(w / stream_knee)) / standard_deviation: the ramp of a stream stays a ramp.
-    A checkpoint whose knees are None has latents linear in displacement.
-    Frame 0 is zero by definition; the last frame is the winding, so only the first is held while sampling.
+    With w = d(N-1) the winding and u the share of the loop that has passed, a latent after frame 0 is
+    (asinh((d - u w) / knee) + asinh(w / stream_knee)) / standard_deviation: a stream says in every frame how far the loop
+    carries it, which a network learns long before it learns a ramp. Frame 0 is zero by definition; the last frame is the
+    winding alone, so only the first is held while sampling.
 
     `wrap_ease` mends a bias of a checkpoint's samples: their curves leave the held frame more quickly than those that
     taught it. Time passes more slowly by that share at frame 0 and more quickly opposite it; path, extremes and winding
     stay. In [0, 1); 0 is none.
+
+    Motion is smooth: half of its variance lies in one of a grid's 144 spatial modes, and next to none above 2 Hz. White
+    noise would bury the other modes while that one is still plain to see, and all that words ask for would be decided in
+    the first few timesteps. So noise, in training and in sampling, is drawn from `prior`, a Gaussian of motion that fits
+    the words and the mask.
+
+    `starting_gain`, of the salient and the background layer, mends another bias: a network that finds weak motion in noise
+    less often than it is there lets samples come to rest where words leave the motion to chance. A loop starts from noise
+    that much stronger.
     """
 
     holds_last = False
     is_motion = True
 
     @register_to_config
-    def __init__(self, short_side: int = 12, knee: float | None = KNEE, stream_knee: float | None = STREAM_KNEE,
+    def __init__(self, short_side: int = 12, knee: float = KNEE, stream_knee: float = STREAM_KNEE,
                  standard_deviation: tuple[float, ...] = STANDARD_DEVIATION, passed: tuple[float, float] = PASSED,
-                 wrap_ease: float = 0.0):  # fmt: skip
+                 wrap_ease: float = 0.0, starting_gain: tuple[float, float] = (1.0, 1.0),
+                 text_width: int = 384):  # fmt: skip
         super().__init__()
+        self.prior = NoisePrior(text_width)
         self.register_buffer("scale", torch.tensor(standard_deviation).view(1, 4, 1, 1, 1))
 
     def compress(self, displacement: torch.Tensor) -> torch.Tensor:
         """Displacement in short sides → latents, both (B, 4, N, h, w)."""
-        ramp, winding = _ramp(displacement), displacement[:, :, -1:]
-        ring = _squeezed(displacement - ramp * winding, self.config.knee)
-        return (ring + ramp * _squeezed(winding, self.config.stream_knee)) / self.scale
+        winding = displacement[:, :, -1:]
+        ring = torch.asinh((displacement - _ramp(displacement) * winding) / self.config.knee)
+        return (ring + _begun(displacement) * torch.asinh(winding / self.config.stream_knee)) / self.scale
 
     def expand(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Latents (B, 4, N, h, w) → what comes back, the same shape, and the winding (B, 4, 1, h, w), in short sides."""
         latents = latents * self.scale
         winding = latents[:, :, -1:]
-        ring = _stretched(latents - _ramp(latents) * winding, self.config.knee)
-        return ring, _stretched(winding, self.config.stream_knee)
+        ring = torch.sinh(latents - _begun(latents) * winding) * self.config.knee
+        return ring, torch.sinh(winding) * self.config.stream_knee
 
     def picture_size(self, height: int, width: int) -> tuple[int, int]:
         return height, width
@@ -111,6 +126,17 @@ class MotionCodec(ModelMixin, ConfigMixin):
 
     def static_code(self, image: torch.Tensor) -> torch.Tensor:
         return static_code(image.float(), self.latent_size(*image.shape[-2:]))
+
+    def progress(self, num_frames: int) -> float:
+        """How far the reference stream's winding gets in so many frames, in latents before their division."""
+        return math.asinh(REFERENCE * (num_frames - 1) / NATIVE_FPS / self.config.stream_knee)
+
+    def noise(self, white: torch.Tensor, text_tokens: torch.Tensor, latent_mask: torch.Tensor) -> torch.Tensor:
+        return self.prior(text_tokens, latent_mask).shaped(white, self.progress(white.shape[2]))
+
+    def starting_noise(self, white: torch.Tensor, text_tokens: torch.Tensor, latent_mask: torch.Tensor) -> torch.Tensor:
+        gain = torch.tensor(self.config.starting_gain, device=white.device).repeat_interleave(2)
+        return gain.view(1, 4, 1, 1, 1) * self.noise(white, text_tokens, latent_mask)
 
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
         """Curves through zero at frame 0 without harmonics above what words ask for: what is quicker is sampling noise."""
@@ -155,14 +181,6 @@ class MotionCodec(ModelMixin, ConfigMixin):
         return map(renderer.frame, times)
 
 
-def _squeezed(displacement: torch.Tensor, knee: float | None) -> torch.Tensor:
-    return displacement if knee is None else torch.asinh(displacement / knee)
-
-
-def _stretched(squeezed: torch.Tensor, knee: float | None) -> torch.Tensor:
-    return squeezed if knee is None else torch.sinh(squeezed) * knee
-
-
 def _eased(ring: torch.Tensor, ease: float) -> torch.Tensor:
     """The same closed curves (B, C, N, h, w), passed more slowly by `ease` at frame 0 and more quickly opposite it."""
     if ease == 0:
@@ -181,6 +199,11 @@ def _eased(ring: torch.Tensor, ease: float) -> torch.Tensor:
 def _ramp(clip: torch.Tensor) -> torch.Tensor:
     """The share of a clip (B, C, N, h, w) that has passed at each of its frames, (1, 1, N, 1, 1)."""
     return torch.linspace(0, 1, clip.shape[2], device=clip.device, dtype=clip.dtype).view(1, 1, -1, 1, 1)
+
+
+def _begun(clip: torch.Tensor) -> torch.Tensor:
+    """1 in each frame of a clip (B, C, N, h, w) after the first, (1, 1, N, 1, 1)."""
+    return (torch.arange(clip.shape[2], device=clip.device) > 0).to(clip.dtype).view(1, 1, -1, 1, 1)
 
 
 def _pool(field: torch.Tensor, weight: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -34,7 +34,7 @@ class LoopAnimatePipeline(DiffusionPipeline):
     Components: `unet` LoopAnimateUNet; `scheduler`, any diffusers one with `add_noise`; `codec`, a FrameCodec;
     `image_encoder` PatchEncoder or CLIP vision model with projection; `tokenizer` and `text_encoder`, BERT or CLIP;
     `safety_checker` and `feature_extractor`, those of Stable Diffusion, where the checkpoint carries them.
-    `num_inference_steps` and `guidance_scale` are the checkpoint's own defaults.
+    `num_inference_steps`, `guidance_scale` and `guidance_interval` are the checkpoint's own defaults.
     """
 
     model_cpu_offload_seq = "text_encoder->image_encoder->unet->codec->safety_checker"
@@ -51,6 +51,7 @@ class LoopAnimatePipeline(DiffusionPipeline):
         text_encoder,
         num_inference_steps: int = 25,
         guidance_scale: float = 1.0,
+        guidance_interval: tuple[float, float] = (0.0, 1.0),
         safety_checker=None,
         feature_extractor=None,
     ):
@@ -65,7 +66,9 @@ class LoopAnimatePipeline(DiffusionPipeline):
             safety_checker=safety_checker,
             feature_extractor=feature_extractor,
         )
-        self.register_to_config(num_inference_steps=num_inference_steps, guidance_scale=guidance_scale)
+        self.register_to_config(
+            num_inference_steps=num_inference_steps, guidance_scale=guidance_scale, guidance_interval=tuple(guidance_interval)
+        )
         self._interrupt = False
 
     @property
@@ -116,7 +119,7 @@ class LoopAnimatePipeline(DiffusionPipeline):
         strength: float = 1.0,
         hold_ends: bool = True,
         motion_strength: float = 1.0,
-        guidance_interval: tuple[float, float] = (0.0, 1.0),
+        guidance_interval: tuple[float, float] | None = None,
         cache_interval: int = 1,
         num_videos_per_prompt: int = 1,
         generator: torch.Generator | list[torch.Generator] | None = None,
@@ -135,7 +138,7 @@ class LoopAnimatePipeline(DiffusionPipeline):
             strength: in (0, 1], where in the schedule the noised picture starts (PAPER.md §3).
             hold_ends: keep the ends at the picture while sampling; False is the paper's behaviour.
             motion_strength: factor on displacement; presets that sample appearance take 1 only.
-            guidance_interval: approximation: the part of the steps, in [0, 1], that guidance is computed for.
+            guidance_interval: the part of the steps, in [0, 1], that guidance is computed for; None takes the checkpoint's.
             cache_interval: approximation: the deep blocks are computed at each so manieth step only; 1 is exact.
             callback_on_step_end: called with (pipeline, step, timestep, {"latents", "clean_latents"}), the latter the
                 current estimate of the result; may return replaced latents, raise, or set `_interrupt`.
@@ -144,6 +147,7 @@ class LoopAnimatePipeline(DiffusionPipeline):
         """
         steps = self.config.num_inference_steps if num_inference_steps is None else num_inference_steps
         guidance = self.config.guidance_scale if guidance_scale is None else guidance_scale
+        guidance_interval = self.config.guidance_interval if guidance_interval is None else guidance_interval
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         check_num_frames(num_frames)
         if not 0 < strength <= 1:
@@ -178,8 +182,10 @@ class LoopAnimatePipeline(DiffusionPipeline):
         tokens = encode_image(self.image_encoder, image, mask).to(dtype)  # (B, K, width)
         start = self.codec.encode(image[:, :, None], mask).float()  # (B, 4, 1, h, w)
         size = self.codec.latent_size(*image.shape[-2:])
-        given = condition(self.codec.static_code(image).float(), mask_code(mask, size), num_frames)
-        text, tokens, start, given = (value.repeat_interleave(copies, dim=0) for value in (text, tokens, start, given))
+        latent_mask = mask_code(mask, size)
+        given = condition(self.codec.static_code(image).float(), latent_mask, num_frames)
+        repeated = (value.repeat_interleave(copies, dim=0) for value in (text, tokens, start, given, latent_mask))
+        text, tokens, start, given, latent_mask = repeated
         alone = (self.unet.context(text, tokens),)
         together = alone
         if guided and hasattr(self.unet, "_hf_hook"):  # offloaded: memory is short, so one half after the other
@@ -189,9 +195,11 @@ class LoopAnimatePipeline(DiffusionPipeline):
             together = (self.unet.context(*both),)
 
         self.scheduler.set_timesteps(steps, device=device)
-        timesteps = self.scheduler.timesteps[steps - max(1, int(steps * strength)) :]
+        timesteps = self.scheduler.timesteps
+        timesteps = timesteps[len(timesteps) - max(1, int(len(timesteps) * strength)) :]
         shape = (len(start), 4, num_frames, *size)
         noise = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32)
+        noise = self.codec.starting_noise(noise, text, latent_mask)
         clip = start.expand(-1, -1, num_frames, -1, -1)  # the picture, N times
         latents = self.scheduler.add_noise(clip, noise, timesteps[:1].expand(len(clip)))
         latents = latents * self.scheduler.init_noise_sigma if strength == 1 else latents

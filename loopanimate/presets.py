@@ -12,9 +12,10 @@ NATIVE_FPS = 8  # frames a second of the network's own frames
 class Preset:
     name: str
     unet: dict  # arguments of LoopAnimateUNet that differ from its defaults
-    scheduler: dict  # arguments of diffusers' DDIMScheduler
+    scheduler: dict  # arguments of a DDIM scheduler
     num_inference_steps: int
     guidance_scale: float  # 1: no guidance
+    guidance_interval: tuple[float, float]  # the part of the steps that is guided
     short_side: int  # latent cells on the short side
     checkpoint: Path | None  # bundled folder; None: nothing is published, bring a folder or a hub repository
     needs: str  # one sentence for a person choosing
@@ -45,7 +46,8 @@ PRESETS = {
             "set_alpha_to_one": True,
         },
         num_inference_steps=12,
-        guidance_scale=1.0,
+        guidance_scale=2.0,
+        guidance_interval=(0.0, 0.6),  # what words decide is decided there
         short_side=12,
         checkpoint=ASSETS / "motion",
         needs="bundled with the project; runs on any CPU",
@@ -64,6 +66,7 @@ PRESETS = {
         },
         num_inference_steps=25,
         guidance_scale=7.5,
+        guidance_interval=(0.0, 1.0),
         short_side=64,
         checkpoint=None,
         needs="needs a CUDA GPU and a checkpoint that you trained: no weights of the paper's model were published",

@@ -60,9 +60,11 @@ def test_latents_are_displacement_compressed_and_back():
     ramp = torch.linspace(0, 1, 15).view(1, 1, -1, 1, 1)
     assert torch.allclose(ring + ramp * winding, displacement, atol=1e-6)
     assert torch.equal(winding, codec.expand(latents[:, :, [0, -1]])[1])
-    faint = codec.compress(displacement * 1e-4) * codec.scale  # linear below the knee
-    assert torch.allclose(faint * codec.config.knee, (displacement - ramp * displacement[:, :, -1:]) * 1e-4
-                          + ramp * displacement[:, :, -1:] * 1e-4 * codec.config.knee / codec.config.stream_knee, atol=1e-9)  # fmt: skip
+    faint = codec.compress(displacement * 1e-4)[:, :, 1:] * codec.scale  # linear below the knees
+    back = (displacement - ramp * displacement[:, :, -1:])[:, :, 1:] / codec.config.knee
+    carried = displacement[:, :, -1:] / codec.config.stream_knee
+    assert torch.allclose(faint, 1e-4 * (back + carried), atol=1e-6)
+    assert not latents[:, :, 0].any()
 
 
 def test_constrained_latents_lose_only_what_is_too_quick():
@@ -80,6 +82,13 @@ def test_constrained_latents_lose_only_what_is_too_quick():
     assert torch.allclose(kept(flowing), flowing[0], atol=1e-4)
     assert not codec.displacement(torch.randn(4, 15, 12, 12))[0].any()
     assert np.isfinite(codec.displacement(1e4 * torch.randn(4, 15, 12, 12))).all()
+
+
+def test_loops_start_from_noise_so_much_stronger():
+    white, tokens, mask = torch.randn(2, 4, 7, 8, 8), torch.randn(2, 5, 384), torch.rand(2, 1, 8, 8)
+    codec = MotionCodec(starting_gain=(1.2, 1.0))
+    noise, stronger = codec.noise(white, tokens, mask), codec.starting_noise(white, tokens, mask)
+    assert torch.allclose(stronger[:, :2], 1.2 * noise[:, :2]) and torch.equal(stronger[:, 2:], noise[:, 2:])
 
 
 def test_easing_the_wrap_keeps_path_extremes_and_winding():

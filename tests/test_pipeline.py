@@ -87,6 +87,16 @@ def test_approximations_are_off_unless_asked_for_and_stay_near(fresh_512):
     assert 0 < deviation(guidance_interval=(0.0, 0.6)) < deviation(guidance_scale=1.0)
 
 
+def test_a_checkpoint_may_guide_a_part_of_the_steps_only(fresh_512, tmp_path):
+    fresh_512.register_to_config(guidance_interval=(0.0, 0.6))
+    fresh_512.save_pretrained(tmp_path)
+    again = LoopAnimatePipeline.from_pretrained(tmp_path)
+    again.set_progress_bar_config(disable=True)
+    part, whole = (call(again, num_inference_steps=6, guidance_interval=interval) for interval in ((0.0, 0.6), (0.0, 1.0)))
+    default = call(again, num_inference_steps=6)
+    assert torch.equal(default, part) and not torch.allclose(default, whole, atol=1e-4)
+
+
 @pytest.mark.parametrize("scheduler", [None, DPMSolverMultistepScheduler, UniPCMultistepScheduler])
 def test_ends_are_the_picture(small_512, scheduler):
     pipe = LoopAnimatePipeline(**small_512.components) if scheduler else small_512

@@ -7,15 +7,17 @@ from functools import partial
 import pytest
 import torch
 
+from loopanimate.motion_codec import MotionCodec
 from loopanimate.presets import PRESETS
 from loopanimate.saliency import automatic_mask
 from loopanimate.unet import LoopAnimateUNet
 from tests.conftest import SMALL
 from tests.videos import scene, write_captions, write_video
 from train import loader, trainer
-from train.settings import TrainSettings
+from train.prior import fit
+from train.settings import PriorSettings, TrainSettings
 from train.stages import STAGES, Stage
-from train.trainer import WARMUP, _rate
+from train.trainer import WARMUP, KernelMuon, _rate
 
 TINY = replace(PRESETS["motion"], unet={**SMALL, "cross_attention_dim": 384}, short_side=4)
 
@@ -109,10 +111,24 @@ def test_stages_follow_each_other_and_train_their_own_part(tmp_path):
     assert len(list((tmp_path / "stage3").glob("checkpoint-*"))) <= trainer.KEEP_CHECKPOINTS
 
 
-def test_accumulated_micro_batches_are_one_batch(tmp_path, clips):
+def test_a_prior_is_fitted_and_stage_0_begins_from_it(tmp_path, capsys):
+    folder = fit(PriorSettings(output=str(tmp_path), steps=12, batch=8))
+    record = json.loads((folder / "training.json").read_text())
+    assert record["losses"][-1] < record["losses"][0] - 1  # nats a number, on motion that it had not seen
+    fitted = MotionCodec.from_pretrained(folder / "codec").state_dict()
+    run(tmp_path, 0, 1)
+    after = MotionCodec.from_pretrained(tmp_path / "stage0" / "pipeline" / "codec").state_dict()
+    assert all(torch.equal(fitted[name], after[name]) for name in after)
+    with pytest.raises(ValueError, match="at least 1 for batch, got 0"):
+        fit(PriorSettings(output=str(tmp_path), batch=0))
+
+
+def test_accumulated_micro_batches_are_one_batch(tmp_path, clips, monkeypatch):
+    # without Muon, which makes as much of a gradient's rounding errors as of itself
+    monkeypatch.setitem(STAGES["motion"], 0, replace(STAGES["motion"][0], muon=False))
     together = run(tmp_path / "together", 0, 3, batch=4, data=str(clips))
     apart = run(tmp_path / "apart", 0, 3, batch=2, accumulate=2, data=str(clips))
-    assert all(torch.allclose(together[name], apart[name], atol=2e-5) for name in together)
+    assert all(torch.allclose(together[name], apart[name], atol=2e-6) for name in together)
 
 
 def test_unusable_clips_are_counted_and_named(tmp_path, clips):
@@ -224,3 +240,22 @@ def test_a_stage_begins_small_and_ends_on_the_presets_grid():
     assert rate[0] == 0 and rate[WARMUP:71] == [1.0] * (71 - WARMUP) and rate[85] == pytest.approx(0.5) and rate[100] == 0
     plain = replace(stage, small=None)
     assert plain.shape(0, 12) == (3, 35, 12) and plain.focus(0) == 0 and _rate(70, plain) < 1
+
+
+def test_muon_turns_kernels_and_matrices_alike():
+    torch.manual_seed(0)
+    weights = [torch.nn.Parameter(torch.randn(*shape)) for shape in ((8, 4, 3, 3), (6, 10), (10, 6))]
+    before = [weight.detach().clone() for weight in weights]
+    muon = KernelMuon([{"params": weights, "lr": 0.1}], weight_decay=0.0)
+    for weight in weights:
+        weight.grad = torch.randn_like(weight)
+    muon.step()
+    for weight, old in zip(weights, before):
+        step = (old - weight.detach()).flatten(1)
+        strengths = torch.linalg.svdvals(step / (0.1 * 0.2 * max(step.shape) ** 0.5))
+        assert ((strengths > 0.5) & (strengths < 1.4)).all()  # every direction alike, whatever the gradient's own
+        assert (step * weight.grad.flatten(1)).sum() > 0
+    again = KernelMuon([{"params": weights, "lr": 0.1}], weight_decay=0.0)
+    again.load_state_dict(muon.state_dict())
+    moments = [next(iter(state.values())) for state in again.state_dict()["state"].values()]
+    assert [moment.shape for moment in moments] == [(8, 36), (6, 10), (10, 6)]

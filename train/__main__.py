@@ -1,4 +1,4 @@
-"""python -m train <run|curate|assemble|evaluate|ablate|params>: what a researcher types."""
+"""python -m train <prior|run|curate|assemble|evaluate|ablate|params>: what a researcher types."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from loopanimate.presets import PRESETS
-from train.settings import AblateSettings, CurateSettings, EvaluateSettings, TrainSettings
+from train.settings import AblateSettings, CurateSettings, EvaluateSettings, PriorSettings, TrainSettings
 
 
 def params(preset: str = "512", json_: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
@@ -25,6 +25,13 @@ def params(preset: str = "512", json_: Annotated[bool, tyro.conf.arg(name="json"
     else:
         for group, count in counts.items():
             print(f"{group:8} {count:>13,} parameters {count * 4 / 1e6:10.2f} MB as fp32")
+
+
+def prior(settings: Annotated[PriorSettings, tyro.conf.arg(name="")]) -> None:
+    """Fit the Gaussian that the motion preset's noise is drawn from, before stage 0."""
+    from train.prior import fit
+
+    print(f"written to {fit(settings)}")
 
 
 def run(settings: Annotated[TrainSettings, tyro.conf.arg(name="")]) -> None:
@@ -95,7 +102,7 @@ def _preset(name: str):
 def main() -> None:
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {"run": run, "curate": curate, "assemble": assemble, "evaluate": evaluate, "ablate": ablate, "params": params},
+            {"prior": prior, "run": run, "curate": curate, "assemble": assemble, "evaluate": evaluate, "ablate": ablate, "params": params},
             prog="python -m train",
         )
     except (ValueError, OSError) as error:

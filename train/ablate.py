@@ -133,9 +133,7 @@ def held_out_loss(pipe: LoopAnimatePipeline, stage: Stage) -> float:
     losses = []
     for number, loops in enumerate(batches):
         loops = with_tokens(loops, pipe, encoder_trains=False)
-        draws = draw(
-            loops, HELD_OUT, number * len(loops.latents), len(loops.latents), pipe.scheduler.config.num_train_timesteps, stage
-        )
+        draws = draw(loops, HELD_OUT, number * len(loops.latents), len(loops.latents), pipe, stage)
         losses.append(clip_loss(denoiser, pipe.scheduler, loops, draws, empty, stage).item())
     return float(np.mean(losses))
 

@@ -135,6 +135,7 @@ def _pipeline(paths: dict[str, Path]) -> LoopAnimatePipeline:
         text_encoder=text_encoder,
         num_inference_steps=preset.num_inference_steps,
         guidance_scale=preset.guidance_scale,
+        guidance_interval=preset.guidance_interval,
         **checker,
     )
 

@@ -28,7 +28,8 @@ HELD_OUT = {  # never spoken in training
     "stream": ("gush", "flow without end"),
 }
 SUBJECTS = (
-    *("it", "the subject", "the object", "the figure", "the foreground", "this", "the thing in front"),
+    *("it",) * 16,  # what `loopanimate.words.interpret` says in place of words that are not known
+    *("the subject", "the object", "the figure", "the foreground", "this", "the thing in front"),
     *("the woman", "the man", "she", "he", "the child", "the cat", "the dog", "the bird", "the horse", "the fish"),
     *("the hair", "the dress", "the flag", "the curtain", "the scarf", "the cloth", "the leaf", "the tree", "the grass"),
     *("the flower", "the bush", "the boat", "the balloon", "the lamp", "the cup", "the car", "the statue", "the ball"),
@@ -119,6 +120,9 @@ def phrase(rng: random.Random, kind: str, subject: str, held_out: bool = False, 
 
 
 def _stream(rng: random.Random) -> tuple[str, Motion]:
+    if rng.random() < 0.4:  # whatever the mask holds
+        words, motion = phrase(rng, "stream", rng.choice(SUBJECTS))
+        return words, motion
     subject, (heading, verbs) = rng.choice(list(STREAMS.items()))
     motion, before, after = draw_motion(rng, "stream")
     own = bool(verbs) and rng.random() < 0.6
@@ -130,7 +134,7 @@ def _stream(rng: random.Random) -> tuple[str, Motion]:
 
 
 def _salient(rng: random.Random) -> tuple[str, Motion]:
-    if rng.random() < 0.16:
+    if rng.random() < 0.26:
         return _stream(rng)
     kind = rng.choice(["sway"] * 3 + ["shift"] * 4 + [kind for kind in VERBS if kind not in ("sway", "shift", "stream")])
     subject = rng.choice(SUBJECTS)
@@ -143,7 +147,7 @@ def _salient(rng: random.Random) -> tuple[str, Motion]:
 
 
 def _background(rng: random.Random) -> tuple[str, Motion]:
-    kind = rng.choice(("shift", "shift", "shift", "ripple", "zoom", "sway", "stream", "stream", "pan"))
+    kind = rng.choice(("shift", "shift", "shift", "ripple", "zoom", "sway", "stream", "stream", "stream", "pan"))
     if kind == "stream":
         return _stream(rng)
     if kind == "zoom":

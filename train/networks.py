@@ -38,7 +38,8 @@ def starting_point(settings: TrainSettings, preset: Preset) -> Path | None:
     elif settings.stage:
         raise ValueError(f"expected --init with the assembled starting point of preset {preset.name} for stage 1")
     else:
-        return None
+        fitted = Path(settings.output) / "prior" / "pipeline"
+        return fitted if fitted.is_dir() else None
     if not (start / "unet").is_dir():
         raise ValueError(f"expected the pipeline of the stage before in {start}, found none: run that stage first")
     return start
@@ -55,16 +56,19 @@ def build(settings: TrainSettings, preset: Preset) -> LoopAnimatePipeline:
         pipe = LoopAnimatePipeline(
             unet=LoopAnimateUNet(**{"injection": INJECTION, **preset.unet, **injection}),
             scheduler=DDIMScheduler(**preset.scheduler),
-            codec=MotionCodec(short_side=preset.short_side),
+            codec=MotionCodec(short_side=preset.short_side, text_width=preset.unet["cross_attention_dim"]),
             image_encoder=PatchEncoder(width=preset.unet["cross_attention_dim"]),
             tokenizer=AutoTokenizer.from_pretrained(preset.checkpoint / "tokenizer"),
             text_encoder=BertModel.from_pretrained(preset.checkpoint / "text_encoder", dtype=torch.float32),
             num_inference_steps=preset.num_inference_steps,
             guidance_scale=preset.guidance_scale,
+            guidance_interval=preset.guidance_interval,
         )
-        if pipe.unet.config.projects_text:
-            with torch.no_grad():
-                pipe.unet.text_projection.weight.copy_(whitening(pipe))
+        with torch.no_grad():
+            white = whitening(pipe)
+            pipe.codec.prior.projection.weight.copy_(white)
+            if pipe.unet.config.projects_text:
+                pipe.unet.text_projection.weight.copy_(white)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

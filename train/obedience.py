@@ -24,6 +24,7 @@ from loopanimate.metrics import seam
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.render import Renderer
 from loopanimate.saliency import automatic_mask
+from loopanimate.words import interpret
 from train.grammar import DIRECTIONS, STILL, VERBS, Motion, phrase
 from train.kinds import KindClassifier, true_motion
 
@@ -202,14 +203,17 @@ def evaluate(pipe: LoopAnimatePipeline, folder: str | None = None, num_frames: i
     """
     entries = pictures(folder)[:limit]
     cases = plan(len(entries))
-    samples = []
+    samples, taken = [], []
     for case in tqdm(cases, mininterval=5):
         _, picture, mask = entries[case.entry]
-        samples.append(Sample(pipe, picture, mask, case.prompt, case.seed, num_frames, **options))
+        words, note = interpret(case.prompt, pipe)  # as every road to a loop does
+        taken.append(note is not None)
+        samples.append(Sample(pipe, picture, mask, words, case.seed, num_frames, **options))
         if sheets:
             _write_sheet(samples[-1], Path(sheets) / f"{len(samples):03d}.png")
     pairs = list(zip(cases, samples))
     table = {"pictures": len(entries), "loops": len(cases)}
+    table["prompts taken for a known motion, percent"] = _share(taken)
     table |= _words(pairs, num_frames) | _stillness(pairs) | _seams(pairs)
     return table
 
@@ -265,12 +269,14 @@ def _stillness(pairs) -> dict:
     silent = [sample.peak(1) for _, sample in moving] + [sample.peak(layer) for sample in nothing for layer in (0, 1)]
     jitters = [sample.jitter[1] for _, sample in moving] + [sample.jitter.max() for sample in nothing]
     whole = [sample for case, sample in moving if case.motion.kind in WHOLE]
+    shown = [_peak(sample.shown[:, 2:], 1 - sample.inside) for _, sample in moving]
     ratios = [_peak(sample.shown[:, 2:], 1 - sample.inside) / _peak(sample.shown[:, :2], sample.inside) for sample in whole]
     raw = [sample.peak(1) / sample.peak(0) for sample in whole]
     unfolded, cells = np.sum([sample.unfolded() for _, sample in pairs], axis=0)
     sharp = [sample.sharpness() for case, sample in moving if case.purpose == "kind" and case.motion.kind != "stream"]
     return {
         "what should be still moves less than 0.2 percent, sampled": _share(size < STILLNESS for size in silent),
+        "the layer that is not named moves less than 0.2 percent, shown": _share(size < STILLNESS for size in shown),
         "median of what should be still, percent of the short side": 100 * float(np.median(silent)),
         '"nothing moves", median of the salient layer': 100 * float(np.median([sample.peak(0) for sample in nothing])),
         "jitter of what should be still, median, percent of the short side": 100 * float(np.median(jitters)),

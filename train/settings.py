@@ -59,6 +59,18 @@ class TrainSettings:
 
 
 @dataclass(frozen=True)
+class PriorSettings:
+    """Fit the Gaussian that the motion preset's noise is drawn from; stage 0 of the same output begins from it."""
+
+    output: str = "runs/motion"  # folder of the run; the fitted pipeline is OUTPUT/prior/pipeline
+    init: str | None = None  # pipeline folder whose prior to fit; None: new networks
+    steps: int = 600
+    batch: int = 64  # clips a step
+    seed: int = 0
+    sampling: Literal["native", "alss"] = "native"  # of procedural motion
+
+
+@dataclass(frozen=True)
 class CurateSettings:
     """Judge every clip of a collection; the same command goes on where it was cut."""
 

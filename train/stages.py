@@ -18,6 +18,8 @@ class Stage:
     hide_far_end: float = 0.5  # r
     noisy: float = 1.0  # above 1, more steps at the noisy end of the schedule, where words still decide something
     words_rate: float = 1.0  # factor on the learning rate of what reads words: their states are small and differ little
+    last_frame: float = 1.0  # weight of the last frame's error: in motion it alone says whether, and how far, a layer streams
+    muon: bool = False  # hidden matrices are updated by Muon, in fewer steps than AdamW needs; the rest by AdamW
     shorter: tuple[int, ...] = ()  # further f; each step draws one of all, with as many more clips as its loops are shorter
     small: int | None = None  # cells on the short side until the refinement; None: the preset's own all along
     small_load: float = 0.25  # of a step on the small grid, relative to one after it: more steps, of fewer clips
@@ -51,7 +53,7 @@ STAGES = {
         2: Stage(f=11, trains=("conv_in", "temm"), learning_rate=6e-5, iterations=100_000, batch=1, salient=True),
         3: Stage(f=18, trains=("conv_in", "temm_q", "temm_v"), learning_rate=2e-5, iterations=100_000, batch=1, salient=True),
     },
-    # No pretrained base: stage 0 trains everything, at two lengths so that stage 3, which trains the least, has the least
+    # No pretrained base: stage 0 trains everything, at three lengths so that stage 3, which trains the least, has the least
     # to learn. What words mean is learned on a grid of 4 cells, in many short steps, first of captions that say where
     # something goes, and refined. It rarely sees the far end, which inference never does. The rates are our own.
     "motion": {
@@ -63,14 +65,26 @@ STAGES = {
             batch=3,
             salient=True,
             hide_far_end=0.85,
-            noisy=1.6,
+            noisy=1.5,
             words_rate=2.0,
-            shorter=(8, 8),
+            muon=True,
+            last_frame=6.0,
+            shorter=(8, 18, 4),
             small=4,
         ),  # fmt: skip
-        1: Stage(f=8, trains=("conv_in", "cab", "temm"), learning_rate=2e-4, iterations=40, batch=6, salient=False),
-        2: Stage(f=11, trains=("conv_in", "temm"), learning_rate=4e-4, iterations=200, batch=6, salient=True),
-        3: Stage(f=18, trains=("conv_in", "temm_q", "temm_v"), learning_rate=4e-4, iterations=300, batch=6, salient=True),
+        1: Stage(
+            f=8, trains=("conv_in", "cab", "temm"), learning_rate=2e-4, iterations=40, batch=6, salient=False, last_frame=6.0
+        ),
+        2: Stage(f=11, trains=("conv_in", "temm"), learning_rate=4e-4, iterations=200, batch=6, salient=True, last_frame=6.0),
+        3: Stage(
+            f=18,
+            trains=("conv_in", "temm_q", "temm_v"),
+            learning_rate=4e-4,
+            iterations=300,
+            batch=6,
+            salient=True,
+            last_frame=6.0,
+        ),
     },
 }
 

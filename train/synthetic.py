@@ -38,6 +38,7 @@ class Clips:
     middle_mask: torch.Tensor  # (B, 1, h, w), M-1
     displacement: torch.Tensor  # (B, 4, N, h, w) in short sides, unscaled
     captions: list[str]
+    motions: list[tuple[Motion, Motion]]  # of the salient layer and the background
 
 
 def make_clips(batch: int, num_frames: int, short: int, seed: int, sampling: str = "native",
@@ -72,6 +73,7 @@ def make_clips(batch: int, num_frames: int, short: int, seed: int, sampling: str
         middle_mask=warp(latent_mask, fields[:, 0, :, num_frames // 2]),
         displacement=fields.flatten(1, 2),
         captions=[caption for caption, _, _ in drawn],
+        motions=motions,
     )
 
 

@@ -37,6 +37,7 @@ DROP_TOKENS = 0.1  # of text and of image tokens, each
 MIN_WEIGHT = 0.1  # of a velocity's squared error, at the timesteps with the least noise
 WARMUP = 40  # steps
 WORDS = re.compile(r"unet\.(text_projection|(mid|up)_block.*\.attentions\..*\.attn2\.to_[kv])\.")  # what reads them
+OUTER = re.compile(r"unet\.(conv_in|conv_out|time_embedding)\.")  # no hidden features' matrices
 KEEP_CHECKPOINTS = 2
 
 
@@ -64,7 +65,7 @@ class Draws:
     keep_image: torch.Tensor  # (B,)
 
 
-def draw(loops: Loops, seed: int, first: int, together: int, train_timesteps: int, stage: Stage) -> Draws:
+def draw(loops: Loops, seed: int, first: int, together: int, pipe, stage: Stage) -> Draws:
     """The draws of samples `first`, `first` + 1, ...: each from its own number, so that ranks and resuming change none.
 
     together: loops of one optimizer step over all devices; their timesteps fall one into each of as many equal parts
@@ -76,10 +77,12 @@ def draw(loops: Loops, seed: int, first: int, together: int, train_timesteps: in
         generator = torch.Generator().manual_seed(_seed(seed, 0, number))
         noise.append(torch.randn(latents.shape[1:], generator=generator))
         chances.append(torch.rand(4, generator=generator))
-    noise, chances = torch.stack(noise).to(latents), torch.stack(chances).to(latents.device)
+    noise = pipe.codec.noise(torch.stack(noise).to(latents), loops.text_tokens, loops.latent_mask)
+    chances = torch.stack(chances).to(latents.device)
     step, place = divmod(first, together)
     parts = torch.randperm(together, generator=torch.Generator().manual_seed(_seed(seed, 1, step)))
     parts = parts[place : place + len(latents)].to(latents.device)
+    train_timesteps = pipe.scheduler.config.num_train_timesteps
     quiet = 1 - (parts + chances[:, 0]) / together
     timesteps = ((1 - quiet**stage.noisy) * train_timesteps).long().clamp(max=train_timesteps - 1)
     keep_text, keep_image = ((chance >= DROP_TOKENS).to(latents.dtype) for chance in chances[:, 1:3].T)
@@ -113,7 +116,10 @@ def clip_loss(denoiser, scheduler, loops: Loops, draws: Draws, empty_text: torch
     # the error of the clean latents that the velocity implies: where little noise is left, velocity is mostly that noise
     share = (1 - scheduler.alphas_cumprod.to(latents)[draws.timesteps]).clamp(min=MIN_WEIGHT)
     target = scheduler.get_velocity(latents, draws.noise, draws.timesteps)
-    return ((prediction.to(target.dtype) - target).square().mean((1, 2, 3, 4)) * share).mean()
+    errors = (prediction.to(target.dtype) - target).square().mean((1, 3, 4)) * share[:, None]  # (B, N)
+    weights = errors.new_ones(num_frames)
+    weights[-1] = stage.last_frame
+    return (errors @ (weights / weights.sum())).mean()
 
 
 class Progress:
@@ -166,16 +172,16 @@ def train(settings: TrainSettings) -> None:
         pipe.image_encoder.eval().to(device)
     if settings.gradient_checkpointing:
         pipe.unet.enable_gradient_checkpointing()
-    denoiser = Denoiser(pipe.unet, pipe.image_encoder if encoder_trains else None).train()
-    optimizer = _optimizer(settings, denoiser, stage)
-    schedule = LambdaLR(optimizer, partial(_rate, stage=stage))
-    denoiser, optimizer = accelerator.prepare(denoiser, optimizer)
+    denoiser = Denoiser(pipe.unet, pipe.image_encoder if encoder_trains else None).train().to(device)
+    optimizers = _optimizers(settings, denoiser, stage)
+    schedules = [LambdaLR(optimizer, partial(_rate, stage=stage)) for optimizer in optimizers]
+    denoiser, *optimizers = accelerator.prepare(denoiser, *optimizers)
     parameters = [parameter for parameter in denoiser.parameters() if parameter.requires_grad]
     progress, ema = (
         Progress(),
         EMAModel(parameters, decay=_averaged(steps), use_ema_warmup=True, power=0.75) if settings.ema else None,
     )
-    accelerator.register_for_checkpointing(schedule, progress, *([ema] if ema else []))
+    accelerator.register_for_checkpointing(*schedules, progress, *([ema] if ema else []))
 
     if accelerator.is_main_process:  # a checkpoint that was being written when the run was cut
         shutil.rmtree(folder / "partial", ignore_errors=True)
@@ -200,22 +206,23 @@ def train(settings: TrainSettings) -> None:
             micro = (step * settings.accumulate + part) * accelerator.num_processes + accelerator.process_index
             run_seed = _seed(settings.seed, settings.stage)
             size = len(loops.latents)
-            draws = draw(loops, run_seed, micro * size, size * parts, pipe.scheduler.config.num_train_timesteps, stage)
+            draws = draw(loops, run_seed, micro * size, size * parts, pipe, stage)
             last = part + 1 == settings.accumulate
             with nullcontext() if last else accelerator.no_sync(denoiser):
                 loss = clip_loss(denoiser, pipe.scheduler, loops, draws, empty_text.to(dtype), stage) / settings.accumulate
                 accelerator.backward(loss)
             total += loss.item()
         accelerator.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
+        for optimizer, schedule in zip(optimizers, schedules):
+            optimizer.step()
+            schedule.step()
+        denoiser.zero_grad()
         if ema:
             ema.step(parameters)
         progress.add(total)
         bar.set_postfix(loss=f"{progress.loss:.4f}", refresh=False)
         seconds = time.perf_counter() - began
-        values = {"loss": total, "learning_rate": schedule.get_last_lr()[0], "clips_per_second": size * parts / seconds,
+        values = {"loss": total, "learning_rate": schedules[-1].get_last_lr()[0], "clips_per_second": size * parts / seconds,
                   "waiting_for_clips": waited / seconds, "skipped_clips": sum(map(len, skipped.values()))}  # fmt: skip
         accelerator.log(values, step=step)
         if (step + 1) % settings.save_every == 0 or step + 1 == steps:
@@ -234,20 +241,41 @@ def train(settings: TrainSettings) -> None:
     accelerator.end_training()
 
 
-def _optimizer(settings: TrainSettings, denoiser: Denoiser, stage: Stage) -> torch.optim.Optimizer:
-    groups = {1.0: [], stage.words_rate: []}  # factor on the learning rate
+class KernelMuon(torch.optim.Muon):
+    """Muon whose matrices may be convolution kernels too: (O, I, k, k) counts as (O, I·k·k)."""
+
+    def __init__(self, groups: list[dict], **options):
+        self.weights = [weight for group in groups for weight in group["params"]]
+        flat = [{**group, "params": [weight.detach().flatten(1) for weight in group["params"]]} for group in groups]
+        super().__init__(flat, adjust_lr_fn="match_rms_adamw", **options)
+
+    def step(self, closure=None):
+        flat = (matrix for group in self.param_groups for matrix in group["params"])  # on the weights' own memory
+        for matrix, weight in zip(flat, self.weights, strict=True):
+            matrix.grad = None if weight.grad is None else weight.grad.flatten(1)
+        return super().step(closure)
+
+
+def _optimizers(settings: TrainSettings, denoiser: Denoiser, stage: Stage) -> list[torch.optim.Optimizer]:
+    groups = {}  # by (of a hidden matrix, factor on the learning rate)
+    muon = stage.muon and settings.mixed_precision != "fp16"  # whose loss scaling does not know of flattened gradients
     for name, parameter in denoiser.named_parameters():
         if parameter.requires_grad:
-            groups[stage.words_rate if WORDS.match(name) else 1.0].append(parameter)
-    parameters = [{"params": group, "lr": factor * stage.learning_rate} for factor, group in groups.items() if group]
+            hidden = muon and parameter.ndim > 1 and name.startswith("unet.") and not OUTER.match(name)
+            groups.setdefault((hidden, stage.words_rate if WORDS.match(name) else 1.0), []).append(parameter)
+    hidden, others = (
+        [{"params": group, "lr": factor * stage.learning_rate} for (matrix, factor), group in groups.items() if matrix == kind]
+        for kind in (True, False)
+    )
+    optimizers = [KernelMuon(hidden, weight_decay=0.01)] if hidden else []
     options = {"betas": (0.9, 0.99), "weight_decay": 0.01}
     if not settings.eight_bit_adam:
-        return torch.optim.AdamW(parameters, **options, fused=True)
+        return [*optimizers, torch.optim.AdamW(others, **options, fused=True)]
     try:
         from bitsandbytes.optim import AdamW8bit
     except ImportError:
         raise ValueError("expected bitsandbytes for --eight-bit-adam: pip install bitsandbytes") from None
-    return AdamW8bit(parameters, **options)
+    return [*optimizers, AdamW8bit(others, **options)]
 
 
 def _averaged(steps: int) -> float:

@@ -1,0 +1,223 @@
+"""What words and mask say about a loop before anything is sampled: the Gaussian that its noise is drawn from.
+
+Diffusion from white noise decides all that words ask for in its first few steps, out of the little that they explain of any
+single loop. So the motion preset's noise has a prior that depends on the condition (PriorGrad, Lee et al., 2022): of all
+loops that words and mask allow, the mean, which of the lowest spatial modes move, which move together, and how quickly.
+What is left to the network is what no Gaussian holds: outlines, curves, the picture.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from loopanimate.presets import NATIVE_FPS
+
+LAYERS, AXES = 2, 2
+MODES = 4  # half waves along each side of the picture
+SIZE = AXES * MODES * MODES  # D, of a layer
+FACTORS = 3  # ways in which modes move together
+QUERIES = 8  # what is read from a sentence
+WIDTH = 256
+KNOTS = (0.23, 0.35, 0.5, 0.75, 1.1, 1.6, 2.4, 4.0)  # hertz, between which the logarithm of the spectrum is linear
+CORNER = 1.3  # hertz: slower motion is as frequent as any, quicker motion soon is none, before anything is fitted
+STRENGTH = 0.65  # before anything is fitted, of the mode that is level
+FLOOR = 0.03  # standard deviation of a mode that never moves
+STANDING = 0.01  # of the winding's mode of a layer that never flows
+WHERE_TO = 4.0  # weight of what a direction decides: two numbers of many
+STRETCH = 4.0  # limit of a logarithm that the network adds
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Of the ring (what comes back) and the winding of each layer, in its D lowest modes: (B, 2 layers, ...).
+
+    A mode's amplitude is the field's root mean square, on any grid. Beyond the lowest modes it falls with the square of
+    the wave number. The ring is stationary noise, its covariance that of the modes times that of time, minus what it is at
+    frame 0; the mean is where it goes from there.
+    """
+
+    factors: torch.Tensor  # (B, 2, D, FACTORS)
+    deviation: torch.Tensor  # (B, 2, D), beside the factors
+    mean: torch.Tensor  # (B, 2, D)
+    rates: torch.Tensor  # (B, 2, KNOTS), logarithm of the amplitude at each frequency
+    winding_deviation: torch.Tensor  # (B, 2, D), of a loop whose reference stream has progressed by one unit of latents
+    winding_mean: torch.Tensor  # (B, 2, D)
+
+    def root(self) -> torch.Tensor:
+        """The lower triangular root of the ring's covariance, (B, 2, D, D)."""
+        return torch.linalg.cholesky(self.factors @ self.factors.mT + torch.diag_embed(self.deviation**2))
+
+    def spectrum(self, count: int) -> torch.Tensor:
+        """Amplitude of each frequency of `count` frames, (B, 2, count // 2 + 1): none at 0, in all of unit variance."""
+        frequency = torch.arange(1, count // 2 + 1, device=self.rates.device) * NATIVE_FPS / count
+        knots = torch.tensor(KNOTS, device=frequency.device)
+        right = torch.searchsorted(knots, frequency).clamp(1, len(KNOTS) - 1)
+        share = ((frequency / knots[right - 1]).log() / (knots[right] / knots[right - 1]).log()).clamp(0, 1)
+        rates = torch.lerp(self.rates[..., right - 1], self.rates[..., right], share.to(self.rates))  # (B, 2, J)
+        rates = rates - 0.5 * torch.logsumexp(2 * rates + _often(count, rates.device).log(), dim=-1, keepdim=True)
+        return F.pad(rates.exp(), (1, 0))
+
+    def shaped(self, white: torch.Tensor, progress: float) -> torch.Tensor:
+        """White noise (B, 4, N, h, w) → ring and winding of this Gaussian, (B, 4, N, h, w), zero at frame 0.
+
+        progress: the latent of the reference stream's winding after N frames.
+        """
+        count, height, width = white.shape[2] - 1, *white.shape[3:]
+        rows, columns = (torch.arange(side, device=white.device) * min(height, width) / side for side in (height, width))
+        falls = (2 * (MODES - 1) ** 2 / (rows[:, None] ** 2 + columns**2).clamp(min=1)).clamp(max=1).to(white)
+        modes = to_modes(white)  # (B, 2, 2, N, h, w)
+        last = (slice(None), slice(None), slice(SIZE - 1, SIZE))  # the highest of the lowest modes
+        high = modes * falls
+
+        def with_low(values: torch.Tensor, low: torch.Tensor, beyond: torch.Tensor) -> torch.Tensor:
+            """(B, 2, 2, n, h, w), its lowest modes replaced by (B, 2, n, D)."""
+            values = values * beyond[..., None, None, None]
+            values[..., :MODES, :MODES] = low.unflatten(-1, (AXES, MODES, MODES)).movedim(3, 2)
+            return values
+
+        ring = lowest(modes[:, :, :, :count]) @ self.root().mT  # (B, 2, n, D)
+        ring = with_low(high[:, :, :, :count], ring, self.deviation[last] - FLOOR)
+        gain = self.spectrum(count) * count**0.5  # (B, 2, J)
+        ring = torch.fft.irfft(torch.fft.rfft(ring, dim=3) * gain[:, :, None, :, None, None], n=count, dim=3)
+        kept = torch.fft.irfft(gain**2, n=count)  # correlation with frame 0
+        level = torch.zeros_like(ring[:, :, :, :1])
+        level = with_low(level, self.mean[:, :, None], torch.zeros_like(self.deviation[last]))
+        ring = ring - ring[:, :, :, :1] + level * (1 - kept)[:, :, None, :, None, None]
+        ring = torch.cat([ring, torch.zeros_like(ring[:, :, :, :1])], dim=3)
+
+        low = self.winding_mean[:, :, None] + self.winding_deviation[:, :, None] * lowest(modes[:, :, :, -1:])
+        winding = progress * with_low(high[:, :, :, -1:], low, self.winding_deviation[last] - STANDING)
+        begun = (torch.arange(count + 1, device=white.device) > 0).to(white).view(-1, 1, 1)
+        return from_modes(begun * (ring + winding)) * (height * width) ** 0.5
+
+    def surprise(self, ring: torch.Tensor, winding: torch.Tensor, progress: float) -> torch.Tensor:
+        """How little a ring (B, 4, N-1, h, w) and a winding (B, 4, 1, h, w) are expected, (B, 2), in nats.
+
+        Negative logarithms of the density of a frame and, with more weight, of the time mean and the winding, each the mean
+        over its numbers, and the cross entropy of the ring's power over frequency. The densities are a t distribution's of
+        D degrees of freedom: a Gaussian's but far out, where a single clip would outweigh all others. All of a ring trembles
+        a little (`FLOOR`): what is exactly zero would have any density.
+        """
+        area = (ring.shape[-2] * ring.shape[-1]) ** 0.5
+        count = ring.shape[2]
+        modes = lowest(to_modes(ring)) / area  # (B, 2, n, D)
+        middle = modes.mean(2, keepdim=True)
+        modes = modes - middle
+        numbers = torch.cat([middle - self.mean[:, :, None], modes], dim=2)
+        numbers = numbers + FLOOR * torch.randn_like(numbers)
+        root = self.root()
+        spheres = torch.linalg.solve_triangular(root, numbers.mT, upper=False).square().mean(2).log1p()  # (B, 2, n + 1)
+        logarithm = root.diagonal(dim1=-2, dim2=-1).log().mean(-1)
+        level, frames = (part + logarithm for part in (spheres[..., 0], spheres[..., 1:].mean(-1)))
+        power = torch.fft.rfft(modes, dim=2)[:, :, 1:].abs().square().mean(-1) * _often(count, ring.device)  # (B, 2, J)
+        power = power / power.sum(-1, keepdim=True).clamp(min=(count * FLOOR) ** 2 / 100)
+        entropy = -(power * (self.spectrum(count)[..., 1:] ** 2 * _often(count, ring.device)).log()).sum(-1)
+        flows = lowest(to_modes(winding))[:, :, 0] / area / progress  # (B, 2, D)
+        flows = (flows - self.winding_mean) / self.winding_deviation
+        flow = flows.square().mean(-1).log1p() + self.winding_deviation.log().mean(-1)
+        return frames + entropy + WHERE_TO * (level + flow)
+
+
+class NoisePrior(nn.Module):
+    """Text tokens and mask → `Gaussian`; two hidden layers, fitted by `train/prior.py`."""
+
+    def __init__(self, text_width: int):
+        super().__init__()
+        self.projection = nn.Linear(text_width, text_width, bias=False)
+        self.queries = nn.Linear(text_width, QUERIES, bias=False)
+        self.read = nn.Linear(QUERIES * text_width, WIDTH)
+        self.hidden = nn.Linear(WIDTH + 6, WIDTH)
+        self.parts = {"size": 1, "factors": SIZE * FACTORS, "deviation": SIZE, "mean": SIZE, "rates": len(KNOTS),
+                      "winding_size": 1, "winding_deviation": SIZE, "winding_mean": SIZE}  # fmt: skip
+        self.out = nn.Linear(WIDTH, LAYERS * sum(self.parts.values()))
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def meaning(self, text_tokens: torch.Tensor) -> torch.Tensor:
+        """What is read from text_tokens (B, L, text_width), zeros where nothing is said, (B, WIDTH)."""
+        text_tokens = text_tokens.to(self.out.weight)
+        said = text_tokens.ne(0).any(-1)[:, None]  # (B, 1, L)
+        states = self.projection(text_tokens)
+        share = self.queries(states).mT.masked_fill(~said, -1e4).softmax(-1)  # (B, QUERIES, L)
+        return self.read((share @ states).flatten(1))
+
+    def forward(self, text_tokens: torch.Tensor, latent_mask: torch.Tensor) -> Gaussian:
+        """text_tokens as in `meaning`; latent_mask (B, 1, h, w) in [0, 1]."""
+        features, latent_mask = self.meaning(text_tokens), latent_mask.to(self.out.weight)
+        features = F.silu(self.hidden(torch.cat([features, outline(latent_mask)], dim=1)))
+        values = self.out(features).unflatten(1, (LAYERS, -1)).split(list(self.parts.values()), dim=-1)
+        part = dict(zip(self.parts, values, strict=True))
+        waves = torch.arange(MODES, device=features.device)
+        level = (STRENGTH / (1 + waves[:, None] ** 2 + waves**2)).flatten().repeat(AXES)  # (D,)
+        knots = torch.tensor(KNOTS, device=features.device)
+        # relative to the layer's size: an error that is nothing in what moves far is much in what stands still
+        size = _stretch(part["size"])  # (B, 2, 1)
+        deviation = FLOOR + size * level * _stretch(part["deviation"])
+        factors = part["factors"].unflatten(-1, (SIZE, FACTORS)) + 0.1 * _unlike(features.device)
+        factors = size[..., None] * level[:, None] * factors
+        winding_deviation = STANDING + level * _stretch(part["winding_size"]) * _stretch(part["winding_deviation"])
+        return Gaussian(
+            factors=factors,
+            deviation=deviation,
+            mean=part["mean"] * (deviation**2 + factors.square().sum(-1)).sqrt(),
+            rates=STRETCH * torch.tanh(part["rates"] / STRETCH) - 0.5 * torch.log1p((knots / CORNER) ** 6),
+            winding_deviation=winding_deviation,
+            winding_mean=part["winding_mean"] * winding_deviation,
+        )
+
+
+def _often(count: int, device) -> torch.Tensor:
+    """How often each frequency above 0 stands in the spectrum of `count` frames, (count // 2,)."""
+    often = torch.full((count // 2,), 2.0, device=device)
+    if count % 2 == 0:
+        often[-1] = 1.0
+    return often
+
+
+def _stretch(logarithm: torch.Tensor) -> torch.Tensor:
+    return torch.exp(STRETCH * torch.tanh(logarithm / STRETCH))
+
+
+def _unlike(device) -> torch.Tensor:
+    """(D, FACTORS), columns at right angles: factors that begin alike would stay alike."""
+    return cosines(SIZE)[1 : FACTORS + 1].T.to(device) * SIZE**0.5
+
+
+def outline(latent_mask: torch.Tensor) -> torch.Tensor:
+    """Size, place and extent of what masks (B, 1, h, w) hold, and the picture's aspect, (B, 6), each about one."""
+    height, width = latent_mask.shape[-2:]
+    y, x = (2 * (torch.arange(side, device=latent_mask.device) + 0.5) / side - 1 for side in (height, width))
+    mask = latent_mask[:, 0] + 1e-4
+    mass = mask.sum((-2, -1))
+    down, across = mask.sum(-1) / mass[:, None], mask.sum(-2) / mass[:, None]  # (B, h), (B, w)
+    place = [down @ y, across @ x]
+    extent = [(part @ axis**2 - middle**2).clamp(min=0).sqrt() for part, axis, middle in zip((down, across), (y, x), place)]
+    aspect = torch.full_like(mass, math.log(width / height))
+    return torch.stack([mass / (height * width), *place, *extent, aspect], dim=1)
+
+
+def cosines(count: int) -> torch.Tensor:
+    """The orthonormal cosine transform (DCT-II) of `count` cells, (count, count)."""
+    order, place = torch.arange(count)[:, None], torch.arange(count) + 0.5
+    waves = torch.cos(torch.pi * order * place / count) * (2 / count) ** 0.5
+    waves[0] /= 2**0.5
+    return waves
+
+
+def to_modes(fields: torch.Tensor) -> torch.Tensor:
+    """(B, 4, n, h, w) → their spatial modes by layer and axis, (B, 2, 2, n, h, w)."""
+    down, across = (cosines(side).to(fields) for side in fields.shape[-2:])
+    return (down @ fields @ across.T).unflatten(1, (LAYERS, AXES))
+
+
+def from_modes(modes: torch.Tensor) -> torch.Tensor:
+    down, across = (cosines(side).to(modes) for side in modes.shape[-2:])
+    return (down.T @ modes @ across).flatten(1, 2)
+
+
+def lowest(modes: torch.Tensor) -> torch.Tensor:
+    """(B, 2, 2, n, h, w) → each layer's lowest modes at each time, (B, 2, n, D)."""
+    return modes[..., :MODES, :MODES].movedim(2, 3).flatten(3)

@@ -1,0 +1,109 @@
+"""Fits the prior that the motion preset's noise is drawn from, before stage 0: minutes, as nothing is denoised."""
+
+import math
+import random
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch.optim.lr_scheduler import LambdaLR
+from tqdm import tqdm
+
+from loopanimate.encoders import encode_text
+from loopanimate.motion_codec import MotionCodec
+from loopanimate.presets import PRESETS
+from loopanimate.prior import WIDTH
+from train.grammar import AMPLITUDES, KINDS, PARTS, Motion
+from train.networks import build, save_pipeline
+from train.settings import PriorSettings, TrainSettings
+from train.synthetic import make_clips
+
+CELLS = 8  # on the short side: enough for the modes that the prior tells apart
+FRAMES = (35, 35, 35, 15)  # of the steps, in turn
+LEARNING_RATE = 2e-3
+WARMUP = 20  # steps
+REPLAYS = 6  # further optimizer steps a step, on what was drawn before
+MEANING = 30.0  # weight of what the words say, as numbers
+NO_WORDS = 0.04  # share of loops about which nothing is said
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is fitted to, of a batch of clips."""
+
+    ring: torch.Tensor  # (B, 4, N-1, h, w), latents
+    winding: torch.Tensor  # (B, 4, 1, h, w)
+    latent_mask: torch.Tensor  # (B, 1, h, w)
+    text_tokens: torch.Tensor  # (B, L, width)
+    meant: torch.Tensor  # (B, 2 x attributes)
+
+
+def drawn(pipe, size: int, num_frames: int, seed: int, sampling: str) -> Batch:
+    """Procedural motion; of a few clips nothing is said."""
+    clips = make_clips(size, num_frames, CELLS, seed, sampling)
+    latents = pipe.codec.compress(clips.displacement)
+    winding = latents[:, :, -1:]
+    ring = torch.cat([latents[:, :, :1], latents[:, :, 1:-1] - winding], dim=2)
+    rng = random.Random(seed)
+    said = ["" if rng.random() < NO_WORDS else caption for caption in clips.captions]
+    meant = torch.tensor([sum(map(attributes, pair), []) for pair in clips.motions])
+    heard = torch.tensor([bool(words) for words in said])[:, None]
+    tokens = encode_text(pipe.tokenizer, pipe.text_encoder, said)
+    return Batch(ring, winding, clips.latent_mask, tokens, torch.where(heard, meant, torch.zeros_like(meant)))
+
+
+def attributes(motion: Motion) -> list[float]:
+    """What the words that ask for a motion say, as numbers of about one."""
+    angle = math.radians(motion.direction or 0.0)
+    way = [math.cos(angle), math.sin(angle)] if motion.direction is not None else [0.0, 0.0]
+    return [
+        *(float(motion.kind == kind) for kind in KINDS),
+        *way,
+        math.log(motion.amplitude / AMPLITUDES["plainly"]) if motion.amplitude else 0.0,
+        math.log(2 * motion.frequency),
+        *(float(motion.part == part) for part in PARTS),
+    ]
+
+
+def fit(settings: PriorSettings) -> Path:
+    """Fit the prior of the starting point, by maximum likelihood; returns the pipeline folder that stage 0 begins from.
+
+    Raises ValueError, in one sentence, for settings that do not fit or a missing starting point.
+    """
+    for name in ("steps", "batch"):
+        if getattr(settings, name) < 1:
+            raise ValueError(f"expected at least 1 for {name}, got {getattr(settings, name)}")
+    torch.manual_seed(settings.seed)
+    pipe = build(TrainSettings(stage=0, output=settings.output, init=settings.init), PRESETS["motion"])
+    if not isinstance(pipe.codec, MotionCodec):
+        raise ValueError(f"expected a checkpoint of the motion preset, got one with {type(pipe.codec).__name__}")
+    prior = pipe.codec.prior.train()
+    # a direction or a kind is much to us and little to a density: what is read is also held to what was meant
+    head = torch.nn.Linear(WIDTH, 2 * len(attributes(Motion())))
+    parameters = [*prior.parameters(), *head.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01)
+    schedule = LambdaLR(
+        optimizer, lambda step: min(1.0, (step + 1) / WARMUP) * (0.5 + 0.5 * math.cos(math.pi * step / settings.steps))
+    )
+    seen, losses = [], []
+    rng = random.Random(settings.seed)
+    bar = tqdm(range(settings.steps), mininterval=10)
+    for step in bar:
+        seed = settings.seed * 1_000_003 + step
+        seen.append(drawn(pipe, settings.batch, FRAMES[step % len(FRAMES)], seed, settings.sampling))
+        for turn, batch in enumerate((seen[-1], *rng.choices(seen, k=REPLAYS))):  # a clip costs more than a step
+            progress = pipe.codec.progress(batch.ring.shape[2] + 1)
+            loss = prior(batch.text_tokens, batch.latent_mask).surprise(batch.ring, batch.winding, progress).mean()
+            misread = F.mse_loss(head(prior.meaning(batch.text_tokens)), batch.meant)
+            optimizer.zero_grad()
+            (loss + MEANING * misread).backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 3.0)
+            optimizer.step()
+            if turn == 0:  # before it was learned from
+                losses.append(loss.item())
+        schedule.step()
+        bar.set_postfix(loss=f"{sum(losses[-50:]) / len(losses[-50:]):.4f}", refresh=False)
+    folder = Path(settings.output) / "prior" / "pipeline"
+    save_pipeline(pipe, folder, {**asdict(settings), "losses": losses})
+    return folder
