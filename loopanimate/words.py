@@ -1,24 +1,121 @@
 """The words that the bundled motion model was taught, and what it takes other words for."""
 
 import re
+from dataclasses import dataclass
 from functools import cache, lru_cache
 
 import torch
 
 VERBS = {
-    "sway": ("sway", "wave", "bend", "lean", "blow in the wind", "move in the breeze", "stir in the wind"),
-    "shift": ("move", "drift", "slide", "glide", "shift", "float", "wander"),
-    "bob": ("bob up and down", "float up and down", "hover", "rise and fall", "bob on the water"),
-    "bounce": ("bounce", "hop", "jump", "bounce on the ground", "jump up and down"),
-    "rock": ("rock", "rock back and forth", "wobble", "tilt from side to side", "tip", "nod"),
-    "swing": ("swing", "dangle", "swing like a pendulum", "hang and swing"),
-    "turn": ("turn", "twist", "rotate back and forth", "spin back and forth", "turn back and forth"),
-    "pulse": ("breathe", "pulse", "swell and shrink", "throb", "expand and contract"),
-    "ripple": ("ripple", "undulate", "shimmer like water", "wobble like jelly", "make waves"),
-    "flutter": ("flutter", "flap", "wave like a flag", "flutter like cloth", "flap in the wind"),
-    "tremble": ("tremble", "shake", "shiver", "vibrate", "quiver"),
-    "stream": ("flow", "stream", "run", "pour", "flow on and on", "flow for ever"),
-}
+    "sway": (
+        *("sway", "wave", "bend", "lean", "blow in the wind", "move in the breeze", "stir in the wind", "bow", "droop"),
+        *("dance in the wind", "weave", "give in the wind", "whip about", "toss about", "brush to and fro"),
+    ),
+    "shift": (
+        *("move", "drift", "slide", "glide", "shift", "float", "wander", "travel", "go", "sail", "slip", "coast", "head"),
+        *("advance", "crawl", "march", "walk", "step", "fly", "pull", "push", "inch along", "ride", "roam"),
+    ),
+    "bob": (
+        *("bob up and down", "float up and down", "hover", "rise and fall", "bob on the water", "float in the air"),
+        *("ride the waves", "rise and sink", "move up and down", "hang in the air"),
+    ),
+    "bounce": ("bounce", "hop", "jump", "bounce on the ground", "jump up and down", "skip", "hop about", "bound"),
+    "rock": (
+        *("rock", "rock back and forth", "wobble", "tilt from side to side", "tip", "nod", "seesaw", "lurch", "totter"),
+        *("rock like a boat", "roll from side to side", "tilt", "stagger"),
+    ),
+    "swing": (
+        *("swing", "dangle", "swing like a pendulum", "hang and swing", "swing to and fro", "sway from a string"),
+        *("swing from above", "dangle and sway"),
+    ),
+    "turn": (
+        *("turn", "twist", "rotate back and forth", "spin back and forth", "turn back and forth", "pivot", "rotate", "spin"),
+        *("whirl", "twirl", "turn round", "wheel"),
+    ),
+    "pulse": (
+        *("breathe", "pulse", "swell and shrink", "throb", "expand and contract", "beat", "puff up", "swell", "bulge"),
+        *("breathe in and out", "get bigger and smaller", "fill and empty", "widen and narrow"),
+    ),
+    "ripple": (
+        *("ripple", "undulate", "shimmer like water", "wobble like jelly", "make waves", "wriggle", "squirm", "roll in waves"),
+        *("snake", "slosh", "heave in waves"),
+    ),
+    "flutter": (
+        *("flutter", "flap", "wave like a flag", "flutter like cloth", "flap in the wind", "flap about", "beat its wings"),
+        *("fly like a flag", "flutter in the wind"),
+    ),
+    "tremble": (
+        *("tremble", "shake", "shiver", "vibrate", "quiver", "twitch", "jiggle", "judder", "rattle", "buzz", "quake"),
+        *("twitch nervously", "shiver with cold"),
+    ),
+    "stream": (
+        *("flow", "stream", "run", "pour", "flow on and on", "flow for ever", "rush", "spill", "keep flowing", "stream past"),
+        *("flow past", "wash along", "flow endlessly", "run on and on"),
+    ),
+}  # fmt: skip
+ALIKE = {  # further ways to say each kind, never spoken in training: `interpret` learns from them what unknown words are like
+    "sway": (
+        *("flex", "arch", "curl", "ruffle", "stir", "swoop from side to side", "move in the wind", "blow about", "flow in the wind"),
+        *("sway like a reed", "bend in the breeze", "stream in the wind", "swirl in the wind", "murmur in the wind", "whisper"),
+        *("lean over", "drape", "fall to one side", "dance", "groove", "wave its arms", "wave its leaves", "bristle"),
+        *("be blown by the wind", "rock like wheat", "billow in the breeze", "dance in the breeze"),
+    ),
+    "shift": (
+        *("stroll", "saunter", "amble", "jog", "stride", "pace", "trot", "gallop", "dash", "race", "scurry", "scamper", "sneak"),
+        *("tiptoe", "veer", "swerve", "proceed", "migrate", "relocate", "cruise", "roll along", "trundle", "progress", "approach"),
+        *("back away", "retreat", "come closer", "leave", "pass", "move away", "move along", "change place", "hurry", "rush off"),
+        *("scoot", "shuffle", "nudge", "ease along", "swim", "zoom past", "drive", "row", "pan across", "follow a path", "be carried"),
+    ),
+    "bob": (
+        *("float weightlessly", "heave up and down", "climb and drop", "lift and lower", "go up", "rise slowly and fall back"),
+        *("hang weightless", "bob like a cork", "ascend and descend", "float in space", "soar in place", "move vertically"),
+        *("dip and rise", "hover in mid-air", "hover like a drone", "rise into the air", "be lifted", "float like a ghost"),
+    ),
+    "bounce": (
+        *("pogo", "vault", "spring", "bounce like a rubber ball", "hop like a rabbit", "jump for joy", "rebound", "ricochet"),
+        *("dribble", "skip rope", "prance", "frolic", "caper", "jump around", "bounce off the floor", "trampoline", "hurdle"),
+    ),
+    "rock": (
+        *("rock from side to side", "lean left and right", "list like a ship", "wag", "sway like a cradle", "wag its head"),
+        *("nod its head", "shake its head", "rock in its chair", "rock gently like a cradle", "keel over and back", "waddle"),
+        *("tip over", "lose its balance", "balance", "lean from side to side", "rock like a rocking horse", "reel", "stumble"),
+    ),
+    "swing": (
+        *("swing like a bell", "pendulate", "move like a pendulum", "hang like a chandelier", "sway on a rope", "tick like a clock"),
+        *("swing on its hinges", "hang loosely", "swing in the wind", "dangle from a thread", "be hung", "hang from the ceiling"),
+        *("swing its tail", "wag its tail", "swing like a lantern", "swing like a hammock", "ring like a bell"),
+    ),
+    "turn": (
+        *("gyrate", "orbit", "spin around", "rotate around itself", "circle", "circle around", "revolve", "pirouette", "spiral"),
+        *("roll over", "turn its head", "look around", "face the other way", "spin like a top", "rotate like a wheel", "screw"),
+        *("turn like a wheel", "windmill", "gyrate like a dancer", "twirl around", "twist around", "go round and round"),
+    ),
+    "pulse": (
+        *("pulsate", "contract and relax", "grow and contract", "pump", "pump like a heart", "balloon", "dilate", "enlarge"),
+        *("shrink", "inhale and exhale", "sigh", "snore", "sleep", "beat like a heart", "blow up like a balloon", "heave its chest"),
+        *("grow larger and smaller", "get larger", "scale up and down", "stretch and squeeze", "compress", "puff in and out", "pant"),
+    ),
+    "ripple": (
+        *("swim like an eel", "billow like the sea", "lap like water", "roll like waves", "wave like the ocean", "slither", "warp"),
+        *("heave like the sea", "shimmer", "move like liquid", "wash to and fro", "writhe", "distort like water", "crawl like a worm"),
+        *("wave like a snake", "swell like the ocean", "ruffle like the surface of a lake", "wobble like gelatine", "squiggle"),
+    ),
+    "flutter": (
+        *("flap like a bird", "blow like a banner", "whip like a flag", "beat like wings", "flicker like cloth in the wind"),
+        *("flap its wings", "stream like a ribbon", "ruffle like fabric", "wave like a curtain", "wave like a banner", "fan"),
+        *("unfurl", "billow", "flap like laundry", "move like fabric", "blow like a curtain", "flail in the wind", "waft like silk"),
+    ),
+    "tremble": (
+        *("wince", "flinch", "vibrate like a phone", "tremble with fear", "oscillate rapidly", "fidget", "wiggle", "convulse"),
+        *("be nervous", "shake with cold", "throb nervously", "hum", "twinkle", "sparkle", "glitter", "blink", "flash", "chatter"),
+        *("quaver", "thrill", "palpitate", "shake like a leaf", "shimmy", "dither", "be shaken by an earthquake"),
+    ),
+    "stream": (
+        *("flood past", "cascade", "trickle", "gurgle along", "pour forth", "drain", "spurt", "course", "swirl past", "slide past"),
+        *("move on and on", "go on for ever", "flow by", "flow steadily", "run like a river", "never stop flowing", "pour out"),
+        *("flow like lava", "keep running", "surge past", "flow continuously", "flow downstream", "roll on", "circulate", "well up"),
+    ),
+}  # fmt: skip
 STREAMS = {  # what flows on for ever: where to if nothing is said (degrees; None: anywhere), and verbs of its own
     "the water": (None, ()),
     "the river": (None, ("rush by",)),
@@ -46,6 +143,7 @@ DIRECTIONS = {  # degrees, x right and y down
     135: ("down and to the left", "to the lower left"),
     45: ("down and to the right", "to the lower right"),
 }
+DIRECTED = ("sway", "shift", "rock", "swing", "stream")  # kinds that can go where words say
 STRENGTHS = {
     "barely": ("barely", "almost imperceptibly", "very slightly", "a tiny bit"),
     "gently": ("gently", "softly", "slightly", "subtly", "lightly"),
@@ -59,6 +157,8 @@ TEMPOS = {
 }
 STILL = ("nothing moves", "a still picture", "everything stays still", "no motion at all", "it stands still")
 PLURAL = ("the clouds", "the flames")
+SPOKEN_OF = ("it", "the clouds")
+RIDGE = 0.002  # of moments of unit vectors; the best in leaving one phrase out of `VERBS` and `ALIKE` each time
 CAMERA = ("pan", "track", "travel sideways", "push in", "zoom in", "move closer", "pull out", "zoom out", "move away")
 
 
@@ -66,7 +166,9 @@ def third_person(verb: str) -> str:
     first, *rest = verb.split(" ")
     if rest[:1] == ["and"]:  # "swell and shrink"
         return f"{third_person(first)} and {third_person(' '.join(rest[1:]))}"
-    return " ".join([first + ("es" if first.endswith(("sh", "ch", "ss", "o")) else "s"), *rest])
+    if first.endswith("y") and first[-2] not in "aeo":
+        return " ".join([first[:-1] + "ies", *rest])
+    return " ".join([first + ("es" if first.endswith(("sh", "ch", "ss", "zz", "o")) else "s"), *rest])
 
 
 def clause(subject: str, verb: str) -> str:
@@ -78,7 +180,7 @@ def gerund(verb: str) -> str:
     first, *rest = verb.split(" ")
     if rest[:1] == ["and"]:
         return f"{gerund(first)} and {gerund(' '.join(rest[1:]))}"
-    doubled = {"bob", "tip", "nod", "flap", "hop", "spin", "run", "stir", "pan"}
+    doubled = {"bob", "tip", "nod", "flap", "hop", "spin", "run", "stir", "pan", "skip", "slip", "whip"}
     stem = first[:-1] if first.endswith("e") else first + first[-1] if first in doubled else first
     return " ".join([stem + "ing", *rest])
 
@@ -110,22 +212,50 @@ def _sentence_embedding(pipe, sentences: list[str]) -> torch.Tensor:
     return torch.nn.functional.normalize(states.sum(1), dim=-1)
 
 
+@dataclass(frozen=True)
+class _Reader:
+    """What the kind of a sentence is read with."""
+
+    kinds: tuple[str, ...]
+    weights: torch.Tensor  # (width + 1, kinds), of an embedding and a one
+    phrases: dict[str, list[str]]  # that the model knows, of each kind
+    embeddings: dict[str, torch.Tensor]  # theirs, (phrases, width)
+
+
 @lru_cache(maxsize=1)
-def _known(pipe) -> tuple[list[str], torch.Tensor]:
-    phrases = [clause("it", verb) for verbs in VERBS.values() for verb in verbs]
-    phrases += [clause(subject, verb) for subject, (_, own) in STREAMS.items() for verb in (*own, "flow")]
-    return phrases, _sentence_embedding(pipe, phrases)
+def _reader(pipe) -> _Reader:
+    """Ridge regression from sentence embeddings to kinds, each kind of equal weight."""
+    kinds = tuple(VERBS)
+    known = {kind: [clause("it", verb) for verb in verbs] for kind, verbs in VERBS.items()}
+    known["stream"] += [clause(subject, verb) for subject, (_, own) in STREAMS.items() for verb in (*own, "flow")]
+    # one subject and many: a sentence's embedding is of its subject, too
+    spoken = {kind: [clause(subject, verb) for verb in (*VERBS[kind], *ALIKE[kind]) for subject in SPOKEN_OF] for kind in kinds}
+    spoken["stream"] += known["stream"][len(VERBS["stream"]) :]
+    embedded = {kind: _sentence_embedding(pipe, [*known[kind], *spoken[kind]]) for kind in kinds}
+    examples = [torch.nn.functional.pad(embedded[kind][len(known[kind]) :], (0, 1), value=1) for kind in kinds]
+    moments = sum(part.mT @ part / len(part) for part in examples)
+    targets = torch.stack([part.mean(0) for part in examples], dim=1)
+    weights = torch.linalg.solve(moments + RIDGE * torch.eye(len(moments), device=moments.device), targets)
+    return _Reader(kinds, weights, known, {kind: embedded[kind][: len(known[kind])] for kind in kinds})
 
 
 def interpret(prompt: str, pipe) -> tuple[str, str | None]:
     """What the motion model is asked for a prompt, and a sentence about it where that is not the prompt itself.
 
-    A prompt that holds no motion word of its vocabulary is taken for the known phrase nearest in meaning, by the bundled
-    sentence encoder (`pipe`'s), with the prompt's own direction, strength and tempo.
+    A prompt that holds no motion word of its vocabulary is taken for the kind of motion that it reads like, by the bundled
+    sentence encoder (`pipe`'s): for the known phrase of that kind nearest in meaning, with the prompt's own direction,
+    strength and tempo.
     """
     if _spoken().search(prompt):
         return prompt, None
-    phrases, embeddings = _known(pipe)
-    nearest = phrases[int((embeddings @ _sentence_embedding(pipe, [prompt])[0]).argmax())]
-    taken = " ".join([nearest, *_adverbs(prompt)])
+    adverbs = _adverbs(prompt)
+    reader = _reader(pipe)
+    bare = re.sub(r"\b(" + "|".join(map(re.escape, adverbs)) + r")\b", " ", prompt) if adverbs else prompt
+    embedding = _sentence_embedding(pipe, [bare])[0]
+    scores = torch.nn.functional.pad(embedding, (0, 1), value=1) @ reader.weights
+    if any(word.lower() in words for word in adverbs for words in DIRECTIONS.values()):
+        scores = scores.masked_fill(torch.tensor([kind not in DIRECTED for kind in reader.kinds], device=scores.device), -torch.inf)
+    kind = reader.kinds[int(scores.argmax())]
+    nearest = int((reader.embeddings[kind] @ embedding).argmax())
+    taken = " ".join([reader.phrases[kind][nearest], *adverbs])
     return taken, f'Taken for "{taken}", the nearest motion that the model knows.'
