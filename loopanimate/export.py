@@ -47,11 +47,12 @@ def frame_times(num_frames: int, fps: Fraction, tempo: float = 1.0) -> list[floa
 
 def output_size(size: str, width: int, height: int) -> tuple[int, int]:
     """(width, height) for "source", a name of `SIZES` or "WxH"."""
-    if size == "source":
+    named = size.lower()
+    if named == "source":
         return width, height
-    if size in SIZES:
-        return SIZES[size]
-    numbers = size.lower().split("x")
+    if named in SIZES:
+        return SIZES[named]
+    numbers = named.split("x")
     if len(numbers) == 2 and all(number.isdigit() for number in numbers):
         wide, high = (int(number) for number in numbers)
         if 32 <= min(wide, high) and max(wide, high) <= MAX_OUTPUT_SIDE and max(wide, high) <= 4 * min(wide, high):
@@ -63,7 +64,7 @@ def output_size(size: str, width: int, height: int) -> tuple[int, int]:
 
 def turns(size: str, repeats: int, seconds: Fraction) -> int:
     """Turns in a file, each of so many seconds: as often as asked, or as the size's destination needs."""
-    return max(repeats, ceil(MIN_SECONDS.get(size, 0) / seconds))
+    return max(repeats, ceil(MIN_SECONDS.get(size.lower(), 0) / seconds))
 
 
 def cover(picture: Image.Image, mask: np.ndarray, size: tuple[int, int]) -> tuple[Image.Image, np.ndarray]:

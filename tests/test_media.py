@@ -339,7 +339,7 @@ def test_rates_and_times():
 
 
 def test_sizes():
-    assert output_size("source", 451, 300) == (451, 300) and output_size("4k", 1, 1) == (3840, 2160)
+    assert output_size("source", 451, 300) == (451, 300) and output_size("4K", 1, 1) == output_size("4k", 1, 1) == (3840, 2160)
     assert output_size("640x360", 1, 1) == (640, 360)
     for wrong in ("huge", "0x9", "100x5000", "12"):
         with pytest.raises(ValueError, match="expected a size"):
@@ -365,7 +365,7 @@ def test_the_cut_keeps_what_is_masked_in_the_middle():
 
 
 def test_a_destination_that_pauses_at_each_wrap_gets_a_minute():
-    assert turns("lively", 1, Fraction(17, 4)) == 15 and turns("lively", 20, Fraction(17, 4)) == 20
+    assert turns("Lively", 1, Fraction(17, 4)) == 15 and turns("lively", 20, Fraction(17, 4)) == 20
     assert turns("4k", 1, Fraction(17, 4)) == 1
 
 
