@@ -118,7 +118,9 @@ def page() -> gr.Blocks:
         tail, earlier = gr.State(None), gr.State([])
         with gr.Row():
             with gr.Column():
-                picture = gr.Image(label="Picture", type="filepath", sources=["upload", "clipboard"], height=220, format="png")
+                picture = gr.Image(
+                    label="Picture", type="filepath", sources=["upload", "clipboard"], height=220, format="png", elem_id="picture"
+                )
                 # the file as it came: gr.Image would open it itself, and answer a bad one without a sentence
                 picture.preprocess = lambda file: file and file.path
                 red, blue = ((f"rgb{colour}", canvas.OPACITY) for colour in (canvas.RED, canvas.BLUE))
@@ -133,6 +135,7 @@ def page() -> gr.Blocks:
                     height=420,
                     # the editor centres a layer within the largest canvas it has had: one of 800 would shift the mask
                     canvas_size=(32, 32),
+                    elem_id="editor",
                 )
                 note = gr.Markdown()
                 with gr.Row(elem_classes="tools"):
@@ -169,8 +172,9 @@ def page() -> gr.Blocks:
                                     allow_preview=False, buttons=[], object_fit="cover")  # fmt: skip
                 made = gr.Markdown()
                 with gr.Row():
-                    file_format = gr.Dropdown(list(FORMATS), value="MP4", label="Format", scale=1)
-                    size = gr.Dropdown(["source", "1080p", "1440p", "4k", "phone"], value="source", label="Size", scale=1)
+                    file_format = gr.Dropdown(list(FORMATS), value="MP4", label="Format", scale=1, min_width=120)
+                    size = gr.Dropdown(["source", "1080p", "1440p", "4k", "phone"], value="source", label="Size", scale=1,
+                                       min_width=120)  # fmt: skip
                     save = gr.Button("Download MP4", interactive=False, scale=2)
                 ready = gr.DownloadButton("File", visible="hidden", elem_id="ready")
                 with gr.Accordion("More", open=False):
@@ -205,10 +209,10 @@ def page() -> gr.Blocks:
         examples = sorted(folder for folder in (ASSETS / "examples").glob("*/") if (folder / "loop.mp4").is_file())
         picks = []
         if examples:
-            gr.Markdown("### Or start from one of these")
-            with gr.Row():
+            gr.Markdown("## Or start from one of these")
+            with gr.Row(elem_classes="examples"):
                 for folder in examples:
-                    with gr.Column(min_width=200, elem_classes="example"):
+                    with gr.Column(min_width=0, elem_classes="example"):
                         gr.HTML(f'<video src="gradio_api/file={html.escape(str(folder / "loop.mp4"))}" loop muted autoplay playsinline '
                                 f'aria-label="{html.escape(folder.name)}"></video>')  # fmt: skip
                         picks.append(gr.Button(folder.name.replace("-", " ").capitalize(), size="sm"))
@@ -391,7 +395,7 @@ def page() -> gr.Blocks:
                 negative: settings.negative_prompt,
                 preset: settings.preset,
                 fps: rate,
-                size: settings.size,
+                size: settings.size.lower(),
                 quality: settings.quality,
                 largest: settings.max_size or 0,
                 repeats: settings.repeats,
@@ -478,7 +482,8 @@ def page() -> gr.Blocks:
         ]
         for triggers, function, inputs in runs:
             if function is not directed:
-                gr.on(triggers, lambda: gr.Button(visible=True), None, cancel, queue=False, **quiet)
+                waits = wording.working("Waiting for its turn …")
+                gr.on(triggers, lambda text=waits: (gr.Button(visible=True), text), None, [cancel, result], queue=False, **quiet)
             run = gr.on(triggers, function, inputs, [*outputs, seed] if function is choose else outputs, **job)
             run.then(lambda: gr.Button(visible=False), None, cancel, queue=False, js="() => loopanimate.rest()", **quiet)
             jobs.append(run)

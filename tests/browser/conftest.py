@@ -19,32 +19,40 @@ CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrom
 CHROMIUM_OPTIONS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 
 
-@pytest.fixture(scope="session")
-def address(tmp_path_factory):
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return free.getsockname()[1]
+
+
+def waited(url: str, server: subprocess.Popen, log) -> str:
+    """The address, once the server answers there."""
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(url, timeout=5).read()
+            return url
+        except (urllib.error.URLError, TimeoutError):
+            assert server.poll() is None, (log.seek(0), log.read())[1]
+            time.sleep(0.2)
+    raise AssertionError(f"{url} does not answer")
+
+
+@pytest.fixture(scope="package")
+def address(tmp_path_factory):
+    port = free_port()
     log = open(tmp_path_factory.mktemp("page") / "log", "w+")
     environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False"}
     server = subprocess.Popen(
         [sys.executable, "app.py", "--port", str(port)], cwd=ROOT, stdout=log, stderr=log, env=environment
     )
-    url = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(url, timeout=5).read()
-                break
-            except (urllib.error.URLError, TimeoutError):
-                assert server.poll() is None, (log.seek(0), log.read())[1]
-                time.sleep(0.2)
-        yield url
+        yield waited(f"http://127.0.0.1:{port}", server, log)
     finally:
         server.terminate()
         server.wait(timeout=30)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser():
     if CHROMIUM is None:
         assert os.environ.get("CI") != "true", "expected an installed Chromium for the browser tests, found none"

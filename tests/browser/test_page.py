@@ -1,11 +1,14 @@
 import io
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import av
 import cv2
 import imageio.v3 as iio
 import numpy as np
+import psutil
 import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
@@ -195,6 +198,33 @@ def test_programs_are_queued_and_served(address, picture, tmp_path):
             for client in clients]  # fmt: skip
     for job in jobs:
         assert seconds(job.result(timeout=120)) == pytest.approx(0.25, abs=0.02)
+
+
+LONG_JOB = """
+import sys, time
+from gradio_client import Client, handle_file
+job = Client(sys.argv[1], verbose=False).submit(handle_file(sys.argv[2]), "it sways", None, 35, size="4K", api_name="/animate")
+while not job.done():
+    if job.status().code.name in ("PROCESSING", "ITERATING"):
+        print("running", flush=True)
+        break
+    time.sleep(0.1)
+job.result()
+"""
+
+
+def test_a_killed_program_leaves_nothing_running(address, picture):
+    port = int(address.rsplit(":", 1)[1])
+    listening = [found.pid for found in psutil.net_connections("tcp") if found.status == "LISTEN" and found.laddr.port == port]
+    server = psutil.Process(listening[0])
+    program = subprocess.Popen([sys.executable, "-c", LONG_JOB, address, str(picture)], stdout=subprocess.PIPE, text=True)
+    assert program.stdout.readline() == "running\n"
+    server.cpu_percent()
+    assert server.cpu_percent(interval=1.5) > 50  # at work, and for half a minute if nobody stopped it
+    program.kill()
+    program.wait()
+    idle = [server.cpu_percent(interval=1) < 25 for _ in range(10)]
+    assert idle[-4:] == [True] * 4, idle
 
 
 def test_the_readme_says_what_programs_write(address, picture, monkeypatch, tmp_path):
