@@ -41,9 +41,6 @@ class FrameCodec(Protocol):
     def noise(self, white: torch.Tensor, text_tokens: torch.Tensor, latent_mask: torch.Tensor) -> torch.Tensor:
         """White noise (B, 4, N, h, w), the words' tokens (B, L, width), the mask (B, 1, h, w) → what the network denoises."""
 
-    def starting_noise(self, white: torch.Tensor, text_tokens: torch.Tensor, latent_mask: torch.Tensor) -> torch.Tensor:
-        """The same → what a loop is sampled from."""
-
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
         """An estimate of clean latents (B, 4, N, h, w) as the nearest that this codec can mean; the sampler keeps to it."""
 
@@ -106,8 +103,6 @@ class VAECodec(ModelMixin, ConfigMixin):
 
     def noise(self, white: torch.Tensor, text_tokens: torch.Tensor, latent_mask: torch.Tensor) -> torch.Tensor:
         return white
-
-    starting_noise = noise
 
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
         return clean

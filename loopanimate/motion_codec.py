@@ -60,18 +60,10 @@ class MotionCodec(ModelMixin, ConfigMixin):
     carries it, which a network learns long before it learns a ramp. Frame 0 is zero by definition; the last frame is the
     winding alone, so only the first is held while sampling.
 
-    `wrap_ease` mends a bias of a checkpoint's samples: their curves leave the held frame more quickly than those that
-    taught it. Time passes more slowly by that share at frame 0 and more quickly opposite it; path, extremes and winding
-    stay. In [0, 1); 0 is none.
-
     Motion is smooth: half of its variance lies in one of a grid's 144 spatial modes, and next to none above 2 Hz. White
     noise would bury the other modes while that one is still plain to see, and all that words ask for would be decided in
     the first few timesteps. So noise, in training and in sampling, is drawn from `prior`, a Gaussian of motion that fits
     the words and the mask.
-
-    `starting_gain`, of the salient and the background layer, mends another bias: a network that finds weak motion in noise
-    less often than it is there lets samples come to rest where words leave the motion to chance. A loop starts from noise
-    that much stronger.
     """
 
     holds_last = False
@@ -80,7 +72,6 @@ class MotionCodec(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(self, short_side: int = 12, knee: float = KNEE, stream_knee: float = STREAM_KNEE,
                  standard_deviation: tuple[float, ...] = STANDARD_DEVIATION, passed: tuple[float, float] = PASSED,
-                 wrap_ease: float = 0.0, starting_gain: tuple[float, float] = (1.0, 1.0),
                  text_width: int = 384):  # fmt: skip
         super().__init__()
         self.prior = NoisePrior(text_width)
@@ -134,10 +125,6 @@ class MotionCodec(ModelMixin, ConfigMixin):
     def noise(self, white: torch.Tensor, text_tokens: torch.Tensor, latent_mask: torch.Tensor) -> torch.Tensor:
         return self.prior(text_tokens, latent_mask).shaped(white, self.progress(white.shape[2]))
 
-    def starting_noise(self, white: torch.Tensor, text_tokens: torch.Tensor, latent_mask: torch.Tensor) -> torch.Tensor:
-        gain = torch.tensor(self.config.starting_gain, device=white.device).repeat_interleave(2)
-        return gain.view(1, 4, 1, 1, 1) * self.noise(white, text_tokens, latent_mask)
-
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
         """Curves through zero at frame 0 without harmonics above what words ask for: what is quicker is sampling noise."""
         return self.compress(self._displacement(clean))
@@ -158,10 +145,7 @@ class MotionCodec(ModelMixin, ConfigMixin):
 
     def displacement(self, latents: torch.Tensor) -> np.ndarray:
         """Latents (4, N, h, w) of one loop → displacement (N, 4, h, w) in short sides, frame 0 all zeros."""
-        moved = self._displacement(latents[None].float())
-        winding = moved[:, :, -1:] - moved[:, :, :1]
-        ring = _eased(moved - _ramp(moved) * winding, self.config.wrap_ease)
-        moved = (ring + _ramp(moved) * winding)[0].transpose(0, 1)
+        moved = self._displacement(latents[None].float())[0].transpose(0, 1)
         return (moved - moved[:1]).cpu().numpy()
 
     def decode(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor,
@@ -179,21 +163,6 @@ class MotionCodec(ModelMixin, ConfigMixin):
                planar: bool = False) -> Iterator[np.ndarray]:  # fmt: skip
         renderer = Renderer(image, mask, LoopField(self.displacement(latents), motion_strength, directions), planar)
         return map(renderer.frame, times)
-
-
-def _eased(ring: torch.Tensor, ease: float) -> torch.Tensor:
-    """The same closed curves (B, C, N, h, w), passed more slowly by `ease` at frame 0 and more quickly opposite it."""
-    if ease == 0:
-        return ring
-    count = ring.shape[2] - 1
-    turn = torch.arange(count, device=ring.device) / count
-    turn = turn - ease * torch.sin(2 * torch.pi * turn) / (2 * torch.pi)
-    spectrum = torch.fft.rfft(ring[:, :, :-1], dim=2)
-    spectrum[:, :, 1 : (count + 1) // 2] *= 2
-    order = torch.arange(spectrum.shape[2], device=ring.device)
-    waves = torch.exp(2j * torch.pi * turn[:, None] * order)
-    ring = torch.einsum("tk,bckhw->bcthw", waves, spectrum).real / count
-    return torch.cat([ring, ring[:, :, :1]], dim=2)
 
 
 def _ramp(clip: torch.Tensor) -> torch.Tensor:

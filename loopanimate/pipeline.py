@@ -199,7 +199,7 @@ class LoopAnimatePipeline(DiffusionPipeline):
         timesteps = timesteps[len(timesteps) - max(1, int(len(timesteps) * strength)) :]
         shape = (len(start), 4, num_frames, *size)
         noise = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32)
-        noise = self.codec.starting_noise(noise, text, latent_mask)
+        noise = self.codec.noise(noise, text, latent_mask)
         clip = start.expand(-1, -1, num_frames, -1, -1)  # the picture, N times
         latents = self.scheduler.add_noise(clip, noise, timesteps[:1].expand(len(clip)))
         latents = latents * self.scheduler.init_noise_sigma if strength == 1 else latents

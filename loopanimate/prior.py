@@ -65,6 +65,7 @@ class Gaussian:
 
         progress: the latent of the reference stream's winding after N frames.
         """
+        dtype, white = white.dtype, white.to(self.deviation)
         count, height, width = white.shape[2] - 1, *white.shape[3:]
         rows, columns = (torch.arange(side, device=white.device) * min(height, width) / side for side in (height, width))
         falls = (2 * (MODES - 1) ** 2 / (rows[:, None] ** 2 + columns**2).clamp(min=1)).clamp(max=1).to(white)
@@ -91,7 +92,7 @@ class Gaussian:
         low = self.winding_mean[:, :, None] + self.winding_deviation[:, :, None] * lowest(modes[:, :, :, -1:])
         winding = progress * with_low(high[:, :, :, -1:], low, self.winding_deviation[last] - STANDING)
         begun = (torch.arange(count + 1, device=white.device) > 0).to(white).view(-1, 1, 1)
-        return from_modes(begun * (ring + winding)) * (height * width) ** 0.5
+        return (from_modes(begun * (ring + winding)) * (height * width) ** 0.5).to(dtype)
 
     def surprise(self, ring: torch.Tensor, winding: torch.Tensor, progress: float) -> torch.Tensor:
         """How little a ring (B, 4, N-1, h, w) and a winding (B, 4, 1, h, w) are expected, (B, 2), in nats.
