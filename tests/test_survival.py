@@ -75,6 +75,8 @@ def supervise(task: str, folder: Path) -> None:
             print(found, max(stage.glob("checkpoint-*")).name, (stage / "partial").exists())
         finish(start(output=str(folder / "killed"), **values))
     else:
+        # Muon works in bfloat16: it makes as much of a gradient's rounding errors as of itself
+        STAGES["motion"][0] = replace(STAGES["motion"][0], muon=False)
 
         def change(rank: int, world: int, port: int):
             build, clip = trainer.build, trainer.Accelerator.clip_grad_norm_
