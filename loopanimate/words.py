@@ -1,6 +1,7 @@
 """The words that the bundled motion model was taught, and what it takes other words for."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -83,12 +84,14 @@ ALIKE = {  # further ways to say each kind, never spoken in training: `interpret
     "swing": (
         *("swing like a bell", "pendulate", "move like a pendulum", "hang like a chandelier", "sway on a rope", "tick like a clock"),
         *("swing on its hinges", "hang loosely", "swing in the wind", "dangle from a thread", "be hung", "hang from the ceiling"),
+        *("move to and fro",),
         *("swing its tail", "wag its tail", "swing like a lantern", "swing like a hammock", "ring like a bell"),
     ),
     "turn": (
         *("gyrate", "orbit", "spin around", "rotate around itself", "circle", "circle around", "revolve", "pirouette", "spiral"),
         *("roll over", "turn its head", "look around", "face the other way", "spin like a top", "rotate like a wheel", "screw"),
         *("turn like a wheel", "windmill", "gyrate like a dancer", "twirl around", "twist around", "go round and round"),
+        *("go round", "move in circles"),
     ),
     "pulse": (
         *("pulsate", "contract and relax", "grow and contract", "pump", "pump like a heart", "balloon", "dilate", "enlarge"),
@@ -158,6 +161,14 @@ TEMPOS = {
 STILL = ("nothing moves", "a still picture", "everything stays still", "no motion at all", "it stands still")
 PLURAL = ("the clouds", "the flames")
 SPOKEN_OF = ("it", "the clouds")
+LAYERS = {  # what a motion can be of, and how people begin to say so
+    "the background": "(the )?(background|backdrop|scene behind|scenery|landscape|sky|rest of the picture|everything behind it)",
+    "everything": "everything|(the )?(whole )?(picture|scene|image)|all of it",
+    "only the top of it": "only (the )?(top|upper part|upper half)|(the )?(top|upper part|upper half) of",
+    "only the bottom of it": "only (the )?(bottom|lower part|lower half)|(the )?(bottom|lower part|lower half) of",
+}
+COMMON = ("sway", "shift")  # kinds whose verbs are words of many meanings: go, head, sail, wave
+SPOKEN = 0.7  # what the score of one of them gains where the prompt has a verb of it: few prompts that are such motions fall
 RIDGE = 0.002  # of moments of unit vectors; the best in leaving one phrase out of `VERBS` and `ALIKE` each time
 CAMERA = ("pan", "track", "travel sideways", "push in", "zoom in", "move closer", "pull out", "zoom out", "move away")
 
@@ -186,22 +197,43 @@ def gerund(verb: str) -> str:
 
 
 @cache
-def _spoken() -> re.Pattern:
-    """Any form of any motion word that the model knows."""
-    verbs = [verb for known in VERBS.values() for verb in known] + [verb for _, own in STREAMS.values() for verb in own]
-    forms = {form(verb) for verb in (*verbs, *CAMERA) for form in (str, third_person, gerund)} | set(STILL)
-    forms |= {"still", "does not move", "stays"}
-    return re.compile(r"\b(" + "|".join(sorted(map(re.escape, forms), key=len, reverse=True)) + r")\b", re.IGNORECASE)
+def _spoken() -> dict[str, str | None]:
+    """Any form of any motion word that the model knows → its kind; None: it says a thing that is no kind of `VERBS`."""
+    verbs = [(verb, kind) for kind, known in VERBS.items() for verb in known]
+    verbs += [(verb, "stream") for _, own in STREAMS.values() for verb in own] + [(verb, None) for verb in CAMERA]
+    return dict.fromkeys((*STILL, "still", "does not move", "stays")) | _forms(verbs)
+
+
+@cache
+def _alike() -> dict[str, str]:
+    """Any form of any phrase of `ALIKE` → its kind; single words mean too many things."""
+    return _forms((verb, kind) for kind, verbs in ALIKE.items() for verb in verbs if " " in verb)
+
+
+def _forms(verbs: Iterable[tuple[str, str | None]]) -> dict[str, str | None]:
+    return {form(verb).lower(): kind for verb, kind in verbs for form in (str, third_person, gerund)}
+
+
+def _found(words: Iterable[str], prompt: str) -> list[str]:
+    """The words that a prompt holds, the longest where several begin alike."""
+    longest = sorted(map(re.escape, words), key=len, reverse=True)
+    return re.findall(r"\b(" + "|".join(longest) + r")\b", prompt, re.IGNORECASE)
+
+
+def _subject(prompt: str) -> str:
+    """What an unknown motion is of, in words that the model knows."""
+    found = re.match(r"(?:(?:make|let|have|i want|could) )?(.*)", prompt.strip(), re.IGNORECASE).group(1)
+    for subject, words in LAYERS.items():
+        if re.match(rf"({words})\b", found, re.IGNORECASE):
+            return subject
+    return "it"
 
 
 def _adverbs(prompt: str) -> list[str]:
     """The direction, strength and tempo that a prompt names, in its own words."""
     tables = ([word for words in DIRECTIONS.values() for word in words], *STRENGTHS.values(), *TEMPOS.values())
-    found = []
-    for words in tables:
-        match = re.search(r"\b(" + "|".join(sorted(words, key=len, reverse=True)) + r")\b", prompt, re.IGNORECASE)
-        found += [match.group(0)] if match else []
-    return found
+    prompt = re.sub(r"\bup and down\b", "", prompt, flags=re.IGNORECASE)  # is no way to go
+    return [word for words in tables for word in _found(words, prompt)[:1]]
 
 
 def _sentence_embedding(pipe, sentences: list[str]) -> torch.Tensor:
@@ -218,44 +250,54 @@ class _Reader:
 
     kinds: tuple[str, ...]
     weights: torch.Tensor  # (width + 1, kinds), of an embedding and a one
-    phrases: dict[str, list[str]]  # that the model knows, of each kind
-    embeddings: dict[str, torch.Tensor]  # theirs, (phrases, width)
+    phrases: list[str]  # of streams that the model knows
+    embeddings: torch.Tensor  # theirs, (phrases, width)
 
 
 @lru_cache(maxsize=1)
 def _reader(pipe) -> _Reader:
     """Ridge regression from sentence embeddings to kinds, each kind of equal weight."""
     kinds = tuple(VERBS)
-    known = {kind: [clause("it", verb) for verb in verbs] for kind, verbs in VERBS.items()}
-    known["stream"] += [clause(subject, verb) for subject, (_, own) in STREAMS.items() for verb in (*own, "flow")]
+    streams = [clause("it", verb) for verb in VERBS["stream"]]
+    streams += [clause(subject, verb) for subject, (_, own) in STREAMS.items() for verb in (*own, "flow")]
     # one subject and many: a sentence's embedding is of its subject, too
     spoken = {kind: [clause(subject, verb) for verb in (*VERBS[kind], *ALIKE[kind]) for subject in SPOKEN_OF] for kind in kinds}
-    spoken["stream"] += known["stream"][len(VERBS["stream"]) :]
-    embedded = {kind: _sentence_embedding(pipe, [*known[kind], *spoken[kind]]) for kind in kinds}
-    examples = [torch.nn.functional.pad(embedded[kind][len(known[kind]) :], (0, 1), value=1) for kind in kinds]
+    spoken["stream"] += streams[len(VERBS["stream"]) :]
+    examples = [torch.nn.functional.pad(_sentence_embedding(pipe, spoken[kind]), (0, 1), value=1) for kind in kinds]
     moments = sum(part.mT @ part / len(part) for part in examples)
     targets = torch.stack([part.mean(0) for part in examples], dim=1)
     weights = torch.linalg.solve(moments + RIDGE * torch.eye(len(moments), device=moments.device), targets)
-    return _Reader(kinds, weights, known, {kind: embedded[kind][: len(known[kind])] for kind in kinds})
+    return _Reader(kinds, weights, streams, _sentence_embedding(pipe, streams))
 
 
 def interpret(prompt: str, pipe) -> tuple[str, str | None]:
     """What the motion model is asked for a prompt, and a sentence about it where that is not the prompt itself.
 
     A prompt that holds no motion word of its vocabulary is taken for the kind of motion that it reads like, by the bundled
-    sentence encoder (`pipe`'s): for the known phrase of that kind nearest in meaning, with the prompt's own direction,
-    strength and tempo.
+    sentence encoder (`pipe`'s): for the kind's own verb, or the stream nearest in meaning, with the prompt's own layer,
+    direction, strength and tempo. So is one whose only known word plainly means another motion there: "it goes round".
     """
-    if _spoken().search(prompt):
+    spoken, alike = _spoken(), _alike()
+    found = [words.lower() for words in _found(spoken | alike, prompt)]
+    known = [spoken[words] for words in found if words in spoken]
+    if len(known) > 1 or any(kind not in COMMON for kind in known):
         return prompt, None
     adverbs = _adverbs(prompt)
     reader = _reader(pipe)
     bare = re.sub(r"\b(" + "|".join(map(re.escape, adverbs)) + r")\b", " ", prompt) if adverbs else prompt
     embedding = _sentence_embedding(pipe, [bare])[0]
     scores = torch.nn.functional.pad(embedding, (0, 1), value=1) @ reader.weights
-    if any(word.lower() in words for word in adverbs for words in DIRECTIONS.values()):
-        scores = scores.masked_fill(torch.tensor([kind not in DIRECTED for kind in reader.kinds], device=scores.device), -torch.inf)
+    read = [alike[words] for words in found if words not in spoken][:1]
+    allowed = DIRECTED if any(word.lower() in words for word in adverbs for words in DIRECTIONS.values()) else reader.kinds
+    barred = [kind not in (read or (*allowed, *known)) for kind in reader.kinds]
+    scores = scores.masked_fill(torch.tensor(barred, device=scores.device), -torch.inf)
+    for kind in known:
+        scores[reader.kinds.index(kind)] += SPOKEN
     kind = reader.kinds[int(scores.argmax())]
-    nearest = int((reader.embeddings[kind] @ embedding).argmax())
-    taken = " ".join([reader.phrases[kind][nearest], *adverbs])
+    if kind in known:
+        return prompt, None
+    motion = clause(_subject(prompt), VERBS[kind][0])
+    if kind == "stream" and _subject(prompt) == "it":  # fire rises and snow falls
+        motion = reader.phrases[int((reader.embeddings @ embedding).argmax())]
+    taken = " ".join([motion, *adverbs])
     return taken, f'Taken for "{taken}", the nearest motion that the model knows.'

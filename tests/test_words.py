@@ -8,7 +8,9 @@ from train.grammar import HELD_OUT
 
 
 @pytest.mark.parametrize(
-    "prompt", ["she sways gently to the left", "The Flag Flutters", "nothing moves", "the camera pans left"]
+    "prompt",
+    ["she sways gently to the left", "The Flag Flutters", "nothing moves", "the camera pans left", "the boat sails away",
+     "the woman sways, the clouds drift to the left", "the jellyfish pulses"],  # fmt: skip
 )
 def test_known_words_are_left_alone(motion_pipeline, prompt):
     assert interpret(prompt, motion_pipeline) == (prompt, None)
@@ -21,11 +23,14 @@ def test_known_words_are_left_alone(motion_pipeline, prompt):
         ("her hair dances in the breeze", ["sway"]),
         ("die Haare wehen im Wind", ["sway", "flutter"]),
         ("it levitates", ["bob"]),
+        ("it springs up and down", ["bob", "bounce"]),
+        ("the globe goes round", ["turn"]),  # "goes" alone is a shift
+        ("the curtain billows", ["flutter"]),
     ],
 )
 def test_other_words_are_taken_for_the_nearest_motion(motion_pipeline, prompt, kinds):
     taken, note = interpret(prompt, motion_pipeline)
-    meant = {clause("it", verb) for kind in kinds for verb in VERBS[kind]}
+    meant = {clause("it", VERBS[kind][0]) for kind in kinds}
     if "stream" in kinds:
         meant |= {clause(subject, verb) for subject, (_, own) in STREAMS.items() for verb in (*own, "flow")}
     assert taken in meant and f'"{taken}"' in note
@@ -45,3 +50,13 @@ def test_most_verbs_that_training_never_spoke_are_read_as_their_kind(motion_pipe
 def test_direction_strength_and_tempo_of_other_words_are_kept(motion_pipeline):
     taken, _ = interpret("it zigzags wildly to the left in slow motion", motion_pipeline)
     assert all(re.search(rf"\b{word}\b", taken) for word in ("wildly", "to the left", "in slow motion"))
+
+
+@pytest.mark.parametrize(
+    "prompt, subject",
+    [("the sky seethes", "the background"), ("make everything levitate", "everything"),
+     ("only the top jitters", "only the top of it"), ("the top hat levitates", "it")],  # fmt: skip
+)
+def test_other_words_keep_the_layer_that_they_are_about(motion_pipeline, prompt, subject):
+    taken, _ = interpret(prompt, motion_pipeline)
+    assert taken in {clause(subject, verbs[0]) for verbs in VERBS.values()}
