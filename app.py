@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from loopanimate import canvas, studio, wording
+from loopanimate.export import uncut
 from loopanimate.loop import MAX_TEMPO, MIN_TEMPO, Loop, LoopFile, LoopSettings, pipeline
 from loopanimate.media import open_mask, read_metadata
 from loopanimate.presets import ASSETS, MAX_FRAMES, MIN_FRAMES, NATIVE_FPS, PRESETS
@@ -175,6 +176,8 @@ def page() -> gr.Blocks:
                     file_format = gr.Dropdown(list(FORMATS), value="MP4", label="Format", scale=1, min_width=120)
                     size = gr.Dropdown(["source", "1080p", "1440p", "4k", "phone"], value="source", label="Size", scale=1,
                                        min_width=120)  # fmt: skip
+                    fit = gr.Dropdown([("Cut to the size", False), ("Whole picture", True)], value=False, label="Edges", scale=1,
+                                      min_width=120)  # fmt: skip
                     save = gr.Button("Download MP4", interactive=False, scale=2)
                 ready = gr.DownloadButton("File", visible="hidden", elem_id="ready")
                 with gr.Accordion("More", open=False):
@@ -189,6 +192,7 @@ def page() -> gr.Blocks:
                         fps = gr.Dropdown(["native", "24", "30", "60"], value="30", label="Frames a second")
                         quality = gr.Dropdown(["wallpaper", "share", "small"], value="wallpaper", label="Quality of a video")
                         largest = gr.Number(0, label="Largest file, MB", minimum=0, info="0: any")
+                    av1 = gr.Checkbox(False, label="AV1 in MP4 and WebM: smaller files, a slight step at the wrap")
                     with gr.Row():
                         steps = gr.Slider(0, 50, 0, step=1, label="Sampling steps", info="0: the model's own")
                         guidance = gr.Slider(0, 15, 0, step=0.5, label="Guidance", info="0: the model's own; 1: none")
@@ -231,6 +235,7 @@ def page() -> gr.Blocks:
             checkpoint,
             fps,
             size,
+            fit,
             repeats,
             directions,
         ]
@@ -336,18 +341,18 @@ def page() -> gr.Blocks:
                 return
             yield showing(written.result, past_loops)
 
-        def download(shown, name, size, quality, largest, fps, repeats, embed):
+        def download(shown, name, size, fit, quality, largest, av1, fps, repeats, embed):
             """The loop on the page as a file of that format, size and rate."""
             yield {made: gr.skip()}
             if shown is None:
                 return
             ending = FORMATS[name]
             rate = fps if fps == "native" else float(fps)
-            settings = replace(shown.loop.settings, size=size, quality=quality, max_size=largest or None, fps=rate,
-                               repeats=int(repeats))  # fmt: skip
+            settings = replace(shown.loop.settings, size=size, fit=fit, quality=quality, max_size=largest or None, fps=rate,
+                               repeats=int(repeats), codec="av1" if av1 and ending in (".mp4", ".webm") else None)  # fmt: skip
             try:
                 loop = shown.loop
-                if size != loop.settings.size:
+                if (size, fit) != (loop.settings.size, loop.settings.fit):
                     steps_told = Kept(sampling(shown.path, settings, [settings.seed], shown.mask))
                     for word in steps_told:
                         yield {made: "Fitting the motion to the size …"}
@@ -396,8 +401,10 @@ def page() -> gr.Blocks:
                 preset: settings.preset,
                 fps: rate,
                 size: settings.size.lower(),
+                fit: settings.fit,
                 quality: settings.quality,
                 largest: settings.max_size or 0,
+                av1: settings.codec == "av1",
                 repeats: settings.repeats,
                 directions: canvas.texts(settings.arrows, settings.pins),
                 note: "The settings are back, mask included.",
@@ -410,8 +417,10 @@ def page() -> gr.Blocks:
             try:
                 settings, mask = unpack(read_metadata(file))
                 if path is None:
-                    path = str(new_file(".png"))
-                    first_frame(file).save(path)
+                    path, frame = str(new_file(".png")), first_frame(file)
+                    if mask is not None:
+                        frame, mask = uncut(frame, mask, settings.fit)
+                    frame.save(path)
             except ValueError as error:
                 raise gr.Error(sentence(error), print_exception=False) from None
             return settings_back(settings, mask, path)
@@ -487,12 +496,12 @@ def page() -> gr.Blocks:
             run = gr.on(triggers, function, inputs, [*outputs, seed] if function is choose else outputs, **job)
             run.then(lambda: gr.Button(visible=False), None, cancel, queue=False, js="() => loopanimate.rest()", **quiet)
             jobs.append(run)
-        wrote = save.click(download, [current, file_format, size, quality, largest, fps, repeats, embed], [ready, made],
+        wrote = save.click(download, [current, file_format, size, fit, quality, largest, av1, fps, repeats, embed], [ready, made],
                            **{**job, "show_progress_on": made})  # fmt: skip
         wrote.then(None, js="() => setTimeout(() => document.querySelector('#ready')?.click(), 300)")
         cancel.click(lambda: (wording.CANCELLED, gr.Button(visible=False)), None,
                      [result, cancel], cancels=[*jobs, wrote], queue=False, **quiet)  # fmt: skip
-        everything = [picture, *[item for item in controls if item is not checkpoint], quality, largest, note]
+        everything = [picture, *[item for item in controls if item is not checkpoint], quality, largest, av1, note]
         dropped.upload(restored, [dropped, picture], everything, **seen)
         past.select(recalled, history, [*everything, result, live, made, current, details, save], **seen)
         for button, folder in zip(picks, examples):

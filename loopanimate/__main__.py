@@ -89,6 +89,7 @@ def _parser() -> Parser:
     add("--fps", type=_fps, metavar="native|N", help="default 30, 12.5 for GIF; native writes exactly N - 1 frames")
     add("--size", default=default["size"], metavar="source|4k|WxH",
         help=f"also {', '.join(SIZES)} (default: source)")  # fmt: skip
+    add("--fit", action="store_true", help="the whole picture within the size, blurred around it; without it, cut to the size")
     add("--quality", choices=list(QUALITIES), default=default["quality"], help="of a video or WebP (default: %(default)s)")
     add("--codec", choices=list(CODECS), help="of a video (default: h264 in mp4, vp9 in webm, av1 in avif)")
     add("--max-size", type=_megabytes, metavar="MB", help="of a video or WebP file: coded more coarsely until it fits")

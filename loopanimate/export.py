@@ -4,7 +4,7 @@ from fractions import Fraction
 from math import ceil
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageEnhance, ImageFilter
 
 from loopanimate.media import GIF_RATES
 from loopanimate.presets import NATIVE_FPS
@@ -65,6 +65,29 @@ def output_size(size: str, width: int, height: int) -> tuple[int, int]:
 def turns(size: str, repeats: int, seconds: Fraction) -> int:
     """Turns in a file, each of so many seconds: as often as asked, or as the size's destination needs."""
     return max(repeats, ceil(MIN_SECONDS.get(size.lower(), 0) / seconds))
+
+
+def inside(size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
+    """The largest (width, height) of that aspect within `size`, of even sides, as video has them."""
+    scale = min(size[0] / width, size[1] / height)
+    return tuple(max(2, 2 * round(side * scale / 2)) for side in (width, height))
+
+
+def surround(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """What stands around a picture that is shown whole: itself, blurred and darker, over all of `size`."""
+    small = tuple(max(1, side // 16) for side in size)
+    blurred, _ = cover(picture, np.ones(picture.size[::-1], np.float32), small)
+    blurred = blurred.filter(ImageFilter.GaussianBlur(min(small) / 12)).resize(size, Image.Resampling.BICUBIC)
+    return ImageEnhance.Brightness(blurred).enhance(0.6)
+
+
+def uncut(frame: Image.Image, mask: np.ndarray, fit: bool) -> tuple[Image.Image, np.ndarray]:
+    """A loop's frame as a picture of its own, and the mask (h, w) of what it was made from, as it lies on that."""
+    if not fit:
+        return frame, cover(Image.fromarray(mask), mask, frame.size)[1]
+    width, height = inside(frame.size, *mask.shape[::-1])
+    left, top = (frame.width - width) // 2, (frame.height - height) // 2
+    return frame.crop((left, top, left + width, top + height)), mask
 
 
 def cover(picture: Image.Image, mask: np.ndarray, size: tuple[int, int]) -> tuple[Image.Image, np.ndarray]:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.direct import Directions
-from loopanimate.export import cover, cover_box, frame_rate, frame_times, output_size, turns
+from loopanimate.export import cover, cover_box, frame_rate, frame_times, inside, output_size, surround, turns
 from loopanimate.field import LoopField
 from loopanimate.living import write_living
 from loopanimate.media import PAGE, QUALITIES, VIDEO, check_coding, check_mask, check_output, write_loop
@@ -46,6 +46,7 @@ class LoopSettings:
     freeze: bytes | None = None  # PNG of the picture's shape, white stays
     fps: float | str | None = None  # frames a second, "native" or None: 30 (12.5 for GIF)
     size: str = "source"  # or a name of export.SIZES, or WxH
+    fit: bool = False  # the whole picture within that size, itself blurred around it; else as much as covers it
     quality: str = "wallpaper"  # or share, small: of a video or WebP
     codec: str | None = None  # of video.CODECS; None: the format's own
     max_size: float | None = None  # megabytes (10^6 bytes) of a video or WebP file; None: any
@@ -109,7 +110,7 @@ def pipeline(preset: str, checkpoint: str | None, device: str):
 class Loop:
     """A sampled loop: what any number of files are written from without sampling again."""
 
-    picture: Image.Image  # at the output size
+    picture: Image.Image  # at the output size, or within it
     mask: np.ndarray  # (H, W) in [0, 1], as used
     found: bool  # False: no clear object and no mask given, so the whole picture moves
     settings: LoopSettings
@@ -117,14 +118,21 @@ class Loop:
     note: str | None  # a sentence, where the prompt's words were taken for others
     source_size: tuple[int, int]  # width, height of the picture before it was cut to the output size
     box: tuple[float, float, float, float]  # left, top, right, bottom of what was kept of it
+    surround: Image.Image | None = None  # of the output size, behind the picture's middle
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of a frame."""
+        return (self.surround or self.picture).size
 
     def frames(self, times: list[float], planar: bool = False) -> Iterator[np.ndarray]:
         """Frames (H, W, 3) uint8 at `times` in native frames, directions applied, one at a time; planar: for a video."""
         settings = self.settings
         codec = pipeline(settings.preset, settings.checkpoint, settings.device).codec
         frames = codec.frames(self.latents, np.asarray(self.picture), self.mask, times, settings.motion_strength,
-                              self.directions(), planar)  # fmt: skip
-        return _resized(frames, self.picture.size)
+                              self.directions(), planar and self.surround is None)  # fmt: skip
+        frames = _resized(frames, self.picture.size)
+        return frames if self.surround is None else _surrounded(frames, np.asarray(self.surround))
 
     def directions(self) -> Directions | None:
         """The settings' arrows, pins and frozen places on the picture as it was cut to the output's size."""
@@ -174,7 +182,7 @@ class Loop:
 
         write_loop(output, told(), fps, len(times), metadata, repeats, settings.quality, settings.codec, settings.max_size)
         count = len(times) * repeats
-        return LoopFile(output, count, float(count / fps), self.picture.size)
+        return LoopFile(output, count, float(count / fps), self.size)
 
     def write_page(self, output: str | Path, others: Sequence["Loop"] = (), metadata: str | None = None) -> "LoopFile":
         """Write a living page; with `others`, loops of the same picture and mask, it wanders among all of them."""
@@ -235,12 +243,16 @@ def make_loops(picture: Image.Image, settings: LoopSettings, seeds: list[int], m
     if mask is None:
         mask, found = automatic_mask(picture)
     mask = check_mask(edit(mask, settings.mask_grow, settings.mask_feather, settings.mask_invert))
+    around = None
+    if settings.fit and size != picture.size:
+        whole, size = size, inside(size, *picture.size)
+        around = surround(picture, whole) if size != whole else None
     source_size, box = picture.size, cover_box(mask, size)
     words, note = interpret(settings.prompt, loaded) if loaded.codec.is_motion else (settings.prompt, None)
     picture, mask = cover(picture, mask, size)
 
     def loop(latents, seed):
-        return Loop(picture, mask, found, replace(settings, seed=seed), latents, note, source_size, box)
+        return Loop(picture, mask, found, replace(settings, seed=seed), latents, note, source_size, box, around)
 
     def on_step(step, steps, latents):
         if preview is not None:
@@ -294,3 +306,12 @@ def _resized(frames: Iterator[np.ndarray], size: tuple[int, int]) -> Iterator[np
     for pixels in frames:
         same = pixels.ndim == 2 or pixels.shape[1::-1] == size
         yield pixels if same else np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+
+
+def _surrounded(frames: Iterator[np.ndarray], around: np.ndarray) -> Iterator[np.ndarray]:
+    """RGB frames in the middle of a picture (H, W, 3)."""
+    for pixels in frames:
+        top, left = ((whole - part) // 2 for whole, part in zip(around.shape, pixels.shape[:2]))
+        framed = around.copy()
+        framed[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+        yield framed

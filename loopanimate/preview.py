@@ -20,7 +20,7 @@ MEASURED_SIDE = 256  # pixels on the long side of the frames that are measured
 
 def scaled(loop: Loop, side: int) -> Loop:
     """The loop on a copy of its picture of at most `side` pixels; the loop itself if it is no larger."""
-    factor = side / max(loop.picture.size)
+    factor = side / max(loop.size)
     if factor >= 1:
         return loop
     # even sides: a video keeps every row
@@ -28,7 +28,9 @@ def scaled(loop: Loop, side: int) -> Loop:
     source_size = tuple(length * size[0] / loop.picture.width for length in loop.source_size)
     mask = cv2.resize(loop.mask, size, interpolation=cv2.INTER_AREA)
     picture = loop.picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-    return replace(loop, picture=picture, mask=mask, source_size=tuple(max(1, round(length)) for length in source_size))
+    around = loop.surround and loop.surround.resize([max(2, 2 * round(length * factor / 2)) for length in loop.size])
+    source_size = tuple(max(1, round(length)) for length in source_size)
+    return replace(loop, picture=picture, mask=mask, source_size=source_size, surround=around)
 
 
 def webp(loop: Loop, side: int, fps: float = NATIVE_FPS) -> bytes:
@@ -45,7 +47,7 @@ def webp(loop: Loop, side: int, fps: float = NATIVE_FPS) -> bytes:
 
 def measures(loop: Loop) -> dict[str, float]:
     """Seam measures (see metrics.seam), and the mean change per pixel inside and outside the mask, in levels of 255."""
-    small = scaled(loop, MEASURED_SIDE)
+    small = replace(scaled(loop, MEASURED_SIDE), surround=None)
     frames = np.stack(list(small.frames(list(range(loop.settings.num_frames - 1)))))
     change = np.abs(frames.astype(np.float32) - frames[0]).mean((0, 3))
     inside = small.mask > 0.5

@@ -111,7 +111,7 @@ def sampled(picture, settings, seeds, mask):
 
 
 def settings_of(editor, prompt, num_frames, seed, strength, tempo, steps, guidance, negative, preset, checkpoint, fps, size,
-                repeats, directions) -> tuple[LoopSettings, np.ndarray | None]:  # fmt: skip
+                fit, repeats, directions) -> tuple[LoopSettings, np.ndarray | None]:  # fmt: skip
     """What the controls say, checked, and the painted mask (h, w)."""
     mask = freeze = None
     if editor is not None and editor.get("layers"):
@@ -133,6 +133,7 @@ def settings_of(editor, prompt, num_frames, seed, strength, tempo, steps, guidan
         freeze=None if freeze is None else small_png(freeze),
         fps=fps if fps == "native" else float(fps),
         size=size,
+        fit=fit,
         repeats=int(repeats),
     )
     settings.check()

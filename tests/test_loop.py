@@ -56,6 +56,20 @@ def test_a_photograph_becomes_a_seamless_loop(loops, photos, name):
     assert still <= 0.1 * moved
 
 
+def test_the_whole_picture_within_a_size(photos, tmp_path):
+    settings = LoopSettings("it sways to the left", num_frames=5, num_inference_steps=2, size="160x240", fit=True, fps="native")
+    loop = make_loop(photos["coffee"], settings)  # 3 : 2
+    assert loop.size == (160, 240) and loop.picture.size == (160, 106)
+    still, moved = loop.frames([0, 2])
+    assert still.shape == (240, 160, 3) and psnr(still[67:173], np.asarray(loop.picture)) > 40
+    apart = np.abs(moved.astype(int) - still).max(2)
+    assert apart[67:173].max() > 20 and not apart[:67].any() and not apart[173:].any()
+    written = loop.write(tmp_path / "loop.mp4")
+    assert written.size == (160, 240) and iio.improps(written.path, plugin="pyav").shape[1:3] == (240, 160)
+    alike = make_loop(photos["coffee"], replace(settings, size="600x400"))
+    assert alike.surround is None and alike.size == (600, 400)
+
+
 def _frames(loop):
     from loopanimate.loop import pipeline
 

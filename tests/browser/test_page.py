@@ -62,9 +62,13 @@ def animate(page):
     page.wait_for_function(f"{VIDEO} && {VIDEO}.currentTime > 0.1")
 
 
+def chosen(page, label, option):
+    page.get_by_label(label, exact=True).click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
 def saved(page, name, path):
-    page.get_by_label("Format", exact=True).click()
-    page.get_by_role("option", name=name, exact=True).click()
+    chosen(page, "Format", name)
     with page.expect_download() as download:
         page.get_by_role("button", name=f"Download {name}").click()
     download.value.save_as(path)
@@ -86,6 +90,16 @@ def test_from_picture_to_playing_loop_to_files_and_back(page, picture, tmp_path)
     for name, ending, count in (("GIF", "gif", 6), ("WebP", "webp", 15), ("APNG", "png", 15)):
         with Image.open(saved(page, name, tmp_path / f"loop.{ending}")) as loop:
             assert loop.n_frames == count and loop.size == (600, 400)
+    chosen(page, "Size", "phone")
+    chosen(page, "Edges", "Whole picture")
+    with av.open(saved(page, "MP4", tmp_path / "phone.mp4")) as film:
+        first = next(film.decode(video=0)).to_ndarray(format="rgb24")
+    assert first.shape == (1920, 1080, 3)
+    assert first[600:1320].std() > 2 * first[:560].std()  # the picture, and its blur above
+    chosen(page, "Size", "source")
+    page.get_by_label("AV1 in MP4").check()
+    with av.open(saved(page, "MP4", tmp_path / "av1.mp4")) as film:
+        assert film.streams.video[0].codec_context.name in ("av1", "libdav1d")
     settings, mask = unpack(read_metadata(video))
     assert (settings.prompt, settings.seed, settings.num_frames) == ("it breathes", 7, 5) and mask.max() == 1
 
