@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from loopanimate.field import border_ramp, border_reach, spline_at, spline_matrix
+from loopanimate.field import border_ramp, border_reach, in_one_piece, spline_at, spline_matrix
 
 PIN_REACH = 0.35  # short sides in which a direction fades out
 STEEPNESS = 5.0  # that reach in lengths of an arrow, at least: phi's steepest slope is 2.1 / reach, so it cannot fold
@@ -29,6 +29,7 @@ class Directions:
     pins: tuple[tuple[float, float], ...]
     freeze: np.ndarray | None  # (H, W) in [0, 1], white stays
     mask: np.ndarray  # (H, W) in [0, 1], the loop's: an arrow moves the layer that its tail lies on
+    rigid: bool = False  # what is masked does not bend, but where an arrow or a pin bends it
 
     def applied(self, ring: np.ndarray, winding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Periodic part (N, 4, h, w) and winding (4, h, w) of a loop, in short sides, directed.
@@ -37,6 +38,8 @@ class Directions:
         one that streams it reaches the head as the loop ends.
         """
         ring, winding = ring.copy(), winding.copy()
+        if self.rigid and not winding[:2].any():
+            ring[:, :2] = in_one_piece(ring[:, :2], cv2.resize(self.mask, ring.shape[:-3:-1], interpolation=cv2.INTER_AREA))
         for index, layer in enumerate((slice(0, 2), slice(2, 4))):
             arrows = [arrow for arrow in self.arrows if self._layer(*arrow[:2]) == index]
             places = np.array([arrow[2:] for arrow in arrows] + list(self.pins), dtype=np.float64).reshape(-1, 2)

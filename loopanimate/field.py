@@ -62,6 +62,26 @@ def border_reach(displacement: float) -> float:
     return min(MAX_BORDER, max(MIN_BORDER, BORDER_REACH * displacement))
 
 
+def in_one_piece(displacement: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The rigid motions nearest to displacements (N, 2, h, w), in the least squares of what `weight` (h, w) holds.
+
+    Rotation and shift of each frame, in closed form (Procrustes' problem in the plane). Beyond the farthest of what is
+    held, a rotation levels off, so that no field runs away off its layer.
+    """
+    height, width = weight.shape
+    x, y = (np.asarray(axis, np.float64) for axis in grid_points(height, width))
+    place, share = x + 1j * y, weight / weight.sum()
+    source = place - (displacement[:, 0] + 1j * displacement[:, 1])  # (N, h, w): what is shown here stood there
+    middle, middles = (share * place).sum(), (share * source).sum((-2, -1))[:, None, None]
+    offset = place - middle
+    turns = (share * offset.conj() * (source - middles)).sum((-2, -1))[:, None, None]
+    turns /= np.maximum(np.abs(turns), 1e-12)
+    far = np.abs(offset[weight > 0.1]).max(initial=1e-6)
+    offset = offset * np.minimum(1, far / np.maximum(np.abs(offset), 1e-9))
+    shift = middle + offset - (middles + turns * offset)
+    return np.stack([shift.real, shift.imag], axis=1).astype(np.float32)
+
+
 def close(displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Displacement (N, 4, h, w) as a closed ring, the same shape, and the winding (4, h, w) of the layers that stream.
 

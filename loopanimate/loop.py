@@ -18,7 +18,7 @@ from loopanimate.media import PAGE, QUALITIES, VIDEO, check_coding, check_mask, 
 from loopanimate.presets import MAX_FRAMES, NATIVE_FPS, PRESETS, check_num_frames
 from loopanimate.saliency import automatic_mask, edit
 from loopanimate.video import CODECS
-from loopanimate.words import interpret
+from loopanimate.words import interpret, is_rigid
 
 SAMPLING_SIDE = 512  # pixels on the short side of what the networks see; the loop is rendered from the picture itself
 MAX_STRENGTH = 4.0
@@ -135,9 +135,10 @@ class Loop:
         return frames if self.surround is None else _surrounded(frames, np.asarray(self.surround))
 
     def directions(self) -> Directions | None:
-        """The settings' arrows, pins and frozen places on the picture as it was cut to the output's size."""
+        """The settings' arrows, pins and frozen places on the picture as it was cut to the output's size; rigid by its words."""
         settings = self.settings
-        if not (settings.arrows or settings.pins or settings.freeze):
+        rigid = pipeline(settings.preset, settings.checkpoint, settings.device).codec.is_motion and is_rigid(settings.prompt)
+        if not (settings.arrows or settings.pins or settings.freeze or rigid):
             return None
         left, top, right, bottom = self.box
         width, height = self.source_size
@@ -154,6 +155,7 @@ class Loop:
             tuple(cut(*pin) for pin in settings.pins),
             freeze,
             self.mask,
+            rigid,
         )
 
     def write(self, output: str | Path, metadata: str | None = None, progress: Progress | None = None) -> "LoopFile":

@@ -170,6 +170,12 @@ LAYERS = {  # what a motion can be of, and how people begin to say so
 COMMON = ("sway", "shift")  # kinds whose verbs are words of many meanings: go, head, sail, wave
 SPOKEN = 0.7  # what the score of one of them gains where the prompt has a verb of it: few prompts that are such motions fall
 RIDGE = 0.002  # of moments of unit vectors; the best in leaving one phrase out of `VERBS` and `ALIKE` each time
+RIGID = (  # things that do not bend
+    *("boat", "ship", "lamp", "lantern", "cup", "mug", "bottle", "glass", "car", "bus", "truck", "train", "bicycle", "bike"),
+    *("motorcycle", "motorbike", "plane", "airplane", "rocket", "statue", "ball", "house", "tower", "building", "toy", "robot"),
+    *("chair", "table", "sign", "bell", "clock", "globe", "wheel", "windmill", "box", "guitar", "camera", "phone", "coin"),
+)
+SOFT = ("pulse", "ripple", "flutter", "stream")  # motions that bend whatever has them
 CAMERA = ("pan", "track", "travel sideways", "push in", "zoom in", "move closer", "pull out", "zoom out", "move away")
 
 
@@ -234,6 +240,17 @@ def _adverbs(prompt: str) -> list[str]:
     tables = ([word for words in DIRECTIONS.values() for word in words], *STRENGTHS.values(), *TEMPOS.values())
     prompt = re.sub(r"\bup and down\b", "", prompt, flags=re.IGNORECASE)  # is no way to go
     return [word for words in tables for word in _found(words, prompt)[:1]]
+
+
+def is_rigid(prompt: str) -> bool:
+    """Do the words ask that the object moves in one piece: "rigidly", or a thing that does not bend in a motion that need not?"""
+    if re.search(r"\b(rigidly|stiffly|in one piece)\b", prompt, re.IGNORECASE):
+        return True
+    thing = re.search(r"\b(" + "|".join(RIGID) + r")s?\b(.*)", prompt, re.IGNORECASE)
+    if thing is None:
+        return False
+    kinds = _spoken() | _alike()
+    return next((kinds[words.lower()] not in SOFT for words in _found(kinds, thing.group(2))), True)
 
 
 def _sentence_embedding(pipe, sentences: list[str]) -> torch.Tensor:

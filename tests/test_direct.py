@@ -1,10 +1,11 @@
 """Arrows, pins and frozen places, measured on the field as it is rendered."""
 
+import cv2
 import numpy as np
 import pytest
 
 from loopanimate.direct import Directions
-from loopanimate.field import LoopField, border_fade, border_reach, spline_at
+from loopanimate.field import LoopField, border_fade, border_reach, in_one_piece, spline_at
 from loopanimate.render import Renderer
 from tests.test_render import curve
 
@@ -83,3 +84,29 @@ def test_a_frozen_place_is_still_in_the_frames():
 def test_nothing_folds():
     field = directed(arrows=[(0.5, 0.5, 0.75, 0.5), (0.52, 0.5, 0.3, 0.5)], pins=[(0.7, 0.45)])
     assert field.headroom(1.0)[0] == 1.0  # the determinant stays above its least at full strength
+
+
+def test_what_is_rigid_moves_in_one_piece():
+    mask = np.zeros((HEIGHT, WIDTH), np.float32)
+    mask[24:80, 40:88] = 1
+    inside = cv2.resize(mask, (16, 12), interpolation=cv2.INTER_AREA) > 0.5
+    y, x = (np.mgrid[0:12, 0:16] + 0.5) / 12
+    turn = np.sin(np.linspace(0, 2 * np.pi, 35))[:, None, None]
+    bends = np.stack([0.1 * turn * (y - 1) ** 2, 0.05 * turn * x, 0.01 * turn + 0 * x, 0 * turn + 0 * x], axis=1)
+    bends = bends.astype(np.float32)
+    bends[[0, -1]] = 0
+    field = LoopField(bends, 1.0, Directions((), (), None, mask, rigid=True))
+    source = (x - field.ring[:, 0] + 1j * (y - field.ring[:, 1]))[:, inside]  # (N, cells)
+    apart = np.abs(source[:, :, None] - source[:, None])
+    assert np.abs(apart - apart[0]).max() < 1e-5
+    bent = (x - bends[:, 0] + 1j * (y - bends[:, 1]))[:, inside]
+    assert np.ptp(np.abs(bent[:, :, None] - bent[:, None]), axis=0).max() > 0.02
+    weight = cv2.resize(mask, (16, 12), interpolation=cv2.INTER_AREA)
+    for axis in range(2):  # least squares: the mean stays
+        assert np.allclose((weight * (field.ring - bends)[:, axis]).sum((-2, -1)), 0, atol=1e-4)
+    assert np.array_equal(field.ring[:, 2:], LoopField(bends).ring[:, 2:]) and not field.ring[0].any()
+    assert field.strength[0] == 1  # nothing folds, however far it turns
+    angle = 0.4 * turn[:, 0, 0]  # a rotation is kept as it is
+    turned = (x + 1j * y - 0.7 - 0.5j) * (1 - np.exp(-1j * angle))[:, None, None]
+    rotation = np.stack([turned.real, turned.imag], axis=1).astype(np.float32)
+    assert np.allclose(in_one_piece(rotation, weight)[:, :, inside], rotation[:, :, inside], atol=1e-5)

@@ -3,7 +3,7 @@ import re
 import pytest
 import torch
 
-from loopanimate.words import STREAMS, VERBS, _reader, _sentence_embedding, clause, interpret
+from loopanimate.words import STREAMS, VERBS, _reader, _sentence_embedding, clause, interpret, is_rigid
 from train.grammar import HELD_OUT
 
 
@@ -60,3 +60,12 @@ def test_direction_strength_and_tempo_of_other_words_are_kept(motion_pipeline):
 def test_other_words_keep_the_layer_that_they_are_about(motion_pipeline, prompt, subject):
     taken, _ = interpret(prompt, motion_pipeline)
     assert taken in {clause(subject, verbs[0]) for verbs in VERBS.values()}
+
+
+@pytest.mark.parametrize(
+    "prompt, rigid",
+    [("the statue sways", True), ("two boats rock, the water flows", True), ("the boat ripples", False), ("the cat sways", False),
+     ("the cat moves rigidly to the left", True), ("the lamp frobnicates", True), ("she carves, the carpet moves", False)],  # fmt: skip
+)  # fmt: skip
+def test_things_that_do_not_bend(prompt, rigid):
+    assert is_rigid(prompt) == rigid
