@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from loopanimate.matting import background, matte
+from loopanimate.matting import matte
 
 ALPHA_RAMP = (0.3, 0.7)  # of the raw mask
-COVERED = 0.5  # alpha above which what lies behind is inpainted, not told apart from what is before it
+COVERED = 0.05  # alpha above which what lies behind is filled ...
+SAFE = 1  # ... as many pixels of PLATE_SIDE around it too: mattes are not that exact
+FINE = 3.0  # pixels, Gaussian: what is finer is texture
 FAINT = 0.004  # alpha up to which the plate is the picture
 PLATE_SIDE = 512  # pixels on the short side at which the plate is filled
 
@@ -61,27 +63,44 @@ def _to_bytes(pixels: np.ndarray) -> np.ndarray:
 def fill_plate(image: np.ndarray, alpha: np.ndarray, band: int) -> np.ndarray:
     """The background behind the salient layer, (H, W, 3) float32, filled in the `band` pixels that motion can uncover.
 
-    Outside the layer it is the picture; in its soft rim what the picture is composed over; further in it is inpainted.
-    All of that is made at PLATE_SIDE: what is uncovered is a thin, moving rim.
+    Outside the layer it is the picture. Behind it the colours of outside go on inwards (Telea), with the fine texture that
+    the rim's mirror image outside has; colours of the rim itself are not read, as some of the layer is in them. All of that
+    is made at PLATE_SIDE: what is uncovered is a thin, moving rim.
     """
     height, width = alpha.shape
     scale = min(1.0, PLATE_SIDE / min(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small, share = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (image, alpha.astype(np.float32)))
-    hole = (share > COVERED).astype(np.uint8)
+    hole = cv2.dilate((share > COVERED).astype(np.uint8), np.ones((2 * SAFE + 1,) * 2, np.uint8))
     if not hole.any() or hole.all():
         return image.astype(np.float32)
-    known = np.where(share[..., None] > FAINT, np.rint(background(small, share)), small).astype(np.uint8)
-    depth = cv2.distanceTransform(hole, cv2.DIST_L2, 3)
-    near = ((depth > 0) & (depth <= band * scale + 1)).astype(np.uint8)
+    depth, labels = cv2.distanceTransformWithLabels(hole, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    outside = np.flatnonzero(hole == 0)
+    nearest = np.zeros(labels.max() + 1, outside.dtype)
+    nearest[labels.flat[outside]] = outside
+    nearest = nearest[labels]  # (h, w), index of the outside pixel nearest to each
+    near = (depth > 0) & (depth <= band * scale + SAFE + 1)
     # beyond the band nothing is ever seen, but the fill would read it: give it the nearest colours of outside
-    labels = cv2.distanceTransformWithLabels(hole, cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL)[1]
-    nearest = np.zeros((labels.max() + 1, 3), np.uint8)
-    nearest[labels[hole == 0]] = known[hole == 0]
-    outside = np.where(hole[..., None] > 0, nearest[labels], known)
-    filled = cv2.inpaint(outside, near, 4, cv2.INPAINT_TELEA).astype(np.float32)
+    filled = cv2.inpaint(small.reshape(-1, 3)[nearest], near.astype(np.uint8), 4, cv2.INPAINT_TELEA).astype(np.float32)
+    filled[near] = cv2.GaussianBlur(filled, (0, 0), FINE / 2)[near] + _mirrored(_fine(small, hole == 0), nearest, near)
     filled = cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC)
     plate, covered = image.astype(np.float32), alpha > 0
     weight = np.clip(alpha[covered] / (4 * FAINT), 0, 1)[:, None]
     plate[covered] += (filled[covered] - plate[covered]) * weight
     return plate
+
+
+def _fine(image: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """What a picture (h, w, 3) has of detail below FINE pixels where it is known, 0 elsewhere."""
+    share = known.astype(np.float32)[..., None]
+    mass = cv2.GaussianBlur(share, (0, 0), FINE)[..., None]
+    return share * (image - cv2.GaussianBlur(image * share, (0, 0), FINE) / np.maximum(mass, 1e-3))
+
+
+def _mirrored(values: np.ndarray, nearest: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Values (h, w, C) as far beyond the nearest pixel outside as each place of `where` is before it, (places, C)."""
+    found = np.unravel_index(nearest[where], where.shape)
+    beyond = (2 * edge - place for edge, place in zip(found, np.nonzero(where)))
+    inner = (np.where(axis < 0, -axis, np.where(axis >= side, 2 * side - 2 - axis, axis)).clip(0, side - 1)
+             for axis, side in zip(beyond, where.shape))  # fmt: skip
+    return values[tuple(inner)]

@@ -1,7 +1,7 @@
-"""Soft edges: the share of the salient layer in each pixel at its rim, and both layers' colours there.
+"""Soft edges: the share of the salient layer in each pixel at its rim.
 
-Alpha is Levin, Lischinski and Weiss's closed-form matte (2008), colours are Germer et al.'s multi-level estimate (2020).
-PyMatting's own are compiled by numba for a minute at their first use; in a narrow band, these take a second.
+Alpha is Levin, Lischinski and Weiss's closed-form matte (2008). PyMatting's own is compiled by numba for a minute at its first
+use; in a narrow band, this takes a second.
 """
 
 import cv2
@@ -82,38 +82,3 @@ def _upsampled(image: np.ndarray, small: np.ndarray, alpha: np.ndarray, unknown:
     found = (guess > 0.5).astype(np.float32)
     found[band] = np.clip(guided, 0, 1)
     return found
-
-
-def background(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Colours behind the rim, (H, W, 3) float32 in bytes: of the pairs that explain the picture, the smoothest.
-
-    Levels from a few pixels to full size, on each of which every pixel's pair is solved against its neighbours'.
-    """
-    height, width = alpha.shape
-    pair = np.broadcast_to(cv2.resize(image, (1, 1), interpolation=cv2.INTER_AREA).astype(np.float32), (2, 1, 1, 3))
-    levels = int(np.ceil(np.log2(max(height, width))))
-    for level in range(levels + 1):
-        size = tuple(max(1, round(side ** (level / levels))) for side in (width, height))
-        picture = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32).reshape(size[1], size[0], 3)
-        share = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0])
-        pair = [cv2.resize(part, size, interpolation=cv2.INTER_NEAREST).reshape(size[1], size[0], 3) for part in pair]
-        padded = np.pad(share, 1, mode="edge")
-        around = [padded[1 + y : 1 + y + size[1], 1 + x : 1 + x + size[0]] for y, x in ((-1, 0), (1, 0), (0, -1), (0, 1))]
-        weights = [1e-5 + 0.1 * np.abs(share - other) for other in around]
-        total = sum(weights)
-        other = 1 - share
-        determinant = (share**2 + total) * (other**2 + total) - (share * other) ** 2
-        for _ in range(10 if min(size) <= 32 else 2):
-            front, back = (_gathered(part, weights) for part in pair)
-            front, back = front + share[..., None] * picture, back + other[..., None] * picture
-            mixed = (share * other)[..., None]
-            pair = [np.clip(((other**2 + total)[..., None] * front - mixed * back) / determinant[..., None], 0, 255),
-                    np.clip(((share**2 + total)[..., None] * back - mixed * front) / determinant[..., None], 0, 255)]  # fmt: skip
-    return pair[1].astype(np.float32)
-
-
-def _gathered(part: np.ndarray, weights: list[np.ndarray]) -> np.ndarray:
-    padded = np.pad(part, ((1, 1), (1, 1), (0, 0)), mode="edge")
-    height, width = part.shape[:2]
-    return sum(weight[..., None] * padded[1 + y : 1 + y + height, 1 + x : 1 + x + width]
-               for weight, (y, x) in zip(weights, ((-1, 0), (1, 0), (0, -1), (0, 1))))  # fmt: skip

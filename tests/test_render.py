@@ -171,6 +171,22 @@ def test_plate_is_the_picture_outside_the_layer_and_hides_the_layer_inside(blob)
     assert abs(plate[rim].mean() - around) < abs(image[rim].mean() - around)
 
 
+def test_plate_goes_on_with_what_is_around_and_with_nothing_of_the_layer():
+    grass = cv2.resize(data.grass(), (192, 192), interpolation=cv2.INTER_AREA)
+    away = np.hypot(*(np.mgrid[0:192, 0:192] - 96))
+    image = np.where(away[..., None] < 50, [250, 20, 20], grass[..., None].repeat(3, 2)).astype(np.uint8)
+    plate = fill_plate(image, np.clip(49.5 - away, 0, 1).astype(np.float32), band=20)  # a mask a little too small
+    band, around = (away < 46) & (away > 32), (away > 60) & (away < 90)
+    red = plate[..., 0] - plate[..., 1]
+    assert red[band].mean() < 3
+
+    def roughness(where):
+        grey = plate.mean(2)
+        return sum((np.diff(grey, axis=axis, append=0)[where] ** 2).mean() for axis in (0, 1))
+
+    assert 0.5 < roughness(band) / roughness(around) < 2  # Telea's alone has a tenth
+
+
 def test_residue_beside_real_motion_is_put_to_rest_and_faint_motion_alone_is_not():
     displacement = curve(layer=0, reach=0.02) + curve(layer=1, reach=0.003)
     beside = LoopField(displacement)
