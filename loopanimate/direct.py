@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from loopanimate.field import border_ramp, border_reach, in_one_piece, spline_at, spline_matrix
+from loopanimate.field import ALL_BORDERS, Borders, border_ramp, border_reach, in_one_piece, spline_at, spline_matrix, touched
 
 PIN_REACH = 0.35  # short sides in which a direction fades out
 STEEPNESS = 5.0  # that reach in lengths of an arrow, at least: phi's steepest slope is 2.1 / reach, so it cannot fold
@@ -44,14 +44,15 @@ class Directions:
             arrows = [arrow for arrow in self.arrows if self._layer(*arrow[:2]) == index]
             places = np.array([arrow[2:] for arrow in arrows] + list(self.pins), dtype=np.float64).reshape(-1, 2)
             if len(places):
-                self._correct(ring[:, layer], winding[layer], places, arrows)
+                borders = touched(self.mask) if index == 0 else ALL_BORDERS
+                self._correct(ring[:, layer], winding[layer], places, arrows, borders)
         return (ring, winding) if self.freeze is None else self._frozen(ring, winding)
 
     def _layer(self, x: float, y: float) -> int:
         height, width = self.mask.shape
         return 0 if self.mask[min(int(y * height), height - 1), min(int(x * width), width - 1)] > 0.5 else 1
 
-    def _correct(self, ring: np.ndarray, winding: np.ndarray, places: np.ndarray, arrows: list) -> None:
+    def _correct(self, ring: np.ndarray, winding: np.ndarray, places: np.ndarray, arrows: list, borders: Borders) -> None:
         """In place: ring (N, 2, h, w) and winding (2, h, w) of one layer; places (K, 2) in fractions, arrows' heads first."""
         frames, _, height, width = ring.shape
         sides = np.array(self.mask.shape[::-1]) / min(self.mask.shape)  # of the picture, in short sides
@@ -78,7 +79,8 @@ class Directions:
             amounts = (streams * target - at_places(before[1])) @ solve.T  # (2, K)
             winding[:] = before[1] + streams * np.einsum("ck,khw->chw", amounts, bumps)
             farthest = np.hypot(*np.moveaxis(ring + winding, 1, 0)).max()
-            across, down = border_ramp(places, border_reach(float(farthest)) / sides).T
+            border = border_reach(float(farthest)) / sides
+            down, across = (border_ramp(places[:, axis], border[axis], ends) for axis, ends in zip((1, 0), borders))
             fade = across * down
             target = wanted.T / np.maximum(fade, MIN_FADE)
 

@@ -14,6 +14,9 @@ RESIDUE = 0.006  # short sides; a layer whose mean displacement never reaches it
 RESIDUE_SHARE = 0.75  # ... and is, if it moves less than this share of the other layer: it is then put to rest
 MIN_DETERMINANT = 0.25  # of the content's Jacobian, after which strength is held back
 BORDER_REACH = 3.0  # border fade in units of the largest displacement: its slope stays below a half
+Borders = tuple[tuple[bool, bool], tuple[bool, bool]]  # top and bottom, left and right
+TOUCHING = 0.3  # of the raw mask: what is fainter is not in the layer (layers.ALPHA_RAMP)
+ALL_BORDERS: Borders = ((True, True), (True, True))
 MIN_BORDER, MAX_BORDER = 0.02, 0.3  # short sides; what folds in a border of the largest is held back
 
 
@@ -44,16 +47,25 @@ def spline_at(cells: int, places: np.ndarray) -> np.ndarray:
     return CubicSpline(centres, np.eye(cells), bc_type="natural")(at).astype(np.float32)
 
 
-def border_fade(height: int, width: int, reach: float) -> np.ndarray:
-    """(H, W) float32: 0 at the picture's border, 1 from `reach` short sides inwards, smooth between."""
+def touched(mask: np.ndarray) -> Borders:
+    """The borders of the picture that what is masked (H, W) touches: there alone its own motion has to fade."""
+    rim = max(1, round(0.01 * min(mask.shape)))
+    return tuple((bool(part[:rim].max() > TOUCHING), bool(part[-rim:].max() > TOUCHING)) for part in (mask, mask.T))
+
+
+def border_fade(height: int, width: int, reach: float, borders: Borders = ALL_BORDERS) -> np.ndarray:
+    """(H, W) float32: 0 at those borders of the picture, 1 from `reach` short sides inwards, smooth between."""
     short = min(height, width)
-    sides = [border_ramp((np.arange(pixels) + 0.5) / pixels, reach * short / pixels) for pixels in (height, width)]
-    return np.outer(*sides).astype(np.float32)
+    ramps = [border_ramp((np.arange(pixels) + 0.5) / pixels, reach * short / pixels, ends)
+             for pixels, ends in zip((height, width), borders)]  # fmt: skip
+    return np.outer(*ramps).astype(np.float32)
 
 
-def border_ramp(places: np.ndarray, reach: float) -> np.ndarray:
-    """One side's share of the border fade at `places`; both in units of that side."""
-    ramp = np.clip(np.minimum(places, 1 - places) / reach, 0, 1)
+def border_ramp(places: np.ndarray, reach: float, ends: tuple[bool, bool] = (True, True)) -> np.ndarray:
+    """One side's share of the border fade at `places`, at its first and its last end; both in units of that side."""
+    ramp = np.ones_like(places)
+    for distance in [distance for distance, held in zip((places, 1 - places), ends) if held]:
+        ramp = np.minimum(ramp, np.clip(distance / reach, 0, 1))
     return ramp * ramp * (3 - 2 * ramp)
 
 
@@ -103,10 +115,12 @@ class LoopField:
     stream is shown by cross-fading two phases of the picture, `turns[layer]` times a loop, so often
     that `winding` (4, h, w), what it travels in one of these turns, stays below MAX_WINDING. A layer that hardly moves
     beside one that does is put to rest, since no words ask for it. `strength` scales both parts, `directions` (see
-    direct.py) edits them, and per layer they are held back so that no cell folds.
+    direct.py) edits them, and per layer they are held back so that no cell folds. At the picture's borders motion fades,
+    of the salient layer at those that it touches (`borders`).
     """
 
-    def __init__(self, displacement: np.ndarray, strength: float = 1.0, directions=None):
+    def __init__(self, displacement: np.ndarray, strength: float = 1.0, directions=None, borders: Borders = ALL_BORDERS):
+        self.borders = borders, ALL_BORDERS
         frames = displacement.shape[0]
         self.period = frames - 1  # native frames
         ring, winding = close(displacement)
@@ -148,7 +162,8 @@ class LoopField:
         signs = (-1, 1) if self.winding[layer].any() else (0,)  # of a stream, both phases at their farthest
         ends = np.concatenate([self.ring[:, layer] + sign * self.winding[layer] for sign in signs])
         field = strength * (rows @ ends.astype(np.float32) @ columns.T)  # (N, 2, 4h, 4w)
-        field *= border_fade(4 * height, 4 * width, border_reach(float(np.hypot(field[:, 0], field[:, 1]).max())))
+        reach = border_reach(float(np.hypot(field[:, 0], field[:, 1]).max()))
+        field *= border_fade(4 * height, 4 * width, reach, self.borders[layer.start // 2])
         cell = 1 / (4 * min(height, width))
         by_y, by_x = (np.gradient(field, cell, axis=axis) for axis in (-2, -1))
         factor = 1.0

@@ -124,6 +124,7 @@ def _loop(image: np.ndarray, mask: np.ndarray, fields: Sequence[LoopField], temp
         "height": image.shape[0],
         "seconds": fields[0].period / NATIVE_FPS / tempo,
         "border": [BORDER_REACH, MIN_BORDER, MAX_BORDER],
+        "held": [int(held) for ends in zip(*fields[0].borders[0][::-1]) for held in ends],  # left, top, right, bottom
         "meanSigma": MEAN_SIGMA,
         "plate": None if whole else _plate(image, layers, apart),
         "alpha": None if whole else _data_url("webp", _saved(layers.alpha, "WEBP", lossless=True)),

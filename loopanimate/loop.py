@@ -12,7 +12,7 @@ from PIL import Image
 
 from loopanimate.direct import Directions
 from loopanimate.export import cover, cover_box, frame_rate, frame_times, inside, output_size, surround, turns
-from loopanimate.field import LoopField
+from loopanimate.field import LoopField, touched
 from loopanimate.living import write_living
 from loopanimate.media import PAGE, QUALITIES, VIDEO, check_coding, check_mask, check_output, write_loop
 from loopanimate.presets import MAX_FRAMES, NATIVE_FPS, PRESETS, check_num_frames
@@ -199,7 +199,7 @@ class Loop:
         """How the picture moves, at the settings' strength and as directed."""
         settings = self.settings
         codec = pipeline(settings.preset, settings.checkpoint, settings.device).codec
-        return LoopField(codec.displacement(self.latents), settings.motion_strength, self.directions())
+        return LoopField(codec.displacement(self.latents), settings.motion_strength, self.directions(), touched(self.mask))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 
 from loopanimate.direct import Directions
-from loopanimate.field import LoopField, warp
+from loopanimate.field import LoopField, touched, warp
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.prior import NoisePrior
 from loopanimate.render import Renderer
@@ -161,8 +161,8 @@ class MotionCodec(ModelMixin, ConfigMixin):
     def frames(self, latents: torch.Tensor, image: np.ndarray, mask: np.ndarray, times: list[float],
                motion_strength: float = 1.0, directions: Directions | None = None,
                planar: bool = False) -> Iterator[np.ndarray]:  # fmt: skip
-        renderer = Renderer(image, mask, LoopField(self.displacement(latents), motion_strength, directions), planar)
-        return map(renderer.frame, times)
+        field = LoopField(self.displacement(latents), motion_strength, directions, touched(mask))
+        return map(Renderer(image, mask, field, planar).frame, times)
 
 
 def _ramp(clip: torch.Tensor) -> torch.Tensor:

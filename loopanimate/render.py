@@ -83,8 +83,9 @@ class Renderer:
         cells, border = field.winding.shape[-2:], border_reach(field.reach) * self.short
         self.rows, self.columns = (spline_at(count, place / side) for count, place, side
                                    in zip(cells, places, (self.height, self.width)))  # fmt: skip
-        self.fade = np.outer(*(border_ramp(place / side, border / side) for place, side
-                               in zip(places, (self.height, self.width)))).astype(np.float32) * self.short  # fmt: skip
+        self.fades = [np.outer(*(border_ramp(place / side, border / side, ends) for place, side, ends
+                                 in zip(places, (self.height, self.width), borders))).astype(np.float32) * self.short
+                      for borders in field.borders]  # fmt: skip
         self.threads = ThreadPoolExecutor(os.cpu_count() or 1)
 
     def _group(self, ratio: int, planes: slice, layers: Layers, double: bool) -> _Group:
@@ -137,7 +138,7 @@ class Renderer:
 
     def _draw(self, planes: list[np.ndarray], fields: list, phases: tuple[float, float], tiles: list) -> None:
         for rows, columns, layer, plate in tiles:
-            over, under = (self._moved(field, rows, columns) for field in fields)
+            over, under = (self._moved(*layer, rows, columns) for layer in zip(fields, self.fades))
             for group in self.groups:
                 box = tuple(slice(part.start // group.ratio, part.stop // group.ratio) for part in (rows, columns))
                 targets = [plane[box] for plane in planes[group.planes]]
@@ -152,11 +153,11 @@ class Renderer:
                     for target, colour, behind in zip(targets, front, back):
                         cv2.add(colour, cv2.multiply(clear, behind, behind, 1 / 255), target)
 
-    def _moved(self, fields: list[np.ndarray], rows: slice, columns: slice) -> list[list[np.ndarray]]:
+    def _moved(self, fields: list[np.ndarray], fade: np.ndarray, rows: slice, columns: slice) -> list[list[np.ndarray]]:
         """Where a tile and one step around it is sampled, x and y, in pixels, every `step`; for each phase."""
         # products this small stay on the calling thread
         down, across = (slice(part.start // self.step, -(-part.stop // self.step) + 2) for part in (rows, columns))
-        fade, spline = self.fade[down, across], self.columns[across].T
+        fade, spline = fade[down, across], self.columns[across].T
         return [[self.x[across] - dx[down] @ spline * fade, self.y[down, None] - dy[down] @ spline * fade] for dx, dy in fields]
 
     def _shown(self, group: _Group, index: int, places: list, phase: float, box: tuple[slice, slice], targets: list) -> list:

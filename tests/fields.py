@@ -4,11 +4,12 @@ import cv2
 import numpy as np
 import torch
 
-from loopanimate.field import LoopField
+from loopanimate.field import ALL_BORDERS, Borders, LoopField
 from loopanimate.motion_codec import MotionCodec
 
 
-def random_field(seed: int, shape: tuple[int, int], streams: tuple[int, ...] = (), reach: float = 0.02) -> LoopField:
+def random_field(seed: int, shape: tuple[int, int], streams: tuple[int, ...] = (), reach: float = 0.02,
+                 borders: Borders = ALL_BORDERS) -> LoopField:  # fmt: skip
     """A field over (h, w) cells whose layers wander up to about `reach` short sides and, where named, stream on.
 
     Its curves hold what the codec lets pass, as every sampled loop's.
@@ -28,4 +29,4 @@ def random_field(seed: int, shape: tuple[int, int], streams: tuple[int, ...] = (
         displacement[2 * layer] += 0.2 * time[:, None, None]
         displacement[2 * layer + 1] += 0.05 * time[:, None, None] * (1 + 0.1 * smooth())
     codec = MotionCodec(passed=(1.2, 2.0))  # hertz, as the bundled checkpoint's
-    return LoopField(codec.displacement(codec.compress(torch.from_numpy(displacement)[None])[0]))
+    return LoopField(codec.displacement(codec.compress(torch.from_numpy(displacement)[None])[0]), borders=borders)

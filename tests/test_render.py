@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from loopanimate.field import LoopField, border_fade, spline_matrix
+from loopanimate.field import ALL_BORDERS, LoopField, border_fade, spline_matrix, touched
 from loopanimate.layers import fill_plate, solve
 from loopanimate.metrics import psnr, seam
 from loopanimate.render import Renderer
@@ -159,6 +159,22 @@ def test_upsampling_keeps_straight_lines():
 def test_motion_fades_at_the_border():
     fade = border_fade(60, 90, 0.1)
     assert fade[0].max() < 0.05 and fade[:, -1].max() < 0.05 and fade[30, 45] == 1
+
+
+def test_what_touches_no_border_moves_as_one_up_to_it():
+    image, mask = np.full((96, 128, 3), 90, np.uint8), np.zeros((96, 128), np.float32)
+    image[40:56, 6:22], mask[40:56, 6:22] = (250, 200, 40), 1
+    assert touched(mask) == ((False, False), (False, False)) and touched(mask[40:]) == ((True, False), (False, False))
+    assert touched(mask[:, 6:22]) == ((False, False), (True, True)) and touched(0.2 + 0 * mask) == touched(mask)
+    displacement = np.zeros((5, 4, 12, 16), np.float32)
+    displacement[2, 0] = -4 / 96  # pixels to the left
+    held, free = (Renderer(image, mask, LoopField(displacement, borders=borders)).frame(2)
+                  for borders in (ALL_BORDERS, touched(mask)))  # fmt: skip
+    columns = [np.flatnonzero(frame[48, :, 0] > 170) for frame in (held, free)]
+    assert [(part[0], len(part)) for part in columns][1] == (2, 16)
+    assert columns[0][0] > 3  # bent by the border's fade
+    free = Renderer(image, mask, LoopField(np.roll(displacement, 2, axis=1), borders=touched(mask))).frame(2)
+    assert np.array_equal(free[:, 0], image[:, 0])  # the background always is held
 
 
 def test_plate_is_the_picture_outside_the_layer_and_hides_the_layer_inside(blob):

@@ -18,7 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from loopanimate.conditioning import mask_code
-from loopanimate.field import LoopField, border_fade, border_reach, close, spline_matrix
+from loopanimate.field import LoopField, border_fade, border_reach, close, spline_matrix, touched
 from loopanimate.media import open_picture
 from loopanimate.metrics import seam
 from loopanimate.pipeline import LoopAnimatePipeline
@@ -85,7 +85,7 @@ class Sample:
 
     @cached_property
     def field(self) -> LoopField:
-        return LoopField(self.displacement)
+        return LoopField(self.displacement, borders=touched(np.asarray(self.mask) / 255))
 
     @cached_property
     def shown(self) -> np.ndarray:
@@ -129,7 +129,8 @@ class Sample:
         """Cells whose Jacobian determinant, as shown and border included, is above 0.2; and all cells, of both layers."""
         height, width = self.shown.shape[-2:]
         rows, columns = spline_matrix(height, 4 * height), spline_matrix(width, 4 * width)
-        field = rows @ self.shown @ columns.T * border_fade(4 * height, 4 * width, border_reach(self.field.reach))
+        fades = [border_fade(4 * height, 4 * width, border_reach(self.field.reach), borders) for borders in self.field.borders]
+        field = rows @ self.shown @ columns.T * np.repeat(fades, 2, axis=0)
         by_y, by_x = (np.gradient(field, 1 / (4 * min(height, width)), axis=axis) for axis in (-2, -1))
         determinant = (1 - by_x[:, 0::2]) * (1 - by_y[:, 1::2]) - by_x[:, 1::2] * by_y[:, 0::2]
         return int((determinant > 0.2).sum()), determinant.size
@@ -139,7 +140,7 @@ class Sample:
         grey = np.asarray(self.mask, dtype=np.float32) / 255
         time = int(np.hypot(self.shown[:, 0], self.shown[:, 1]).mean((-2, -1)).argmax())
         rows, columns = (spline_matrix(cells, pixels) for cells, pixels in zip(self.inside.shape, grey.shape))
-        fade = border_fade(*grey.shape, border_reach(self.field.reach)) * min(grey.shape)
+        fade = border_fade(*grey.shape, border_reach(self.field.reach), self.field.borders[0]) * min(grey.shape)
         across, down = (rows @ axis @ columns.T * fade for axis in self.field.at(time)[0][:2])  # pixels
         y, x = np.mgrid[0 : across.shape[0], 0 : across.shape[1]].astype(np.float32)
         options = {"interpolation": cv2.INTER_LANCZOS4, "borderMode": cv2.BORDER_REPLICATE}

@@ -98,6 +98,7 @@ uniform vec2 canvas, scale; // of the target in pixels; of the picture in it, 1 
 uniform vec2 size; // of the picture, in pixels of the layers before they are doubled
 uniform vec2 offsets; // of the layers' first texel, in these pixels
 uniform float border; // width of the still border, in short sides
+uniform vec4 held; // left, top, right, bottom: 1 where the salient layer has one
 uniform vec4 nudge; // added to the displacement, in short sides
 uniform vec2 phases, streams;
 uniform bool covered;
@@ -114,14 +115,19 @@ vec4 show(sampler2D pixels, sampler2D mean, vec2 place, vec2 displacement, vec2 
   return clamp(middle + mix(1.0, gain, streams) * mix(later - middle, earlier - middle, weight), 0.0, 1.0);
 }
 
+// Short sides to texels, zero at the borders that are held.
+float fading(vec2 place, vec2 first, vec2 last) {
+  float unit = min(size.x, size.y);
+  vec2 inside = min(mix(vec2(1e6), place * size, first), mix(vec2(1e6), (1.0 - place) * size, last)) / unit;
+  vec2 ramp = clamp(inside / border, 0.0, 1.0);
+  ramp *= ramp * (3.0 - 2.0 * ramp);
+  return ramp.x * ramp.y * unit;
+}
+
 void main() {
   // not from the mesh, whose corners are snapped to parts of a pixel
   vec2 place = (gl_FragCoord.xy / canvas - 0.5) / scale * vec2(1, -1) + 0.5;
-  float unit = min(size.x, size.y);
-  vec2 inside = min(place, 1.0 - place) * size / unit;
-  vec2 ramp = clamp(inside / border, 0.0, 1.0);
-  ramp *= ramp * (3.0 - 2.0 * ramp);
-  float fade = ramp.x * ramp.y * unit; // short sides to texels, zero at the border
+  vec4 fade = vec4(vec2(fading(place, held.xy, held.zw)), vec2(fading(place, vec2(1), vec2(1))));
   vec4 displacement = (moved + nudge) * fade, winding = wound * fade;
   vec4 front = show(layer, layerMean, place, displacement.xy, winding.xy, offsets.x, phases.x, streams.x);
   colour = vec4(front.rgb, 1);
@@ -288,6 +294,7 @@ class Drawing {
     gl.uniform2f(uniforms.size, ...this.size);
     gl.uniform2f(uniforms.offsets, layer.offset, plate.offset);
     gl.uniform1f(uniforms.border, state.border);
+    gl.uniform4f(uniforms.held, ...loop.held);
     gl.uniform4f(uniforms.nudge, ...nudge);
     gl.uniform2f(uniforms.phases, ...state.phases);
     gl.uniform2f(uniforms.streams, ...state.streams);

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loopanimate.field import LoopField
+from loopanimate.field import LoopField, touched
 from loopanimate.living import motion_of, write_living
 from loopanimate.metrics import psnr, seam
 from loopanimate.render import Renderer
@@ -87,7 +87,7 @@ def test_another_motion_takes_the_place_of_the_first(opened, photos):
 @pytest.mark.parametrize("name, streams", [("astronaut", ()), ("chelsea", (1,)), ("coffee", (0,)), ("rocket", (0, 1)), ("flower", ())])  # fmt: skip
 def test_the_page_draws_what_the_renderer_draws(opened, photos, name, streams):
     image, mask = small(photos[name])
-    field = random_field(len(name), grid(image), streams)
+    field = random_field(len(name), grid(image), streams, borders=touched(mask))
     renderer = Renderer(image, mask, field)
     page = opened(image, mask, [field])
     assert np.array_equal(drawn(page, 0), image)
