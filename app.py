@@ -176,8 +176,6 @@ def page() -> gr.Blocks:
                     file_format = gr.Dropdown(list(FORMATS), value="MP4", label="Format", scale=1, min_width=120)
                     size = gr.Dropdown(["source", "1080p", "1440p", "4k", "phone"], value="source", label="Size", scale=1,
                                        min_width=120)  # fmt: skip
-                    fit = gr.Dropdown([("Cut to the size", False), ("Whole picture", True)], value=False, label="Edges", scale=1,
-                                      min_width=120)  # fmt: skip
                     save = gr.Button("Download MP4", interactive=False, scale=2)
                 ready = gr.DownloadButton("File", visible="hidden", elem_id="ready")
                 with gr.Accordion("More", open=False):
@@ -192,6 +190,7 @@ def page() -> gr.Blocks:
                         fps = gr.Dropdown(["native", "24", "30", "60"], value="30", label="Frames a second")
                         quality = gr.Dropdown(["wallpaper", "share", "small"], value="wallpaper", label="Quality of a video")
                         largest = gr.Number(0, label="Largest file, MB", minimum=0, info="0: any")
+                    fit = gr.Checkbox(False, label="Whole picture within the size, instead of cut to it")
                     av1 = gr.Checkbox(False, label="AV1 in MP4 and WebM: smaller files, a slight step at the wrap")
                     with gr.Row():
                         steps = gr.Slider(0, 50, 0, step=1, label="Sampling steps", info="0: the model's own")

@@ -91,7 +91,7 @@ def test_from_picture_to_playing_loop_to_files_and_back(page, picture, tmp_path)
         with Image.open(saved(page, name, tmp_path / f"loop.{ending}")) as loop:
             assert loop.n_frames == count and loop.size == (600, 400)
     chosen(page, "Size", "phone")
-    chosen(page, "Edges", "Whole picture")
+    page.get_by_label("Whole picture within").check()
     with av.open(saved(page, "MP4", tmp_path / "phone.mp4")) as film:
         first = next(film.decode(video=0)).to_ndarray(format="rgb24")
     assert first.shape == (1920, 1080, 3)
