@@ -115,8 +115,10 @@ def sentence(rng: random.Random, subject: str, verb: str, before: str, after: st
 
 def phrase(rng: random.Random, kind: str, subject: str, held_out: bool = False, **named) -> tuple[str, Motion]:
     """A clause in which `subject` does a motion of `kind`; `named` fixes strength, tempo or direction (`draw_motion`)."""
+    verb, state = rng.choice((HELD_OUT if held_out else VERBS)[kind]), rng.getrandbits(32)
     motion, before, after = draw_motion(rng, kind, **named)
-    return sentence(rng, subject, rng.choice((HELD_OUT if held_out else VERBS)[kind]), before, after, held_out), motion
+    # of its own number, so that one phrasing stays one, whatever is named
+    return sentence(random.Random(state), subject, verb, before, after, held_out), motion
 
 
 def _stream(rng: random.Random) -> tuple[str, Motion]:
@@ -134,9 +136,9 @@ def _stream(rng: random.Random) -> tuple[str, Motion]:
 
 
 def _salient(rng: random.Random) -> tuple[str, Motion]:
-    if rng.random() < 0.26:
+    if rng.random() < 0.22:
         return _stream(rng)
-    kind = rng.choice(["sway"] * 3 + ["shift"] * 4 + [kind for kind in VERBS if kind not in ("sway", "shift", "stream")])
+    kind = rng.choice(["sway"] * 2 + ["shift"] * 3 + [kind for kind in VERBS if kind not in ("sway", "shift", "stream")])
     subject = rng.choice(SUBJECTS)
     words, motion = phrase(rng, kind, subject)
     if motion.direction is None and rng.random() < 0.06:
