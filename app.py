@@ -13,12 +13,11 @@ import numpy as np
 from PIL import Image
 
 from loopanimate import canvas, studio, wording
-from loopanimate.export import uncut
 from loopanimate.loop import MAX_TEMPO, MIN_TEMPO, Loop, LoopFile, LoopSettings, pipeline
 from loopanimate.media import open_mask, read_metadata
 from loopanimate.presets import ASSETS, MAX_FRAMES, MIN_FRAMES, NATIVE_FPS, PRESETS
 from loopanimate.preview import first_frame, webp
-from loopanimate.recipe import pack, unpack
+from loopanimate.recipe import of_frame, pack, unpack
 from loopanimate.saliency import automatic_mask, edit, select
 from loopanimate.studio import KEEP_SECONDS, Kept, new_file, opened, rendering, sampled, sampling, settings_of
 from loopanimate.wording import EMPTY, player, problem, sentence, weight
@@ -120,7 +119,12 @@ def page() -> gr.Blocks:
         with gr.Row():
             with gr.Column():
                 picture = gr.Image(
-                    label="Picture", type="filepath", sources=["upload", "clipboard"], height=220, format="png", elem_id="picture"
+                    label="Picture",
+                    type="filepath",
+                    sources=["upload", "clipboard"],
+                    height=220,
+                    format="png",
+                    elem_id="picture",
                 )
                 # the file as it came: gr.Image would open it itself, and answer a bad one without a sentence
                 picture.preprocess = lambda file: file and file.path
@@ -382,6 +386,7 @@ def page() -> gr.Blocks:
             """Every control as a loop's settings have it."""
             small = canvas.small(_open(path))
             mask = np.ones(small.size[::-1], np.float32) if mask is None else canvas.fit(mask, small.size)
+            mask = edit(mask, settings.mask_grow, settings.mask_feather, settings.mask_invert)  # of the command line
             freeze = None
             if settings.freeze:
                 freeze = np.asarray(Image.open(io.BytesIO(settings.freeze)).convert("L").resize(small.size), np.float32) / 255
@@ -418,7 +423,7 @@ def page() -> gr.Blocks:
                 if path is None:
                     path, frame = str(new_file(".png")), first_frame(file)
                     if mask is not None:
-                        frame, mask = uncut(frame, mask, settings.fit)
+                        frame, settings, mask = of_frame(frame, settings, mask)
                     frame.save(path)
             except ValueError as error:
                 raise gr.Error(sentence(error), print_exception=False) from None
@@ -491,7 +496,9 @@ def page() -> gr.Blocks:
         for triggers, function, inputs in runs:
             if function is not directed:
                 waits = wording.working("Waiting for its turn …")
-                gr.on(triggers, lambda text=waits: (gr.Button(visible=True), text), None, [cancel, result], queue=False, **quiet)
+                gr.on(
+                    triggers, lambda text=waits: (gr.Button(visible=True), text), None, [cancel, result], queue=False, **quiet
+                )
             run = gr.on(triggers, function, inputs, [*outputs, seed] if function is choose else outputs, **job)
             run.then(lambda: gr.Button(visible=False), None, cancel, queue=False, js="() => loopanimate.rest()", **quiet)
             jobs.append(run)

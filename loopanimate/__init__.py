@@ -1,10 +1,5 @@
 """LoopAnimate: a picture, a sentence and a mask become a seamless loop."""
 
-import os
-
-# MKL's own allocator was seen to search its table of threads for ever, in a process that had had many
-os.environ.setdefault("MKL_DISABLE_FAST_MM", "1")
-
 
 def __getattr__(name: str):
     # torch and diffusers take seconds to import: `import loopanimate` itself must not, for the page to answer at once.

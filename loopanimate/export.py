@@ -81,15 +81,6 @@ def surround(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     return ImageEnhance.Brightness(blurred).enhance(0.6)
 
 
-def uncut(frame: Image.Image, mask: np.ndarray, fit: bool) -> tuple[Image.Image, np.ndarray]:
-    """A loop's frame as a picture of its own, and the mask (h, w) of what it was made from, as it lies on that."""
-    if not fit:
-        return frame, cover(Image.fromarray(mask), mask, frame.size)[1]
-    width, height = inside(frame.size, *mask.shape[::-1])
-    left, top = (frame.width - width) // 2, (frame.height - height) // 2
-    return frame.crop((left, top, left + width, top + height)), mask
-
-
 def cover(picture: Image.Image, mask: np.ndarray, size: tuple[int, int]) -> tuple[Image.Image, np.ndarray]:
     """Picture and mask scaled to cover `size` (width, height) and cut to it around what is masked."""
     if picture.size == size:

@@ -4,13 +4,15 @@ import base64
 import io
 import json
 import types
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import get_args, get_origin, get_type_hints
 
 import numpy as np
 from PIL import Image
 
+from loopanimate.export import cover_box, inside
 from loopanimate.loop import LoopSettings
+from loopanimate.saliency import edit
 
 MASK_SIDE = 256  # pixels on the long side of the mask that travels
 PRIVATE = ("checkpoint", "device")  # of the machine that made the loop, and nobody's to choose for another
@@ -54,6 +56,42 @@ def unpack(text: str | None) -> tuple[LoopSettings, np.ndarray | None]:
         raise ValueError(f"expected settings that LoopAnimate wrote, got something else ({error})") from None
     settings.check()
     return settings, mask
+
+
+def of_frame(frame: Image.Image, settings: LoopSettings,
+             mask: np.ndarray) -> tuple[Image.Image, LoopSettings, np.ndarray]:  # fmt: skip
+    """Picture, settings and mask for a finished loop's frame, where the picture that it was made from is not at hand.
+
+    A picture shown whole is cut out of its surround. Of one that was cut to its size a part is left: mask, arrows, pins and
+    frozen places are moved onto it, and what lies outside of it goes.
+    """
+    mask = edit(mask, settings.mask_grow, settings.mask_feather, settings.mask_invert)
+    settings = replace(settings, mask_grow=0.0, mask_feather=0.0, mask_invert=False)
+    height, width = mask.shape
+    if settings.fit:
+        wide, high = inside(frame.size, width, height)
+        left, top = (frame.width - wide) // 2, (frame.height - high) // 2
+        return frame.crop((left, top, left + wide, top + high)), settings, mask
+    left, top, right, bottom = cover_box(mask, frame.size)
+
+    def part(grey):
+        return np.clip(np.asarray(Image.fromarray(grey).resize(frame.size, box=(left, top, right, bottom))), 0, 1)
+
+    def moved(point):
+        return (point[0] * width - left) / (right - left), (point[1] * height - top) / (bottom - top)
+
+    def kept(points):
+        return all(0 <= value <= 1 for value in points)
+
+    arrows = (moved(arrow[:2]) + moved(arrow[2:]) for arrow in settings.arrows)
+    freeze = settings.freeze
+    if freeze is not None:
+        freeze = np.asarray(Image.fromarray(open_small_png(freeze)).resize((width, height)))
+        freeze = small_png(part(freeze))
+    settings = replace(
+        settings, arrows=tuple(filter(kept, arrows)), pins=tuple(filter(kept, map(moved, settings.pins))), freeze=freeze
+    )
+    return frame, settings, part(mask)
 
 
 def small_png(mask: np.ndarray) -> bytes:

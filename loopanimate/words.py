@@ -162,7 +162,8 @@ STILL = ("nothing moves", "a still picture", "everything stays still", "no motio
 PLURAL = ("the clouds", "the flames")
 SPOKEN_OF = ("it", "the clouds")
 LAYERS = {  # what a motion can be of, and how people begin to say so
-    "the background": "(the )?(background|backdrop|scene behind|scenery|landscape|sky|rest of the picture|everything behind it)",
+    "the background": "in the background|behind it|(the )?(background|backdrop|scene behind|scenery|landscape|sky)|"
+    "(the )?(rest of the picture|everything behind it)",
     "everything": "everything|(the )?(whole )?(picture|scene|image)|all of it",
     "only the top of it": "only (the )?(top|upper part|upper half)|(the )?(top|upper part|upper half) of",
     "only the bottom of it": "only (the )?(bottom|lower part|lower half)|(the )?(bottom|lower part|lower half) of",
@@ -216,14 +217,20 @@ def _alike() -> dict[str, str]:
     return _forms((verb, kind) for kind, verbs in ALIKE.items() for verb in verbs if " " in verb)
 
 
+@cache
+def _kinds() -> dict[str, str | None]:
+    return _spoken() | _alike()
+
+
 def _forms(verbs: Iterable[tuple[str, str | None]]) -> dict[str, str | None]:
     return {form(verb).lower(): kind for verb, kind in verbs for form in (str, third_person, gerund)}
 
 
-def _found(words: Iterable[str], prompt: str) -> list[str]:
-    """The words that a prompt holds, the longest where several begin alike."""
+@lru_cache(maxsize=64)
+def _any_of(words: tuple[str, ...]) -> re.Pattern[str]:
+    """Any of the words, the longest where several begin alike."""
     longest = sorted(map(re.escape, words), key=len, reverse=True)
-    return re.findall(r"\b(" + "|".join(longest) + r")\b", prompt, re.IGNORECASE)
+    return re.compile(r"\b(" + "|".join(longest) + r")\b", re.IGNORECASE)
 
 
 def _subject(prompt: str) -> str:
@@ -237,9 +244,9 @@ def _subject(prompt: str) -> str:
 
 def _adverbs(prompt: str) -> list[str]:
     """The direction, strength and tempo that a prompt names, in its own words."""
-    tables = ([word for words in DIRECTIONS.values() for word in words], *STRENGTHS.values(), *TEMPOS.values())
+    tables = (tuple(word for words in DIRECTIONS.values() for word in words), *STRENGTHS.values(), *TEMPOS.values())
     prompt = re.sub(r"\bup and down\b", "", prompt, flags=re.IGNORECASE)  # is no way to go
-    return [word for words in tables for word in _found(words, prompt)[:1]]
+    return [word for words in tables for word in _any_of(words).findall(prompt)[:1]]
 
 
 def is_rigid(prompt: str) -> bool:
@@ -249,8 +256,8 @@ def is_rigid(prompt: str) -> bool:
     thing = re.search(r"\b(" + "|".join(RIGID) + r")s?\b(.*)", prompt, re.IGNORECASE)
     if thing is None:
         return False
-    kinds = _spoken() | _alike()
-    return next((kinds[words.lower()] not in SOFT for words in _found(kinds, thing.group(2))), True)
+    kinds = _kinds()
+    return next((kinds[words.lower()] not in SOFT for words in _any_of(tuple(kinds)).findall(thing.group(2))), True)
 
 
 def _sentence_embedding(pipe, sentences: list[str]) -> torch.Tensor:
@@ -295,7 +302,7 @@ def interpret(prompt: str, pipe) -> tuple[str, str | None]:
     direction, strength and tempo. So is one whose only known word plainly means another motion there: "it goes round".
     """
     spoken, alike = _spoken(), _alike()
-    found = [words.lower() for words in _found(spoken | alike, prompt)]
+    found = [words.lower() for words in _any_of(tuple(_kinds())).findall(prompt)]
     known = [spoken[words] for words in found if words in spoken]
     if len(known) > 1 or any(kind not in COMMON for kind in known):
         return prompt, None
@@ -313,8 +320,9 @@ def interpret(prompt: str, pipe) -> tuple[str, str | None]:
     kind = reader.kinds[int(scores.argmax())]
     if kind in known:
         return prompt, None
-    motion = clause(_subject(prompt), VERBS[kind][0])
-    if kind == "stream" and _subject(prompt) == "it":  # fire rises and snow falls
+    subject = _subject(prompt)
+    motion = clause(subject, VERBS[kind][0])
+    if kind == "stream" and subject == "it":  # fire rises and snow falls
         motion = reader.phrases[int((reader.embeddings @ embedding).argmax())]
     taken = " ".join([motion, *adverbs])
     return taken, f'Taken for "{taken}", the nearest motion that the model knows.'

@@ -17,7 +17,7 @@ from PIL import Image, ImageCms, ImageSequence
 from skimage import data
 
 from loopanimate import media
-from loopanimate.export import cover, cover_box, frame_rate, frame_times, inside, output_size, surround, turns, uncut
+from loopanimate.export import cover, cover_box, frame_rate, frame_times, inside, output_size, surround, turns
 from loopanimate.field import LoopField
 from loopanimate.metrics import psnr, seam
 from loopanimate.render import Renderer
@@ -369,20 +369,6 @@ def test_a_picture_shown_whole_stands_within_the_size():
     assert inside((640, 360), 1280, 720) == (640, 360)
     around = np.asarray(surround(Image.new("RGB", (300, 200), (200, 100, 50)), (640, 640)), int)
     assert around.shape == (640, 640, 3) and np.abs(around - [120, 60, 30]).max() <= 3
-
-
-def test_a_frame_of_a_cut_loop_becomes_a_picture_again():
-    rng = np.random.default_rng(0)
-    picture = Image.fromarray(rng.integers(0, 255, (40, 60, 3), np.uint8)).resize((300, 200), Image.Resampling.BICUBIC)
-    mask = np.zeros((200, 300), np.float32)
-    mask[:, 200:] = 1
-    cut, layer = cover(picture, mask, (200, 200))
-    frame, again = uncut(cut, mask, fit=False)
-    assert frame is cut and np.array_equal(again, layer)
-    framed = surround(picture, (300, 400))
-    framed.paste(picture, (0, 100))
-    frame, again = uncut(framed, mask, fit=True)
-    assert again is mask and np.array_equal(np.asarray(frame), np.asarray(picture))
 
 
 def test_a_destination_that_pauses_at_each_wrap_gets_a_minute():

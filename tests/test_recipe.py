@@ -2,10 +2,12 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from loopanimate.export import cover, surround
 from loopanimate.loop import LoopSettings
 from loopanimate.media import read_metadata
-from loopanimate.recipe import pack, small_png, unpack
+from loopanimate.recipe import of_frame, open_small_png, pack, small_png, unpack
 
 
 def test_settings_and_mask_come_back():
@@ -44,3 +46,41 @@ def test_a_broken_recipe_is_refused(change):
 def test_no_comment_no_text(tmp_path):
     (tmp_path / "notes.mp4").write_text("nothing")
     assert read_metadata(tmp_path / "notes.mp4") is None
+
+
+@pytest.fixture
+def picture():
+    rng = np.random.default_rng(0)
+    return Image.fromarray(rng.integers(0, 255, (40, 60, 3), np.uint8)).resize((300, 200), Image.Resampling.BICUBIC)
+
+
+def test_a_picture_shown_whole_is_cut_out_of_its_surround(picture):
+    settings = LoopSettings("x", size="300x400", fit=True, pins=((0.5, 0.5),))
+    mask = np.zeros((200, 300), np.float32)
+    mask[:, 200:] = 1
+    framed = surround(picture, (300, 400))
+    framed.paste(picture, (0, 100))
+    frame, back, again = of_frame(framed, settings, mask)
+    assert np.array_equal(again, mask) and np.array_equal(np.asarray(frame), np.asarray(picture)) and back == settings
+
+
+def test_directions_go_with_the_part_that_is_left_of_a_cut_picture(picture):
+    mask = np.zeros((200, 300), np.float32)
+    mask[:, 200:] = 1  # the right two thirds are kept
+    freeze = np.zeros((200, 300), np.float32)
+    freeze[:, 150:200] = 1
+    settings = LoopSettings("x", size="200x200", arrows=((0.5, 0.2, 0.75, 0.4), (0.1, 0.5, 0.6, 0.5)),
+                            pins=((0.2, 0.5), (1.0, 1.0)), freeze=small_png(freeze))  # fmt: skip
+    cut, layer = cover(picture, mask, (200, 200))
+    frame, back, again = of_frame(cut, settings, mask)
+    assert frame is cut and np.abs(again - layer).max() < 0.05
+    assert np.allclose(back.arrows, [(0.25, 0.2, 0.625, 0.4)]) and back.pins == ((1.0, 1.0),)
+    stays = open_small_png(back.freeze)
+    assert stays.shape == (200, 200) and stays[:, 55:95].min() == 1 and stays[:, :45].max() == stays[:, 105:].max() == 0
+
+
+def test_a_mask_that_was_edited_on_the_way_is_so_before_the_cut(picture):
+    mask = np.ones((200, 300), np.float32)
+    mask[:, 200:] = 0
+    _, back, again = of_frame(picture, LoopSettings("x", mask_invert=True), mask)
+    assert again[0, 250] == 1 and again[0, 50] == 0 and not back.mask_invert

@@ -9,8 +9,15 @@ from train.grammar import HELD_OUT
 
 @pytest.mark.parametrize(
     "prompt",
-    ["she sways gently to the left", "The Flag Flutters", "nothing moves", "the camera pans left", "the boat sails away",
-     "the woman sways, the clouds drift to the left", "the jellyfish pulses"],  # fmt: skip
+    [
+        "she sways gently to the left",
+        "The Flag Flutters",
+        "nothing moves",
+        "the camera pans left",
+        "the boat sails away",
+        "the woman sways, the clouds drift to the left",
+        "the jellyfish pulses",
+    ],  # fmt: skip
 )
 def test_known_words_are_left_alone(motion_pipeline, prompt):
     assert interpret(prompt, motion_pipeline) == (prompt, None)
@@ -54,8 +61,13 @@ def test_direction_strength_and_tempo_of_other_words_are_kept(motion_pipeline):
 
 @pytest.mark.parametrize(
     "prompt, subject",
-    [("the sky seethes", "the background"), ("make everything levitate", "everything"),
-     ("only the top jitters", "only the top of it"), ("the top hat levitates", "it")],  # fmt: skip
+    [
+        ("the sky seethes", "the background"),
+        ("in the background it seethes", "the background"),
+        ("make everything levitate", "everything"),
+        ("only the top jitters", "only the top of it"),
+        ("the top hat levitates", "it"),
+    ],  # fmt: skip
 )
 def test_other_words_keep_the_layer_that_they_are_about(motion_pipeline, prompt, subject):
     taken, _ = interpret(prompt, motion_pipeline)

@@ -102,7 +102,15 @@ def _preset(name: str):
 def main() -> None:
     try:
         tyro.extras.subcommand_cli_from_dict(
-            {"prior": prior, "run": run, "curate": curate, "assemble": assemble, "evaluate": evaluate, "ablate": ablate, "params": params},
+            {
+                "prior": prior,
+                "run": run,
+                "curate": curate,
+                "assemble": assemble,
+                "evaluate": evaluate,
+                "ablate": ablate,
+                "params": params,
+            },
             prog="python -m train",
         )
     except (ValueError, OSError) as error:
