@@ -97,7 +97,7 @@ def cover_box(mask: np.ndarray, size: tuple[int, int]) -> tuple[float, float, fl
     """
     height, width = mask.shape
     scale = max(size[0] / width, size[1] / height)
-    wide, high = size[0] / scale, size[1] / scale
+    wide, high = min(size[0] / scale, width), min(size[1] / scale, height)  # no rounding beyond the picture
     centres = [float(np.average(np.arange(side) + 0.5, weights=mask.sum(axis))) for axis, side in enumerate((width, height))]
     left, top = (min(max(centre - part / 2, 0), side - part)
                  for centre, part, side in zip(centres, (wide, high), (width, height)))  # fmt: skip

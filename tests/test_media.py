@@ -364,6 +364,13 @@ def test_the_cut_keeps_what_is_masked_in_the_middle():
     assert cover_box(mask, (600, 200)) == (0, 0, 300, 100)
 
 
+def test_the_cut_stays_within_the_picture_whatever_is_rounded():
+    mask = np.ones((300, 451), np.float32)
+    for size in [(960, 540), *((wide, high) for wide in range(900, 1000, 7) for high in range(500, 600, 7))]:
+        left, top, right, bottom = cover_box(mask, size)
+        assert 0 <= left < right <= 451 and 0 <= top < bottom <= 300, size
+
+
 def test_a_picture_shown_whole_stands_within_the_size():
     assert inside((1920, 1080), 300, 300) == (1080, 1080) and inside((1080, 1920), 451, 300) == (1080, 718)
     assert inside((640, 360), 1280, 720) == (640, 360)
