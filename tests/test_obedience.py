@@ -8,7 +8,7 @@ from PIL import Image
 from loopanimate.conditioning import mask_code
 from loopanimate.words import VERBS
 from train.kinds import KindClassifier, true_motion
-from train.obedience import CONTROLS, Sample, _seams, _uniformity, plan
+from train.obedience import CONTROLS, Sample, _seams, _uniformity, _unpaused, plan
 from train.synthetic import pictures
 
 
@@ -62,6 +62,8 @@ def test_every_control_is_worse_than_a_good_loop_and_ranks_are_uniform():
     assert all(share == 100 for share in table["controls worse than their loop, percent"].values())
     assert _uniformity([np.roll(np.arange(20), k) for k in range(20)]) < 0.1
     assert _uniformity([np.arange(20)] * 20) > 0.8
+    unpaused = _unpaused(np.random.default_rng(0).permutation(33) + 1.0)
+    assert len(unpaused) == 33 and unpaused.sum() == 30  # of places like any other, three of 33 fail
 
 
 def test_the_plan_speaks_in_held_out_words_and_groups_what_is_compared():

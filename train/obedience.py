@@ -310,6 +310,12 @@ def _changes(frames: np.ndarray) -> np.ndarray:
     return np.abs(np.roll(ring, -1, axis=0) - ring).mean((1, 2, 3))
 
 
+def _unpaused(changes: np.ndarray) -> np.ndarray:
+    """Of each change (K,): would it be no pause at the wrap (`metrics.seam`)? What a wrap like any other place passes."""
+    others = np.stack([np.delete(changes, place) for place in range(len(changes))])
+    return changes >= np.percentile(others, 5, axis=1)
+
+
 def _uniformity(values: list[np.ndarray]) -> float:
     """Kolmogorov-Smirnov distance to uniform of the wrap's rank among the places of its ring, over rings."""
     ranks = np.sort([((part[:-1] < part[-1]).sum() + 0.5) / len(part) for part in values])
@@ -344,6 +350,7 @@ def _seams(pairs) -> dict:
         "seam step at most 1.25": _share(m["step"] <= 1.25 for m in measured),
         "seam jerk at most 1.25": _share(m["jerk"] <= 1.25 for m in measured),
         "no pause at the wrap": _share(m["pause"] >= 1 for m in measured),
+        "no pause at any other place": _share(np.concatenate([_unpaused(_changes(sample.frames)[:-1]) for sample in moving])),
         "seam rank by frame change, distance to uniform": _uniformity([_changes(sample.frames) for sample in moving]),
         "seam rank by flow, distance to uniform": _uniformity([_flows(sample.frames) for sample in moving]),
         "reversal correlation below 0.8, percent": _share(value < 0.8 for value in reversals),
