@@ -70,7 +70,7 @@ def turns(size: str, repeats: int, seconds: Fraction) -> int:
 def inside(size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
     """The largest (width, height) of that aspect within `size`, of even sides, as video has them."""
     scale = min(size[0] / width, size[1] / height)
-    return tuple(max(2, 2 * round(side * scale / 2)) for side in (width, height))
+    return tuple(max(2, 2 * min(round(side * scale / 2), most // 2)) for side, most in zip((width, height), size))
 
 
 def surround(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -101,4 +101,12 @@ def cover_box(mask: np.ndarray, size: tuple[int, int]) -> tuple[float, float, fl
     centres = [float(np.average(np.arange(side) + 0.5, weights=mask.sum(axis))) for axis, side in enumerate((width, height))]
     left, top = (min(max(centre - part / 2, 0), side - part)
                  for centre, part, side in zip(centres, (wide, high), (width, height)))  # fmt: skip
-    return left, top, left + wide, top + high
+    return left, top, min(left + wide, width), min(top + high, height)
+
+
+def within(part: tuple[float, float, float, float], points: tuple[float, ...]) -> tuple[float, ...]:
+    """x, y, x, y ... in fractions of a picture → in fractions of a part of it, itself left, top, right, bottom in fractions."""
+    left, top, right, bottom = part
+    return tuple(
+        (value - (left, top)[index % 2]) / (right - left, bottom - top)[index % 2] for index, value in enumerate(points)
+    )

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.direct import Directions
-from loopanimate.export import cover, cover_box, frame_rate, frame_times, inside, output_size, surround, turns
+from loopanimate.export import cover, cover_box, frame_rate, frame_times, inside, output_size, surround, turns, within
 from loopanimate.field import LoopField, touched
 from loopanimate.living import write_living
 from loopanimate.media import PAGE, QUALITIES, VIDEO, check_coding, check_mask, check_output, write_loop
@@ -116,8 +116,7 @@ class Loop:
     settings: LoopSettings
     latents: object  # tensor (4, N, h, w)
     note: str | None  # a sentence, where the prompt's words were taken for others
-    source_size: tuple[int, int]  # width, height of the picture before it was cut to the output size
-    box: tuple[float, float, float, float]  # left, top, right, bottom of what was kept of it
+    part: tuple[float, float, float, float]  # left, top, right, bottom of what the cut kept, in fractions of the whole
     surround: Image.Image | None = None  # of the output size, behind the picture's middle
 
     @property
@@ -140,19 +139,15 @@ class Loop:
         rigid = pipeline(settings.preset, settings.checkpoint, settings.device).codec.is_motion and is_rigid(settings.prompt)
         if not (settings.arrows or settings.pins or settings.freeze or rigid):
             return None
-        left, top, right, bottom = self.box
-        width, height = self.source_size
-
-        def cut(x, y):
-            return (x * width - left) / (right - left), (y * height - top) / (bottom - top)
-
+        arrows, pins = ([within(self.part, points) for points in given] for given in (settings.arrows, settings.pins))
         freeze = None
         if settings.freeze:
-            freeze = Image.open(io.BytesIO(settings.freeze)).convert("L").resize(self.source_size, Image.Resampling.BILINEAR)
-            freeze = np.asarray(freeze.resize(self.picture.size, box=(left, top, right, bottom)), np.float32) / 255
+            freeze = Image.open(io.BytesIO(settings.freeze)).convert("L")
+            box = tuple(share * side for share, side in zip(self.part, 2 * freeze.size))
+            freeze = np.asarray(freeze.resize(self.picture.size, Image.Resampling.BILINEAR, box=box), np.float32) / 255
         return Directions(
-            tuple(cut(*arrow[:2]) + cut(*arrow[2:]) for arrow in settings.arrows),
-            tuple(cut(*pin) for pin in settings.pins),
+            tuple(arrow for arrow in arrows if 0 <= min(arrow[:2]) and max(arrow[:2]) <= 1),  # what was cut off has gone
+            tuple(pin for pin in pins if 0 <= min(pin) and max(pin) <= 1),
             freeze,
             self.mask,
             rigid,
@@ -249,12 +244,12 @@ def make_loops(picture: Image.Image, settings: LoopSettings, seeds: list[int], m
     if settings.fit and size != picture.size:
         whole, size = size, inside(size, *picture.size)
         around = surround(picture, whole) if size != whole else None
-    source_size, box = picture.size, cover_box(mask, size)
+    part = tuple(edge / side for edge, side in zip(cover_box(mask, size), 2 * picture.size))
     words, note = interpret(settings.prompt, loaded) if loaded.codec.is_motion else (settings.prompt, None)
     picture, mask = cover(picture, mask, size)
 
     def loop(latents, seed):
-        return Loop(picture, mask, found, replace(settings, seed=seed), latents, note, source_size, box, around)
+        return Loop(picture, mask, found, replace(settings, seed=seed), latents, note, part, around)
 
     def on_step(step, steps, latents):
         if preview is not None:

@@ -25,12 +25,10 @@ def scaled(loop: Loop, side: int) -> Loop:
         return loop
     # even sides: a video keeps every row
     size = tuple(max(2, 2 * round(length * factor / 2)) for length in loop.picture.size)
-    source_size = tuple(length * size[0] / loop.picture.width for length in loop.source_size)
     mask = cv2.resize(loop.mask, size, interpolation=cv2.INTER_AREA)
     picture = loop.picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
     around = loop.surround and loop.surround.resize([max(2, 2 * round(length * factor / 2)) for length in loop.size])
-    source_size = tuple(max(1, round(length)) for length in source_size)
-    return replace(loop, picture=picture, mask=mask, source_size=source_size, surround=around)
+    return replace(loop, picture=picture, mask=mask, surround=around)
 
 
 def webp(loop: Loop, side: int, fps: float = NATIVE_FPS) -> bytes:

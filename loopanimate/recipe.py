@@ -10,7 +10,7 @@ from typing import get_args, get_origin, get_type_hints
 import numpy as np
 from PIL import Image
 
-from loopanimate.export import cover_box, inside
+from loopanimate.export import cover_box, inside, within
 from loopanimate.loop import LoopSettings
 from loopanimate.saliency import edit
 
@@ -72,25 +72,20 @@ def of_frame(frame: Image.Image, settings: LoopSettings,
         wide, high = inside(frame.size, width, height)
         left, top = (frame.width - wide) // 2, (frame.height - high) // 2
         return frame.crop((left, top, left + wide, top + high)), settings, mask
-    left, top, right, bottom = cover_box(mask, frame.size)
+    box = cover_box(mask, frame.size)
+    shares = tuple(edge / side for edge, side in zip(box, (width, height) * 2))
 
     def part(grey):
-        return np.clip(np.asarray(Image.fromarray(grey).resize(frame.size, box=(left, top, right, bottom))), 0, 1)
-
-    def moved(point):
-        return (point[0] * width - left) / (right - left), (point[1] * height - top) / (bottom - top)
+        return np.clip(np.asarray(Image.fromarray(grey).resize(frame.size, box=box)), 0, 1)
 
     def kept(points):
-        return all(0 <= value <= 1 for value in points)
+        moved = [within(shares, point) for point in points]
+        return tuple(point for point in moved if 0 <= min(point) and max(point) <= 1)
 
-    arrows = (moved(arrow[:2]) + moved(arrow[2:]) for arrow in settings.arrows)
     freeze = settings.freeze
     if freeze is not None:
-        freeze = np.asarray(Image.fromarray(open_small_png(freeze)).resize((width, height)))
-        freeze = small_png(part(freeze))
-    settings = replace(
-        settings, arrows=tuple(filter(kept, arrows)), pins=tuple(filter(kept, map(moved, settings.pins))), freeze=freeze
-    )
+        freeze = small_png(part(np.asarray(Image.fromarray(open_small_png(freeze)).resize((width, height)))))
+    settings = replace(settings, arrows=kept(settings.arrows), pins=kept(settings.pins), freeze=freeze)
     return frame, settings, part(mask)
 
 

@@ -11,6 +11,8 @@ from PIL import Image
 
 from loopanimate.loop import LoopSettings, make_loop, make_loops
 from loopanimate.metrics import psnr, seam
+from loopanimate.preview import measures, scaled
+from loopanimate.recipe import small_png
 
 NAMES = ("astronaut", "chelsea", "coffee", "rocket", "flower")
 
@@ -145,3 +147,19 @@ def test_an_arrow_on_a_cropped_size_points_at_the_same_content(photos):
     whole, cut = (make_loop(picture, replace(settings, size=size), mask).directions() for size in ("source", "64x64"))
     assert whole.arrows[0] == pytest.approx((0.5, 0.25, 0.75, 0.25))
     assert cut.arrows[0] == pytest.approx((0.5, 0.25, 0.875, 0.25))
+
+
+def test_what_was_cut_off_directs_nothing_and_a_small_copy_is_directed_alike(photos):
+    picture, mask = photos["coffee"].resize((170, 50)), np.ones((50, 170), np.float32)
+    freeze = np.zeros((50, 170), np.float32)
+    freeze[:, 85:] = 1
+    settings = LoopSettings("it moves", num_frames=5, num_inference_steps=1, size="50x50", freeze=small_png(freeze),
+                            arrows=((0.1, 0.5, 0.5, 0.5), (0.5, 0.5, 0.6, 0.5)), pins=((0.95, 0.5), (0.4, 0.5)))  # fmt: skip
+    loop = make_loop(picture, settings, mask)
+    kept = loop.directions()
+    assert kept.arrows == (pytest.approx((0.5, 0.5, 0.84, 0.5)),) and kept.pins == (pytest.approx((0.16, 0.5)),)
+    assert kept.freeze[:, :24].max() == 0 and kept.freeze[:, 26:].min() == 1
+    small = scaled(loop, 20).directions()
+    assert small.arrows == kept.arrows and small.pins == kept.pins
+    assert small.freeze.shape == (20, 20) and small.freeze[:, :9].max() == 0 and small.freeze[:, 11:].min() == 1
+    assert np.isfinite(list(measures(loop).values())).all()
