@@ -13,21 +13,28 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from loopanimate.field import grid_points
 from loopanimate.presets import NATIVE_FPS
 
 LAYERS, AXES = 2, 2
 MODES = 4  # half waves along each side of the picture
 SIZE = AXES * MODES * MODES  # D, of a layer
-FACTORS = 3  # ways in which modes move together
+FACTORS = 3  # ways in which modes move together, besides those of `plain_motions`
+PLAIN = 11  # motions of a layer as a whole: `plain_motions`
+PLAIN_SIZE = 0.15  # of each beside the layer's size, before anything is fitted
+FLOWS = 3  # streams of a layer as a whole: `plain_flows`
+FLOW_SIZE = 0.3  # of each beside the winding's size, before anything is fitted
+ROUND = 0.5  # width of the way that a layer's middle takes, over its length, before anything is fitted
 QUERIES = 8  # what is read from a sentence
 WIDTH = 256
 KNOTS = (0.23, 0.35, 0.5, 0.75, 1.1, 1.6, 2.4, 4.0)  # hertz, between which the logarithm of the spectrum is linear
 CORNER = 1.3  # hertz: slower motion is as frequent as any, quicker motion soon is none, before anything is fitted
 STRENGTH = 0.65  # before anything is fitted, of the mode that is level
-FLOOR = 0.03  # standard deviation of a mode that never moves
+FLOOR = 0.01  # standard deviation of a mode that never moves
 STANDING = 0.01  # of the winding's mode of a layer that never flows
 WHERE_TO = 4.0  # weight of what a direction decides: two numbers of many
-STRETCH = 4.0  # limit of a logarithm that the network adds
+STRETCH = 4.0  # limit of a logarithm that the network adds ...
+SIZE_STRETCH = 8.0  # ... to a layer's size: where it stands still, what goes with it must be nothing
 
 
 @dataclass(frozen=True)
@@ -39,16 +46,18 @@ class Gaussian:
     frame 0; the mean is where it goes from there.
     """
 
-    factors: torch.Tensor  # (B, 2, D, FACTORS)
+    factors: torch.Tensor  # (B, 2, D, FACTORS + PLAIN)
     deviation: torch.Tensor  # (B, 2, D), beside the factors
     mean: torch.Tensor  # (B, 2, D)
     rates: torch.Tensor  # (B, 2, KNOTS), logarithm of the amplitude at each frequency
-    winding_deviation: torch.Tensor  # (B, 2, D), of a loop whose reference stream has progressed by one unit of latents
+    winding_factors: torch.Tensor  # (B, 2, D, FLOWS), of a loop whose reference stream has progressed by one unit of latents
+    winding_deviation: torch.Tensor  # (B, 2, D)
     winding_mean: torch.Tensor  # (B, 2, D)
+    roundness: torch.Tensor  # (B, 2), logarithm of how wide the way of a layer's middle is at most, over its length
 
     def root(self) -> torch.Tensor:
         """The lower triangular root of the ring's covariance, (B, 2, D, D)."""
-        return torch.linalg.cholesky(self.factors @ self.factors.mT + torch.diag_embed(self.deviation**2))
+        return _root(self.factors, self.deviation)
 
     def spectrum(self, count: int) -> torch.Tensor:
         """Amplitude of each frequency of `count` frames, (B, 2, count // 2 + 1): none at 0, in all of unit variance."""
@@ -83,16 +92,28 @@ class Gaussian:
         ring = with_low(high[:, :, :, :count], ring, self.deviation[last] - FLOOR)
         gain = self.spectrum(count) * count**0.5  # (B, 2, J)
         ring = torch.fft.irfft(torch.fft.rfft(ring, dim=3) * gain[:, :, None, :, None, None], n=count, dim=3)
+        ring[:, :, :, :, 0, 0] = self._straight(ring[:, :, :, :, 0, 0])
         kept = torch.fft.irfft(gain**2, n=count)  # correlation with frame 0
         level = torch.zeros_like(ring[:, :, :, :1])
         level = with_low(level, self.mean[:, :, None], torch.zeros_like(self.deviation[last]))
         ring = ring - ring[:, :, :, :1] + level * (1 - kept)[:, :, None, :, None, None]
         ring = torch.cat([ring, torch.zeros_like(ring[:, :, :, :1])], dim=3)
 
-        low = self.winding_mean[:, :, None] + self.winding_deviation[:, :, None] * lowest(modes[:, :, :, -1:])
+        flows = _root(self.winding_factors, self.winding_deviation)
+        low = self.winding_mean[:, :, None] + lowest(modes[:, :, :, -1:]) @ flows.mT
         winding = progress * with_low(high[:, :, :, -1:], low, self.winding_deviation[last] - STANDING)
         begun = (torch.arange(count + 1, device=white.device) > 0).to(white).view(-1, 1, 1)
         return (from_modes(begun * (ring + winding)) * (height * width) ** 0.5).to(dtype)
+
+    def _straight(self, middle: torch.Tensor) -> torch.Tensor:
+        """Ways (B, 2, 2, n) of the layers' middles, no wider than `roundness` lets them be, and as long in all.
+
+        What goes to and fro keeps to a line, whose direction is anyone's guess: so does no Gaussian.
+        """
+        axes, size, times = torch.linalg.svd(middle, full_matrices=False)
+        width = torch.minimum(size[..., 1], size[..., 0] * self.roundness.exp())
+        narrow = torch.stack([(size.square().sum(-1) - width**2).clamp(min=0).sqrt(), width], dim=-1)
+        return axes @ (narrow[..., None] * times)
 
     def surprise(self, ring: torch.Tensor, winding: torch.Tensor, progress: float) -> torch.Tensor:
         """How little a ring (B, 4, N-1, h, w) and a winding (B, 4, 1, h, w) are expected, (B, 2), in nats.
@@ -116,10 +137,14 @@ class Gaussian:
         power = torch.fft.rfft(modes, dim=2)[:, :, 1:].abs().square().mean(-1) * _often(count, ring.device)  # (B, 2, J)
         power = power / power.sum(-1, keepdim=True).clamp(min=(count * FLOOR) ** 2 / 100)
         entropy = -(power * (self.spectrum(count)[..., 1:] ** 2 * _often(count, ring.device)).log()).sum(-1)
-        flows = lowest(to_modes(winding))[:, :, 0] / area / progress  # (B, 2, D)
-        flows = (flows - self.winding_mean) / self.winding_deviation
-        flow = flows.square().mean(-1).log1p() + self.winding_deviation.log().mean(-1)
-        return frames + entropy + WHERE_TO * (level + flow)
+        flows = lowest(to_modes(winding))[:, :, 0] / area / progress - self.winding_mean  # (B, 2, D)
+        root = _root(self.winding_factors, self.winding_deviation)
+        flows = torch.linalg.solve_triangular(root, flows[..., None], upper=False)
+        flow = flows.square().mean((-2, -1)).log1p() + root.diagonal(dim1=-2, dim2=-1).log().mean(-1)
+        ways = torch.linalg.svdvals(modes[..., :: MODES**2].mT)  # (B, 2, 2)
+        width = (ways[..., 1] / ways[..., 0].clamp(min=FLOOR)).clamp(0.01, 1).log()
+        rounds = (width - self.roundness).square() * (ways[..., 0] > 10 * FLOOR * count**0.5)  # of what goes anywhere
+        return frames + entropy + WHERE_TO * (level + flow) + rounds
 
 
 class NoisePrior(nn.Module):
@@ -132,7 +157,8 @@ class NoisePrior(nn.Module):
         self.read = nn.Linear(QUERIES * text_width, WIDTH)
         self.hidden = nn.Linear(WIDTH + 6, WIDTH)
         self.parts = {"size": 1, "factors": SIZE * FACTORS, "deviation": SIZE, "mean": SIZE, "rates": len(KNOTS),
-                      "winding_size": 1, "winding_deviation": SIZE, "winding_mean": SIZE}  # fmt: skip
+                      "plain": PLAIN, "plain_mean": PLAIN, "winding_size": 1, "winding_deviation": SIZE, "winding_mean": SIZE,
+                      "flows": FLOWS, "flows_mean": FLOWS, "roundness": 1}  # fmt: skip
         self.out = nn.Linear(WIDTH, LAYERS * sum(self.parts.values()))
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
@@ -155,19 +181,31 @@ class NoisePrior(nn.Module):
         level = (STRENGTH / (1 + waves[:, None] ** 2 + waves**2)).flatten().repeat(AXES)  # (D,)
         knots = torch.tensor(KNOTS, device=features.device)
         # relative to the layer's size: an error that is nothing in what moves far is much in what stands still
-        size = _stretch(part["size"])  # (B, 2, 1)
+        size = _stretch(part["size"], SIZE_STRETCH)  # (B, 2, 1)
         deviation = FLOOR + size * level * _stretch(part["deviation"])
         factors = part["factors"].unflatten(-1, (SIZE, FACTORS)) + 0.1 * _unlike(features.device)
-        factors = size[..., None] * level[:, None] * factors
-        winding_deviation = STANDING + level * _stretch(part["winding_size"]) * _stretch(part["winding_deviation"])
+        plain = plain_motions(latent_mask)  # (B, 2, D, PLAIN)
+        whole = size[..., None] * PLAIN_SIZE * plain * _stretch(part["plain"])[..., None, :]
+        factors = torch.cat([size[..., None] * level[:, None] * factors, whole], dim=-1)
+        winding_size = _stretch(part["winding_size"], SIZE_STRETCH)
+        winding_deviation = STANDING + level * winding_size * _stretch(part["winding_deviation"])
+        flows = FLOW_SIZE * winding_size[..., None] * plain_flows(latent_mask) * _stretch(part["flows"])[..., None, :]
         return Gaussian(
             factors=factors,
             deviation=deviation,
-            mean=part["mean"] * (deviation**2 + factors.square().sum(-1)).sqrt(),
+            mean=part["mean"] * (deviation**2 + factors.square().sum(-1)).sqrt()
+            + (whole @ part["plain_mean"][..., None])[..., 0],
             rates=STRETCH * torch.tanh(part["rates"] / STRETCH) - 0.5 * torch.log1p((knots / CORNER) ** 6),
+            winding_factors=flows,
             winding_deviation=winding_deviation,
-            winding_mean=part["winding_mean"] * winding_deviation,
+            winding_mean=part["winding_mean"] * winding_deviation + (flows @ part["flows_mean"][..., None])[..., 0],
+            roundness=math.log(ROUND) + part["roundness"][..., 0],
         )
+
+
+def _root(factors: torch.Tensor, deviation: torch.Tensor) -> torch.Tensor:
+    """The lower triangular root of a covariance, (..., D, D), of factors (..., D, K) and deviations (..., D)."""
+    return torch.linalg.cholesky(factors @ factors.mT + torch.diag_embed(deviation**2))
 
 
 def _often(count: int, device) -> torch.Tensor:
@@ -178,8 +216,8 @@ def _often(count: int, device) -> torch.Tensor:
     return often
 
 
-def _stretch(logarithm: torch.Tensor) -> torch.Tensor:
-    return torch.exp(STRETCH * torch.tanh(logarithm / STRETCH))
+def _stretch(logarithm: torch.Tensor, limit: float = STRETCH) -> torch.Tensor:
+    return torch.exp(limit * torch.tanh(logarithm / limit))
 
 
 def _unlike(device) -> torch.Tensor:
@@ -198,6 +236,67 @@ def outline(latent_mask: torch.Tensor) -> torch.Tensor:
     extent = [(part @ axis**2 - middle**2).clamp(min=0).sqrt() for part, axis, middle in zip((down, across), (y, x), place)]
     aspect = torch.full_like(mass, math.log(width / height))
     return torch.stack([mass / (height * width), *place, *extent, aspect], dim=1)
+
+
+def plain_motions(latent_mask: torch.Tensor) -> torch.Tensor:
+    """The lowest modes of what each layer can do as a whole, in its own frame, (B, 2, D, PLAIN).
+
+    To the side and up, rotation about its base, top and middle, swelling, bending along its height both ways, growing from
+    its left to its right both ways, a shear; each of unit root mean square over its layer: the mask's, or all.
+    latent_mask (B, 1, h, w).
+    """
+    height, width = latent_mask.shape[-2:]
+    x, y = grid_points(height, width, latent_mask.device)  # (h, w) each
+    weight = torch.cat([latent_mask, torch.ones_like(latent_mask)], dim=1) + 1e-4
+    weight = weight / weight.sum((-2, -1), keepdim=True)  # (B, 2, h, w)
+
+    def mean(values):
+        return (weight * values).sum((-2, -1), keepdim=True)
+
+    middle_x, middle_y = mean(x), mean(y)
+    wide, high = (2 * mean((axis - middle) ** 2).sqrt().clamp(min=0.03) for axis, middle in ((x, middle_x), (y, middle_y)))
+    far = (wide**2 + high**2).sqrt()
+
+    def around(pivot_y):
+        """Offsets from (middle_x, pivot_y) that level off beyond the layer."""
+        across, down = (x - middle_x).expand_as(weight), y - pivot_y
+        level = (1 + ((across**2 + down**2) / (2 * far) ** 2) ** 2) ** -0.25
+        return across * level, down * level
+
+    one, none = torch.ones_like(weight), torch.zeros_like(weight)
+    rise = ((middle_y + high - y) / (2 * high)).clamp(0, 1.25)  # 0 at the base, 1 at the top
+    along = ((x - middle_x + wide) / (2 * wide)).clamp(0, 1.25)
+    fields = [(one, none), (none, one)]
+    for pivot in (middle_y + high, middle_y - high, middle_y):
+        across, down = around(pivot)
+        fields.append((-down, across))
+    fields += [(across, down), (rise**1.5, none), (none, rise**1.5), (along, none), (none, along), (down, across)]
+    return _columns(fields, weight)
+
+
+def plain_flows(latent_mask: torch.Tensor) -> torch.Tensor:
+    """The lowest modes of how each layer can stream as a whole, in its own frame, (B, 2, D, FLOWS).
+
+    To the side, down and around its middle, at rest at its rim; each of unit root mean square over its layer.
+    latent_mask (B, 1, h, w).
+    """
+    layers = torch.cat([latent_mask, torch.ones_like(latent_mask)], dim=1)
+    deep = F.avg_pool2d(F.pad(layers, (2,) * 4, mode="replicate"), 5, stride=1)
+    deep = ((deep - 0.5) / (deep.amax((-2, -1), keepdim=True) - 0.5).clamp(min=0.1)).clamp(0, 1) + 1e-4
+    weight = layers + 1e-4
+    weight = weight / weight.sum((-2, -1), keepdim=True)
+    x, y = grid_points(*latent_mask.shape[-2:], latent_mask.device)
+    x, y = (axis - (weight * axis).sum((-2, -1), keepdim=True) for axis in (x, y))
+    none = torch.zeros_like(deep)
+    return _columns([(deep, none), (none, deep), (-y * deep, x * deep)], weight)
+
+
+def _columns(fields: list[tuple[torch.Tensor, torch.Tensor]], weight: torch.Tensor) -> torch.Tensor:
+    """Pairs of x and y (B, 2, h, w) → the lowest modes (B, 2, D, K) of fields of unit root mean square over `weight`."""
+    fields = torch.stack([torch.stack(pair, dim=2) for pair in fields], dim=3)  # (B, 2, 2, K, h, w)
+    size = (weight[:, :, None, None] * fields.square()).sum((2, -2, -1), keepdim=True).sqrt()
+    modes = to_modes((fields / size).flatten(1, 2).to(weight))  # (B, 2, 2, K, h, w)
+    return lowest(modes).mT / (fields.shape[-2] * fields.shape[-1]) ** 0.5
 
 
 def cosines(count: int) -> torch.Tensor:

@@ -146,7 +146,8 @@ DIRECTIONS = {  # degrees, x right and y down
     135: ("down and to the left", "to the lower left"),
     45: ("down and to the right", "to the lower right"),
 }
-DIRECTED = ("sway", "shift", "rock", "swing", "stream")  # kinds that can go where words say
+AIMED = ("shift", "stream")  # kinds that can go wherever words say
+DIRECTED = (*AIMED, "sway", "rock", "swing")  # and to a side
 STRENGTHS = {
     "barely": ("barely", "almost imperceptibly", "very slightly", "a tiny bit"),
     "gently": ("gently", "softly", "slightly", "subtly", "lightly"),
@@ -312,7 +313,8 @@ def interpret(prompt: str, pipe) -> tuple[str, str | None]:
     embedding = _sentence_embedding(pipe, [bare])[0]
     scores = torch.nn.functional.pad(embedding, (0, 1), value=1) @ reader.weights
     read = [alike[words] for words in found if words not in spoken][:1]
-    allowed = DIRECTED if any(word.lower() in words for word in adverbs for words in DIRECTIONS.values()) else reader.kinds
+    where = [angle for angle, words in DIRECTIONS.items() if any(word.lower() in words for word in adverbs)]
+    allowed = (DIRECTED if where[0] in (0, 180) else AIMED) if where else reader.kinds
     barred = [kind not in (read or (*allowed, *known)) for kind in reader.kinds]
     scores = scores.masked_fill(torch.tensor(barred, device=scores.device), -torch.inf)
     for kind in known:

@@ -147,6 +147,17 @@ def test_focused_captions_say_where_one_thing_goes():
         assert motion.direction in said and motion.kind in ("shift", "stream", "sway") and background == Motion()
 
 
+def test_what_flows_alone_is_masked_unless_the_words_say_that_it_is_behind():
+    rng = random.Random(0)
+    alone = []
+    for _ in range(3000):
+        words, salient, background = draw(rng)
+        if background.kind == "stream" and salient.kind == "still":
+            alone.append(words)
+            assert "background" in words or "behind" in words, words
+    assert len(alone) > 50
+
+
 def test_grammar():
     assert third_person("blow in the wind") == "blows in the wind" and third_person("push in") == "pushes in"
     assert gerund("bob up and down") == "bobbing up and down" and gerund("swell and shrink") == "swelling and shrinking"

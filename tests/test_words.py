@@ -74,6 +74,13 @@ def test_other_words_keep_the_layer_that_they_are_about(motion_pipeline, prompt,
     assert taken in {clause(subject, verbs[0]) for verbs in VERBS.values()}
 
 
+@pytest.mark.parametrize("way", ["down", "up", "to the upper left"])
+@pytest.mark.parametrize("verb", ["edges", "teeters", "rustles"])
+def test_only_what_can_go_anywhere_goes_up_and_down(motion_pipeline, verb, way):
+    taken, _ = interpret(f"it {verb} {way}", motion_pipeline)
+    assert taken in (f"it moves {way}", f"it flows {way}")
+
+
 @pytest.mark.parametrize(
     "prompt, rigid",
     [("the statue sways", True), ("two boats rock, the water flows", True), ("the boat ripples", False), ("the cat sways", False),

@@ -46,6 +46,7 @@ FREQUENCIES = {"slowly": (0.22, 0.32), "": (0.4, 0.65), "quickly": (0.95, 1.35)}
 SPEEDS = {"barely": 0.02, "gently": 0.03, "plainly": 0.045, "strongly": 0.075, "wildly": 0.11}  # short sides a second
 PACE = {"slowly": 0.6, "": 1.0, "quickly": 1.7}  # of a stream
 PARTS = {"top": ("only the top of {}", "the upper part of {}"), "bottom": ("only the bottom of {}", "the lower part of {}")}
+BEHIND = ("in the background {}", "behind it {}", "{} in the background", "{} behind it")
 STAYS = ("{} stays still", "{} is still", "{} does not move", "keep {} still")
 
 
@@ -189,6 +190,8 @@ def draw(rng: random.Random, focus: float = 0.0) -> tuple[str, Motion, Motion]:
         clauses.append(words)
     if case >= 0.74:
         words, background = _background(rng)
+        if background.kind == "stream" and (not clauses or rng.random() < 0.3):  # alone, nothing else says which layer flows
+            words = rng.choice(BEHIND).format(words)
         clauses.append(words)
     elif rng.random() < 0.2:
         clauses.append(rng.choice(STAYS).format(rng.choice(BACKGROUNDS)))

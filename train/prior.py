@@ -14,7 +14,7 @@ from loopanimate.encoders import encode_text
 from loopanimate.motion_codec import MotionCodec
 from loopanimate.presets import PRESETS
 from loopanimate.prior import WIDTH
-from train.grammar import AMPLITUDES, KINDS, PARTS, Motion
+from train.grammar import AMPLITUDES, KINDS, PARTS, Motion, draw
 from train.networks import build, save_pipeline
 from train.settings import PriorSettings, TrainSettings
 from train.synthetic import make_clips
@@ -23,34 +23,36 @@ CELLS = 8  # on the short side: enough for the modes that the prior tells apart
 FRAMES = (35, 35, 35, 15)  # of the steps, in turn
 LEARNING_RATE = 2e-3
 WARMUP = 20  # steps
-REPLAYS = 6  # further optimizer steps a step, on what was drawn before
+REPLAYS = 6  # further optimizer steps a step, on other loops of what was said before
 MEANING = 30.0  # weight of what the words say, as numbers
 NO_WORDS = 0.04  # share of loops about which nothing is said
 
 
 @dataclass(frozen=True)
-class Batch:
-    """What is fitted to, of a batch of clips."""
+class Spoken:
+    """Captions with what they mean; reading them costs more than making loops that they fit."""
 
-    ring: torch.Tensor  # (B, 4, N-1, h, w), latents
-    winding: torch.Tensor  # (B, 4, 1, h, w)
-    latent_mask: torch.Tensor  # (B, 1, h, w)
-    text_tokens: torch.Tensor  # (B, L, width)
+    drawn: list[tuple[str, Motion, Motion]]
+    text_tokens: torch.Tensor  # (B, L, width), half precision
     meant: torch.Tensor  # (B, 2 x attributes)
 
 
-def drawn(pipe, size: int, num_frames: int, seed: int, sampling: str) -> Batch:
-    """Procedural motion; of a few clips nothing is said."""
-    clips = make_clips(size, num_frames, CELLS, seed, sampling)
+def spoken(pipe, size: int, rng: random.Random) -> Spoken:
+    """Of a few loops nothing is said."""
+    drawn = [draw(rng) for _ in range(size)]
+    said = ["" if rng.random() < NO_WORDS else caption for caption, _, _ in drawn]
+    meant = torch.tensor([attributes(salient) + attributes(background) for _, salient, background in drawn])
+    heard = torch.tensor([bool(words) for words in said])[:, None]
+    tokens = encode_text(pipe.tokenizer, pipe.text_encoder, said).half()
+    return Spoken(drawn, tokens, torch.where(heard, meant, torch.zeros_like(meant)))
+
+
+def loops(pipe, words: Spoken, num_frames: int, seed: int, sampling: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Procedural motion that fits the words: latents of ring (B, 4, N-1, h, w) and winding (B, 4, 1, h, w), and masks."""
+    clips = make_clips(len(words.drawn), num_frames, CELLS, seed, sampling, drawn=words.drawn)
     latents = pipe.codec.compress(clips.displacement)
     winding = latents[:, :, -1:]
-    ring = torch.cat([latents[:, :, :1], latents[:, :, 1:-1] - winding], dim=2)
-    rng = random.Random(seed)
-    said = ["" if rng.random() < NO_WORDS else caption for caption in clips.captions]
-    meant = torch.tensor([sum(map(attributes, pair), []) for pair in clips.motions])
-    heard = torch.tensor([bool(words) for words in said])[:, None]
-    tokens = encode_text(pipe.tokenizer, pipe.text_encoder, said)
-    return Batch(ring, winding, clips.latent_mask, tokens, torch.where(heard, meant, torch.zeros_like(meant)))
+    return torch.cat([latents[:, :, :1], latents[:, :, 1:-1] - winding], dim=2), winding, clips.latent_mask
 
 
 def attributes(motion: Motion) -> list[float]:
@@ -90,12 +92,14 @@ def fit(settings: PriorSettings) -> Path:
     rng = random.Random(settings.seed)
     bar = tqdm(range(settings.steps), mininterval=10)
     for step in bar:
-        seed = settings.seed * 1_000_003 + step
-        seen.append(drawn(pipe, settings.batch, FRAMES[step % len(FRAMES)], seed, settings.sampling))
-        for turn, batch in enumerate((seen[-1], *rng.choices(seen, k=REPLAYS))):  # a clip costs more than a step
-            progress = pipe.codec.progress(batch.ring.shape[2] + 1)
-            loss = prior(batch.text_tokens, batch.latent_mask).surprise(batch.ring, batch.winding, progress).mean()
-            misread = F.mse_loss(head(prior.meaning(batch.text_tokens)), batch.meant)
+        seen.append(spoken(pipe, settings.batch, rng))
+        num_frames = FRAMES[step % len(FRAMES)]
+        progress = pipe.codec.progress(num_frames)
+        for turn, words in enumerate((seen[-1], *rng.choices(seen, k=REPLAYS))):
+            seed = settings.seed * 1_000_003 + step * (REPLAYS + 1) + turn
+            ring, winding, latent_mask = loops(pipe, words, num_frames, seed, settings.sampling)
+            loss = prior(words.text_tokens, latent_mask).surprise(ring, winding, progress).mean()
+            misread = F.mse_loss(head(prior.meaning(words.text_tokens)), words.meant)
             optimizer.zero_grad()
             (loss + MEANING * misread).backward()
             torch.nn.utils.clip_grad_norm_(parameters, 3.0)

@@ -42,19 +42,21 @@ class Clips:
 
 
 def make_clips(batch: int, num_frames: int, short: int, seed: int, sampling: str = "native",
-               device: str | torch.device = "cpu", size: tuple[int, int] | None = None, focus: float = 0.0) -> Clips:  # fmt: skip
+               device: str | torch.device = "cpu", size: tuple[int, int] | None = None, focus: float = 0.0,
+               drawn: list[tuple[str, Motion, Motion]] | None = None) -> Clips:  # fmt: skip
     """`batch` clips of `num_frames` frames, the same for the same seed and device.
 
     Args:
         short: cells on the short side; the aspect is drawn, unless `size` (h, w) gives the grid.
         sampling: "native" closed curves, or "alss".
         focus: of `grammar.draw`.
+        drawn: by `grammar.draw`, `batch` of them; None draws.
     """
     rng = random.Random(seed)
     generator = torch.Generator(device).manual_seed(rng.getrandbits(62))
     height, width = size or latent_grid(*rng.choices(*zip(*ASPECTS.items()))[0], short)
     image, mask = pictures(batch, CELL * height, CELL * width, generator)
-    drawn = [draw(rng, focus) for _ in range(batch)]
+    drawn = drawn or [draw(rng, focus) for _ in range(batch)]
     phase = torch.stack([_phases(num_frames, sampling, rng) for _ in range(batch)]).to(device)  # (B, N), turns
     duration = (num_frames - 1) / NATIVE_FPS
     latent_mask = mask_code(mask, (height, width))
