@@ -4,6 +4,7 @@ Sample k of a run is the same whoever draws it: its clip, window, backward steps
 alone, so neither ranks, workers nor a resumed run change the order.
 """
 
+import copy
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -98,7 +99,9 @@ class LoopDataset(Dataset):
     def __init__(self, clips: list[Clip], f: int, seed: int, codec, masks: bool):
         self.clips, self.f, self.seed, self.masks = clips, f, seed, masks
         self.side = picture_side(codec)
-        self.codec = codec if isinstance(codec, MotionCodec) else None
+        self.codec = (
+            copy.deepcopy(codec).cpu() if isinstance(codec, MotionCodec) else None
+        )  # the loader's processes have no GPU
 
     def __getitem__(self, index: int) -> tuple[tuple, list[tuple[str, str]]]:
         rng = random.Random(f"{self.seed} {index}")

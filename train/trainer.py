@@ -149,7 +149,8 @@ def train(settings: TrainSettings) -> None:
     if settings.dry_run:
         print(plan(settings, preset, stage, folder))
         return
-    unused = DistributedDataParallelKwargs(find_unused_parameters="none" in (settings.injection or ()))
+    # one image token needs no query and no key, and some injections leave out a projection
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     accelerator = Accelerator(mixed_precision=settings.mixed_precision, log_with="tensorboard", project_dir=folder,
                               kwargs_handlers=[unused])  # fmt: skip
     if accelerator.distributed_type not in (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU):
@@ -166,7 +167,7 @@ def train(settings: TrainSettings) -> None:
         parameter.requires_grad_(name in trainable)
     encoder_trains = stage.trains == ("all",)
     pipe.image_encoder.requires_grad_(encoder_trains)
-    for network in (pipe.codec, pipe.text_encoder):
+    for network in filter(None, (pipe.codec, pipe.text_encoder, pipe.safety_checker)):
         network.requires_grad_(False).eval().to(device)
     if not encoder_trains:
         pipe.image_encoder.eval().to(device)
@@ -189,6 +190,8 @@ def train(settings: TrainSettings) -> None:
     done = 0
     if checkpoints:
         accelerator.load_state(checkpoints[-1])
+        if ema:  # is loaded to the processor
+            ema.to(device)
         done = int(checkpoints[-1].name.split("-")[1])
     accelerator.init_trackers("logs")
     skipped = defaultdict(list)
