@@ -38,6 +38,29 @@ def test_reads_exactly_the_frames_asked_for(folder, ending):
         assert numbers(video.read([119, 0, 60], SIDE)) == [index & VISIBLE for index in (119, 0, 60)]  # rereads backwards
 
 
+@pytest.mark.parametrize("name, codec, options", [
+    ("open.mp4", "libx264", {"x264-params": "open-gop=1:bframes=3:b-adapt=0:scenecut=0"}),  # needs the group before it
+    ("open.mkv", "libx264", {"x264-params": "open-gop=1:bframes=3:b-adapt=0:scenecut=0"}),
+    ("order.avi", "libx264", {"x264-params": "bframes=3:b-adapt=0:scenecut=0"}),  # the container has no times of presentation
+    ("stream.mpeg", "mpeg1video", {"bf": "2"}),  # the container has no index
+])  # fmt: skip
+def test_reads_what_cannot_be_entered_in_the_middle(folder, name, codec, options):
+    path = write_video(folder / name, FRAMES, codec=codec, **options)
+    for start in (0, 17, 60, 77):
+        indices = [start + index for index in loop_indices(8, random.Random(0))]
+        with Video(clip(path)) as video:
+            assert video.num_frames == 120
+            for asked in (indices, [119, start]):
+                assert numbers(video.read(asked, SIDE)) == [index & VISIBLE for index in asked]
+
+
+def test_a_title_that_is_no_utf8_is_no_reason(folder):
+    path = write_video(folder / "title.mp4", FRAMES[:10], title="A TITLE")
+    path.write_bytes(path.read_bytes().replace(b"A TITLE", b"\xff TITLE"))
+    with Video(clip(path)) as video:
+        assert numbers(video.read([6], SIDE)) == [6]
+
+
 def test_decodes_no_more_than_from_the_key_frame_before(folder, monkeypatch):
     path = write_video(folder / "seek.mp4", FRAMES, gop=10)
     converted = []
@@ -116,11 +139,16 @@ def text(folder):
     return folder / "text.mp4"
 
 
+def untimed(folder):
+    return write_video(folder / "untimed.mpeg", FRAMES, codec="libx264")
+
+
 @pytest.mark.parametrize("make, reason", [
     (empty, "not a video"),
     (text, "not a video"),
     (cut_off, "not a video"),
     (damaged, "does not decode"),
+    (untimed, "does not decode .frames without a time"),
     (lambda folder: write_audio(folder / "audio.mp4"), "no video track"),
     (lambda folder: folder / "gone.mp4", "not a video"),
 ])  # fmt: skip

@@ -29,14 +29,16 @@ def number(frame: np.ndarray) -> int:
 
 
 def write_video(path: Path, frames: list[np.ndarray], fps: int = 24, times: list[float] | None = None,
-                rotation: int = 0, gop: int = 12) -> Path:  # fmt: skip
-    """H.264 (MPEG-4 for .avi); `times` in seconds make the rate variable."""
+                rotation: int = 0, gop: int = 12, codec: str | None = None, title: str = "", **options: str) -> Path:  # fmt: skip
+    """H.264 (MPEG-4 for .avi) or another codec, with its options; `times` in seconds make the rate variable."""
+    even = path.suffix in (".avi", ".mpeg")
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4" if path.suffix == ".avi" else "libx264", rate=fps)
+        container.metadata["title"] = title
+        stream = container.add_stream(codec or ("mpeg4" if path.suffix == ".avi" else "libx264"), rate=fps, options=options)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         stream.gop_size = gop
-        stream.time_base = Fraction(1, fps if path.suffix == ".avi" else 1000)
+        stream.time_base = Fraction(1, fps if even else 1000)
         if rotation:
             stream.set_display_rotation(rotation)
         for index, pixels in enumerate(frames):

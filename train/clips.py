@@ -10,6 +10,7 @@ import json
 import os
 import tarfile
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Self
@@ -165,6 +166,8 @@ def relative(clip: Clip, folder: Path) -> dict:
 class Video:
     """A clip's frames on an even grid of time; decodes only from the key frame before the first to the last asked for.
 
+    From the beginning where a container tells no times (.avi) or has no index (.mpg), or where decoding fails from there.
+
     Opening reads the packets' times and no picture, so `num_frames` is right for variable rates and for files that
     do not say. Frame k is what is shown at k / fps; with a constant rate up to MAX_FPS it is the k-th frame.
     """
@@ -177,9 +180,15 @@ class Video:
                 packets = [packet for packet in self._container.demux(self._stream) if packet.size and not packet.is_discard]
             except (av.error.FFmpegError, OSError, ValueError) as error:
                 raise ClipError(f"does not decode ({_reason(error)})") from None
-            stamps = sorted(packet.dts if packet.pts is None else packet.pts for packet in packets)
+            name = self._container.format.name
+            self._untimed = name == "avi"  # it stores the order of decoding alone: times of presentation are guesses
+            self._seeks = not (self._untimed or name.startswith("mpeg"))  # program and transport streams have no index
+            stamps = [packet.dts if self._untimed or packet.pts is None else packet.pts for packet in packets]
             if not stamps:
                 raise ClipError("no frames")
+            if None in stamps:
+                raise ClipError("does not decode (frames without a time)")
+            stamps.sort()
             self._stamps = np.array(stamps) * float(self._stream.time_base)  # seconds, in order of presentation
             span = self._stamps[-1] - self._stamps[0]
             own = (len(stamps) - 1) / span if span > 0 else float(MAX_FPS)
@@ -201,7 +210,7 @@ class Video:
                 with open(self._clip.path, "rb") as shard:
                     shard.seek(self._clip.offset)
                     source = io.BytesIO(shard.read(self._clip.size))
-            self._container = av.open(source)
+            self._container = av.open(source, metadata_errors="replace")
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise ClipError(f"not a video ({_reason(error)})") from None
         if not self._container.streams.video:
@@ -226,40 +235,46 @@ class Video:
         wanted = sorted(set(indices))
         times = self._stamps[0] + (np.array(wanted) + self.first_frame) / self.fps
         shown = self._stamps[np.searchsorted(self._stamps, times + TOLERANCE / self.fps, side="right") - 1]
-        try:
-            self._container.seek(int(shown[0] / self._stream.time_base), stream=self._stream, backward=True)
-            frames = self._decode(shown, side)
-            if len(frames) < len(shown):  # an index that misleads: from the beginning, without it
-                self._container.close()
-                self._open()
+        frames = []
+        if self._seeks:
+            with suppress(ClipError, av.error.FFmpegError, OSError):  # an open group of pictures, an index that misleads
+                self._container.seek(int(shown[0] / self._stream.time_base), stream=self._stream, backward=True)
                 frames = self._decode(shown, side)
-        except (av.error.FFmpegError, OSError) as error:
-            raise ClipError(f"does not decode ({_reason(error)})") from None
-        if len(frames) < len(shown):
-            raise ClipError("does not decode (frames are missing)")
+        if not frames:  # from the beginning
+            self._container.close()
+            self._open()
+            try:
+                frames = self._decode(shown, side)
+            except (av.error.FFmpegError, OSError) as error:
+                raise ClipError(f"does not decode ({_reason(error)})") from None
         order = {index: position for position, index in enumerate(wanted)}
         return np.stack([frames[order[index]] for index in indices])
 
     def _decode(self, shown: np.ndarray, side: int) -> list[np.ndarray]:
-        """The frames presented at the times `shown` (ascending, in seconds); none where decoding starts after the first."""
+        """The frames presented at the times `shown` (ascending, in seconds).
+
+        Raises ClipError where a picture is damaged, out of order or missing, also because decoding starts after the first.
+        """
         tolerance = TOLERANCE / self.fps
         frames, passed = [], None
-        for frame in self._container.decode(self._stream):
+        decoded = self._container.decode(self._stream)
+        timed = zip(self._stamps, decoded) if self._untimed else ((frame.time, frame) for frame in decoded)
+        for time, frame in timed:
             if frame.is_corrupt:  # even where it is not asked for: what follows is predicted from it
                 raise ClipError("does not decode (a damaged picture)")
-            if frame.time is None or (passed is None and frame.time > shown[0] + tolerance):
-                return []
-            if passed is not None and frame.time < passed:
+            if time is None or (passed is None and time > shown[0] + tolerance):
+                break
+            if passed is not None and time < passed:
                 raise ClipError("does not decode (frames out of order)")
-            passed = frame.time
-            if frame.time < shown[len(frames)] - tolerance:
+            passed = time
+            if time < shown[len(frames)] - tolerance:
                 continue
             pixels = _square(frame, self._stream.sample_aspect_ratio, side)
-            while len(frames) < len(shown) and frame.time >= shown[len(frames)] - tolerance:
+            while len(frames) < len(shown) and time >= shown[len(frames)] - tolerance:
                 frames.append(pixels)
             if len(frames) == len(shown):
-                break
-        return frames
+                return frames
+        raise ClipError("does not decode (frames are missing)")
 
 
 def _square(frame: av.VideoFrame, aspect, side: int) -> np.ndarray:
