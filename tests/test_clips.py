@@ -205,6 +205,18 @@ def test_shards_are_read_in_place(tmp_path):
     assert any("breaks off" in reason for reason in skipped)
 
 
+def test_a_malformed_caption_costs_its_own_sample_alone(tmp_path):
+    captions = {"a": '{"caption": "first"}', "b": "{broken", "c": '["no object"]', "d": '{"caption": "last"}'}
+    for key, words in captions.items():
+        (tmp_path / f"{key}.json").write_text(words)
+        (tmp_path / f"{key}.mp4").touch()
+    (tmp_path / "c.txt").write_text("said beside it")
+    write_shard(tmp_path / "000.tar", sorted(tmp_path.glob("?.*")))
+    clips, skipped = collect(tmp_path)
+    assert {entry.id: entry.caption for entry in clips} == {"a": "first", "c": "said beside it", "d": "last"}
+    assert skipped == {"malformed .json": ["b"]}
+
+
 @pytest.mark.parametrize("prepare, message", [
     (lambda folder: folder / "missing", "expected a folder"),
     (lambda folder: folder, "expected one of captions.csv"),

@@ -124,7 +124,7 @@ def _from_folder(folder: Path):
 def _from_shards(shards: list[Path]):
     """Members are found by reading the headers alone; a video is read later, from its offset."""
     for shard in shards:
-        members, captions = {}, {}
+        members, captions, malformed = {}, {}, set()
         try:
             with tarfile.open(shard, "r:") as tar:
                 for member in tar:
@@ -136,14 +136,18 @@ def _from_shards(shards: list[Path]):
                     elif ending == "txt":
                         captions[key] = tar.extractfile(member).read().decode("utf-8", "replace")
                     elif ending == "json":
-                        row = json.loads(tar.extractfile(member).read())
-                        captions.setdefault(key, str(row.get("caption") or row.get("text") or ""))
+                        try:
+                            row = json.loads(tar.extractfile(member).read())
+                            captions.setdefault(key, str(row.get("caption") or row.get("text") or ""))
+                        except (ValueError, AttributeError):
+                            malformed.add(key)
         except (tarfile.TarError, ValueError, AttributeError, EOFError) as error:
             yield Clip(shard.name, "", shard), f"shard breaks off ({error})"
         for key, member in members.items():
             whole = member.offset_data + member.size <= shard.stat().st_size
             clip = Clip(key, captions.get(key, ""), shard, member.offset_data, member.size)
-            yield clip, None if whole else "shard breaks off"
+            unread = "malformed .json" if key in malformed - set(captions) else None
+            yield clip, unread if whole else "shard breaks off"
 
 
 def _from_manifest(manifest: Path):
