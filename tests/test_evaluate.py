@@ -52,7 +52,7 @@ def test_table_2_of_a_512_pipeline(data, small_512, tmp_path, capsys):
     means = evaluate.evaluate(settings)
     assert "broken.png" in capsys.readouterr().out
     table = json.loads((tmp_path / "out" / "table.json").read_text())
-    assert set(table["loops"]) == {"disc-0", "clip-0"}
+    assert set(table["loops"]) == {"disc.png-0", "clip.mp4-0"}
     for name in evaluate.COLUMNS:
         assert means[name] == pytest.approx(sum(row[name] for row in table["loops"].values()) / 2)
     assert means["MSE_F0"] > 0  # an untrained network, ends free as in the paper
@@ -60,8 +60,8 @@ def test_table_2_of_a_512_pipeline(data, small_512, tmp_path, capsys):
     assert "| LoopAnimate stage 3 (paper) | 0.956 | 47.200 | 0.987 | 0.851 | 0.969 | 35 |" in told
     assert f"{means['CLIP-I']:.3f}" in told and "vbench is not installed" in told
     assert (
-        Image.open(tmp_path / "out" / "sheets" / "disc-0.png").width
-        == 8 * Image.open(tmp_path / "out" / "sheets" / "disc-0.png").height
+        Image.open(tmp_path / "out" / "sheets" / "disc.png-0.png").width
+        == 8 * Image.open(tmp_path / "out" / "sheets" / "disc.png-0.png").height
     )
     again = EvaluateSettings(
         **{**vars(settings), "output": str(tmp_path / "held"), "hold_ends": True, "against": (str(tmp_path / "out"),)}
@@ -76,6 +76,18 @@ def test_the_motion_preset_has_no_clip(data, tmp_path):
     assert means["CLIP-I"] is means["FC"] is means["Loop-C"] is None
     assert means["MSE_F0"] == 0  # it warps the picture itself
     assert "n/a: weights missing" in (tmp_path / "table.md").read_text()
+
+
+def test_pictures_of_one_name_in_two_folders_are_two(tmp_path):
+    names = ("a/cat.png", "b/cat.png", "a=2Fcat.png")
+    for number, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(scene(1, number)[0]).save(tmp_path / name)
+    write_captions(tmp_path, {name: f"the cat of {name}" for name in names})
+    evaluate.evaluate(EvaluateSettings(data=str(tmp_path), output=str(tmp_path / "out"), **FEW))
+    loops = json.loads((tmp_path / "out" / "table.json").read_text())["loops"]
+    assert [row["caption"] for row in loops.values()] == [f"the cat of {name}" for name in names]
+    assert {path.stem for path in (tmp_path / "out" / "loops").iterdir()} == set(loops)
 
 
 def test_no_picture_is_one_sentence(tmp_path):

@@ -1,6 +1,7 @@
 """Table 2 over captioned pictures or clips: the paper's measures, the seam's, VBench's; loops, sheets and pages beside it."""
 
 import json
+import re
 import shutil
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -42,7 +43,7 @@ MISSING = "n/a: weights missing"
 class Entry:
     """What one loop is made from."""
 
-    name: str
+    name: str  # of its files: the clip's id, as a file name
     caption: str
     picture: Image.Image  # square
     mask: Image.Image
@@ -62,7 +63,8 @@ def entries(data: str, side: int = SIDE) -> list[Entry]:
             skipped.setdefault(str(error), []).append(clip.id)
             continue
         mask = Image.fromarray((automatic_mask(picture)[0] * 255).astype(np.uint8))
-        found.append(Entry(Path(clip.id).stem, clip.caption, picture, mask))
+        name = re.sub(r'[/\\:*?"<>|=\x00-\x1f]', lambda match: f"={ord(match[0]):02X}", clip.id)  # unlike ids stay unlike
+        found.append(Entry(name, clip.caption, picture, mask))
     if skipped:
         print(f"left out: {summary(skipped)}")
     if not found:
