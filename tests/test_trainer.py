@@ -206,6 +206,9 @@ def test_a_dry_run_allocates_nothing_and_leaves_nothing(tmp_path, clips, capsys)
     ({"stage": 0, "preset": "other"}, "expected a preset"),
     ({"stage": 0, "accumulate": 0}, "at least 1 for accumulate"),
     ({"stage": 0, "data": "missing"}, "expected a folder"),
+    ({"stage": 0, "trains": ("conv_in", "q")}, "expected all, or some of conv_in, .*, temm_v, to train, got conv_in q"),
+    ({"stage": 0, "trains": ()}, "to train, got nothing"),
+    ({"stage": 0, "trains": ("q",), "dry_run": True}, "to train, got q"),
     ({"stage": 0, "eight_bit_adam": True}, "bitsandbytes"),
     ({"stage": 0, "data": "x", "preencode": 1, "sample_every": 1}, "no sample loops"),
 ])  # fmt: skip

@@ -90,8 +90,10 @@ STAGES = {
 
 
 def trainable_names(unet: UNetMotionModel, stage: Stage) -> set[str]:
-    """Names of the UNet parameters that a stage trains."""
+    """Names of the UNet parameters that a stage trains; raises ValueError for groups that do not exist."""
     if stage.trains == ("all",):
         return {name for name, _ in unet.named_parameters()}
     groups = parameter_groups(unet)
+    if not stage.trains or not set(stage.trains) <= set(groups):
+        raise ValueError(f"expected all, or some of {', '.join(groups)}, to train, got {' '.join(stage.trains) or 'nothing'}")
     return {name for group in stage.trains for name in groups[group]}
