@@ -1,5 +1,6 @@
 import json
 import resource
+import shutil
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -221,6 +222,16 @@ def test_refuses_to_go_on_as_another_run(tmp_path):
     run(tmp_path, 0, 1)
     with pytest.raises(ValueError, match="expected seed 0"):
         run(tmp_path, 0, 1, seed=1)
+
+
+def test_a_mistyped_option_does_not_lock_the_folder(tmp_path, clips):
+    with pytest.raises(ValueError, match="expected a folder"):
+        run(tmp_path, 0, 1, data="missing", preencode=2)
+    run(tmp_path, 0, 1, data=str(clips), preencode=1)
+    shutil.rmtree(tmp_path / "stage0" / "pipeline")
+    shutil.rmtree(tmp_path / "stage0" / "checkpoint-0000001")
+    with pytest.raises(ValueError, match="expected preencode 1"):  # whose loops are there
+        run(tmp_path, 0, 1, data=str(clips), preencode=2)
 
 
 def test_clips_that_all_fail_are_one_sentence(tmp_path):

@@ -322,12 +322,13 @@ def _source(accelerator: Accelerator, settings: TrainSettings, stage: Stage, pip
 
 
 def _same_run(accelerator: Accelerator, folder: Path, settings: TrainSettings, steps: int, together: int) -> None:
-    """Raises ValueError where `folder` holds a run that began otherwise: going on would belong to neither."""
+    """Raises ValueError where `folder` holds something of a run that began otherwise: going on would belong to neither."""
     changeable = ("output", "batch", "accumulate", "workers", "save_every", "sample_every", "dry_run", "gradient_checkpointing")
     now = {name: value for name, value in asdict(settings).items() if name not in changeable}
     now = json.loads(json.dumps({**now, "steps": steps, "clips_a_step": together}))
     path = folder / "settings.json"
-    if path.is_file():
+    left = ("checkpoint-*[0-9]", "pipeline", "encoded/*.safetensors")
+    if path.is_file() and any(any(folder.glob(pattern)) for pattern in left):
         before = json.loads(path.read_text())
         changed = [name for name in now if before.get(name) != now[name]]
         if changed:
