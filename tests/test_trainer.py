@@ -97,6 +97,7 @@ def test_a_cut_run_resumes_to_the_same_weights(tmp_path, monkeypatch, clips, val
     assert equal(run(tmp_path / "cut", **values), whole)
     records = [json.loads((tmp_path / name / "stage0" / "pipeline" / "training.json").read_text()) for name in ("whole", "cut")]
     assert records[0]["loss"] == records[1]["loss"]
+    assert records[0]["skipped"] == records[1]["skipped"] and bool(records[0]["skipped"]) == ("data" in values)
 
 
 def test_stages_follow_each_other_and_train_their_own_part(tmp_path):
@@ -137,6 +138,17 @@ def test_unusable_clips_are_counted_and_named(tmp_path, clips):
     skipped = json.loads((tmp_path / "stage0" / "pipeline" / "training.json").read_text())["skipped"]
     assert skipped["shorter than 13 frames"] == ["short.mp4"]
     assert [names for reason, names in skipped.items() if "not a video" in reason] == [["broken.mp4"]]
+
+
+def test_what_processes_skipped_is_counted_together(monkeypatch):
+    first, second = trainer.Progress(), trainer.Progress()
+    first.skip({"damaged": ["a"]})
+    second.skip({"damaged": ["b", "a"], "short": ["c"]})
+    monkeypatch.setattr(trainer, "gather_object", lambda own: [first.skipped, second.skipped])
+    first.gather()
+    resumed = trainer.Progress()
+    resumed.load_state_dict(first.state_dict())
+    assert resumed.skipped == {"damaged": ["a", "b"], "short": ["c"]}
 
 
 def test_the_512_preset_trains_on_clips(tmp_path, clips, small_512):

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import time
-from collections import defaultdict
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -17,7 +16,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator, DistributedDataParallelKwargs, DistributedType
-from accelerate.utils import set_seed
+from accelerate.utils import gather_object, set_seed
 from diffusers.training_utils import EMAModel
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
@@ -25,7 +24,7 @@ from tqdm import tqdm
 from loopanimate.conditioning import condition, stack
 from loopanimate.encoders import PatchEncoder, encode_image, encode_text
 from loopanimate.unet import LoopAnimateUNet
-from train.clips import collect, summary
+from train.clips import Skipped, collect, summary
 from train.encoded import EncodedDataset, encoded_loops, preencode, with_tokens
 from train.loader import Batches, LoopDataset, Loops, procedural_loops, real_loops
 from train.networks import build, save_pipeline, write_sample, writing
@@ -127,15 +126,25 @@ class Progress:
 
     def __init__(self):
         self.loss = None  # running mean
+        self.skipped: Skipped = {}  # clips that could not be used, by this process until `gather`
 
     def add(self, loss: float) -> None:
         self.loss = loss if self.loss is None else 0.98 * self.loss + 0.02 * loss
 
+    def skip(self, clips: Skipped) -> None:
+        for reason, names in clips.items():
+            self.skipped[reason] = list(dict.fromkeys([*self.skipped.get(reason, ()), *names]))
+
+    def gather(self) -> None:
+        """What each process skipped, in all of them."""
+        for clips in gather_object([self.skipped]):
+            self.skip(clips)
+
     def state_dict(self) -> dict:
-        return {"loss": self.loss}
+        return dict(vars(self))
 
     def load_state_dict(self, state: dict) -> None:
-        self.loss = state["loss"]
+        vars(self).update(state)
 
 
 def train(settings: TrainSettings) -> None:
@@ -194,8 +203,7 @@ def train(settings: TrainSettings) -> None:
             ema.to(device)
         done = int(checkpoints[-1].name.split("-")[1])
     accelerator.init_trackers("logs")
-    skipped = defaultdict(list)
-    source = _source(accelerator, settings, stage, pipe, folder, done, skipped)
+    source = _source(accelerator, settings, stage, pipe, folder, done, progress)
     empty_text = encode_text(pipe.tokenizer, pipe.text_encoder, [""])
     dtype = parameters[0].dtype
     bar = tqdm(range(done, steps), initial=done, total=steps, disable=not accelerator.is_main_process, mininterval=10)
@@ -226,19 +234,20 @@ def train(settings: TrainSettings) -> None:
         bar.set_postfix(loss=f"{progress.loss:.4f}", refresh=False)
         seconds = time.perf_counter() - began
         values = {"loss": total, "learning_rate": schedules[-1].get_last_lr()[0], "clips_per_second": size * parts / seconds,
-                  "waiting_for_clips": waited / seconds, "skipped_clips": sum(map(len, skipped.values()))}  # fmt: skip
+                  "waiting_for_clips": waited / seconds, "skipped_clips": sum(map(len, progress.skipped.values()))}  # fmt: skip
         accelerator.log(values, step=step)
         if (step + 1) % settings.save_every == 0 or step + 1 == steps:
+            progress.gather()
             _save_state(accelerator, folder, step + 1)
         if settings.sample_every and (step + 1) % settings.sample_every == 0 and accelerator.is_main_process:
             write_sample(accelerator, pipe, loops, folder, step + 1, stage.num_frames)
-    if skipped and accelerator.is_main_process:
-        print(f"skipped: {summary(skipped)}")
+    if progress.skipped and accelerator.is_main_process:
+        print(f"skipped: {summary(progress.skipped)}")
     if ema:
         ema.copy_to(parameters)
     if accelerator.is_main_process:
         record = {**asdict(settings), "steps": steps, "loss": progress.loss, "num_frames": stage.num_frames,
-                  "clips_a_step": together, "learning_rate": stage.learning_rate, "skipped": dict(skipped)}  # fmt: skip
+                  "clips_a_step": together, "learning_rate": stage.learning_rate, "skipped": progress.skipped}  # fmt: skip
         save_pipeline(pipe, folder / "pipeline", record)
     accelerator.wait_for_everyone()
     accelerator.end_training()
@@ -292,7 +301,8 @@ def _rate(step: int, stage: Stage) -> float:
     return min(1.0, step / WARMUP) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, after)))
 
 
-def _source(accelerator: Accelerator, settings: TrainSettings, stage: Stage, pipe, folder: Path, done: int, skipped: dict):
+def _source(accelerator: Accelerator, settings: TrainSettings, stage: Stage, pipe, folder: Path, done: int,
+            progress: Progress):  # fmt: skip
     """Loops of this process, batch after batch, from step `done` on."""
     parts, rank = settings.accumulate * accelerator.num_processes, accelerator.process_index
     if settings.data is None:
@@ -301,16 +311,14 @@ def _source(accelerator: Accelerator, settings: TrainSettings, stage: Stage, pip
         numbered = ((done + index // settings.accumulate, seed) for index, seed in enumerate(seeds))
         return procedural_loops(pipe.codec, stage, settings.sampling, numbered, accelerator.device)
     clips, uncollected = collect(settings.data)
-    for reason, names in uncollected.items():
-        skipped[reason] += names
-    if skipped and accelerator.is_main_process:
-        print(f"{len(clips)} clips; skipped: {summary(skipped)}")
+    progress.skip(uncollected)
+    if uncollected and accelerator.is_main_process:
+        print(f"{len(clips)} clips; skipped: {summary(uncollected)}")
     dataset = LoopDataset(clips, stage.f, _seed(settings.seed, settings.stage), pipe.codec, stage.salient)
     batches = Batches(stage.batch, done * parts + rank, stage.iterations * parts, accelerator.num_processes)
 
     def skip(name: str, reason: str) -> None:
-        if name not in skipped[reason]:
-            skipped[reason].append(name)
+        progress.skip({reason: [name]})
 
     if not settings.preencode:
         return real_loops(dataset, batches, settings.workers, pipe.codec, accelerator.device, skip)
