@@ -7,6 +7,8 @@ from functools import cache, lru_cache
 
 import torch
 
+from loopanimate.lexicon import definitions, predicates, verb_in
+
 VERBS = {
     "sway": (
         *("sway", "wave", "bend", "lean", "blow in the wind", "move in the breeze", "stir in the wind", "bow", "droop"),
@@ -171,7 +173,9 @@ LAYERS = {  # what a motion can be of, and how people begin to say so
 }
 COMMON = ("sway", "shift")  # kinds whose verbs are words of many meanings: go, head, sail, wave
 SPOKEN = 0.7  # what the score of one of them gains where the prompt has a verb of it: few prompts that are such motions fall
-RIDGE = 0.002  # of moments of unit vectors; the best in leaving one phrase out of `VERBS` and `ALIKE` each time
+FLOWS = 0.2  # what the score of streams gains where the prompt speaks of a thing of `STREAMS`
+RIDGE = 0.008  # of moments of unit vectors; it and the next are the best in leaving one phrase out of those each time
+DEFINED = 0.55  # weight of what a verb's definitions say, beside the sentence
 RIGID = (  # things that do not bend
     *("boat", "ship", "lamp", "lantern", "cup", "mug", "bottle", "glass", "car", "bus", "truck", "train", "bicycle", "bike"),
     *("motorcycle", "motorbike", "plane", "airplane", "rocket", "statue", "ball", "house", "tower", "building", "toy", "robot"),
@@ -265,8 +269,33 @@ def _sentence_embedding(pipe, sentences: list[str]) -> torch.Tensor:
     """Unit vectors (B, width): the mean of the token states, as all-MiniLM is meant to be read."""
     from loopanimate.encoders import encode_text
 
-    states = encode_text(pipe.tokenizer, pipe.text_encoder, sentences).float()  # padding is zero
-    return torch.nn.functional.normalize(states.sum(1), dim=-1)
+    order = torch.tensor(
+        sorted(range(len(sentences)), key=lambda place: len(sentences[place]))
+    )  # alike together: little padding
+    parts = [
+        encode_text(pipe.tokenizer, pipe.text_encoder, [sentences[place] for place in places]).float().sum(1)  # padding is zero
+        for places in order.split(64)
+    ]
+    embeddings = torch.cat(parts)[order.argsort()]
+    return torch.nn.functional.normalize(embeddings, dim=-1)
+
+
+def _features(pipe, sentences: list[str], verbs: list[str | None]) -> torch.Tensor:
+    """What kinds are read from, (B, 2 x width + 1): embeddings of sentences and of what their verbs mean, and a one."""
+    said = _sentence_embedding(pipe, sentences)
+    texts = [definitions(verb) if verb else () for verb in verbs]
+    places = {text: place for place, text in enumerate(dict.fromkeys(text for each in texts for text in each))}
+    embedded = _sentence_embedding(pipe, list(places)) if places else said
+    meant = [embedded[[places[text] for text in each]].mean(0) if each else torch.zeros_like(said[0]) for each in texts]
+    meant = torch.nn.functional.normalize(torch.stack(meant), dim=-1)
+    return torch.nn.functional.pad(torch.cat([said, DEFINED * meant], dim=1), (0, 1), value=1)
+
+
+def _read(pipe, sentence: str) -> torch.Tensor:
+    """`_features` (F,) of what a sentence says that things do: of its verbs, or of all of it where it has none."""
+    said = predicates(sentence)
+    sentences = [clause("it", predicate) for predicate in said] or [sentence]
+    return _features(pipe, sentences, [verb_in(predicate) for predicate in said] or [None]).mean(0)
 
 
 @dataclass(frozen=True)
@@ -274,25 +303,37 @@ class _Reader:
     """What the kind of a sentence is read with."""
 
     kinds: tuple[str, ...]
-    weights: torch.Tensor  # (width + 1, kinds), of an embedding and a one
+    weights: torch.Tensor  # (2 x width + 1, kinds), of `_features`
     phrases: list[str]  # of streams that the model knows
     embeddings: torch.Tensor  # theirs, (phrases, width)
 
 
+def _examples() -> dict[str, list[tuple[str, str]]]:
+    """Of each kind, sentences with their verbs; of one subject and of many, as an embedding is of the subject, too."""
+    examples = {
+        kind: [(clause(subject, verb), verb) for verb in (*VERBS[kind], *ALIKE[kind]) for subject in SPOKEN_OF]
+        for kind in VERBS
+    }
+    examples["stream"] += [(clause(subject, verb), verb) for subject, (_, own) in STREAMS.items() for verb in (*own, "flow")]
+    return examples
+
+
+def _fitted(features: list[torch.Tensor]) -> torch.Tensor:
+    """Ridge regression from each kind's features (B, F) to kinds, each of equal weight, (F, kinds)."""
+    moments = sum(part.mT @ part / len(part) for part in features)
+    targets = torch.stack([part.mean(0) for part in features], dim=1)
+    return torch.linalg.solve(moments + RIDGE * torch.eye(len(moments), device=moments.device), targets)
+
+
 @lru_cache(maxsize=1)
 def _reader(pipe) -> _Reader:
-    """Ridge regression from sentence embeddings to kinds, each kind of equal weight."""
-    kinds = tuple(VERBS)
+    features = []
+    for examples in _examples().values():
+        sentences, verbs = zip(*examples)
+        features.append(_features(pipe, sentences, [verb_in(verb) for verb in verbs]))
     streams = [clause("it", verb) for verb in VERBS["stream"]]
     streams += [clause(subject, verb) for subject, (_, own) in STREAMS.items() for verb in (*own, "flow")]
-    # one subject and many: a sentence's embedding is of its subject, too
-    spoken = {kind: [clause(subject, verb) for verb in (*VERBS[kind], *ALIKE[kind]) for subject in SPOKEN_OF] for kind in kinds}
-    spoken["stream"] += streams[len(VERBS["stream"]) :]
-    examples = [torch.nn.functional.pad(_sentence_embedding(pipe, spoken[kind]), (0, 1), value=1) for kind in kinds]
-    moments = sum(part.mT @ part / len(part) for part in examples)
-    targets = torch.stack([part.mean(0) for part in examples], dim=1)
-    weights = torch.linalg.solve(moments + RIDGE * torch.eye(len(moments), device=moments.device), targets)
-    return _Reader(kinds, weights, streams, _sentence_embedding(pipe, streams))
+    return _Reader(tuple(VERBS), _fitted(features), streams, _sentence_embedding(pipe, streams))
 
 
 def interpret(prompt: str, pipe) -> tuple[str, str | None]:
@@ -310,13 +351,18 @@ def interpret(prompt: str, pipe) -> tuple[str, str | None]:
     adverbs = _adverbs(prompt)
     reader = _reader(pipe)
     bare = re.sub(r"\b(" + "|".join(map(re.escape, adverbs)) + r")\b", " ", prompt) if adverbs else prompt
-    embedding = _sentence_embedding(pipe, [bare])[0]
-    scores = torch.nn.functional.pad(embedding, (0, 1), value=1) @ reader.weights
+    scores = _read(pipe, bare) @ reader.weights
     read = [alike[words] for words in found if words not in spoken][:1]
     where = [angle for angle, words in DIRECTIONS.items() if any(word.lower() in words for word in adverbs)]
-    allowed = (DIRECTED if where[0] in (0, 180) else AIMED) if where else reader.kinds
+    allowed = reader.kinds if not where else DIRECTED if where[0] in (0, 180) else AIMED
+    if where and reader.kinds[int(scores.argmax())] not in AIMED:  # not a stream: it does not go anywhere by itself
+        allowed = [kind for kind in allowed if kind != "stream"]
     barred = [kind not in (read or (*allowed, *known)) for kind in reader.kinds]
     scores = scores.masked_fill(torch.tensor(barred, device=scores.device), -torch.inf)
+    things = _any_of(tuple(thing.removeprefix("the ") for thing in STREAMS)).findall(prompt)
+    if things:  # smoke that rises by nature streams whatever is said; water may do as well
+        heading, _ = STREAMS[f"the {things[0].lower()}"]
+        scores[reader.kinds.index("stream")] += FLOWS if heading is None else 1.0
     for kind in known:
         scores[reader.kinds.index(kind)] += SPOKEN
     kind = reader.kinds[int(scores.argmax())]
@@ -325,6 +371,6 @@ def interpret(prompt: str, pipe) -> tuple[str, str | None]:
     subject = _subject(prompt)
     motion = clause(subject, VERBS[kind][0])
     if kind == "stream" and subject == "it":  # fire rises and snow falls
-        motion = reader.phrases[int((reader.embeddings @ embedding).argmax())]
+        motion = reader.phrases[int((reader.embeddings @ _sentence_embedding(pipe, [bare])[0]).argmax())]
     taken = " ".join([motion, *adverbs])
     return taken, f'Taken for "{taken}", the nearest motion that the model knows.'

@@ -1,9 +1,9 @@
 import re
 
 import pytest
-import torch
 
-from loopanimate.words import STREAMS, VERBS, _reader, _sentence_embedding, clause, interpret, is_rigid
+from loopanimate.lexicon import definitions, predicates, verb_in
+from loopanimate.words import STREAMS, VERBS, _read, _reader, clause, interpret, is_rigid
 from train.grammar import HELD_OUT
 
 
@@ -43,15 +43,35 @@ def test_other_words_are_taken_for_the_nearest_motion(motion_pipeline, prompt, k
     assert taken in meant and f'"{taken}"' in note
 
 
-def test_most_verbs_that_training_never_spoke_are_read_as_their_kind(motion_pipeline):
+def test_most_verbs_that_training_never_spoke_are_read_as_their_kind_in_any_sentence(motion_pipeline):
     reader = _reader(motion_pipeline)
     read = []
     for kind, verbs in HELD_OUT.items():
         for verb in verbs:
-            embedding = _sentence_embedding(motion_pipeline, [clause("it", verb)])[0]
-            scores = torch.nn.functional.pad(embedding, (0, 1), value=1) @ reader.weights
-            read.append(reader.kinds[int(scores.argmax())] == kind)
-    assert sum(read) >= 17, read  # of 24; the nearest single phrase has 13
+            for sentence in (clause("it", verb), f"I want the old tree to {verb}", f"could the girl in red {verb}"):
+                scores = _read(motion_pipeline, sentence) @ reader.weights
+                read.append(reader.kinds[int(scores.argmax())] == kind)
+    assert sum(read) >= 0.75 * len(read), read  # of 72; of the sentences' embeddings alone about half
+
+
+@pytest.mark.parametrize(
+    "sentence, predicate, verb",
+    [
+        ("the green leaves rustle in the wind", "rustle in the wind", "rustle"),
+        ("I want the tree to creak", "creak", "creak"),
+        ("the girls are hopping about", "hop about", "hop"),
+        ("rustling: the leaves", "rustle", "rustle"),
+        ("she goes round the house, the house stays", "go round the house", "go"),
+    ],
+)
+def test_verbs_are_found_in_their_place(sentence, predicate, verb):
+    said = predicates(sentence)[0]
+    assert said == predicate and verb_in(said).split()[0] == verb
+
+
+def test_what_is_no_verb_of_motion_has_no_definition():
+    assert predicates("the house") == [] and verb_in("frobnicate") is None
+    assert any("axis" in text for text in definitions("revolve"))
 
 
 def test_direction_strength_and_tempo_of_other_words_are_kept(motion_pipeline):
