@@ -59,7 +59,7 @@ def test_real_clips_become_a_loop(clips, tmp_path, monkeypatch, capsys):
         command("run", "--stage", stage, "--data", data, "--output", runs, "--steps", 2, "--workers", 1)
     trained = runs / "stage3" / "pipeline"
     command("evaluate", "--checkpoint", trained, "--data", clips, "--output", tmp_path / "out", "--num-frames", 5, "--seeds", 1)
-    assert "| bikes-0 |" in (tmp_path / "out" / "table.md").read_text()
+    assert "| bikes.mp4-0 |" in (tmp_path / "out" / "table.md").read_text()
     assert (tmp_path / "out" / "find_the_cut.html").is_file()
 
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
