@@ -16,9 +16,10 @@ from loopanimate.field import LoopField, touched
 from loopanimate.living import write_living
 from loopanimate.media import PAGE, QUALITIES, VIDEO, check_coding, check_mask, check_output, write_loop
 from loopanimate.presets import MAX_FRAMES, NATIVE_FPS, PRESETS, check_num_frames
+from loopanimate.reader import interpret
 from loopanimate.saliency import automatic_mask, edit
 from loopanimate.video import CODECS
-from loopanimate.words import interpret, is_rigid
+from loopanimate.words import is_rigid
 
 SAMPLING_SIDE = 512  # pixels on the short side of what the networks see; the loop is rendered from the picture itself
 MAX_STRENGTH = 4.0

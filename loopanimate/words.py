@@ -2,12 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache, lru_cache
-
-import torch
-
-from loopanimate.lexicon import definitions, predicates, verb_in
 
 VERBS = {
     "sway": (
@@ -163,7 +158,6 @@ TEMPOS = {
 }
 STILL = ("nothing moves", "a still picture", "everything stays still", "no motion at all", "it stands still")
 PLURAL = ("the clouds", "the flames")
-SPOKEN_OF = ("it", "the clouds")
 LAYERS = {  # what a motion can be of, and how people begin to say so
     "the background": "in the background|behind it|(the )?(background|backdrop|scene behind|scenery|landscape|sky)|"
     "(the )?(rest of the picture|everything behind it)",
@@ -171,11 +165,6 @@ LAYERS = {  # what a motion can be of, and how people begin to say so
     "only the top of it": "only (the )?(top|upper part|upper half)|(the )?(top|upper part|upper half) of",
     "only the bottom of it": "only (the )?(bottom|lower part|lower half)|(the )?(bottom|lower part|lower half) of",
 }
-COMMON = ("sway", "shift")  # kinds whose verbs are words of many meanings: go, head, sail, wave
-SPOKEN = 0.7  # what the score of one of them gains where the prompt has a verb of it: few prompts that are such motions fall
-FLOWS = 0.2  # what the score of streams gains where the prompt speaks of a thing of `STREAMS`
-RIDGE = 0.008  # of moments of unit vectors; it and the next are the best in leaving one phrase out of those each time
-DEFINED = 0.55  # weight of what a verb's definitions say, beside the sentence
 RIGID = (  # things that do not bend
     *("boat", "ship", "lamp", "lantern", "cup", "mug", "bottle", "glass", "car", "bus", "truck", "train", "bicycle", "bike"),
     *("motorcycle", "motorbike", "plane", "airplane", "rocket", "statue", "ball", "house", "tower", "building", "toy", "robot"),
@@ -209,7 +198,7 @@ def gerund(verb: str) -> str:
 
 
 @cache
-def _spoken() -> dict[str, str | None]:
+def spoken_forms() -> dict[str, str | None]:
     """Any form of any motion word that the model knows → its kind; None: it says a thing that is no kind of `VERBS`."""
     verbs = [(verb, kind) for kind, known in VERBS.items() for verb in known]
     verbs += [(verb, "stream") for _, own in STREAMS.values() for verb in own] + [(verb, None) for verb in CAMERA]
@@ -217,14 +206,14 @@ def _spoken() -> dict[str, str | None]:
 
 
 @cache
-def _alike() -> dict[str, str]:
+def alike_forms() -> dict[str, str]:
     """Any form of any phrase of `ALIKE` → its kind; single words mean too many things."""
     return _forms((verb, kind) for kind, verbs in ALIKE.items() for verb in verbs if " " in verb)
 
 
 @cache
-def _kinds() -> dict[str, str | None]:
-    return _spoken() | _alike()
+def known_forms() -> dict[str, str | None]:
+    return spoken_forms() | alike_forms()
 
 
 def _forms(verbs: Iterable[tuple[str, str | None]]) -> dict[str, str | None]:
@@ -232,13 +221,13 @@ def _forms(verbs: Iterable[tuple[str, str | None]]) -> dict[str, str | None]:
 
 
 @lru_cache(maxsize=64)
-def _any_of(words: tuple[str, ...]) -> re.Pattern[str]:
+def any_of(words: tuple[str, ...]) -> re.Pattern[str]:
     """Any of the words, the longest where several begin alike."""
     longest = sorted(map(re.escape, words), key=len, reverse=True)
     return re.compile(r"\b(" + "|".join(longest) + r")\b", re.IGNORECASE)
 
 
-def _subject(prompt: str) -> str:
+def subject_of(prompt: str) -> str:
     """What an unknown motion is of, in words that the model knows."""
     found = re.match(r"(?:(?:make|let|have|i want|could) )?(.*)", prompt.strip(), re.IGNORECASE).group(1)
     for subject, words in LAYERS.items():
@@ -247,11 +236,11 @@ def _subject(prompt: str) -> str:
     return "it"
 
 
-def _adverbs(prompt: str) -> list[str]:
+def adverbs_of(prompt: str) -> list[str]:
     """The direction, strength and tempo that a prompt names, in its own words."""
     tables = (tuple(word for words in DIRECTIONS.values() for word in words), *STRENGTHS.values(), *TEMPOS.values())
     prompt = re.sub(r"\bup and down\b", "", prompt, flags=re.IGNORECASE)  # is no way to go
-    return [word for words in tables for word in _any_of(words).findall(prompt)[:1]]
+    return [word for words in tables for word in any_of(words).findall(prompt)[:1]]
 
 
 def is_rigid(prompt: str) -> bool:
@@ -261,116 +250,5 @@ def is_rigid(prompt: str) -> bool:
     thing = re.search(r"\b(" + "|".join(RIGID) + r")s?\b(.*)", prompt, re.IGNORECASE)
     if thing is None:
         return False
-    kinds = _kinds()
-    return next((kinds[words.lower()] not in SOFT for words in _any_of(tuple(kinds)).findall(thing.group(2))), True)
-
-
-def _sentence_embedding(pipe, sentences: list[str]) -> torch.Tensor:
-    """Unit vectors (B, width): the mean of the token states, as all-MiniLM is meant to be read."""
-    from loopanimate.encoders import encode_text
-
-    order = torch.tensor(
-        sorted(range(len(sentences)), key=lambda place: len(sentences[place]))
-    )  # alike together: little padding
-    parts = [
-        encode_text(pipe.tokenizer, pipe.text_encoder, [sentences[place] for place in places]).float().sum(1)  # padding is zero
-        for places in order.split(64)
-    ]
-    embeddings = torch.cat(parts)[order.argsort()]
-    return torch.nn.functional.normalize(embeddings, dim=-1)
-
-
-def _features(pipe, sentences: list[str], verbs: list[str | None]) -> torch.Tensor:
-    """What kinds are read from, (B, 2 x width + 1): embeddings of sentences and of what their verbs mean, and a one."""
-    said = _sentence_embedding(pipe, sentences)
-    texts = [definitions(verb) if verb else () for verb in verbs]
-    places = {text: place for place, text in enumerate(dict.fromkeys(text for each in texts for text in each))}
-    embedded = _sentence_embedding(pipe, list(places)) if places else said
-    meant = [embedded[[places[text] for text in each]].mean(0) if each else torch.zeros_like(said[0]) for each in texts]
-    meant = torch.nn.functional.normalize(torch.stack(meant), dim=-1)
-    return torch.nn.functional.pad(torch.cat([said, DEFINED * meant], dim=1), (0, 1), value=1)
-
-
-def _read(pipe, sentence: str) -> torch.Tensor:
-    """`_features` (F,) of what a sentence says that things do: of its verbs, or of all of it where it has none."""
-    said = predicates(sentence)
-    sentences = [clause("it", predicate) for predicate in said] or [sentence]
-    return _features(pipe, sentences, [verb_in(predicate) for predicate in said] or [None]).mean(0)
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """What the kind of a sentence is read with."""
-
-    kinds: tuple[str, ...]
-    weights: torch.Tensor  # (2 x width + 1, kinds), of `_features`
-    phrases: list[str]  # of streams that the model knows
-    embeddings: torch.Tensor  # theirs, (phrases, width)
-
-
-def _examples() -> dict[str, list[tuple[str, str]]]:
-    """Of each kind, sentences with their verbs; of one subject and of many, as an embedding is of the subject, too."""
-    examples = {
-        kind: [(clause(subject, verb), verb) for verb in (*VERBS[kind], *ALIKE[kind]) for subject in SPOKEN_OF]
-        for kind in VERBS
-    }
-    examples["stream"] += [(clause(subject, verb), verb) for subject, (_, own) in STREAMS.items() for verb in (*own, "flow")]
-    return examples
-
-
-def _fitted(features: list[torch.Tensor]) -> torch.Tensor:
-    """Ridge regression from each kind's features (B, F) to kinds, each of equal weight, (F, kinds)."""
-    moments = sum(part.mT @ part / len(part) for part in features)
-    targets = torch.stack([part.mean(0) for part in features], dim=1)
-    return torch.linalg.solve(moments + RIDGE * torch.eye(len(moments), device=moments.device), targets)
-
-
-@lru_cache(maxsize=1)
-def _reader(pipe) -> _Reader:
-    features = []
-    for examples in _examples().values():
-        sentences, verbs = zip(*examples)
-        features.append(_features(pipe, sentences, [verb_in(verb) for verb in verbs]))
-    streams = [clause("it", verb) for verb in VERBS["stream"]]
-    streams += [clause(subject, verb) for subject, (_, own) in STREAMS.items() for verb in (*own, "flow")]
-    return _Reader(tuple(VERBS), _fitted(features), streams, _sentence_embedding(pipe, streams))
-
-
-def interpret(prompt: str, pipe) -> tuple[str, str | None]:
-    """What the motion model is asked for a prompt, and a sentence about it where that is not the prompt itself.
-
-    A prompt that holds no motion word of its vocabulary is taken for the kind of motion that it reads like, by the bundled
-    sentence encoder (`pipe`'s): for the kind's own verb, or the stream nearest in meaning, with the prompt's own layer,
-    direction, strength and tempo. So is one whose only known word plainly means another motion there: "it goes round".
-    """
-    spoken, alike = _spoken(), _alike()
-    found = [words.lower() for words in _any_of(tuple(_kinds())).findall(prompt)]
-    known = [spoken[words] for words in found if words in spoken]
-    if len(known) > 1 or any(kind not in COMMON for kind in known):
-        return prompt, None
-    adverbs = _adverbs(prompt)
-    reader = _reader(pipe)
-    bare = re.sub(r"\b(" + "|".join(map(re.escape, adverbs)) + r")\b", " ", prompt) if adverbs else prompt
-    scores = _read(pipe, bare) @ reader.weights
-    read = [alike[words] for words in found if words not in spoken][:1]
-    where = [angle for angle, words in DIRECTIONS.items() if any(word.lower() in words for word in adverbs)]
-    allowed = reader.kinds if not where else DIRECTED if where[0] in (0, 180) else AIMED
-    if where and reader.kinds[int(scores.argmax())] not in AIMED:  # not a stream: it does not go anywhere by itself
-        allowed = [kind for kind in allowed if kind != "stream"]
-    barred = [kind not in (read or (*allowed, *known)) for kind in reader.kinds]
-    scores = scores.masked_fill(torch.tensor(barred, device=scores.device), -torch.inf)
-    things = _any_of(tuple(thing.removeprefix("the ") for thing in STREAMS)).findall(prompt)
-    if things:  # smoke that rises by nature streams whatever is said; water may do as well
-        heading, _ = STREAMS[f"the {things[0].lower()}"]
-        scores[reader.kinds.index("stream")] += FLOWS if heading is None else 1.0
-    for kind in known:
-        scores[reader.kinds.index(kind)] += SPOKEN
-    kind = reader.kinds[int(scores.argmax())]
-    if kind in known:
-        return prompt, None
-    subject = _subject(prompt)
-    motion = clause(subject, VERBS[kind][0])
-    if kind == "stream" and subject == "it":  # fire rises and snow falls
-        motion = reader.phrases[int((reader.embeddings @ _sentence_embedding(pipe, [bare])[0]).argmax())]
-    taken = " ".join([motion, *adverbs])
-    return taken, f'Taken for "{taken}", the nearest motion that the model knows.'
+    kinds = known_forms()
+    return next((kinds[words.lower()] not in SOFT for words in any_of(tuple(kinds)).findall(thing.group(2))), True)

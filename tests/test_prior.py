@@ -22,7 +22,7 @@ from loopanimate.prior import (
     plain_motions,
     to_modes,
 )
-from loopanimate.words import interpret
+from loopanimate.reader import interpret
 
 
 def gaussian(seed: int = 0) -> Gaussian:

@@ -1,9 +1,11 @@
 import re
 
 import pytest
+import torch
 
 from loopanimate.lexicon import definitions, predicates, verb_in
-from loopanimate.words import STREAMS, VERBS, _read, _reader, clause, interpret, is_rigid
+from loopanimate.reader import fit, interpret, read, reader_of
+from loopanimate.words import STREAMS, VERBS, clause, is_rigid
 from train.grammar import HELD_OUT
 
 
@@ -44,14 +46,31 @@ def test_other_words_are_taken_for_the_nearest_motion(motion_pipeline, prompt, k
 
 
 def test_most_verbs_that_training_never_spoke_are_read_as_their_kind_in_any_sentence(motion_pipeline):
-    reader = _reader(motion_pipeline)
-    read = []
+    reader = reader_of(motion_pipeline)
+    right = []
     for kind, verbs in HELD_OUT.items():
         for verb in verbs:
             for sentence in (clause("it", verb), f"I want the old tree to {verb}", f"could the girl in red {verb}"):
-                scores = _read(motion_pipeline, sentence) @ reader.weights
-                read.append(reader.kinds[int(scores.argmax())] == kind)
-    assert sum(read) >= 0.75 * len(read), read  # of 72; of the sentences' embeddings alone about half
+                scores = read(motion_pipeline, sentence) @ reader.weights
+                right.append(reader.kinds[int(scores.argmax())] == kind)
+    assert sum(right) >= 0.75 * len(right), right  # of 72; of the sentences' embeddings alone about half
+
+
+def test_the_bundled_fit_is_of_these_words_and_this_encoder(motion_pipeline, monkeypatch):
+    anew = fit(motion_pipeline)
+    monkeypatch.setattr("loopanimate.reader.fit", lambda pipe: pytest.fail("stale: python -m train words"))
+    reader_of.cache_clear()
+    bundled = reader_of(motion_pipeline)
+    assert torch.allclose(bundled.weights, anew.weights, atol=1e-3)
+    assert torch.allclose(bundled.embeddings, anew.embeddings, atol=1e-4)
+
+
+def test_other_words_or_another_encoder_are_fitted_anew(motion_pipeline, monkeypatch):
+    monkeypatch.setattr("loopanimate.reader.fit", lambda pipe: "anew")
+    monkeypatch.setattr("loopanimate.reader.RIDGE", 0.5)
+    reader_of.cache_clear()
+    assert reader_of(motion_pipeline) == "anew"
+    reader_of.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""python -m train <prior|run|curate|assemble|evaluate|ablate|params>: what a researcher types."""
+"""python -m train <words|prior|run|curate|assemble|evaluate|ablate|params>: what a researcher types."""
 
 import json
 import sys
@@ -32,6 +32,15 @@ def prior(settings: Annotated[PriorSettings, tyro.conf.arg(name="")]) -> None:
     from train.prior import fit
 
     print(f"written to {fit(settings)}")
+
+
+def words() -> None:
+    """Fit what unknown words are read with anew, after the vocabulary or the bundled text encoder changed."""
+    from loopanimate import load_pipeline
+    from loopanimate.reader import FITTED, save
+
+    save(load_pipeline("motion"))
+    print(f"written to {FITTED}")
 
 
 def run(settings: Annotated[TrainSettings, tyro.conf.arg(name="")]) -> None:
@@ -103,6 +112,7 @@ def main() -> None:
     try:
         tyro.extras.subcommand_cli_from_dict(
             {
+                "words": words,
                 "prior": prior,
                 "run": run,
                 "curate": curate,

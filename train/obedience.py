@@ -22,9 +22,9 @@ from loopanimate.field import LoopField, border_fade, border_reach, close, splin
 from loopanimate.media import open_picture
 from loopanimate.metrics import seam
 from loopanimate.pipeline import LoopAnimatePipeline
+from loopanimate.reader import interpret
 from loopanimate.render import Renderer
 from loopanimate.saliency import automatic_mask
-from loopanimate.words import interpret
 from train.grammar import DIRECTIONS, STILL, VERBS, Motion, phrase
 from train.kinds import KindClassifier, true_motion
 

@@ -1,0 +1,178 @@
+"""What kind of motion a sentence reads like, by the bundled sentence encoder and what its verbs mean."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from loopanimate.encoders import encode_text
+from loopanimate.lexicon import definitions, predicates, verb_in
+from loopanimate.presets import ASSETS
+from loopanimate.words import (
+    AIMED,
+    ALIKE,
+    DIRECTED,
+    DIRECTIONS,
+    STREAMS,
+    VERBS,
+    adverbs_of,
+    alike_forms,
+    any_of,
+    clause,
+    known_forms,
+    spoken_forms,
+    subject_of,
+)
+
+FITTED = ASSETS / "motion" / "reader.safetensors"  # `python -m train words` writes it
+SPOKEN_OF = ("it", "the clouds")
+RIDGE = 0.008  # of moments of unit vectors; it and the next are the best in leaving one phrase out of those each time
+DEFINED = 0.55  # weight of what a verb's definitions say, beside the sentence
+COMMON = ("sway", "shift")  # kinds whose verbs are words of many meanings: go, head, sail, wave
+SPOKEN = 0.7  # what the score of one of them gains where the prompt has a verb of it: few prompts that are such motions fall
+FLOWS = 0.2  # what the score of streams gains where the prompt speaks of a thing of `STREAMS`
+
+
+def embed(pipe, sentences: list[str]) -> torch.Tensor:
+    """Unit vectors (B, width): the mean of the token states, as all-MiniLM is meant to be read."""
+    # those of like length together: little padding
+    order = torch.tensor(sorted(range(len(sentences)), key=lambda place: len(sentences[place])))
+    parts = [
+        encode_text(pipe.tokenizer, pipe.text_encoder, [sentences[place] for place in places]).float().sum(1)  # padding is zero
+        for places in order.split(64)
+    ]
+    embeddings = torch.cat(parts)[order.argsort()]
+    return torch.nn.functional.normalize(embeddings, dim=-1)
+
+
+def _features(pipe, sentences: list[str], verbs: list[str | None]) -> torch.Tensor:
+    """What kinds are read from, (B, 2 x width + 1): embeddings of sentences and of what their verbs mean, and a one."""
+    said = embed(pipe, sentences)
+    texts = [definitions(verb) if verb else () for verb in verbs]
+    places = {text: place for place, text in enumerate(dict.fromkeys(text for each in texts for text in each))}
+    embedded = embed(pipe, list(places)) if places else said
+    meant = [embedded[[places[text] for text in each]].mean(0) if each else torch.zeros_like(said[0]) for each in texts]
+    meant = torch.nn.functional.normalize(torch.stack(meant), dim=-1)
+    return torch.nn.functional.pad(torch.cat([said, DEFINED * meant], dim=1), (0, 1), value=1)
+
+
+def read(pipe, sentence: str) -> torch.Tensor:
+    """`_features` (F,) of what a sentence says that things do: of its verbs, or of all of it where it has none."""
+    said = predicates(sentence)
+    sentences = [clause("it", predicate) for predicate in said] or [sentence]
+    return _features(pipe, sentences, [verb_in(predicate) for predicate in said] or [None]).mean(0)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What the kind of a sentence is read with."""
+
+    kinds: tuple[str, ...]
+    weights: torch.Tensor  # (2 x width + 1, kinds), of `_features`
+    phrases: list[str]  # of streams that the model knows
+    embeddings: torch.Tensor  # theirs, (phrases, width)
+
+
+def _examples() -> dict[str, list[tuple[str, str]]]:
+    """Of each kind, sentences with their verbs; of one subject and of many, as an embedding is of the subject, too."""
+    examples = {
+        kind: [(clause(subject, verb), verb) for verb in (*VERBS[kind], *ALIKE[kind]) for subject in SPOKEN_OF]
+        for kind in VERBS
+    }
+    examples["stream"] += [(clause(subject, verb), verb) for subject, (_, own) in STREAMS.items() for verb in (*own, "flow")]
+    return examples
+
+
+def _fitted(features: list[torch.Tensor]) -> torch.Tensor:
+    """Ridge regression from each kind's features (B, F) to kinds, each of equal weight, (F, kinds)."""
+    moments = sum(part.mT @ part / len(part) for part in features)
+    targets = torch.stack([part.mean(0) for part in features], dim=1)
+    return torch.linalg.solve(moments + RIDGE * torch.eye(len(moments), device=moments.device), targets)
+
+
+def fit(pipe) -> Reader:
+    """From the words of every kind: seconds, most of them for embeddings."""
+    features = []
+    for examples in _examples().values():
+        sentences, verbs = zip(*examples)
+        features.append(_features(pipe, sentences, [verb_in(verb) for verb in verbs]))
+    phrases = _phrases()
+    return Reader(tuple(VERBS), _fitted(features), phrases, embed(pipe, phrases))
+
+
+def _phrases() -> list[str]:
+    phrases = [clause("it", verb) for verb in VERBS["stream"]]
+    return phrases + [clause(subject, verb) for subject, (_, own) in STREAMS.items() for verb in (*own, "flow")]
+
+
+def _origin(pipe) -> str:
+    """What a fit depends on, as a digest: the words and the text encoder."""
+    digest = hashlib.sha256(json.dumps([_examples(), _phrases(), RIDGE, DEFINED]).encode())
+    for weight in pipe.text_encoder.state_dict().values():
+        digest.update(weight.detach().half().cpu().contiguous().numpy())
+    return digest.hexdigest()
+
+
+def save(pipe, path: Path = FITTED) -> None:
+    """Fits anew and writes it where `reader_of` looks."""
+    reader = fit(pipe)
+    tensors = {"weights": reader.weights.cpu().contiguous(), "embeddings": reader.embeddings.cpu().contiguous()}
+    save_file(tensors, path, metadata={"origin": _origin(pipe)})
+
+
+@lru_cache(maxsize=1)
+def reader_of(pipe) -> Reader:
+    """The bundled fit where it is of these words and this text encoder, or a new one."""
+    with safe_open(FITTED, "pt") as file:
+        if file.metadata()["origin"] == _origin(pipe):
+            device = pipe.text_encoder.device
+            return Reader(
+                tuple(VERBS), file.get_tensor("weights").to(device), _phrases(), file.get_tensor("embeddings").to(device)
+            )
+    return fit(pipe)
+
+
+def interpret(prompt: str, pipe) -> tuple[str, str | None]:
+    """What the motion model is asked for a prompt, and a sentence about it where that is not the prompt itself.
+
+    A prompt that holds no motion word of its vocabulary is taken for the kind of motion that it reads like, by the bundled
+    sentence encoder (`pipe`'s): for the kind's own verb, or the stream nearest in meaning, with the prompt's own layer,
+    direction, strength and tempo. So is one whose only known word plainly means another motion there: "it goes round".
+    """
+    spoken, alike = spoken_forms(), alike_forms()
+    found = [words.lower() for words in any_of(tuple(known_forms())).findall(prompt)]
+    known = [spoken[words] for words in found if words in spoken]
+    if len(known) > 1 or any(kind not in COMMON for kind in known):
+        return prompt, None
+    adverbs = adverbs_of(prompt)
+    reader = reader_of(pipe)
+    bare = re.sub(r"\b(" + "|".join(map(re.escape, adverbs)) + r")\b", " ", prompt) if adverbs else prompt
+    scores = read(pipe, bare) @ reader.weights
+    nearly = [alike[words] for words in found if words not in spoken][:1]
+    where = [angle for angle, words in DIRECTIONS.items() if any(word.lower() in words for word in adverbs)]
+    allowed = reader.kinds if not where else DIRECTED if where[0] in (0, 180) else AIMED
+    if where and reader.kinds[int(scores.argmax())] not in AIMED:  # not a stream: it does not go anywhere by itself
+        allowed = [kind for kind in allowed if kind != "stream"]
+    barred = [kind not in (nearly or (*allowed, *known)) for kind in reader.kinds]
+    scores = scores.masked_fill(torch.tensor(barred, device=scores.device), -torch.inf)
+    things = any_of(tuple(thing.removeprefix("the ") for thing in STREAMS)).findall(prompt)
+    if things:  # smoke that rises by nature streams whatever is said; water may do as well
+        heading, _ = STREAMS[f"the {things[0].lower()}"]
+        scores[reader.kinds.index("stream")] += FLOWS if heading is None else 1.0
+    for kind in known:
+        scores[reader.kinds.index(kind)] += SPOKEN
+    kind = reader.kinds[int(scores.argmax())]
+    if kind in known:
+        return prompt, None
+    subject = subject_of(prompt)
+    motion = clause(subject, VERBS[kind][0])
+    if kind == "stream" and subject == "it":  # fire rises and snow falls
+        motion = reader.phrases[int((reader.embeddings @ embed(pipe, [bare])[0]).argmax())]
+    taken = " ".join([motion, *adverbs])
+    return taken, f'Taken for "{taken}", the nearest motion that the model knows.'
