@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from loopanimate.encoders import encode_text
-from loopanimate.lexicon import definitions, predicates, verb_in
+from loopanimate.lexicon import NOT_BEFORE, definitions, predicates, verb_in
 from loopanimate.presets import ASSETS
 from loopanimate.words import (
     AIMED,
@@ -36,6 +36,7 @@ RIDGE = 0.008  # of moments of unit vectors; it and the next are the best in lea
 DEFINED = 0.55  # weight of what a verb's definitions say, beside the sentence
 COMMON = ("sway", "shift")  # kinds whose verbs are words of many meanings: go, head, sail, wave
 SPOKEN = 0.7  # what the score of one of them gains where the prompt has a verb of it: few prompts that are such motions fall
+LIKENED = 0.2  # instead, where the verb is likened to something: "waves like cloth"
 FLOWS = 0.2  # what the score of streams gains where the prompt speaks of a thing of `STREAMS`
 
 
@@ -106,6 +107,12 @@ def fit(pipe) -> Reader:
     return Reader(tuple(VERBS), _fitted(features), phrases, embed(pipe, phrases))
 
 
+def is_said(match: re.Match, prompt: str) -> bool:
+    """Is a motion word that was found in a prompt a verb there: not "in waves", not "like a sail"?"""
+    before = re.findall(r"[a-z']+", prompt[: match.start()].lower())[-1:]
+    return not before or before[0] not in NOT_BEFORE or match.group().split()[0].lower().endswith("ing")
+
+
 def _phrases() -> list[str]:
     phrases = [clause("it", verb) for verb in VERBS["stream"]]
     return phrases + [clause(subject, verb) for subject, (_, own) in STREAMS.items() for verb in (*own, "flow")]
@@ -146,7 +153,8 @@ def interpret(prompt: str, pipe) -> tuple[str, str | None]:
     direction, strength and tempo. So is one whose only known word plainly means another motion there: "it goes round".
     """
     spoken, alike = spoken_forms(), alike_forms()
-    found = [words.lower() for words in any_of(tuple(known_forms())).findall(prompt)]
+    matches = [match for match in any_of(tuple(known_forms())).finditer(prompt) if is_said(match, prompt)]
+    found = [match.group().lower() for match in matches]
     known = [spoken[words] for words in found if words in spoken]
     if len(known) > 1 or any(kind not in COMMON for kind in known):
         return prompt, None
@@ -165,8 +173,9 @@ def interpret(prompt: str, pipe) -> tuple[str, str | None]:
     if things:  # smoke that rises by nature streams whatever is said; water may do as well
         heading, _ = STREAMS[f"the {things[0].lower()}"]
         scores[reader.kinds.index("stream")] += FLOWS if heading is None else 1.0
+    likened = any(re.match(r"\s+(like|as)\b", prompt[match.end() :], re.IGNORECASE) for match in matches)
     for kind in known:
-        scores[reader.kinds.index(kind)] += SPOKEN
+        scores[reader.kinds.index(kind)] += LIKENED if likened else SPOKEN
     kind = reader.kinds[int(scores.argmax())]
     if kind in known:
         return prompt, None

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from loopanimate.lexicon import definitions, predicates, verb_in
-from loopanimate.reader import fit, interpret, read, reader_of
-from loopanimate.words import STREAMS, VERBS, clause, is_rigid
+from loopanimate.reader import fit, interpret, is_said, read, reader_of
+from loopanimate.words import STREAMS, VERBS, any_of, clause, is_rigid, spoken_forms
 from train.grammar import HELD_OUT
 
 
@@ -35,6 +35,9 @@ def test_known_words_are_left_alone(motion_pipeline, prompt):
         ("it springs up and down", ["bob", "bounce"]),
         ("the globe goes round", ["turn"]),  # "goes" alone is a shift
         ("the curtain billows", ["flutter"]),
+        ("it billows like a sail", ["flutter"]),  # a sail is no motion, ...
+        ("it surges in waves", ["ripple"]),  # nor are waves
+        ("it waves like cloth", ["flutter"]),  # alone, it sways
     ],
 )
 def test_other_words_are_taken_for_the_nearest_motion(motion_pipeline, prompt, kinds):
@@ -43,6 +46,15 @@ def test_other_words_are_taken_for_the_nearest_motion(motion_pipeline, prompt, k
     if "stream" in kinds:
         meant |= {clause(subject, verb) for subject, (_, own) in STREAMS.items() for verb in (*own, "flow")}
     assert taken in meant and f'"{taken}"' in note
+
+
+@pytest.mark.parametrize(
+    "prompt, said",
+    [("it waves", True), ("in waves", False), ("a sail", False), ("the swaying tree", True), ("make it go", True)],
+)
+def test_a_motion_word_in_a_nouns_place_says_nothing(prompt, said):
+    match = any_of(tuple(spoken_forms())).search(prompt)
+    assert is_said(match, prompt) == said
 
 
 def test_most_verbs_that_training_never_spoke_are_read_as_their_kind_in_any_sentence(motion_pipeline):
