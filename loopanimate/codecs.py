@@ -44,6 +44,9 @@ class FrameCodec(Protocol):
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
         """An estimate of clean latents (B, 4, N, h, w) as the nearest that this codec can mean; the sampler keeps to it."""
 
+    def begun(self, latents: torch.Tensor, latent_mask: torch.Tensor) -> torch.Tensor:
+        """Sampled latents (B, 4, N, h, w) of masks (B, 1, h, w), from the frame on at which the loop begins best."""
+
     def decode(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor,
                motion_strength: float = 1.0) -> torch.Tensor:  # fmt: skip
         """Latents of pictures (B, 3, H, W) with masks (B, 1, H, W) → clips (B, 3, N, H, W) in [0, 1]."""
@@ -106,6 +109,9 @@ class VAECodec(ModelMixin, ConfigMixin):
 
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
         return clean
+
+    def begun(self, latents: torch.Tensor, latent_mask: torch.Tensor) -> torch.Tensor:
+        return latents
 
     def decode(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor,
                motion_strength: float = 1.0) -> torch.Tensor:  # fmt: skip

@@ -27,6 +27,7 @@ STANDARD_DEVIATION = (0.62, 0.62, 0.43, 0.40)
 REFERENCE = 0.02  # short sides a second, of the stream by whose progress loops of unlike length are compared
 
 PASSED = (1.7, 2.5)  # hertz: motion up to the first passes whole, beyond the second not at all
+PASSING = (0.09, 0.95)  # of a loop's steps, by size, and of its jerks: those between which a wrap may lie
 MAX_LATENT = 8.0  # beyond it is no motion but an overflow
 
 
@@ -129,6 +130,21 @@ class MotionCodec(ModelMixin, ConfigMixin):
         """Curves through zero at frame 0 without harmonics above what words ask for: what is quicker is sampling noise."""
         return self.compress(self._displacement(clean))
 
+    def begun(self, latents: torch.Tensor, latent_mask: torch.Tensor) -> torch.Tensor:
+        """Where the wrap would be a pause or a jerk, the same curve from the nearest frame on at which it is neither.
+
+        A closed curve may begin anywhere: its displacement is counted from where it begins.
+        """
+        ring, winding = self.expand(latents)
+        onward = winding / (latents.shape[2] - 1)
+        begun = []
+        for curve, way, mask in zip(ring[:, :, :-1], onward, latent_mask):
+            layers = torch.cat([mask, 1 - mask])  # (2, h, w)
+            curve = torch.roll(curve, -_beginning(curve, way, layers), dims=1)
+            begun.append(torch.cat([curve, curve[:, :1]], dim=1) - curve[:, :1])
+        ring = torch.stack(begun)
+        return self.compress(ring + _ramp(ring) * winding)
+
     def _displacement(self, latents: torch.Tensor) -> torch.Tensor:
         """Latents → displacement in short sides, both (B, 4, N, h, w), constrained; frame 0 counts as zero, as it is held."""
         ring, winding = self.expand(latents.clamp(-MAX_LATENT, MAX_LATENT))
@@ -163,6 +179,29 @@ class MotionCodec(ModelMixin, ConfigMixin):
                planar: bool = False) -> Iterator[np.ndarray]:  # fmt: skip
         field = LoopField(self.displacement(latents), motion_strength, directions, touched(mask))
         return map(Renderer(image, mask, field, planar).frame, times)
+
+
+def _beginning(curve: torch.Tensor, onward: torch.Tensor, layers: torch.Tensor) -> int:
+    """The frame nearest to the first of a ring (4, n, h, w) from which on its wrap is like any other place.
+
+    onward: (4, 1, h, w), what is added from each frame to the next. layers: (2, h, w), how much of each is seen.
+    """
+    count = curve.shape[1]
+
+    def size(change: torch.Tensor) -> torch.Tensor:
+        lengths = change.unflatten(0, (2, 2)).square().sum(1).sqrt()  # (2, n, h, w)
+        return (lengths * layers[:, None]).sum((0, -2, -1))  # (n,)
+
+    steps = size(torch.roll(curve, -1, dims=1) - curve + onward)  # from k to k + 1
+    jerks = size(torch.roll(curve, -1, dims=1) - 2 * curve + torch.roll(curve, 1, dims=1))  # around k
+    slow, fast = (torch.quantile(steps, share) for share in PASSING)
+    jerky = torch.quantile(jerks, PASSING[1])
+    for distance in range(count // 2 + 1):
+        for first in (distance, -distance):
+            wrap = (first - 1) % count
+            if slow <= steps[wrap] <= fast and max(jerks[wrap], jerks[first % count]) <= jerky:
+                return first
+    return 0
 
 
 def _ramp(clip: torch.Tensor) -> torch.Tensor:

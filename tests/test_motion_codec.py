@@ -81,3 +81,22 @@ def test_constrained_latents_lose_only_what_is_too_quick():
     assert torch.allclose(kept(flowing), flowing[0], atol=1e-4)
     assert not codec.displacement(torch.randn(4, 15, 12, 12))[0].any()
     assert np.isfinite(codec.displacement(1e4 * torch.randn(4, 15, 12, 12))).all()
+
+
+def test_a_loop_begins_where_it_neither_rests_nor_jerks():
+    codec, mask = MotionCodec(), torch.ones(2, 1, 12, 12)
+    turn = 2 * torch.pi * torch.arange(35) / 34
+    resting = 0.02 * (torch.cos(turn) - 1)  # at its end, where it turns back
+    passing = 0.02 * (torch.sin(2 * turn + 0.4) - torch.sin(torch.tensor(0.4)))
+    clips = torch.stack([resting, passing]).view(2, 1, 35, 1, 1).expand(2, 4, 35, 12, 12)
+    clips = clips + torch.tensor([0.0, 0.1]).view(2, 1, 1, 1, 1) * torch.linspace(0, 1, 35).view(1, 1, 35, 1, 1)  # and flows
+    before = codec.compress(clips)
+    after = codec.begun(before, mask)
+    assert torch.allclose(after[1], before[1], atol=1e-5)
+    ring, winding = codec.expand(after[:1])
+    steps = ring[0, 0, :, 0, 0].diff().abs()
+    assert not ring[:, :, 0].any() and winding.abs().max() < 1e-6
+    assert steps[-1] > steps.quantile(0.05)
+    moved = clips[0, 0, :-1, 0, 0]
+    shifts = [torch.roll(moved, -first) - moved[first] for first in range(34)]
+    assert min((shift - ring[0, 0, :-1, 0, 0]).abs().max() for shift in shifts) < 1e-6  # the same curve
