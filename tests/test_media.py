@@ -183,10 +183,16 @@ def decoded(path) -> np.ndarray:
         return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(file)])
 
 
-@pytest.mark.parametrize("ending, fps", [(".mp4", 60), (".webm", 60), (".webp", 30), (".gif", 25), (".png", 30)])
-def test_no_seam_is_left_in_the_decoded_file(ending, fps, tmp_path):
+@pytest.mark.parametrize(
+    "ending, fps, codec",
+    [
+        *((".mp4", 60, None), (".webm", 60, None), (".webp", 30, None), (".gif", 25, None), (".png", 30, None)),
+        *(pytest.param(ending, 60, codec, marks=AV1) for ending, codec in ((".mp4", "av1"), (".webm", "av1"), (".avif", None))),
+    ],
+)
+def test_no_seam_is_left_in_the_decoded_file(ending, fps, codec, tmp_path):
     frames = circling(0.02, fps, ending in media.VIDEO)
-    media.write_loop(tmp_path / f"loop{ending}", iter(frames), Fraction(fps), len(frames))
+    media.write_loop(tmp_path / f"loop{ending}", iter(frames), Fraction(fps), len(frames), codec=codec)
     shown = decoded(tmp_path / f"loop{ending}")
     measures = seam(shown)
     assert len(shown) == len(frames)
