@@ -28,6 +28,7 @@ REFERENCE = 0.02  # short sides a second, of the stream by whose progress loops 
 
 PASSED = (1.7, 2.5)  # hertz: motion up to the first passes whole, beyond the second not at all
 PASSING = (0.09, 0.95)  # of a loop's steps, by size, and of its jerks: those between which a wrap may lie
+SAME_WAY = 0.7  # cosine
 MAX_LATENT = 8.0  # beyond it is no motion but an overflow
 
 
@@ -133,7 +134,7 @@ class MotionCodec(ModelMixin, ConfigMixin):
     def begun(self, latents: torch.Tensor, latent_mask: torch.Tensor) -> torch.Tensor:
         """Where the wrap would be a pause or a jerk, the same curve from the nearest frame on at which it is neither.
 
-        A closed curve may begin anywhere: its displacement is counted from where it begins.
+        A closed curve may begin anywhere: its displacement is counted from where it begins, and goes the same way.
         """
         ring, winding = self.expand(latents)
         onward = winding / (latents.shape[2] - 1)
@@ -192,6 +193,12 @@ def _beginning(curve: torch.Tensor, onward: torch.Tensor, layers: torch.Tensor) 
         lengths = change.unflatten(0, (2, 2)).square().sum(1).sqrt()  # (2, n, h, w)
         return (lengths * layers[:, None]).sum((0, -2, -1))  # (n,)
 
+    seen = (curve.unflatten(0, (2, 2)) * layers[:, None, None]).sum((0, -2, -1))  # (2, n), where all of it is
+
+    def extreme(first: int) -> torch.Tensor:
+        way = seen - seen[:, first, None]
+        return F.normalize(way[:, way.norm(dim=0).argmax()], dim=0)
+
     steps = size(torch.roll(curve, -1, dims=1) - curve + onward)  # from k to k + 1
     jerks = size(torch.roll(curve, -1, dims=1) - 2 * curve + torch.roll(curve, 1, dims=1))  # around k
     slow, fast = (torch.quantile(steps, share) for share in PASSING)
@@ -199,7 +206,8 @@ def _beginning(curve: torch.Tensor, onward: torch.Tensor, layers: torch.Tensor) 
     for distance in range(count // 2 + 1):
         for first in (distance, -distance):
             wrap = (first - 1) % count
-            if slow <= steps[wrap] <= fast and max(jerks[wrap], jerks[first % count]) <= jerky:
+            fair = slow <= steps[wrap] <= fast and max(jerks[wrap], jerks[first % count]) <= jerky
+            if fair and extreme(first) @ extreme(0) > SAME_WAY:
                 return first
     return 0
 

@@ -100,3 +100,4 @@ def test_a_loop_begins_where_it_neither_rests_nor_jerks():
     moved = clips[0, 0, :-1, 0, 0]
     shifts = [torch.roll(moved, -first) - moved[first] for first in range(34)]
     assert min((shift - ring[0, 0, :-1, 0, 0]).abs().max() for shift in shifts) < 1e-6  # the same curve
+    assert ring[0, 0, :, 0, 0].min() < -ring[0, 0, :, 0, 0].max()  # that goes to the left as before
