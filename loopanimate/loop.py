@@ -172,13 +172,8 @@ class Loop:
         if not film:
             times, repeats = times * repeats, 1
 
-        def told():
-            for index, pixels in enumerate(self.frames(times, film)):
-                yield pixels
-                if progress is not None:
-                    progress(index + 1, len(times))
-
-        write_loop(output, told(), fps, len(times), metadata, repeats, settings.quality, settings.codec, settings.max_size)
+        write_loop(output, self.frames(times, film), fps, len(times), metadata, repeats, settings.quality, settings.codec,
+                   settings.max_size, progress)  # fmt: skip
         count = len(times) * repeats
         return LoopFile(output, count, float(count / fps), self.size)
 

@@ -160,8 +160,8 @@ def check_coding(ending: str, codec: str | None, max_size: float | None) -> None
 
 
 def write_loop(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction, count: int, metadata: str | None = None,
-               repeats: int = 1, quality: str = "wallpaper", codec: str | None = None,
-               max_size: float | None = None) -> None:  # fmt: skip
+               repeats: int = 1, quality: str = "wallpaper", codec: str | None = None, max_size: float | None = None,
+               progress: Callable[[int, int], None] | None = None) -> None:  # fmt: skip
     """Write one turn of `count` frames, without the duplicate last one, as a loop; the ending chooses the format.
 
     Args:
@@ -173,13 +173,21 @@ def write_loop(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction, co
         codec: one of `video.CODECS` that the format takes; None: its own.
         max_size: megabytes (10^6 bytes) of the file. What is larger at `quality` is coded again, as finely as fits;
             until then the frames wait on the disk, 12 megabytes each at 4K.
+        progress: called after each frame, each time that it is coded; whatever it raises stops the work.
 
     Raises: ValueError for a codec that the format has not, or a size that no level reaches.
     """
     path = Path(path)
     choice = levels(path.suffix.lower(), quality, codec)
 
+    def told(pixels: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for index, frame in enumerate(pixels):
+            yield frame
+            if progress is not None:
+                progress(index + 1, count)
+
     def write(target: Path, pixels: Iterable[np.ndarray], level: int) -> None:
+        pixels = told(pixels)
         if path.suffix.lower() not in VIDEO:
             return animation.write(target, pixels, fps, metadata, level)
         given = video.codec_of(path.suffix.lower(), codec)

@@ -259,7 +259,7 @@ def test_a_sequence_holds_the_exact_frames(tmp_path):
     "ending, repeats", [(".mp4", 1), (".mp4", 3), (".webm", 1), (".webp", 1), pytest.param(".avif", 1, marks=AV1)]
 )
 def test_a_largest_size_is_kept_and_filled_without_rendering_again(ending, repeats, tmp_path):
-    frames, path, taken = circling(0.02, 8, ending in media.VIDEO), tmp_path / f"loop{ending}", []
+    frames, path, taken, told = circling(0.02, 8, ending in media.VIDEO), tmp_path / f"loop{ending}", [], []
     media.write_loop(path, iter(frames), Fraction(8), len(frames), repeats=repeats)
     whole = path.stat().st_size
     media.write_loop(
@@ -269,7 +269,9 @@ def test_a_largest_size_is_kept_and_filled_without_rendering_again(ending, repea
         len(frames),
         repeats=repeats,
         max_size=whole / 3e6,
+        progress=lambda *done: told.append(done),
     )
+    assert told.count((len(frames), len(frames))) >= 2  # who waits can stop each time that it is coded
     assert 0.7 * whole / 3 < path.stat().st_size <= whole / 3
     assert len(decoded(path)) == repeats * len(frames) == repeats * len(taken)
     media.write_loop(path, iter(frames), Fraction(8), len(frames), repeats=repeats, max_size=1.02 * whole / 1e6)
