@@ -1,8 +1,11 @@
 """Small moving pictures of a loop, while it is made and to choose from, and what can be measured of it."""
 
+import base64
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 import av
 import cv2
@@ -11,10 +14,11 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.loop import Loop
-from loopanimate.media import VIDEO, open_picture
+from loopanimate.media import PAGE, VIDEO, open_picture
 from loopanimate.metrics import seam
 from loopanimate.presets import NATIVE_FPS
 
+PICTURE = re.compile(r'<img id="picture"[^>]* src="data:image/\w+;base64,([^"]+)"')  # of a living page
 MEASURED_SIDE = 256  # pixels on the long side of the frames that are measured
 
 
@@ -59,9 +63,15 @@ def measures(loop: Loop) -> dict[str, float]:
 
 def first_frame(path: str | Path) -> Image.Image:
     """The picture that a finished loop starts with; ValueError in one sentence where there is none."""
-    if Path(path).suffix.lower() not in VIDEO:
+    ending = Path(path).suffix.lower()
+    if ending not in (*VIDEO, PAGE, ".zip"):
         return open_picture(path)
     try:
+        if ending == PAGE:
+            return open_picture(base64.b64decode(PICTURE.search(Path(path).read_text(encoding="utf-8"))[1]))
+        if ending == ".zip":
+            with ZipFile(path) as file:
+                return open_picture(file.read(min(name for name in file.namelist() if name.endswith(".png"))))
         return Image.fromarray(iio.imread(path, index=0, plugin="pyav"))
-    except (OSError, ValueError, IndexError, av.FFmpegError):
+    except (OSError, ValueError, IndexError, TypeError, av.FFmpegError, BadZipFile):
         raise ValueError(f"expected a loop that can be read, got {Path(path).name}") from None
