@@ -2,22 +2,22 @@
 
 import argparse
 import html
-import io
-import os
+import json
 import random
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import gradio as gr
 import numpy as np
 from PIL import Image
 
 from loopanimate import canvas, studio, wording
-from loopanimate.loop import MAX_TEMPO, MIN_TEMPO, Loop, LoopFile, LoopSettings, pipeline
-from loopanimate.media import open_mask, read_metadata
+from loopanimate.export import SIZES
+from loopanimate.loop import MAX_STRENGTH, MAX_TEMPO, MIN_TEMPO, Loop, LoopFile, LoopSettings, pipeline
+from loopanimate.media import ENDINGS, PAGE, open_mask
 from loopanimate.presets import ASSETS, MAX_FRAMES, MIN_FRAMES, NATIVE_FPS, PRESETS
-from loopanimate.preview import first_frame, webp
-from loopanimate.recipe import of_frame, pack, unpack
+from loopanimate.preview import webp
+from loopanimate.recipe import pack
 from loopanimate.saliency import automatic_mask, edit, select
 from loopanimate.studio import KEEP_SECONDS, Kept, new_file, opened, rendering, sampled, sampling, settings_of
 from loopanimate.wording import EMPTY, player, problem, sentence, weight
@@ -38,14 +38,25 @@ SUGGESTIONS = (
 )
 
 
+@contextmanager
+def in_words():
+    """A mistake becomes a message on the page."""
+    try:
+        yield
+    except ValueError as error:
+        raise gr.Error(sentence(error), print_exception=False) from None
+
+
 def detect(path: str | None):
-    """Picture file → editor value, note on what was found."""
+    """Picture file → editor value, note on what was found, the file or a copy that browsers show."""
     if path is None:
-        return None, ""
-    picture = canvas.small(_open(path))
+        return None, "", gr.skip()
+    with in_words():
+        picture = canvas.small(opened(path))
     studio.MODELS["mask"].wait()
     mask, found = automatic_mask(picture)
-    return _editor(picture, mask), wording.MASKED if found else wording.NOT_FOUND
+    copy = studio.browsable(path)
+    return _editor(picture, mask), wording.MASKED if found else wording.NOT_FOUND, gr.skip() if copy == path else copy
 
 
 def changed(editor, tool: str):
@@ -60,8 +71,9 @@ def changed(editor, tool: str):
         "Feather": lambda: edit(mask, feather=1),
         "Whole picture": lambda: np.ones_like(mask),
         "Clear": lambda: np.zeros_like(mask),
+        "Unfreeze": lambda: mask,
     }[tool]()
-    return _editor(editor["background"], mask, None if tool == "Clear" else freeze)
+    return _editor(editor["background"], mask, None if tool in ("Clear", "Unfreeze") else freeze)
 
 
 def clicked(event: gr.SelectData, tool, editor, directions, tail):
@@ -94,21 +106,12 @@ def _board(editor, directions, tail=None):
 
 
 def _directions(texts):
-    try:
+    with in_words():
         return canvas.directions(texts or [])
-    except ValueError as error:
-        raise gr.Error(sentence(error), print_exception=False) from None
 
 
 def _editor(picture: Image.Image, mask: np.ndarray, freeze: np.ndarray | None = None) -> dict:
     return {"background": picture, "layers": [canvas.layer(mask, freeze)], "composite": None}
-
-
-def _open(path: str) -> Image.Image:
-    try:
-        return opened(path)
-    except ValueError as error:
-        raise gr.Error(sentence(error).replace(path, Path(path).name), print_exception=False) from None
 
 
 def page() -> gr.Blocks:
@@ -144,9 +147,10 @@ def page() -> gr.Blocks:
                 )
                 note = gr.Markdown()
                 with gr.Row(elem_classes="tools"):
-                    again = gr.Button("Find the object again", size="sm")
+                    find = gr.Button("Find the object again", size="sm")
                     tools = [
-                        gr.Button(name, size="sm") for name in ("Invert", "Grow", "Shrink", "Feather", "Whole picture", "Clear")
+                        gr.Button(name, size="sm")
+                        for name in ("Invert", "Grow", "Shrink", "Feather", "Whole picture", "Unfreeze", "Clear")
                     ]
                     undo = gr.Button("Undo", size="sm")
                 with gr.Accordion("Click to select, draw arrows, set pins", open=False) as clicking:
@@ -154,14 +158,14 @@ def page() -> gr.Blocks:
                         ["Add to the mask", "Take from the mask", "Arrow", "Pin"], value="Arrow", label="A click means"
                     )
                     board = gr.Image(label="Click here", interactive=False, type="pil", format="png", buttons=[])
-                    hint = gr.Markdown("Two clicks draw an arrow: this point goes there. A pin stays where it is.")
+                    hint = gr.Markdown(wording.CLICKS)
                     directions = gr.Dropdown(
                         [], multiselect=True, allow_custom_value=True, label="Arrows and pins",
                         info="In percent of the picture; × removes one, and you can type them: arrow 20 30 45 30, pin 50 50",
                     )  # fmt: skip
                 with gr.Accordion("Mask as a file", open=False), gr.Row():
                     mask_in = gr.UploadButton("Upload a mask (white moves)", file_types=["image"], size="sm")
-                    mask_out = gr.DownloadButton("Download the mask", size="sm")
+                    mask_out = gr.Button("Download the mask", size="sm")
             with gr.Column():
                 prompt = gr.Textbox(label="What should move, and how?", placeholder=SUGGESTIONS[0], lines=2, max_lines=4)
                 with gr.Row(elem_classes="chips"):
@@ -178,20 +182,23 @@ def page() -> gr.Blocks:
                 made = gr.Markdown()
                 with gr.Row():
                     file_format = gr.Dropdown(list(FORMATS), value="MP4", label="Format", scale=1, min_width=120)
-                    size = gr.Dropdown(["source", "1080p", "1440p", "4k", "phone"], value="source", label="Size", scale=1,
-                                       min_width=120)  # fmt: skip
+                    size = gr.Dropdown(["source", *SIZES], value="source", label="Size", scale=1, min_width=120,
+                                       allow_custom_value=True)  # fmt: skip
                     save = gr.Button("Download MP4", interactive=False, scale=2)
-                ready = gr.DownloadButton("File", visible="hidden", elem_id="ready")
+                ready = gr.Textbox(visible="hidden")  # the path of a file that is handed out as it is written here
+                # mounted whatever is folded, for what is dropped on the page
+                dropped = gr.File(visible="hidden", elem_id="restore", file_types=[*ENDINGS, PAGE])
                 with gr.Accordion("More", open=False):
                     with gr.Row():
                         seed = gr.Number(0, label="Seed", precision=0, minimum=0)
                         dice = gr.Button("🎲 Another seed")
-                    strength = gr.Slider(0, 3, 1, step=0.05, label="Motion strength")
+                    strength = gr.Slider(0, MAX_STRENGTH, 1, step=0.05, label="Motion strength")
                     tempo = gr.Slider(MIN_TEMPO, MAX_TEMPO, 1, step=0.05, label="Tempo")
                     num_frames = gr.Slider(MIN_FRAMES, MAX_FRAMES, MAX_FRAMES, step=2, label="Frames of the model (8 a second)")
                     repeats = gr.Slider(1, 20, 1, step=1, label="Turns in the file")
                     with gr.Row():
-                        fps = gr.Dropdown(["native", "24", "30", "60"], value="30", label="Frames a second")
+                        fps = gr.Dropdown(["native", "24", "30", "60"], value="30", label="Frames a second",
+                                          allow_custom_value=True)  # fmt: skip
                         quality = gr.Dropdown(["wallpaper", "share", "small"], value="wallpaper", label="Quality of a video")
                         largest = gr.Number(0, label="Largest file, MB", minimum=0, info="0: any")
                     fit = gr.Checkbox(False, label="Whole picture within the size, instead of cut to it")
@@ -202,13 +209,14 @@ def page() -> gr.Blocks:
                     negative = gr.Textbox(label="Keep away from", info="Heard where guidance is not 1")
                     preset = gr.Dropdown([(f"{name}: {item.needs}", name) for name, item in PRESETS.items()], value="motion",
                                          label="Model")  # fmt: skip
-                    checkpoint = gr.Textbox(studio.OPTIONS["checkpoint"], label="Checkpoint", info="A folder, or a hub repository (owner/name)",
-                                            visible="SPACE_ID" not in os.environ)  # fmt: skip
+                    public = studio.OPTIONS["public"]
+                    checkpoint = gr.Textbox(None if public else studio.OPTIONS["checkpoint"], label="Checkpoint",
+                                            info="A folder, or a hub repository (owner/name)", visible=not public)  # fmt: skip
                     embed = gr.Checkbox(True, label="Settings and mask travel in the file")
-                    dropped = gr.File(label="Drop a finished loop here to get its settings back", elem_id="restore", height=110,
-                                      file_types=[".mp4", ".webm", ".gif", ".webp", ".png", ".apng"])  # fmt: skip
+                    picked = gr.UploadButton("Settings of a finished loop (or drop it on the page)", size="sm",
+                                             file_types=[*ENDINGS, PAGE])  # fmt: skip
                 with gr.Accordion("Details", open=False):
-                    details = gr.Markdown("Seam and stillness are measured when a loop is made.", elem_classes="details")
+                    details = gr.Markdown(wording.UNMEASURED, elem_classes="details")
                 with gr.Accordion("This visit", open=False):
                     past = gr.Gallery(
                         label="Click one to get all its settings back", columns=4, allow_preview=False, buttons=[]
@@ -245,7 +253,7 @@ def page() -> gr.Blocks:
         outputs = [result, live, made, save, current, details, history, past, choice, seeds4]
 
         def showing(shown, past_loops):
-            kept = [shown, *past_loops][:HISTORY]
+            kept = [shown.packed(), *(item for item in past_loops if item.is_kept())][:HISTORY]
             return {
                 result: player(shown.file, shown.loop.settings.prompt),
                 made: wording.made(shown.file, shown.loop),
@@ -318,19 +326,19 @@ def page() -> gr.Blocks:
             settings.check()
             return replace(shown.loop, settings=settings)
 
-        def moves(shown, texts, strength, tempo):
+        def moves(shown, path, texts, strength, tempo):
             """What the living preview needs to move as directed, long before it is rendered."""
-            if shown is None or shown.living is None:
+            if shown is None or shown.path != path or shown.living is None:
                 return ""
             try:
                 return studio.moved(by_hand(shown, texts, strength, tempo))
             except ValueError:
                 return ""  # `directed` says what is wrong
 
-        def directed(shown, embed, past_loops, texts, strength, tempo):
+        def directed(shown, embed, past_loops, path, texts, strength, tempo):
             """The same loop with other directions, strength or tempo: rendered, not sampled again."""
             yield {result: gr.skip()}  # a generator that yields nothing would empty every output
-            if shown is None:
+            if shown is None or shown.path != path:  # the controls are those of another picture
                 return
             try:
                 loop = by_hand(shown, texts, strength, tempo)
@@ -350,10 +358,11 @@ def page() -> gr.Blocks:
             if shown is None:
                 return
             ending = FORMATS[name]
-            rate = fps if fps == "native" else float(fps)
-            settings = replace(shown.loop.settings, size=size, fit=fit, quality=quality, max_size=largest or None, fps=rate,
-                               repeats=int(repeats), codec="av1" if av1 and ending in (".mp4", ".webm") else None)  # fmt: skip
             try:
+                rate = studio.rate(fps)
+                settings = replace(shown.loop.settings, size=size or "", fit=fit, quality=quality, max_size=largest or None,
+                                   fps=rate, repeats=int(repeats),
+                                   codec="av1" if av1 and ending in (".mp4", ".webm") else None)  # fmt: skip
                 loop = shown.loop
                 if (size, fit) != (loop.settings.size, loop.settings.fit):
                     steps_told = Kept(sampling(shown.path, settings, [settings.seed], shown.mask))
@@ -378,29 +387,52 @@ def page() -> gr.Blocks:
             if ending in (".mp4", ".webm"):  # even sides
                 wide, high = wide // 2 * 2, high // 2 * 2
             yield {
-                ready: gr.DownloadButton(value=str(target)),
+                ready: str(target),
                 made: f"{name}: {wide} x {high}, {file.seconds:.2f} s, {file.frames} frames, {weight(target)}, seed {settings.seed}.",
+            }
+
+        def afresh():
+            """Nothing of the loop and the directions that belong to another picture."""
+            return {
+                directions: [],
+                tail: None,
+                earlier: [],
+                board: None,
+                hint: wording.CLICKS,
+                current: None,
+                seeds4: None,
+                choice: gr.Gallery(visible=False),
+                live: "",
+                result: EMPTY,
+                made: "",
+                details: wording.UNMEASURED,
+                save: gr.Button(interactive=False),
             }
 
         def settings_back(settings: LoopSettings, mask, path):
             """Every control as a loop's settings have it."""
-            small = canvas.small(_open(path))
-            mask = np.ones(small.size[::-1], np.float32) if mask is None else canvas.fit(mask, small.size)
-            mask = edit(mask, settings.mask_grow, settings.mask_feather, settings.mask_invert)  # of the command line
-            freeze = None
-            if settings.freeze:
-                freeze = np.asarray(Image.open(io.BytesIO(settings.freeze)).convert("L").resize(small.size), np.float32) / 255
+            with in_words():
+                small, layer, freeze = studio.painted(settings, mask, path)
             rate = f"{settings.fps:g}" if isinstance(settings.fps, float) else settings.fps or "30"
+            given = {
+                steps: settings.num_inference_steps or 0,
+                guidance: settings.guidance_scale or 0,
+                repeats: settings.repeats,
+            }
+            within = {slider: min(value, slider.maximum) for slider, value in given.items()}
+            changes = [f"{slider.label} {within[slider]:g}, not {value:g}" for slider, value in given.items()
+                       if value != within[slider]]  # fmt: skip
             return {
+                **afresh(),
+                **within,
                 picture: path,
-                editor: _editor(small, mask, freeze),
+                editor: _editor(small, layer, freeze),
+                board: canvas.board(small, layer, freeze, settings.arrows, settings.pins),
                 prompt: settings.prompt,
                 num_frames: settings.num_frames,
                 seed: settings.seed,
                 strength: settings.motion_strength,
                 tempo: settings.tempo,
-                steps: settings.num_inference_steps or 0,
-                guidance: settings.guidance_scale or 0,
                 negative: settings.negative_prompt,
                 preset: settings.preset,
                 fps: rate,
@@ -409,61 +441,69 @@ def page() -> gr.Blocks:
                 quality: settings.quality,
                 largest: settings.max_size or 0,
                 av1: settings.codec == "av1",
-                repeats: settings.repeats,
                 directions: canvas.texts(settings.arrows, settings.pins),
-                note: "The settings are back, mask included.",
+                note: wording.restored(mask is None, changes),
             }
 
         def restored(file, path):
-            """A finished loop's own settings; its first frame is the picture where none is there."""
-            if file is None:
-                return {note: gr.skip()}
-            try:
-                settings, mask = unpack(read_metadata(file))
-                if path is None:
-                    path, frame = str(new_file(".png")), first_frame(file)
-                    if mask is not None:
-                        frame, settings, mask = of_frame(frame, settings, mask)
-                    frame.save(path)
-            except ValueError as error:
-                raise gr.Error(sentence(error), print_exception=False) from None
-            return settings_back(settings, mask, path)
+            """A finished loop's own settings."""
+            with in_words():
+                return settings_back(*studio.recovered(file, path))
+
+        def again(shown):
+            """A loop of this visit on the page."""
+            page = studio.living(shown.loop)  # as it is directed by now
+            return {
+                live: wording.living(page, shown.loop),
+                result: player(shown.file, shown.loop.settings.prompt),
+                made: wording.made(shown.file, shown.loop),
+                current: replace(shown, living=page),
+            }
 
         def recalled(event: gr.SelectData, kept):
             shown = kept[event.index]
-            return {
-                **settings_back(shown.loop.settings, shown.mask, shown.path),
-                live: wording.living(shown.living, shown.loop),
-                result: player(shown.file, shown.loop.settings.prompt),
-                made: wording.made(shown.file, shown.loop),
-                current: shown,
-                details: wording.details(shown.loop),
-                save: gr.Button(interactive=True),
-            }
+            if not shown.is_kept():
+                raise gr.Error(wording.GONE, print_exception=False)
+            shown = shown.unpacked()
+            back = settings_back(shown.loop.settings, shown.mask, shown.path)
+            for control in (quality, largest, av1):  # of a download, not of a loop of this page
+                del back[control]
+            return {**back, **again(shown), details: wording.details(shown.loop), save: gr.Button(interactive=True)}
 
-        def example(folder, kept):
-            settings, mask = unpack(read_metadata(folder / "loop.mp4"))
-            path = next(str(file) for file in sorted(folder.iterdir()) if file.stem == "picture")
-            found = {
+        def cancelled(shown):
+            """The loop that was there before."""
+            if shown is None or not shown.is_kept():
+                return {result: wording.CANCELLED, live: ""}
+            back = again(shown)
+            return {**back, made: f"Cancelled. {back[made]}"}
+
+        def example(folder):
+            settings, mask, path = studio.recovered(
+                folder / "loop.mp4", next(str(file) for file in folder.iterdir() if file.stem == "picture")
+            )
+            return {
                 **settings_back(settings, mask, path),
                 result: player(LoopFile(folder / "loop.mp4", 0, 0, (0, 0)), settings.prompt),
+                made: "A finished example. Change anything and press Animate.",
             }
-            return {**found, made: "A finished example. Change anything and press Animate."}
 
         quiet = {"api_visibility": "private", "show_progress": "hidden"}
         job = {"api_visibility": "private", "concurrency_id": "device", "concurrency_limit": JOBS,
                "show_progress": "minimal", "show_progress_on": result}  # fmt: skip
         seen = {"api_visibility": "private", "show_progress_on": editor}
 
-        picture.upload(detect, picture, [editor, note], **seen)
-        picture.clear(lambda: (None, ""), None, [editor, note], **quiet)
-        again.click(detect, picture, [editor, note], **seen)
+        fresh = [directions, tail, earlier, board, hint, current, seeds4, choice, live, result, made, details, save, editor, note]
+        for event in (picture.upload, picture.clear):
+            event(lambda: {**afresh(), editor: None, note: ""}, None, fresh, queue=False, **quiet)
+        picture.upload(detect, picture, [editor, note, picture], **seen).then(_board, [editor, directions], board, **quiet)
+        find.click(detect, picture, [editor, note, picture], **seen)
         for button in tools:
             button.click(lambda value, past: [*past[-9:], value["layers"]] if value else past, [editor, earlier], earlier, **quiet).then(
                 lambda value, name=button.value: changed(value, name), editor, editor, **quiet)  # fmt: skip
         undo.click(_undone, [editor, earlier], [editor, earlier], **quiet)
         mask_in.upload(_uploaded, [mask_in, editor], editor, **seen)
-        mask_out.click(_saved_mask, editor, mask_out, **quiet)
+        mask_out.click(_saved_mask, [picture, editor], ready, **quiet)
+        ready.change(None, ready, None, js="(path) => loopanimate.hand(path)", **quiet)
         clicking.expand(_board, [editor, directions], board, **quiet)
         board.select(
             clicked, [tool, editor, directions, tail], [editor, board, directions, tail, hint], api_visibility="private"
@@ -474,7 +514,7 @@ def page() -> gr.Blocks:
         dice.click(lambda: random.randrange(2**31), None, seed, **quiet)
         file_format.change(lambda name: gr.Button(f"Download {name}"), file_format, save, **quiet)
 
-        by_hands = [directions, strength, tempo]
+        by_hands = [picture, directions, strength, tempo]
         gr.on(
             [strength.input, tempo.input],
             None,
@@ -486,32 +526,37 @@ def page() -> gr.Blocks:
         gr.on([directions.change], moves, [current, *by_hands], moved, **quiet).then(
             None, [moved, strength, tempo], None, js="(...values) => loopanimate.replace(...values)", **quiet
         )
-        jobs = []
+        told_in_result = (result, wording.working("Waiting for its turn …"), wording.FAILED)
+        told_in_made = (made, "Waiting for its turn …", wording.UNWRITTEN)
         runs = [
-            ([go.click, prompt.submit], animate_one, [picture, embed, history, *controls]),
-            ([four.click], animate_four, [picture, *controls]),
-            ([choice.select], choose, [seeds4, embed, history]),
-            ([directions.change, settled.click], directed, [current, embed, history, *by_hands]),
-        ]
-        for triggers, function, inputs in runs:
-            if function is not directed:
-                waits = wording.working("Waiting for its turn …")
-                gr.on(
-                    triggers, lambda text=waits: (gr.Button(visible=True), text), None, [cancel, result], queue=False, **quiet
-                )
-            run = gr.on(triggers, function, inputs, [*outputs, seed] if function is choose else outputs, **job)
-            run.then(lambda: gr.Button(visible=False), None, cancel, queue=False, js="() => loopanimate.rest()", **quiet)
+            ([go.click, prompt.submit], animate_one, [picture, embed, history, *controls], outputs, told_in_result),
+            ([four.click], animate_four, [picture, *controls], outputs, told_in_result),
+            ([choice.select], choose, [seeds4, embed, history], [*outputs, seed], told_in_result),
+            ([save.click], download, [current, file_format, size, fit, quality, largest, av1, fps, repeats, embed], [ready, made],
+             told_in_made),
+        ]  # fmt: skip
+        jobs = []
+        for triggers, function, inputs, changes, (place, waits, failed) in runs:
+            name = json.dumps(function.__name__)
+            gr.on(triggers, None, None, [cancel, place], js=f"() => loopanimate.begin({name}, {json.dumps(waits)})", **quiet)
+            run = gr.on(triggers, function, inputs, changes, **{**job, "show_progress_on": place})
+            run.then(None, None, cancel, js=f"() => loopanimate.end({name})", **quiet)
+            run.failure(None, None, [cancel, place], js=f"() => loopanimate.failed({name}, {json.dumps(failed)})", **quiet)
             jobs.append(run)
-        wrote = save.click(download, [current, file_format, size, fit, quality, largest, av1, fps, repeats, embed], [ready, made],
-                           **{**job, "show_progress_on": made})  # fmt: skip
-        wrote.then(None, js="() => setTimeout(() => document.querySelector('#ready')?.click(), 300)")
-        cancel.click(lambda: (wording.CANCELLED, gr.Button(visible=False)), None,
-                     [result, cancel], cancels=[*jobs, wrote], queue=False, **quiet)  # fmt: skip
-        everything = [picture, *[item for item in controls if item is not checkpoint], quality, largest, av1, note]
-        dropped.upload(restored, [dropped, picture], everything, **seen)
-        past.select(recalled, history, [*everything, result, live, made, current, details, save], **seen)
+        run = gr.on([directions.change, settled.click], directed, [current, embed, history, *by_hands], outputs, **job)
+        for ended in (run.then, run.failure):
+            ended(None, js="() => loopanimate.rest()", **quiet)
+        # in this order: none of them starts before the one above has been answered
+        cancel.click(None, None, cancel, js="() => loopanimate.cancelled()", **quiet)
+        cancel.click(None, cancels=[*jobs, run], **quiet)
+        cancel.click(cancelled, current, [result, live, made, current], queue=False, **quiet)
+
+        everything = [picture, *{*controls, quality, largest, av1, *fresh} - {checkpoint}]
+        dropped.upload(restored, [dropped, picture], everything, **seen).then(lambda: None, None, dropped, **quiet)
+        picked.upload(restored, [picked, picture], everything, **seen)
+        past.select(recalled, history, everything, **seen)
         for button, folder in zip(picks, examples):
-            button.click(lambda kept, folder=folder: example(folder, kept), history, [*everything, result, made], **seen)
+            button.click(lambda folder=folder: example(folder), None, everything, **seen)
 
         with gr.Row(visible=False):  # what programs call
             given, given_mask = gr.File(label="picture"), gr.File(label="mask")
@@ -541,12 +586,11 @@ def loop_file(picture, prompt, mask, num_frames, seed, motion_strength, file_for
             raise ValueError(f"expected a format out of {', '.join(FORMATS)}, got {file_format}")
         if picture is None:
             raise ValueError("expected a picture, got none")
-        settings = LoopSettings(prompt or "", num_frames=int(num_frames), seed=int(seed), motion_strength=motion_strength,
-                                size=size, checkpoint=studio.OPTIONS["checkpoint"])  # fmt: skip
-        settings.check()
+        settings = studio.asked(prompt, num_frames, seed, motion_strength, size)
         pixels = opened(picture)
         layer = None if mask is None else open_mask(mask, pixels.size)
-        studio.ready()
+        for _ in studio.loading():
+            yield gr.skip()
         for word in sampled(pixels, settings, [settings.seed], layer):
             if isinstance(word, list):
                 loop = word[0]
@@ -556,7 +600,7 @@ def loop_file(picture, prompt, mask, num_frames, seed, motion_strength, file_for
         for _ in told(lambda tell: loop.write(target, pack(settings, layer), lambda *done: tell(done))):
             yield gr.skip()
     except ValueError as error:
-        raise gr.Error(str(error), print_exception=False) from None
+        raise gr.Error(wording.plain(error), print_exception=False) from None
     yield str(target)
 
 
@@ -565,10 +609,9 @@ def mask_file(picture):
     if picture is None:
         raise gr.Error("expected a picture, got none", print_exception=False)
     studio.MODELS["mask"].wait()
-    mask, _ = automatic_mask(_open(picture))
-    target = new_file(".png")
-    Image.fromarray((mask * 255).round().astype(np.uint8)).save(target)
-    return str(target)
+    with in_words():
+        mask, _ = automatic_mask(opened(picture))
+    return _written(mask)
 
 
 def _undone(editor, earlier):
@@ -580,17 +623,21 @@ def _undone(editor, earlier):
 def _uploaded(file, editor):
     if editor is None or editor.get("background") is None:
         raise gr.Error("Choose a picture first, then its mask.", print_exception=False)
-    try:
+    with in_words():
         return _editor(editor["background"], open_mask(file, editor["background"].size))
-    except ValueError as error:
-        raise gr.Error(sentence(error).replace(str(file), Path(file).name), print_exception=False) from None
 
 
-def _saved_mask(editor):
-    if editor is None or not editor.get("layers"):
-        return gr.skip()
+def _saved_mask(path, editor):
+    """The file of the mask as it is painted, of the picture's own size."""
+    if path is None or editor is None or not editor.get("layers"):
+        raise gr.Error("Choose a picture first.", print_exception=False)
+    with in_words():
+        return _written(canvas.fit(canvas.read(editor["layers"])[0], opened(path).size))
+
+
+def _written(mask: np.ndarray) -> str:
     target = new_file(".png")
-    Image.fromarray((canvas.read(editor["layers"])[0] * 255).round().astype(np.uint8)).save(target)
+    Image.fromarray((mask * 255).round().astype(np.uint8)).save(target)
     return str(target)
 
 
@@ -601,6 +648,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", help="folder or hub repository of a LoopAnimate checkpoint")
     options = parser.parse_args()
     studio.OPTIONS["checkpoint"] = options.checkpoint
+    studio.OPTIONS["public"] |= options.share
     studio.MODELS["motion"] = studio.Warm(pipeline, "motion", options.checkpoint, "auto")
     if studio.ON_ZERO:
         studio.MODELS["motion"].run()  # ZeroGPU wants the model on its device before the first request

@@ -26,20 +26,69 @@
       this.live(strength, tempo);
     },
     rest: () => show(false),
+
+    // Cancel is there while anything runs or waits; a run that is not among them any more was cancelled
+    running: new Set(),
+    visible() {
+      return { __type__: "update", visible: this.running.size > 0 };
+    },
+    begin(name, text) {
+      this.running.add(name);
+      return [this.visible(), text];
+    },
+    end(name) {
+      this.running.delete(name);
+      show(false);
+      return this.visible();
+    },
+    failed(name, text) {
+      const told = this.running.has(name) ? text : undefined; // undefined leaves what is there
+      return [this.end(name), told];
+    },
+    cancelled() {
+      this.running.clear();
+      return this.visible();
+    },
+
+    // a finished file is saved
+    hand(path) {
+      if (!path) return;
+      const link = document.createElement("a");
+      link.href = "gradio_api/file=" + encodeURI(path);
+      link.download = path.split("/").pop();
+      link.click();
+    },
   };
 
-  // a finished loop dropped anywhere on the page restores its settings: hand it to the field that reads them
-  const video = /\.(mp4|webm)$/i;
-  document.addEventListener("dragover", (event) => event.preventDefault());
+  // What is dropped on the page: a finished loop gives its settings back, a picture becomes the picture. No file is left to
+  // the browser, which would leave the page for it.
+  const film = /\.(mp4|webm|html|zip)$/i, either = /\.(gif|webp|png|apng|avif)$/i, phone = /\.(heic|heif)$/i;
+  const PICTURE = "#picture input[type=file]";
+  // a browser that does not know HEIC gives it no type, and what has none is no picture to Gradio
+  const typed = (file) => (phone.test(file.name) && !file.type ? new File([file], file.name, { type: "image/heic" }) : file);
+  const put = (input, file) => {
+    const given = new DataTransfer();
+    given.items.add(typed(file));
+    input.files = given.files;
+  };
+  const carries = (event) => event.dataTransfer?.types.includes("Files");
+  document.addEventListener("dragover", (event) => carries(event) && event.preventDefault());
   document.addEventListener("drop", (event) => {
-    const file = event.dataTransfer?.files?.[0];
-    const input = document.querySelector("#restore input[type=file]");
-    if (!file || !input || !video.test(file.name)) return;
+    if (!carries(event)) return;
     event.preventDefault();
     event.stopPropagation();
-    const given = new DataTransfer();
-    given.items.add(file);
-    input.files = given.files;
+    const file = event.dataTransfer.files[0];
+    const loop = film.test(file?.name) || (either.test(file?.name) && !event.target.closest("#picture"));
+    const input = document.querySelector(loop ? "#restore input[type=file]" : PICTURE);
+    if (!file || !input) return;
+    put(input, file);
     input.dispatchEvent(new Event("change", { bubbles: true }));
+  }, true);
+  document.addEventListener("click", ({ target }) => {
+    if (target.matches?.(PICTURE)) target.accept = "image/*,.heic,.heif";
+  }, true);
+  document.addEventListener("change", ({ target }) => {
+    const file = target.matches?.(PICTURE) && target.files[0];
+    if (file && typed(file) !== file) put(target, file);
   }, true);
 }

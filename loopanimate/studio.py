@@ -14,28 +14,31 @@ import random
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from loopanimate import canvas, wording
 from loopanimate.living import motion_of, write_living
 from loopanimate.loop import Loop, LoopFile, LoopSettings, make_loops, pipeline
-from loopanimate.media import open_picture
+from loopanimate.media import open_picture, read_metadata
 from loopanimate.presets import NATIVE_FPS
-from loopanimate.preview import scaled, webp
-from loopanimate.recipe import pack, small_png
-from loopanimate.saliency import session
-from loopanimate.working import told
+from loopanimate.preview import first_frame, scaled, webp
+from loopanimate.recipe import of_frame, open_small_png, pack, small_png, unpack
+from loopanimate.saliency import automatic_mask, edit, session
+from loopanimate.working import POLL, told
 
 LIVING_SIDE = 800  # pixels on the long side of the living preview
 GLIMPSE_SIDE, GLIMPSE_SECONDS = 224, 0.7  # of the moving picture while sampling, and how often it is renewed
 KEEP_SECONDS = 3600  # finished files on disk
 ON_ZERO = spaces is not None and os.environ.get("SPACES_ZERO_GPU") is not None
 FILES = tempfile.TemporaryDirectory(prefix="loopanimate-")
-OPTIONS = {"checkpoint": None}  # of the command line
+OPTIONS = {"checkpoint": None, "public": "SPACE_ID" in os.environ}  # of the command line; public: strangers use the page
+BROWSABLE = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "AVIF", "BMP")  # pictures that every browser shows
 
 
 class Warm(threading.Thread):
@@ -59,10 +62,12 @@ class Warm(threading.Thread):
 MODELS = {"mask": Warm(session), "motion": Warm(pipeline, "motion", None, "auto")}
 
 
-def ready() -> None:
-    """Waits for the models that are loading."""
+def loading() -> Iterator[None]:
+    """Yields until the models are loaded."""
     for warm in MODELS.values():
-        warm.wait()
+        while warm.is_alive():
+            yield
+            warm.join(POLL)
 
 
 gpu = spaces.GPU(duration=120) if spaces else lambda function: function
@@ -89,6 +94,17 @@ class Shown:
     file: LoopFile
     thumbnail: str
     living: Path | None  # the living page of it, in which hands may change it; None for the frames of an appearance model
+
+    def is_kept(self) -> bool:
+        """Whether its files are still there: they go after KEEP_SECONDS."""
+        return all(Path(path).is_file() for path in (self.path, self.file.path, self.thumbnail))
+
+    def packed(self) -> "Shown":
+        """As it is kept for the visit: the mask of the loop in 8 bits, a quarter of its memory."""
+        return replace(self, loop=replace(self.loop, mask=np.rint(self.loop.mask * 255).astype(np.uint8)))
+
+    def unpacked(self) -> "Shown":
+        return replace(self, loop=replace(self.loop, mask=self.loop.mask.astype(np.float32) / 255))
 
     def caption(self) -> str:
         return f"{self.loop.settings.prompt} · seed {self.loop.settings.seed}"
@@ -120,7 +136,7 @@ def settings_of(editor, prompt, num_frames, seed, strength, tempo, steps, guidan
     settings = LoopSettings(
         prompt=prompt or "",
         preset=preset,
-        checkpoint=(checkpoint or "").strip() or OPTIONS["checkpoint"],
+        checkpoint=(not OPTIONS["public"] and (checkpoint or "").strip()) or OPTIONS["checkpoint"],
         num_frames=int(num_frames),
         seed=int(seed if seed is not None else 0),
         num_inference_steps=int(steps) or None,
@@ -131,8 +147,8 @@ def settings_of(editor, prompt, num_frames, seed, strength, tempo, steps, guidan
         arrows=arrows,
         pins=pins,
         freeze=None if freeze is None else small_png(freeze),
-        fps=fps if fps == "native" else float(fps),
-        size=size,
+        fps=rate(fps),
+        size=size or "",
         fit=fit,
         repeats=int(repeats),
     )
@@ -140,12 +156,64 @@ def settings_of(editor, prompt, num_frames, seed, strength, tempo, steps, guidan
     return settings, mask
 
 
+def rate(text: str | None) -> float | str:
+    """Frames a second as they are typed."""
+    try:
+        return text if text == "native" else float(text)
+    except (TypeError, ValueError):
+        raise ValueError(f"expected native or frames a second, got “{text or ''}”") from None
+
+
+def asked(prompt, num_frames, seed, motion_strength, size) -> LoopSettings:
+    """What a program asks for, checked."""
+    try:
+        settings = LoopSettings(prompt or "", num_frames=int(num_frames), seed=int(seed), size=size or "",
+                                motion_strength=float(motion_strength), checkpoint=OPTIONS["checkpoint"])  # fmt: skip
+    except (TypeError, OverflowError):
+        raise ValueError(f"expected numbers for num_frames, seed and motion_strength, "
+                         f"got {num_frames}, {seed} and {motion_strength}") from None  # fmt: skip
+    settings.check()
+    return settings
+
+
+def recovered(file: str, path: str | None) -> tuple[LoopSettings, np.ndarray | None, str]:
+    """Settings, mask and picture of a finished loop; its first frame is the picture where there is none at `path`."""
+    settings, mask = unpack(read_metadata(file))
+    if path is None:
+        frame = first_frame(file)
+        if mask is not None:
+            frame, settings, mask = of_frame(frame, settings, mask)
+        path = str(new_file(".png"))
+        frame.save(path)
+    return settings, mask, path
+
+
+def painted(settings: LoopSettings, mask: np.ndarray | None, path: str) -> tuple[Image.Image, np.ndarray, np.ndarray | None]:
+    """A loop's picture, small, its mask (h, w), found where none was painted, and its frozen places, as an editor has them."""
+    small = canvas.small(opened(path))
+    if mask is None:
+        MODELS["mask"].wait()
+        mask, _ = automatic_mask(small)
+    mask = edit(canvas.fit(mask, small.size), settings.mask_grow, settings.mask_feather, settings.mask_invert)
+    freeze = settings.freeze and canvas.fit(open_small_png(settings.freeze), small.size)
+    return small, mask, freeze
+
+
+def browsable(path: str) -> str:
+    """The picture's file, or a JPEG copy of one that not every browser shows."""
+    with Image.open(path) as file:
+        if file.format in BROWSABLE:
+            return path
+    copy = new_file(".jpg")
+    opened(path).save(copy, quality=95, subsampling=0)
+    return str(copy)
+
+
 def sampling(path, settings, seeds, mask):
     """Generator of HTML that says how it goes; returns loops."""
     picture = opened(path)
-    if any(warm.is_alive() for warm in MODELS.values()):
+    for _ in loading():
         yield wording.working("Loading the model …")
-        ready()
     start, loops = time.monotonic(), None
     mask = None if mask is None else canvas.fit(mask, picture.size)
     for word in sampled(picture, settings, seeds, mask):

@@ -2,6 +2,9 @@
 
 import base64
 import html
+import os
+import re
+import tempfile
 from pathlib import Path
 
 from loopanimate.loop import Loop, LoopFile
@@ -10,12 +13,28 @@ from loopanimate.preview import measures
 SHOWN_SIDE = 1280  # pixels on the long side of the loop on the page; the file has the size that was asked for
 EMPTY = '<div class="empty">Your loop will play here.<br>Choose a picture, say what should move, press Animate.</div>'
 MASKED = "Red moves. Paint what else should, erase what should not; blue stays frozen."
+CLICKS = "Two clicks draw an arrow: this point goes there. A pin stays where it is."
+UNMEASURED = "Seam and stillness are measured when a loop is made."
 NOT_FOUND = (
     "**No clear object found**, so the whole picture is marked. Leave it, erase what should stay, "
     "or clear it and click on what should move (below)."
 )
+GONE = "The files of this loop went after an hour. Choose its picture again and press Animate."
+FAILED = (
+    '<div class="problem" role="alert">That did not work. If a message names what is wrong, change it; then press Animate again.</div>'
+)
+UNWRITTEN = "**The file was not written. If a message names what is wrong, change it; then press Download again.**"
 CANCELLED = '<div class="empty">Cancelled. Change anything and press Animate.</div>'
 FOUR = '<div class="empty">Four seeds are ready below: click one to see it in full.</div>'
+
+
+def folders(*roots: str) -> re.Pattern:
+    """What stands before a file's own name where it lies below one of these folders."""
+    return re.compile("|".join(rf"{re.escape(root.rstrip('/'))}/(?:[^/\s]+/)*" for root in roots))
+
+
+# of uploads and finished files
+TEMPORARY = folders(tempfile.gettempdir(), os.environ.get("GRADIO_TEMP_DIR", tempfile.gettempdir()))
 
 
 def working(text: str, share: float | None = None, glimpse: bytes | None = None, lives: bool = False) -> str:
@@ -77,8 +96,19 @@ def details(loop: Loop) -> str:
     return "| | |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in rows.items())
 
 
+def restored(found: bool, changes: list[str]) -> str:
+    """found: the mask was not in the file. changes: what the page takes less of than the file says."""
+    text = "The settings are back; the mask is found again." if found else "The settings are back, mask included."
+    return f"{text} Within this page's limits: {', '.join(changes)}." if changes else text
+
+
+def plain(error: Exception) -> str:
+    """A mistake's own words, without the folders that visitors' files lie in."""
+    return TEMPORARY.sub("", str(error))
+
+
 def sentence(error: Exception) -> str:
-    text = str(error)
+    text = plain(error)
     return html.escape(text[:1].upper() + text[1:] + ".")
 
 

@@ -2,6 +2,7 @@ import io
 import re
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -14,8 +15,10 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import expect
 
-from loopanimate.media import read_metadata
-from loopanimate.recipe import unpack
+from loopanimate.loop import LoopSettings
+from loopanimate.media import read_metadata, write_loop
+from loopanimate.presets import ASSETS
+from loopanimate.recipe import pack, unpack
 
 VIDEO = "document.querySelector('.result video')"
 
@@ -298,3 +301,93 @@ def test_a_checkpoint_of_the_512_preset_is_picked_and_drawn(page, picture, small
     page.get_by_role("button", name="Animate", exact=True).click()
     page.locator(".problem").wait_for()
     assert "Traceback" not in page.content()
+
+
+def drop(page, path, place):
+    """As from a file manager: Chromium leaves the page for what nobody takes."""
+    box = page.locator(place).first.bounding_box()
+    session = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": box["x"] + box["width"] / 2, "y": box["y"] + 20,
+                     "data": {"items": [], "files": [str(path)], "dragOperationsMask": 1}})  # fmt: skip
+
+
+def test_what_is_dropped_on_the_page_is_taken_or_refused(page, picture, tmp_path):
+    words, url = page.get_by_label("What should move, and how?"), page.url
+    page.wait_for_timeout(1000)
+    for name in ("flag", "cat"):  # with everything folded, and again
+        drop(page, ASSETS / "examples" / name / "loop.mp4", "h1" if name == "flag" else "#picture")
+        expect(words).to_have_value(unpack(read_metadata(ASSETS / "examples" / name / "loop.mp4"))[0].prompt)
+        page.wait_for_timeout(500)
+    (tmp_path / "notes.txt").write_text("nothing")
+    drop(page, tmp_path / "notes.txt", "h1")
+    page.get_by_text("Invalid file type: notes.txt").wait_for()
+    Image.open(picture).save(tmp_path / "phone.heic")
+    drop(page, tmp_path / "phone.heic", "#picture")
+    page.wait_for_function("document.querySelector('#picture img')?.src.endsWith('.jpg')")  # what Chromium shows
+    page.get_by_text("Red moves.").wait_for()
+    assert page.url == url
+
+
+def test_settings_beyond_the_page_and_a_queue_out_of_reach(page, picture, tmp_path):
+    settings = LoopSettings("it sways", num_frames=3, size="640x400", fps=25.0, motion_strength=3.5, num_inference_steps=60)
+    frame = np.asarray(Image.open(picture).convert("RGB"))
+    write_loop(tmp_path / "loop.mp4", iter([frame] * 2), Fraction(8), 2, pack(settings, None))
+    page.wait_for_timeout(1000)
+    drop(page, tmp_path / "loop.mp4", "h1")
+    page.get_by_text("the mask is found again. Within this page's limits: Sampling steps 50, not 60.").wait_for()
+    page.get_by_role("button", name="More").click()
+    for _ in range(2):
+        put(page, "Sampling steps", 1)
+    page.route("**/queue/join*", lambda route: route.fulfill(status=500, body="{}"))
+    page.get_by_role("button", name="Animate", exact=True).click()
+    page.locator(".problem", has_text="That did not work").wait_for()
+    expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
+    page.unroute("**/queue/join*")
+    animate(page)
+    assert page.evaluate(f"{VIDEO}.videoWidth") == 640
+    assert unpack(read_metadata(saved(page, "MP4", tmp_path / "again.mp4")))[0].motion_strength == 3.5
+
+    downloads, source = [], page.evaluate(f"{VIDEO}.src")
+    page.on("download", lambda download: downloads.append(download))
+    page.get_by_label("Frames a second", exact=True).fill("many")
+    page.get_by_role("button", name="Download MP4").click()
+    page.get_by_text("Expected native or frames a second").wait_for()
+    page.get_by_label("Frames a second", exact=True).fill("60")
+    chosen(page, "Size", "4k")
+    page.get_by_role("button", name="Download MP4").click()
+    page.get_by_text(re.compile("Fitting|Writing")).wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("Cancelled.").wait_for()
+    page.wait_for_timeout(1000)
+    assert page.evaluate(f"{VIDEO}.src") == source and not downloads
+    page.get_by_role("button", name="Mask as a file").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the mask").click()
+    with Image.open(download.value.path()) as mask:
+        assert mask.size == (600, 400) and mask.getextrema() == (0, 255)
+
+
+def test_a_new_picture_starts_afresh_and_a_loop_of_the_visit_comes_back(page, picture, photos, tmp_path):
+    prepare(page, picture, frames=3, steps=1)
+    chosen(page, "Quality of a video", "small")
+    animate(page)
+    page.get_by_role("button", name="Click to select").click()
+    source = page.evaluate(f"{VIDEO}.src")
+    page.get_by_label("Arrows and pins").fill("pin 50 50")
+    page.get_by_label("Arrows and pins").press("Enter")
+    page.wait_for_function(f"{VIDEO} && {VIDEO}.src != {source!r}")
+
+    photos["rocket"].save(tmp_path / "rocket.png")
+    upload(page, tmp_path / "rocket.png")
+    expect(page.get_by_role("button", name="Download MP4")).to_be_disabled()
+    expect(page.locator(".token")).to_have_count(0)
+    page.get_by_text("Your loop will play here.").wait_for()
+    page.get_by_text("Red moves.").wait_for()
+
+    page.get_by_role("button", name="This visit").click()
+    page.locator(".grid-container button").first.click()
+    page.get_by_text("The settings are back").wait_for()
+    expect(page.locator(".token")).to_have_count(1)
+    expect(page.get_by_label("Quality of a video")).to_have_value("small")
+    expect(page.get_by_role("button", name="Download MP4")).to_be_enabled()
