@@ -4,6 +4,7 @@ argparse instead of tyro, because a mistake must be one line here, and tyro draw
 """
 
 import argparse
+import signal
 import sys
 from dataclasses import fields, replace
 
@@ -136,6 +137,9 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, OSError) as error:
         print(f"\rerror: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("\rstopped: nothing was written", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
     if not loop.found:
         print("No clear object in the picture, so all of it moves; --mask says what should.")
     if loop.note:
@@ -167,4 +171,5 @@ def _show_progress(step: int, steps: int) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what is half-written goes
     main()

@@ -168,7 +168,8 @@ class Loop:
         fps = frame_rate(settings.fps, output.suffix.lower())
         film = output.suffix.lower() in VIDEO  # one turn is coded and then copied
         times = frame_times(settings.num_frames, fps, 1.0 if settings.fps == "native" else settings.tempo)
-        repeats = turns(settings.size, settings.repeats, len(times) / fps)
+        # a picture file goes round by itself: no program waits at its wrap
+        repeats = turns(settings.size, settings.repeats, len(times) / fps) if film else settings.repeats
         if not film:
             times, repeats = times * repeats, 1
 

@@ -1,5 +1,7 @@
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -163,6 +165,22 @@ def test_the_command_makes_a_loop(tmp_path, picture):
         assert loop.n_frames == 8 and loop.size == (96, 64)
     with Image.open(tmp_path / "used.png") as mask:
         assert mask.size == (96, 64) and mask.getpixel((5, 5)) == 255
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_stopped_leaves_nothing_half_written(how, tmp_path):
+    picture = tmp_path / "picture.png"
+    Image.effect_noise((96, 64), 60).convert("RGB").save(picture)
+    Image.new("L", (96, 64), 255).save(tmp_path / "mask.png")
+    command = [sys.executable, "-m", "loopanimate", str(picture), "it sways", "--output", str(tmp_path / "loop.mp4"), "--mask",
+               str(tmp_path / "mask.png"), "--num-frames", "35", "--steps", "1", "--fps", "60", "--size", "4k"]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and len(list(tmp_path.iterdir())) < 3:  # until the file is begun under another name
+        time.sleep(0.05)
+    process.send_signal(how)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and said.strip().splitlines()[-1] == "stopped: nothing was written"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mask.png", "picture.png"]
 
 
 def test_directions_and_settings_travel_in_the_file(tmp_path, picture):
