@@ -360,7 +360,7 @@ def page() -> gr.Blocks:
             ending = FORMATS[name]
             try:
                 rate = studio.rate(fps)
-                settings = replace(shown.loop.settings, size=size or "", fit=fit, quality=quality, max_size=largest or None,
+                settings = replace(shown.loop.settings, size=size or "none", fit=fit, quality=quality, max_size=largest or None,
                                    fps=rate, repeats=int(repeats),
                                    codec="av1" if av1 and ending in (".mp4", ".webm") else None)  # fmt: skip
                 loop = shown.loop
@@ -492,10 +492,12 @@ def page() -> gr.Blocks:
                "show_progress": "minimal", "show_progress_on": result}  # fmt: skip
         seen = {"api_visibility": "private", "show_progress_on": editor}
 
-        fresh = [directions, tail, earlier, board, hint, current, seeds4, choice, live, result, made, details, save, editor, note]
+        fresh = [directions, tail, earlier, board, hint, current, seeds4, choice, live, result, made, details, save]
         for event in (picture.upload, picture.clear):
-            event(lambda: {**afresh(), editor: None, note: ""}, None, fresh, queue=False, **quiet)
-        picture.upload(detect, picture, [editor, note, picture], **seen).then(_board, [editor, directions], board, **quiet)
+            event(lambda: {**afresh(), editor: None, note: ""}, None, [*fresh, editor, note], queue=False, **quiet)
+        # of two pictures that come soon after each other the last one counts
+        found = picture.upload(detect, picture, [editor, note, picture], trigger_mode="always_last", **seen)
+        found.then(_board, [editor, directions], board, **quiet)
         find.click(detect, picture, [editor, note, picture], **seen)
         for button in tools:
             button.click(lambda value, past: [*past[-9:], value["layers"]] if value else past, [editor, earlier], earlier, **quiet).then(
@@ -532,8 +534,8 @@ def page() -> gr.Blocks:
             ([go.click, prompt.submit], animate_one, [picture, embed, history, *controls], outputs, told_in_result),
             ([four.click], animate_four, [picture, *controls], outputs, told_in_result),
             ([choice.select], choose, [seeds4, embed, history], [*outputs, seed], told_in_result),
-            ([save.click], download, [current, file_format, size, fit, quality, largest, av1, fps, repeats, embed], [ready, made],
-             told_in_made),
+            ([save.click], download, [current, file_format, size, fit, quality, largest, av1, fps, repeats, embed],
+             [ready, made], told_in_made),
         ]  # fmt: skip
         jobs = []
         for triggers, function, inputs, changes, (place, waits, failed) in runs:
@@ -551,8 +553,10 @@ def page() -> gr.Blocks:
         cancel.click(None, cancels=[*jobs, run], **quiet)
         cancel.click(cancelled, current, [result, live, made, current], queue=False, **quiet)
 
-        everything = [picture, *{*controls, quality, largest, av1, *fresh} - {checkpoint}]
-        dropped.upload(restored, [dropped, picture], everything, **seen).then(lambda: None, None, dropped, **quiet)
+        everything = [picture, note, *{*controls, quality, largest, av1, *fresh} - {checkpoint}]
+        taken = dropped.upload(restored, [dropped, picture], everything, **seen)
+        for ended in (taken.then, taken.failure):  # room for the next one
+            ended(lambda: None, None, dropped, queue=False, **quiet)
         picked.upload(restored, [picked, picture], everything, **seen)
         past.select(recalled, history, everything, **seen)
         for button, folder in zip(picks, examples):

@@ -148,7 +148,7 @@ def settings_of(editor, prompt, num_frames, seed, strength, tempo, steps, guidan
         pins=pins,
         freeze=None if freeze is None else small_png(freeze),
         fps=rate(fps),
-        size=size or "",
+        size=size or "none",
         fit=fit,
         repeats=int(repeats),
     )
@@ -167,7 +167,7 @@ def rate(text: str | None) -> float | str:
 def asked(prompt, num_frames, seed, motion_strength, size) -> LoopSettings:
     """What a program asks for, checked."""
     try:
-        settings = LoopSettings(prompt or "", num_frames=int(num_frames), seed=int(seed), size=size or "",
+        settings = LoopSettings(prompt or "", num_frames=int(num_frames), seed=int(seed), size=size or "none",
                                 motion_strength=float(motion_strength), checkpoint=OPTIONS["checkpoint"])  # fmt: skip
     except (TypeError, OverflowError):
         raise ValueError(f"expected numbers for num_frames, seed and motion_strength, "

@@ -21,7 +21,8 @@ NOT_FOUND = (
 )
 GONE = "The files of this loop went after an hour. Choose its picture again and press Animate."
 FAILED = (
-    '<div class="problem" role="alert">That did not work. If a message names what is wrong, change it; then press Animate again.</div>'
+    '<div class="problem" role="alert">That did not work. If a message names what is wrong, change it; '
+    "then press Animate again.</div>"
 )
 UNWRITTEN = "**The file was not written. If a message names what is wrong, change it; then press Download again.**"
 CANCELLED = '<div class="empty">Cancelled. Change anything and press Animate.</div>'

@@ -31,8 +31,8 @@ def test_a_rate_that_is_none_gets_a_sentence(text):
         studio.rate(text)
 
 
-@pytest.mark.parametrize("given", [(None, 0, 1, "source"), (9, None, 1, "source"), (9, 0, None, "source"), (1e400, 0, 1, "source"),
-                                   (9, 0, 7, "source")])  # fmt: skip
+@pytest.mark.parametrize("given", [(None, 0, 1, "source"), (9, None, 1, "source"), (9, 0, None, "source"),
+                                   (1e400, 0, 1, "source"), (9, 0, 7, "source")])  # fmt: skip
 def test_a_program_that_leaves_something_out_gets_a_sentence(given):
     assert studio.asked("it sways", 9, 0, 1, None).num_frames == 9
     with pytest.raises(ValueError, match="^expected"):
@@ -58,7 +58,7 @@ def test_messages_name_files_without_their_folders(tmp_path, monkeypatch):
     broken.write_bytes(b"x")
     with pytest.raises(ValueError) as told:
         studio.opened(str(broken))
-    assert wording.plain(told.value) == "expected a picture (JPEG, PNG, WebP, HEIC, ...), got my notes.png: not a picture that can be read"
+    assert "got my notes.png: not a picture" in wording.plain(told.value)
 
 
 @pytest.mark.parametrize("ending", [".zip", ".html", ".mp4", ".gif"])

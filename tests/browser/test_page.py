@@ -315,6 +315,9 @@ def drop(page, path, place):
 def test_what_is_dropped_on_the_page_is_taken_or_refused(page, picture, tmp_path):
     words, url = page.get_by_label("What should move, and how?"), page.url
     page.wait_for_timeout(1000)
+    drop(page, picture, "h1")
+    page.get_by_text("got a file without any").wait_for()
+    page.wait_for_timeout(500)
     for name in ("flag", "cat"):  # with everything folded, and again
         drop(page, ASSETS / "examples" / name / "loop.mp4", "h1" if name == "flag" else "#picture")
         expect(words).to_have_value(unpack(read_metadata(ASSETS / "examples" / name / "loop.mp4"))[0].prompt)
@@ -390,4 +393,6 @@ def test_a_new_picture_starts_afresh_and_a_loop_of_the_visit_comes_back(page, pi
     page.get_by_text("The settings are back").wait_for()
     expect(page.locator(".token")).to_have_count(1)
     expect(page.get_by_label("Quality of a video")).to_have_value("small")
+    order = "loopanimate.begin('one'), loopanimate.begin('two'), loopanimate.end('one').visible, loopanimate.end('two').visible"
+    assert page.evaluate(f"[{order}]")[2:] == [True, False]  # Cancel stays for the one that waits
     expect(page.get_by_role("button", name="Download MP4")).to_be_enabled()
