@@ -593,7 +593,7 @@ def loop_file(picture, prompt, mask, num_frames, seed, motion_strength, file_for
         settings = studio.asked(prompt, num_frames, seed, motion_strength, size)
         pixels = opened(picture)
         layer = None if mask is None else open_mask(mask, pixels.size)
-        for _ in studio.loading():
+        for _ in studio.loading(settings):
             yield gr.skip()
         for word in sampled(pixels, settings, [settings.seed], layer):
             if isinstance(word, list):

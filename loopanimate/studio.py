@@ -58,16 +58,25 @@ class Warm(threading.Thread):
         if self.ident is not None:
             self.join()
 
+    def waiting(self) -> Iterator[None]:
+        """Yields until it is loaded: whoever waits can stop."""
+        while self.is_alive():
+            yield
+            self.join(POLL)
+
 
 MODELS = {"mask": Warm(session), "motion": Warm(pipeline, "motion", None, "auto")}
 
 
-def loading() -> Iterator[None]:
-    """Yields until the models are loaded."""
+def loading(settings: LoopSettings) -> Iterator[None]:
+    """Yields until the models that these settings need are loaded."""
     for warm in MODELS.values():
-        while warm.is_alive():
-            yield
-            warm.join(POLL)
+        yield from warm.waiting()
+    wanted = settings.preset, settings.checkpoint, settings.device
+    if MODELS["motion"].arguments != wanted and not ON_ZERO:
+        MODELS["motion"] = Warm(pipeline, *wanted)
+        MODELS["motion"].start()
+        yield from MODELS["motion"].waiting()
 
 
 gpu = spaces.GPU(duration=120) if spaces else lambda function: function
@@ -212,7 +221,7 @@ def browsable(path: str) -> str:
 def sampling(path, settings, seeds, mask):
     """Generator of HTML that says how it goes; returns loops."""
     picture = opened(path)
-    for _ in loading():
+    for _ in loading(settings):
         yield wording.working("Loading the model …")
     start, loops = time.monotonic(), None
     mask = None if mask is None else canvas.fit(mask, picture.size)

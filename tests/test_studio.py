@@ -39,16 +39,18 @@ def test_a_program_that_leaves_something_out_gets_a_sentence(given):
         studio.asked("it sways", *given)
 
 
-def test_whoever_waits_for_a_model_can_stop(monkeypatch, tmp_path):
+@pytest.mark.parametrize("asked", [None, "another"])
+def test_whoever_waits_for_a_model_can_stop(monkeypatch, tmp_path, asked):
     Image.new("RGB", (64, 64)).save(tmp_path / "picture.png")
-    slow = studio.Warm(time.sleep, 5)
-    slow.start()
-    monkeypatch.setattr(studio, "MODELS", {"slow": slow})
+    monkeypatch.setattr(studio, "pipeline", lambda *_: time.sleep(3))
+    monkeypatch.setattr(studio, "MODELS", {"motion": studio.Warm(studio.pipeline, "motion", None, "auto")})
+    if asked is None:
+        studio.MODELS["motion"].start()
     start = time.monotonic()
-    waiting = studio.sampling(str(tmp_path / "picture.png"), LoopSettings("it sways"), [0], None)
+    waiting = studio.sampling(str(tmp_path / "picture.png"), LoopSettings("it sways", checkpoint=asked), [0], None)
     assert "Loading" in next(waiting) and "Loading" in next(waiting)
     waiting.close()
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 2
 
 
 def test_messages_name_files_without_their_folders(tmp_path, monkeypatch):
