@@ -202,12 +202,12 @@ def _beginning(curve: torch.Tensor, onward: torch.Tensor, layers: torch.Tensor) 
     steps = size(torch.roll(curve, -1, dims=1) - curve + onward)  # from k to k + 1
     jerks = size(torch.roll(curve, -1, dims=1) - 2 * curve + torch.roll(curve, 1, dims=1))  # around k
     slow, fast = (torch.quantile(steps, share) for share in PASSING)
-    jerky = torch.quantile(jerks, PASSING[1])
+    jerky, heading = torch.quantile(jerks, PASSING[1]), extreme(0)
     for distance in range(count // 2 + 1):
         for first in (distance, -distance):
             wrap = (first - 1) % count
             fair = slow <= steps[wrap] <= fast and max(jerks[wrap], jerks[first % count]) <= jerky
-            if fair and extreme(first) @ extreme(0) > SAME_WAY:
+            if fair and extreme(first) @ heading > SAME_WAY:
                 return first
     return 0
 

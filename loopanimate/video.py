@@ -5,7 +5,7 @@ all coding errors change at once. At 60 frames a second that jump is many times 
 photograph at CRF 18). So the key frame is coded nearly without loss, quality falls from there as slowly as predicted
 frames let it, and over the last `RAMP` seconds it is raised again, step by step, to meet the key frame: an error that
 fades over many frames is no seam. It costs about one more key frame. SVT-AV1 offers no such ramp: for
-a wall it codes every frame so finely that the wrap is like any other place, in 1.1 to 1.8 times the bytes of H.264; its
+a wall it codes every frame so finely that the wrap is like any other place, in 1.1 to 1.7 times the bytes of H.264; its
 coarser files are the smallest, and show a step there.
 """
 
