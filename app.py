@@ -13,7 +13,7 @@ from PIL import Image
 
 from loopanimate import canvas, studio, wording
 from loopanimate.export import SIZES
-from loopanimate.loop import MAX_STRENGTH, MAX_TEMPO, MIN_TEMPO, Loop, LoopFile, LoopSettings, pipeline
+from loopanimate.loop import MAX_STRENGTH, MAX_TEMPO, MIN_TEMPO, LoopFile, LoopSettings, pipeline
 from loopanimate.media import ENDINGS, PAGE, open_mask
 from loopanimate.presets import ASSETS, MAX_FRAMES, MIN_FRAMES, NATIVE_FPS, PRESETS
 from loopanimate.preview import webp
@@ -167,7 +167,7 @@ def page() -> gr.Blocks:
                     mask_in = gr.UploadButton("Upload a mask (white moves)", file_types=["image"], size="sm")
                     mask_out = gr.Button("Download the mask", size="sm")
             with gr.Column():
-                prompt = gr.Textbox(label="What should move, and how?", placeholder=SUGGESTIONS[0], lines=2, max_lines=4)
+                prompt = gr.Textbox(label="What should move, and how?", placeholder=SUGGESTIONS[0], max_lines=4)
                 with gr.Row(elem_classes="chips"):
                     chips = [gr.Button(text, size="sm") for text in SUGGESTIONS]
                 with gr.Row():
@@ -175,7 +175,8 @@ def page() -> gr.Blocks:
                     four = gr.Button("Four seeds", scale=1)
                     cancel = gr.Button("Cancel", variant="stop", visible=False)
                 live = gr.HTML("", elem_id="living")
-                moved, settled = gr.Textbox(visible="hidden"), gr.Button(visible="hidden", elem_id="settled")
+                moved, freeze = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden")
+                settled, painted = (gr.Button(visible="hidden", elem_id=name) for name in ("settled", "painted"))
                 result = gr.HTML(EMPTY, label="Loop")
                 choice = gr.Gallery(label="Four seeds: click one to see it in full", columns=4, height=180, visible=False,
                                     allow_preview=False, buttons=[], object_fit="cover")  # fmt: skip
@@ -320,29 +321,28 @@ def page() -> gr.Blocks:
                 yield {result: word or gr.skip()}
             yield {**showing(written.result, past_loops), seed: loop.settings.seed}
 
-        def by_hand(shown, texts, strength, tempo) -> Loop:
-            arrows, pins = canvas.directions(texts or [])
-            settings = replace(shown.loop.settings, arrows=arrows, pins=pins, motion_strength=strength, tempo=tempo)
-            settings.check()
-            return replace(shown.loop, settings=settings)
-
-        def moves(shown, path, texts, strength, tempo):
+        def moves(shown, path, *hands):
             """What the living preview needs to move as directed, long before it is rendered."""
             if shown is None or shown.path != path or shown.living is None:
                 return ""
             try:
-                return studio.moved(by_hand(shown, texts, strength, tempo))
+                return studio.moved(studio.directed(shown.loop, *hands))
             except ValueError:
                 return ""  # `directed` says what is wrong
 
-        def directed(shown, embed, past_loops, path, texts, strength, tempo):
-            """The same loop with other directions, strength or tempo: rendered, not sampled again."""
+        def frozen(value, shown, path, texts, freeze, *others):
+            """What is painted to stay, where that is news, and what `moves` says."""
+            text = studio.frozen_text(value)
+            return (gr.skip(), gr.skip()) if text == freeze else (text, moves(shown, path, texts, text, *others))
+
+        def directed(shown, embed, past_loops, path, *hands):
+            """The same loop with other directions, frozen places, strength or tempo: rendered, not sampled again."""
             yield {result: gr.skip()}  # a generator that yields nothing would empty every output
             if shown is None or shown.path != path:  # the controls are those of another picture
                 return
             try:
-                loop = by_hand(shown, texts, strength, tempo)
-                if loop.settings == shown.loop.settings:
+                loop = studio.directed(shown.loop, *hands)
+                if loop is shown.loop:
                     return
                 written = Kept(rendering(loop, shown.path, shown.mask, embed, shown.living))
                 for word in written:
@@ -363,16 +363,12 @@ def page() -> gr.Blocks:
                 settings = replace(shown.loop.settings, size=size or "none", fit=fit, quality=quality, max_size=largest or None,
                                    fps=rate, repeats=int(repeats),
                                    codec="av1" if av1 and ending in (".mp4", ".webm") else None)  # fmt: skip
-                loop = shown.loop
-                if (size, fit) != (loop.settings.size, loop.settings.fit):
-                    steps_told = Kept(sampling(shown.path, settings, [settings.seed], shown.mask))
-                    for word in steps_told:
-                        yield {made: "Fitting the motion to the size …"}
-                    loop = steps_told.result[0]
-                # an animation format cannot hold every rate: GIF takes its own default
-                loop = replace(
-                    loop, settings=replace(settings, fps=None) if ending == ".gif" and rate != "native" else settings
-                )
+                fitted = Kept(studio.resized(shown, settings))
+                for word in fitted:
+                    yield {made: "Fitting the motion to the size …"}
+                loop = fitted.result
+                if ending == ".gif" and rate != "native":  # it cannot hold every rate, and takes its own default
+                    loop = replace(loop, settings=replace(settings, fps=None))
                 target = new_file(ending)
                 recipe = pack(settings, shown.mask) if embed else None
                 writing = Kept(told(lambda tell: loop.write(target, recipe, lambda *done: tell(done))))
@@ -498,11 +494,13 @@ def page() -> gr.Blocks:
         # of two pictures that come soon after each other the last one counts
         found = picture.upload(detect, picture, [editor, note, picture], trigger_mode="always_last", **seen)
         found.then(_board, [editor, directions], board, **quiet)
-        find.click(detect, picture, [editor, note, picture], **seen)
-        for button in tools:
+        sought = find.click(detect, picture, [editor, note, picture], **seen)
+        drawn_anew = [
             button.click(lambda value, past: [*past[-9:], value["layers"]] if value else past, [editor, earlier], earlier, **quiet).then(
-                lambda value, name=button.value: changed(value, name), editor, editor, **quiet)  # fmt: skip
-        undo.click(_undone, [editor, earlier], [editor, earlier], **quiet)
+                lambda value, name=button.value: changed(value, name), editor, editor, **quiet)
+            for button in tools
+        ]  # fmt: skip
+        drawn_anew.append(undo.click(_undone, [editor, earlier], [editor, earlier], **quiet))
         mask_in.upload(_uploaded, [mask_in, editor], editor, **seen)
         mask_out.click(_saved_mask, [picture, editor], ready, **quiet)
         ready.change(None, ready, None, js="(path) => loopanimate.hand(path)", **quiet)
@@ -516,7 +514,9 @@ def page() -> gr.Blocks:
         dice.click(lambda: random.randrange(2**31), None, seed, **quiet)
         file_format.change(lambda name: gr.Button(f"Download {name}"), file_format, save, **quiet)
 
-        by_hands = [picture, directions, strength, tempo]
+        by_hands = [picture, directions, freeze, strength, tempo]
+        for drawn in (*drawn_anew, found, sought):
+            drawn.then(None, js="() => loopanimate.painted(0)", **quiet)
         gr.on(
             [strength.input, tempo.input],
             None,
@@ -525,9 +525,10 @@ def page() -> gr.Blocks:
             js="(...values) => loopanimate.slid(...values)",
             **quiet,
         )
-        gr.on([directions.change], moves, [current, *by_hands], moved, **quiet).then(
-            None, [moved, strength, tempo], None, js="(...values) => loopanimate.replace(...values)", **quiet
-        )
+        # the editor's own events would send its pictures several times a stroke
+        for change in (directions.change(moves, [current, *by_hands], moved, **quiet),
+                       painted.click(frozen, [editor, current, *by_hands], [freeze, moved], **quiet)):  # fmt: skip
+            change.then(None, [moved, strength, tempo], None, js="(...values) => loopanimate.replace(...values)", **quiet)
         told_in_result = (result, wording.working("Waiting for its turn …"), wording.FAILED)
         told_in_made = (made, "Waiting for its turn …", wording.UNWRITTEN)
         runs = [
@@ -545,7 +546,7 @@ def page() -> gr.Blocks:
             run.then(None, None, cancel, js=f"() => loopanimate.end({name})", **quiet)
             run.failure(None, None, [cancel, place], js=f"() => loopanimate.failed({name}, {json.dumps(failed)})", **quiet)
             jobs.append(run)
-        run = gr.on([directions.change, settled.click], directed, [current, embed, history, *by_hands], outputs, **job)
+        run = settled.click(directed, [current, embed, history, *by_hands], outputs, **job)
         for ended in (run.then, run.failure):
             ended(None, js="() => loopanimate.rest()", **quiet)
         # in this order: none of them starts before the one above has been answered

@@ -4,11 +4,15 @@
   const frame = () => document.querySelector("#living iframe");
   // an attribute of the element itself: the page's style sheet is confined to what lies within the app
   const show = (live) => document.querySelector("#living")?.toggleAttribute("data-live", live);
+  const address = (path) => "gradio_api/file=" + encodeURI(path);
   window.loopanimate = {
     slid(strength, tempo) {
       this.live(strength, tempo);
+      this.settle(600);
+    },
+    settle(milliseconds) {
       clearTimeout(resting);
-      resting = setTimeout(() => document.querySelector("#settled")?.click(), 600);
+      resting = setTimeout(() => document.querySelector("#settled")?.click(), milliseconds);
     },
     live(strength, tempo) {
       const living = frame()?.contentWindow.living, own = Number(frame()?.dataset.strength);
@@ -17,10 +21,17 @@
       show(true);
       living.ready.then((drawn) => drawn || this.rest());
     },
-    replace(text, strength, tempo) {
+    // what was painted may be frozen: of use where a loop is there to freeze
+    painted(milliseconds) {
+      setTimeout(() => frame() && document.querySelector("#painted")?.click(), milliseconds);
+    },
+    async replace(path, strength, tempo) {
+      if (path && path === this.drawn) return;
+      this.drawn = path;
       const living = frame()?.contentWindow.living;
-      if (!text || !living) return;
-      const given = JSON.parse(text);
+      const given = path && living && (await fetch(address(path)).then((file) => file.json()).catch(() => null));
+      this.settle(50); // once the preview has drawn it
+      if (!given || living !== frame()?.contentWindow.living) return;
       frame().dataset.strength = given.strength;
       living.replace(given.motion);
       this.live(strength, tempo);
@@ -54,11 +65,18 @@
     hand(path) {
       if (!path) return;
       const link = document.createElement("a");
-      link.href = "gradio_api/file=" + encodeURI(path);
+      link.href = address(path);
       link.download = path.split("/").pop();
       link.click();
     },
   };
+
+  let painting = false;
+  document.addEventListener("pointerdown", ({ target }) => (painting = Boolean(target.closest?.("#editor"))), true);
+  document.addEventListener("pointerup", () => {
+    if (painting) window.loopanimate.painted(100); // once the stroke is drawn
+    painting = false;
+  }, true);
 
   // What is dropped on the page: a finished loop gives its settings back, a picture becomes the picture. No file is left to
   // the browser, which would leave the page for it.

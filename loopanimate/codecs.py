@@ -47,6 +47,12 @@ class FrameCodec(Protocol):
     def begun(self, latents: torch.Tensor, latent_mask: torch.Tensor) -> torch.Tensor:
         """Sampled latents (B, 4, N, h, w) of masks (B, 1, h, w), from the frame on at which the loop begins best."""
 
+    def part(self, latents: torch.Tensor, part: tuple[float, float, float, float], size: tuple[int, int]) -> torch.Tensor:
+        """Latents (4, N, h, w) of a loop, of which a part is shown: left, top, right, bottom in fractions of its picture.
+
+        size: (width, height) of the part as it is shown. Appearance is sampled as it is shown, and is left as it is.
+        """
+
     def decode(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor,
                motion_strength: float = 1.0) -> torch.Tensor:  # fmt: skip
         """Latents of pictures (B, 3, H, W) with masks (B, 1, H, W) → clips (B, 3, N, H, W) in [0, 1]."""
@@ -111,6 +117,9 @@ class VAECodec(ModelMixin, ConfigMixin):
         return clean
 
     def begun(self, latents: torch.Tensor, latent_mask: torch.Tensor) -> torch.Tensor:
+        return latents
+
+    def part(self, latents: torch.Tensor, part: tuple[float, float, float, float], size: tuple[int, int]) -> torch.Tensor:
         return latents
 
     def decode(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor,

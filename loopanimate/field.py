@@ -103,9 +103,13 @@ def close(displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ring = displacement - (np.arange(period + 1, dtype=np.float32) / period)[:, None, None, None] * winding
     ring[-1] = ring[0]
     for layer in (slice(0, 2), slice(2, 4)):
-        if np.sqrt((winding[layer] ** 2).sum(0).mean()) < WINDING_THRESHOLD:
-            winding[layer] = 0
+        winding[layer] *= streams(winding[layer])
     return ring, winding
+
+
+def streams(winding: np.ndarray) -> bool:
+    """Whether a layer that has travelled so far, (2, h, w) in short sides, flows on: else it has drifted."""
+    return bool(np.sqrt((winding**2).sum(0).mean()) >= WINDING_THRESHOLD)
 
 
 class LoopField:

@@ -115,7 +115,7 @@ class Loop:
     mask: np.ndarray  # (H, W) in [0, 1], as used
     found: bool  # False: no clear object and no mask given, so the whole picture moves
     settings: LoopSettings
-    latents: object  # tensor (4, N, h, w)
+    latents: object  # tensor (4, N, h, w), of motion that of the whole picture
     note: str | None  # a sentence, where the prompt's words were taken for others
     part: tuple[float, float, float, float]  # left, top, right, bottom of what the cut kept, in fractions of the whole
     surround: Image.Image | None = None  # of the output size, behind the picture's middle
@@ -129,7 +129,8 @@ class Loop:
         """Frames (H, W, 3) uint8 at `times` in native frames, directions applied, one at a time; planar: for a video."""
         settings = self.settings
         codec = pipeline(settings.preset, settings.checkpoint, settings.device).codec
-        frames = codec.frames(self.latents, np.asarray(self.picture), self.mask, times, settings.motion_strength,
+        latents = codec.part(self.latents, self.part, self.picture.size)
+        frames = codec.frames(latents, np.asarray(self.picture), self.mask, times, settings.motion_strength,
                               self.directions(), planar and self.surround is None)  # fmt: skip
         frames = _resized(frames, self.picture.size)
         return frames if self.surround is None else _surrounded(frames, np.asarray(self.surround))
@@ -191,7 +192,18 @@ class Loop:
         """How the picture moves, at the settings' strength and as directed."""
         settings = self.settings
         codec = pipeline(settings.preset, settings.checkpoint, settings.device).codec
-        return LoopField(codec.displacement(self.latents), settings.motion_strength, self.directions(), touched(self.mask))
+        moved = codec.displacement(codec.part(self.latents, self.part, self.picture.size))
+        return LoopField(moved, settings.motion_strength, self.directions(), touched(self.mask))
+
+    def resized(self, picture: Image.Image, settings: LoopSettings, mask: np.ndarray | None = None) -> "Loop":
+        """The same motion of `picture`, from which the loop was made with `mask`, at the settings' size.
+
+        Raises ValueError, in one sentence, for a size that does not fit or a loop of appearance.
+        """
+        settings.check()
+        if not pipeline(settings.preset, settings.checkpoint, settings.device).codec.is_motion:
+            raise ValueError("expected a loop of the motion preset: an appearance is sampled at the shape that it is shown in")
+        return replace(self, settings=settings, **_shown(picture, _mask(picture, settings, mask)[0], settings))
 
 
 @dataclass(frozen=True)
@@ -229,24 +241,18 @@ def make_loops(picture: Image.Image, settings: LoopSettings, seeds: list[int], m
     preview: called after each step, before `progress`, with the first seed's loop as it stands by then.
     """
     settings.check()
-    size = output_size(settings.size, *picture.size)
-    if mask is not None and mask.shape != picture.size[::-1]:
-        raise ValueError(f"expected a mask of {picture.width} x {picture.height}, got {mask.shape[1]} x {mask.shape[0]}")
+    output_size(settings.size, *picture.size)
     loaded = pipeline(settings.preset, settings.checkpoint, settings.device)
-    found = True
-    if mask is None:
-        mask, found = automatic_mask(picture)
-    mask = check_mask(edit(mask, settings.mask_grow, settings.mask_feather, settings.mask_invert))
-    around = None
-    if settings.fit and size != picture.size:
-        whole, size = size, inside(size, *picture.size)
-        around = surround(picture, whole) if size != whole else None
-    part = tuple(edge / side for edge, side in zip(cover_box(mask, size), 2 * picture.size))
-    words, note = interpret(settings.prompt, loaded) if loaded.codec.is_motion else (settings.prompt, None)
-    picture, mask = cover(picture, mask, size)
+    mask, found = _mask(picture, settings, mask)
+    shown = _shown(picture, mask, settings)
+    words, note = settings.prompt, None
+    if loaded.codec.is_motion:  # one seed is one motion, however much of it a size shows
+        words, note = interpret(settings.prompt, loaded)
+    else:
+        picture, mask = shown["picture"], shown["mask"]
 
     def loop(latents, seed):
-        return Loop(picture, mask, found, replace(settings, seed=seed), latents, note, part, around)
+        return Loop(found=found, settings=replace(settings, seed=seed), latents=latents, note=note, **shown)
 
     def on_step(step, steps, latents):
         if preview is not None:
@@ -255,6 +261,25 @@ def make_loops(picture: Image.Image, settings: LoopSettings, seeds: list[int], m
             progress(step, steps)
 
     return [loop(*made) for made in zip(_sample(loaded, picture, mask, words, settings, seeds, on_step), seeds)]
+
+
+def _mask(picture: Image.Image, settings: LoopSettings, mask: np.ndarray | None) -> tuple[np.ndarray, bool]:
+    """The mask of the whole picture, edited as the settings have it, and whether one was given or found."""
+    if mask is not None and mask.shape != picture.size[::-1]:
+        raise ValueError(f"expected a mask of {picture.width} x {picture.height}, got {mask.shape[1]} x {mask.shape[0]}")
+    mask, found = automatic_mask(picture) if mask is None else (mask, True)
+    return check_mask(edit(mask, settings.mask_grow, settings.mask_feather, settings.mask_invert)), found
+
+
+def _shown(picture: Image.Image, mask: np.ndarray, settings: LoopSettings) -> dict:
+    """What a loop of the settings' size shows of a picture."""
+    size, around = output_size(settings.size, *picture.size), None
+    if settings.fit and size != picture.size:
+        whole, size = size, inside(size, *picture.size)
+        around = surround(picture, whole) if size != whole else None
+    part = tuple(edge / side for edge, side in zip(cover_box(mask, size), 2 * picture.size))
+    picture, mask = cover(picture, mask, size)
+    return {"picture": picture, "mask": mask, "part": part, "surround": around}
 
 
 def _sample(loaded, picture: Image.Image, mask: np.ndarray, prompt: str, settings: LoopSettings, seeds: list[int], on_step):

@@ -11,7 +11,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 
 from loopanimate.direct import Directions
-from loopanimate.field import LoopField, touched, warp
+from loopanimate.field import LoopField, spline_at, streams, touched, warp
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.prior import NoisePrior
 from loopanimate.render import Renderer
@@ -145,6 +145,20 @@ class MotionCodec(ModelMixin, ConfigMixin):
             begun.append(torch.cat([curve, curve[:, :1]], dim=1) - curve[:, :1])
         ring = torch.stack(begun)
         return self.compress(ring + _ramp(ring) * winding)
+
+    def part(self, latents: torch.Tensor, part: tuple[float, float, float, float], size: tuple[int, int]) -> torch.Tensor:
+        if part == (0, 0, 1, 1):
+            return latents
+        left, top, right, bottom = part
+        height, width = self.latent_size(size[1], size[0])
+        rows = spline_at(latents.shape[-2], top + (bottom - top) * (np.arange(height) + 0.5) / height)
+        columns = spline_at(latents.shape[-1], left + (right - left) * (np.arange(width) + 0.5) / width)
+        shorts = min(size[0] / (right - left), size[1] / (bottom - top)) / min(size)  # the whole's short side in the part's
+        ring, winding = self.expand(latents[None])
+        for layer in winding.split(2, dim=1):  # what has drifted may not stream in a part's larger short sides
+            layer *= streams(layer[0, :, 0].cpu().numpy())
+        moved = torch.from_numpy(shorts * rows).to(ring) @ (ring + _ramp(ring) * winding) @ torch.from_numpy(columns.T).to(ring)
+        return self.compress(moved)[0]
 
     def _displacement(self, latents: torch.Tensor) -> torch.Tensor:
         """Latents → displacement in short sides, both (B, 4, N, h, w), constrained; frame 0 counts as zero, as it is held."""

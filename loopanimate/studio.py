@@ -8,6 +8,7 @@ try:
 except ImportError:
     spaces = None
 
+import base64
 import json
 import os
 import random
@@ -34,6 +35,7 @@ from loopanimate.working import POLL, told
 
 LIVING_SIDE = 800  # pixels on the long side of the living preview
 GLIMPSE_SIDE, GLIMPSE_SECONDS = 224, 0.7  # of the moving picture while sampling, and how often it is renewed
+SAME_FREEZE = 0.002  # of the picture
 KEEP_SECONDS = 3600  # finished files on disk
 ON_ZERO = spaces is not None and os.environ.get("SPACES_ZERO_GPU") is not None
 FILES = tempfile.TemporaryDirectory(prefix="loopanimate-")
@@ -138,9 +140,7 @@ def sampled(picture, settings, seeds, mask):
 def settings_of(editor, prompt, num_frames, seed, strength, tempo, steps, guidance, negative, preset, checkpoint, fps, size,
                 fit, repeats, directions) -> tuple[LoopSettings, np.ndarray | None]:  # fmt: skip
     """What the controls say, checked, and the painted mask (h, w)."""
-    mask = freeze = None
-    if editor is not None and editor.get("layers"):
-        mask, freeze = canvas.read(editor["layers"])
+    mask = canvas.read(editor["layers"])[0] if editor and editor.get("layers") else None
     arrows, pins = canvas.directions(directions or [])
     settings = LoopSettings(
         prompt=prompt or "",
@@ -155,7 +155,7 @@ def settings_of(editor, prompt, num_frames, seed, strength, tempo, steps, guidan
         tempo=tempo,
         arrows=arrows,
         pins=pins,
-        freeze=None if freeze is None else small_png(freeze),
+        freeze=frozen(editor),
         fps=rate(fps),
         size=size or "none",
         fit=fit,
@@ -237,6 +237,47 @@ def sampling(path, settings, seeds, mask):
     return loops
 
 
+def resized(shown: Shown, settings):
+    """Generator of HTML that says how it goes; returns the loop at the settings' size."""
+    loop = shown.loop
+    if (settings.size, settings.fit) == (loop.settings.size, loop.settings.fit):
+        return replace(loop, settings=settings)
+    if not _codec(settings).is_motion:
+        return (yield from sampling(shown.path, settings, [settings.seed], shown.mask))[0]
+    picture = opened(shown.path)
+    return loop.resized(picture, settings, None if shown.mask is None else canvas.fit(shown.mask, picture.size))
+
+
+def frozen(editor) -> bytes | None:
+    """What is painted to stay, as settings carry it."""
+    freeze = canvas.read(editor["layers"])[1] if editor and editor.get("layers") else None
+    return None if freeze is None else small_png(freeze)
+
+
+def frozen_text(editor) -> str:
+    """`frozen` as text, which a page notices when it changes."""
+    return base64.b64encode(frozen(editor) or b"").decode()
+
+
+def directed(loop: Loop, texts, freeze: str | None, strength, tempo) -> Loop:
+    """The loop by other hands; the same one where nothing changes. Raises ValueError in one sentence."""
+    arrows, pins = canvas.directions(texts or [])
+    freeze = base64.b64decode(freeze or "") or None
+    if alike(freeze, loop.settings.freeze):
+        freeze = loop.settings.freeze
+    settings = replace(loop.settings, arrows=arrows, pins=pins, freeze=freeze, motion_strength=strength, tempo=tempo)
+    settings.check()
+    return loop if settings == loop.settings else replace(loop, settings=settings)
+
+
+def alike(freeze: bytes | None, other: bytes | None) -> bool:
+    """Whether two frozen places are one but for the edge that an editor's drawing leaves different."""
+    if freeze is None or other is None:
+        return freeze is other
+    one, two = (open_small_png(content) for content in (freeze, other))
+    return bool(np.abs(one - canvas.fit(two, one.shape[::-1])).mean() < SAME_FREEZE)
+
+
 def living(loop: Loop) -> Path | None:
     """A small living page of the loop at its own pace, for the page around it to play with."""
     if not _codec(loop.settings).is_motion:
@@ -248,8 +289,13 @@ def living(loop: Loop) -> Path | None:
 
 
 def moved(loop: Loop) -> str:
-    """JSON for the living page: how the loop moves by its present directions, and the strength that this is drawn for."""
-    return json.dumps({"strength": loop.settings.motion_strength, "motion": motion_of([loop.field()])})
+    """A JSON file for the living page: how the loop moves by its present directions, and the strength that it is drawn for.
+
+    A file, as a page takes a second to pass so long a text on.
+    """
+    target = new_file(".json")
+    target.write_text(json.dumps({"strength": loop.settings.motion_strength, "motion": motion_of([loop.field()])}))
+    return str(target)
 
 
 def _codec(settings: LoopSettings):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from loopanimate.field import spline_matrix
 from loopanimate.loop import LoopSettings, make_loop, make_loops
 from loopanimate.metrics import psnr, seam
 from loopanimate.preview import measures, scaled
@@ -70,6 +71,25 @@ def test_the_whole_picture_within_a_size(photos, tmp_path):
     assert written.size == (160, 240) and iio.improps(written.path, plugin="pyav").shape[1:3] == (240, 160)
     alike = make_loop(photos["coffee"], replace(settings, size="600x400"))
     assert alike.surround is None and alike.size == (600, 400)
+
+
+def test_a_seed_is_one_motion_at_every_size(photos):
+    picture, mask = photos["coffee"].resize((240, 160)), np.zeros((160, 240), np.float32)
+    mask[40:120, 60:150] = 1
+    settings = LoopSettings("it sways to the left", num_frames=15, num_inference_steps=3)
+    whole = make_loop(picture, settings, mask)
+    phone = whole.resized(picture, replace(settings, size="90x160"), mask)
+    again = make_loop(picture, replace(settings, size="90x160"), mask)
+    assert phone.size == again.size == (90, 160) and torch.allclose(phone.latents, again.latents)
+    left, _, right, _ = phone.part
+
+    def moved(loop):  # pixels, (4, H, W), before the borders' fade
+        field = loop.field().at(4.0)[0]
+        rows, columns = (spline_matrix(*sides) for sides in zip(field.shape[-2:], loop.picture.size[::-1]))
+        return rows @ field @ columns.T * min(loop.picture.size)
+
+    seen = moved(whole)[:, :, round(left * 240) : round(right * 240)]
+    assert np.abs(seen[:2]).max() > 1 and np.abs(moved(phone) - seen).max() < 0.05 * np.abs(seen).max()
 
 
 def _frames(loop):

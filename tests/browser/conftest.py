@@ -73,3 +73,9 @@ def page(browser, address):
     opened.get_by_role("button", name="Animate", exact=True).wait_for()
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def picture(photos, tmp_path):
+    photos["coffee"].save(tmp_path / "coffee.png")
+    return tmp_path / "coffee.png"
