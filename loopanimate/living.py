@@ -16,7 +16,7 @@ from loopanimate.field import BORDER_REACH, MAX_BORDER, MIN_BORDER, LoopField
 from loopanimate.layers import Layers, solve, split
 from loopanimate.media import replacing
 from loopanimate.presets import NATIVE_FPS
-from loopanimate.render import MEAN_SIGMA
+from loopanimate.render import ALIKE, MEAN_SIGMA
 
 PAGE = Path(__file__).parent / "living_page"
 SCRIPTS = ("motion.js", "drawing.js", "player.js")
@@ -126,6 +126,7 @@ def _loop(image: np.ndarray, mask: np.ndarray, fields: Sequence[LoopField], temp
         "border": [BORDER_REACH, MIN_BORDER, MAX_BORDER],
         "held": [int(held) for ends in zip(*fields[0].borders[0][::-1]) for held in ends],  # left, top, right, bottom
         "meanSigma": MEAN_SIGMA,
+        "alikeness": ALIKE * MEAN_SIGMA,
         "plate": None if whole else _plate(image, layers, apart),
         "alpha": None if whole else _data_url("webp", _saved(layers.alpha, "WEBP", lossless=True)),
         **motion,

@@ -28,6 +28,7 @@ LANCZOS = np.sinc(np.arange(-3.5, 4)) * np.sinc(np.arange(-3.5, 4) / 4)  # half-
 # photographs (45.5 dB; 44.0 without, 43.7 bicubic), and is as sharp as a Lanczos warp.
 HALF_WAY = np.convolve(LANCZOS / LANCZOS.sum(), [-0.08, 1.16, -0.08]).astype(np.float32)[None]
 MEAN_SIGMA = 40  # short sides over the deviation of the blur that gives a stream's local mean
+ALIKE = 2.0  # what is left of photographs beside their local mean correlates by exp(-2 r), at a distance of r deviations
 # ITU-R BT.709, limited range: rows Y, Cb, Cr of (R, G, B, 1) in bytes
 BT709 = np.array([[0.18259, 0.61423, 0.06201, 16], [-0.10064, -0.33857, 0.43922, 128], [0.43922, -0.39894, -0.04027, 128]])
 
@@ -168,13 +169,17 @@ class Renderer:
         step = self.step // group.ratio
         height, width = (part.stop - part.start for part in box)
         moved = []
+
+        def enlarged(part: np.ndarray) -> np.ndarray:
+            fine = cv2.resize(part, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)
+            return fine[step : step + height, step : step + width]
+
         for pair in places:
             # a plane's pixel i stands on i + (ratio - 1) / 2 of the frame's, and its source's 2i shows it at rest
             pair = [(part - (group.ratio - 1) / 2) * (2 / group.ratio) for part in pair]
             spans = [(min(max(0, int(part.min()) - 1), 2 * side - 1), int(part.max()) + 3)
                      for part, side in zip(pair, (self.width // group.ratio, self.height // group.ratio))]  # fmt: skip
-            fine = [cv2.resize(part - start, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)[
-                        step : step + height, step : step + width] for part, (start, _) in zip(pair, spans)]  # fmt: skip
+            fine = [enlarged(part - start) for part, (start, _) in zip(pair, spans)]
             near = tuple(slice(*span) for span in spans[::-1])
             drawn = targets if len(places) == 1 else [None] * len(targets)
             # a copy of the rows, which memory gives in order, is sampled faster than the rows here and there
@@ -185,10 +190,15 @@ class Renderer:
         # two phases of an endless flow, cross-faded; the blend of two unlike textures loses contrast: give it back.
         # The weight eases in and out: a linear one turns around at the wrap, and the turn can be seen there.
         weight = phase * phase * (3 - 2 * phase)
-        gain = 1 / np.hypot(1 - weight, weight)
-        return [cv2.addWeighted(cv2.addWeighted(now, gain * (1 - weight), before, gain * weight, 0, dtype=cv2.CV_32F),
-                                1, mean[box], 1 - gain, 0, target, cv2.CV_8U)
-                for now, before, mean, target in zip(*moved, group.means[index], targets)]  # fmt: skip
+        apart = np.hypot(*(later - earlier for later, earlier in zip(*places)))  # pixels of the frame
+        alike = np.exp(-ALIKE * MEAN_SIGMA / self.short * apart)
+        gain = enlarged(1 / np.sqrt((1 - weight) ** 2 + weight**2 + 2 * weight * (1 - weight) * alike))
+        shown = []
+        for now, before, mean, target in zip(*moved, group.means[index], targets):
+            blend = cv2.addWeighted(now, 1 - weight, before, weight, 0, dtype=cv2.CV_32F)
+            detail = cv2.multiply(cv2.subtract(blend, mean[box], blend), gain, blend)
+            shown.append(cv2.add(detail, mean[box], target, dtype=cv2.CV_8U))
+        return shown
 
 
 def _doubled(plane: np.ndarray) -> np.ndarray:

@@ -133,6 +133,17 @@ def test_a_stream_ends_in_the_untouched_picture_and_keeps_its_contrast(blob):
     assert halfway[background].std() > 0.8 * image[background].std()
 
 
+def test_where_a_stream_stands_still_its_contrast_does_not_pulse():
+    rng = np.random.default_rng(0)
+    image = cv2.GaussianBlur(rng.normal(128, 400, (240, 320, 3)).astype(np.float32), (0, 0), 3).clip(0, 255).astype(np.uint8)
+    renderer = Renderer(image, np.zeros(image.shape[:2], np.float32), LoopField(curve(layer=1, drift=0.1)))
+    turns = renderer.field.turns[1]
+    halfway = renderer.frame(34 / turns / 2).astype(float)  # of its phases
+    rim, middle = (slice(0, 1), slice(40, 280)), (slice(90, 150), slice(100, 220))
+    assert image[rim].std() > 30 and np.abs(halfway[rim] - image[rim]).max() <= 3
+    assert halfway[middle].std() == pytest.approx(image[middle].std(), rel=0.15)
+
+
 def test_no_cell_folds_however_strong():
     displacement = curve(shape=(12, 12))
     displacement[:, 0] *= np.linspace(-12, 12, 12)[None, None, :]

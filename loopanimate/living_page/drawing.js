@@ -101,6 +101,7 @@ uniform float border; // width of the still border, in short sides
 uniform vec4 held; // left, top, right, bottom: 1 where the salient layer has one
 uniform vec4 nudge; // added to the displacement, in short sides
 uniform vec2 phases, streams;
+uniform float alikeness; // of a stream's two phases falls by its exponential, a short side apart
 uniform bool covered;
 in vec4 moved, wound;
 out vec4 colour;
@@ -109,9 +110,10 @@ vec4 show(sampler2D pixels, sampler2D mean, vec2 place, vec2 displacement, vec2 
   vec2 at = place * size - displacement - offset;
   vec4 later = textureLod(pixels, at / size, 0.0);
   if (streams == 0.0) return later;
-  // two phases of an endless flow, cross-faded; their blend loses contrast, which the gain gives back
+  // two phases of an endless flow, cross-faded; the less they are alike, the more contrast their blend loses: given back
   vec4 earlier = textureLod(pixels, (at + winding) / size, 0.0), middle = textureLod(mean, place, 0.0);
-  float weight = phase * phase * (3.0 - 2.0 * phase), gain = inversesqrt((1.0 - weight) * (1.0 - weight) + weight * weight);
+  float weight = phase * phase * (3.0 - 2.0 * phase), alike = exp(-alikeness * length(winding) / min(size.x, size.y));
+  float gain = inversesqrt((1.0 - weight) * (1.0 - weight) + weight * weight + 2.0 * weight * (1.0 - weight) * alike);
   return clamp(middle + mix(1.0, gain, streams) * mix(later - middle, earlier - middle, weight), 0.0, 1.0);
 }
 
@@ -298,6 +300,7 @@ class Drawing {
     gl.uniform4f(uniforms.nudge, ...nudge);
     gl.uniform2f(uniforms.phases, ...state.phases);
     gl.uniform2f(uniforms.streams, ...state.streams);
+    gl.uniform1f(uniforms.alikeness, loop.alikeness);
     gl.uniform1i(uniforms.covered, loop.alpha ? 0 : 1);
     gl.viewport(0, 0, canvas.width, canvas.height);
     gl.clearColor(0, 0, 0, 1);
