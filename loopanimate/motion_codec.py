@@ -15,6 +15,7 @@ from loopanimate.field import LoopField, spline_at, streams, touched, warp
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.prior import NoisePrior
 from loopanimate.render import Renderer
+from loopanimate.render_torch import TorchRenderer
 
 # Displacements span two orders of magnitude, from "barely" to a stream's progress. Latents are their inverse hyperbolic
 # sine: linear below the knee, logarithmic above, so that an error is absolute in what is nearly still and relative in
@@ -193,7 +194,9 @@ class MotionCodec(ModelMixin, ConfigMixin):
                motion_strength: float = 1.0, directions: Directions | None = None,
                planar: bool = False) -> Iterator[np.ndarray]:  # fmt: skip
         field = LoopField(self.displacement(latents), motion_strength, directions, touched(mask))
-        return map(Renderer(image, mask, field, planar).frame, times)
+        on_gpu = latents.device.type == "cuda"
+        renderer = TorchRenderer(image, mask, field, planar, latents.device) if on_gpu else Renderer(image, mask, field, planar)
+        return map(renderer.frame, times)
 
 
 def _beginning(curve: torch.Tensor, onward: torch.Tensor, layers: torch.Tensor) -> int:

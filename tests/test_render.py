@@ -2,12 +2,15 @@ import av
 import cv2
 import numpy as np
 import pytest
+import torch
 from skimage import data
 
 from loopanimate.field import ALL_BORDERS, LoopField, border_fade, spline_matrix, touched
 from loopanimate.layers import fill_plate, solve
 from loopanimate.metrics import psnr, seam
 from loopanimate.render import Renderer
+from loopanimate.render_torch import TorchRenderer
+from tests.fields import random_field
 
 
 def curve(frames=35, shape=(12, 16), layer=0, reach=0.02, drift=0.0):
@@ -131,6 +134,19 @@ def test_a_stream_ends_in_the_untouched_picture_and_keeps_its_contrast(blob):
     background = mask == 0
     halfway = renderer.frame(17).astype(float)
     assert halfway[background].std() > 0.8 * image[background].std()
+
+
+@pytest.mark.parametrize("planar", [False, True])
+@pytest.mark.parametrize("streams", [(), (1,), (0, 1)])
+def test_torch_draws_what_opencv_draws(photos, blob, planar, streams):
+    image = np.asarray(photos["coffee"].resize((321, 214)))
+    mask = cv2.resize(blob[1], (321, 214))
+    field = random_field(3, (12, 20), streams)
+    ours, theirs = Renderer(image, mask, field, planar), TorchRenderer(image, mask, field, planar, torch.device("cpu"))
+    for time in (0, 5, 17.3, 30):
+        one, other = ours.frame(time), theirs.frame(time)
+        assert one.shape == other.shape and one.dtype == other.dtype
+        assert psnr(one, other) > (99 if time == 0 else 44)
 
 
 def test_where_a_stream_stands_still_its_contrast_does_not_pulse():
