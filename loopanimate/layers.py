@@ -63,9 +63,8 @@ def _to_bytes(pixels: np.ndarray) -> np.ndarray:
 def fill_plate(image: np.ndarray, alpha: np.ndarray, band: int) -> np.ndarray:
     """The background behind the salient layer, (H, W, 3) float32, filled in the `band` pixels that motion can uncover.
 
-    Outside the layer it is the picture. Behind it the colours of outside go on inwards (Telea), with the fine texture that
-    the rim's mirror image outside has; colours of the rim itself are not read, as some of the layer is in them. All of that
-    is made at PLATE_SIDE: what is uncovered is a thin, moving rim.
+    Outside the layer it is the picture. Behind it the colours of outside go on inwards (Telea, at PLATE_SIDE), with the
+    texture that the rim's mirror image outside has; colours of the rim itself are not read, as some of the layer is in them.
     """
     height, width = alpha.shape
     scale = min(1.0, PLATE_SIDE / min(height, width))
@@ -74,20 +73,31 @@ def fill_plate(image: np.ndarray, alpha: np.ndarray, band: int) -> np.ndarray:
     hole = cv2.dilate((share > COVERED).astype(np.uint8), np.ones((2 * SAFE + 1,) * 2, np.uint8))
     if not hole.any() or hole.all():
         return image.astype(np.float32)
-    depth, labels = cv2.distanceTransformWithLabels(hole, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    outside = np.flatnonzero(hole == 0)
-    nearest = np.zeros(labels.max() + 1, outside.dtype)
-    nearest[labels.flat[outside]] = outside
-    nearest = nearest[labels]  # (h, w), index of the outside pixel nearest to each
-    near = (depth > 0) & (depth <= band * scale + SAFE + 1)
+    near, nearest = _outside(hole, band * scale + SAFE + 1)
     # beyond the band nothing is ever seen, but the fill would read it: give it the nearest colours of outside
     filled = cv2.inpaint(small.reshape(-1, 3)[nearest], near.astype(np.uint8), 4, cv2.INPAINT_TELEA).astype(np.float32)
     filled[near] = cv2.GaussianBlur(filled, (0, 0), FINE / 2)[near] + _mirrored(_fine(small, hole == 0), nearest, near)
     filled = cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC)
+    if scale < 1:  # texture finer than that
+        hole = cv2.resize(hole, (width, height), interpolation=cv2.INTER_NEAREST)
+        box = tuple(
+            slice(max(0, where[0] - band), where[-1] + band + 1) for where in map(np.flatnonzero, (hole.any(1), hole.any(0)))
+        )
+        near, nearest = _outside(hole[box], band)
+        filled[box][near] += _mirrored(_finer(image[box], hole[box] == 0, scale), nearest, near)
     plate, covered = image.astype(np.float32), alpha > 0
     weight = np.clip(alpha[covered] / (4 * FAINT), 0, 1)[:, None]
     plate[covered] += (filled[covered] - plate[covered]) * weight
     return plate
+
+
+def _outside(hole: np.ndarray, band: float) -> tuple[np.ndarray, np.ndarray]:
+    """Which pixels of a hole (h, w) lie within `band` of outside, and the index of the outside pixel nearest to each."""
+    depth, labels = cv2.distanceTransformWithLabels(hole, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    outside = np.flatnonzero(hole == 0)
+    nearest = np.zeros(labels.max() + 1, outside.dtype)
+    nearest[labels.flat[outside]] = outside
+    return (depth > 0) & (depth <= band), nearest[labels]
 
 
 def _fine(image: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -95,6 +105,16 @@ def _fine(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     share = known.astype(np.float32)[..., None]
     mass = cv2.GaussianBlur(share, (0, 0), FINE)[..., None]
     return share * (image - cv2.GaussianBlur(image * share, (0, 0), FINE) / np.maximum(mass, 1e-3))
+
+
+def _finer(image: np.ndarray, known: np.ndarray, scale: float) -> np.ndarray:
+    """What a picture (h, w, 3) loses where it is known when it is made smaller by `scale`, 0 elsewhere."""
+    share = known.astype(np.float32)[..., None]
+    size = known.shape[::-1]
+    small = [max(1, round(side * scale)) for side in size]
+    mass = cv2.resize(share, small, interpolation=cv2.INTER_AREA)[..., None]
+    coarse = cv2.resize(image * share, small, interpolation=cv2.INTER_AREA) / np.maximum(mass, 1e-3)
+    return share * (image - cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC))
 
 
 def _mirrored(values: np.ndarray, nearest: np.ndarray, where: np.ndarray) -> np.ndarray:

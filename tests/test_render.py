@@ -214,11 +214,14 @@ def test_plate_is_the_picture_outside_the_layer_and_hides_the_layer_inside(blob)
     assert abs(plate[rim].mean() - around) < abs(image[rim].mean() - around)
 
 
-def test_plate_goes_on_with_what_is_around_and_with_nothing_of_the_layer():
+@pytest.mark.parametrize("size", [1, 8])
+def test_plate_goes_on_with_what_is_around_and_with_nothing_of_the_layer(size):
     grass = cv2.resize(data.grass(), (192, 192), interpolation=cv2.INTER_AREA)
-    away = np.hypot(*(np.mgrid[0:192, 0:192] - 96))
+    grass = np.tile(grass, (size, size))  # of one grain, however large the picture
+    away = np.hypot(*(np.mgrid[0 : 192 * size, 0 : 192 * size] - 96 * size)) / size
     image = np.where(away[..., None] < 50, [250, 20, 20], grass[..., None].repeat(3, 2)).astype(np.uint8)
-    plate = fill_plate(image, np.clip(49.5 - away, 0, 1).astype(np.float32), band=20)  # a mask a little too small
+    alpha = np.clip(size * (50 - away) - 0.5, 0, 1).astype(np.float32)  # a mask a little too small
+    plate = fill_plate(image, alpha, band=20 * size)
     band, around = (away < 46) & (away > 32), (away > 60) & (away < 90)
     red = plate[..., 0] - plate[..., 1]
     assert red[band].mean() < 3
