@@ -171,9 +171,6 @@ class Loop:
         times = frame_times(settings.num_frames, fps, 1.0 if settings.fps == "native" else settings.tempo)
         # a picture file goes round by itself: no program waits at its wrap
         repeats = turns(settings.size, settings.repeats, len(times) / fps) if film else settings.repeats
-        if not film:
-            times, repeats = times * repeats, 1
-
         write_loop(output, self.frames(times, film), fps, len(times), metadata, repeats, settings.quality, settings.codec,
                    settings.max_size, progress)  # fmt: skip
         count = len(times) * repeats

@@ -7,8 +7,9 @@ import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 from zipfile import BadZipFile, ZipFile
@@ -168,11 +169,11 @@ def write_loop(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction, co
         frames: (H, W, 3) RGB uint8, or for `VIDEO` endings (3H/2, W) I420; taken one at a time. Odd sides of RGB lose
             their last row or column in video (4:2:0 colour).
         metadata: text that the file carries as its comment, for `read_metadata`.
-        repeats: turns in a video, coded once and copied.
+        repeats: turns: of a video coded once and copied; of other formats the frames wait on the disk for the next one.
         quality: one of `QUALITIES`, of a video or WebP; other formats have but one.
         codec: one of `video.CODECS` that the format takes; None: its own.
         max_size: megabytes (10^6 bytes) of the file. What is larger at `quality` is coded again, as finely as fits;
-            until then the frames wait on the disk, 12 megabytes each at 4K.
+            until then the frames wait on the disk, a video's with 12 megabytes each at 4K, others' with 25.
         progress: called after each frame, each time that it is coded; whatever it raises stops the work.
 
     Raises: ValueError for a codec that the format has not, or a size that no level reaches.
@@ -180,16 +181,17 @@ def write_loop(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction, co
     path = Path(path)
     choice = levels(path.suffix.lower(), quality, codec)
 
-    def told(pixels: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def told(pixels: Iterable[np.ndarray], whole: int) -> Iterator[np.ndarray]:
         for index, frame in enumerate(pixels):
             yield frame
             if progress is not None:
-                progress(index + 1, count)
+                progress(index + 1, whole)
 
     def write(target: Path, pixels: Iterable[np.ndarray], level: int) -> None:
-        pixels = told(pixels)
         if path.suffix.lower() not in VIDEO:
-            return animation.write(target, pixels, fps, metadata, level)
+            again = told(chain.from_iterable(pixels for _ in range(repeats)), repeats * count)
+            return animation.write(target, again, fps, metadata, level)
+        pixels = told(pixels, count)
         given = video.codec_of(path.suffix.lower(), codec)
         if repeats == 1:
             return video.encode(target, pixels, fps, count, metadata, given, level)
@@ -197,7 +199,10 @@ def write_loop(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction, co
             video.encode(turn, pixels, fps, count, None, given, level)
             video.repeat(turn, target, repeats, count / fps, metadata)
 
-    with replacing(path) as partial:
+    with ExitStack() as stack:
+        partial = stack.enter_context(replacing(path))
+        if max_size is not None or (repeats > 1 and path.suffix.lower() not in VIDEO):
+            frames = _Spooled(frames, stack.enter_context(tempfile.TemporaryFile(dir=path.parent)))
         if max_size is None:
             write(partial, frames, choice[0])
         else:
@@ -206,11 +211,8 @@ def write_loop(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction, co
 
 def _write_within(path: Path, frames: Iterable[np.ndarray], choice: range, limit: int, write: Callable) -> None:
     """Write the finest of the levels whose file has at most `limit` bytes, or one that fills most of them."""
-    with (
-        tempfile.TemporaryFile(dir=path.parent) as spool,
-        replacing(path.with_name(f"{path.stem}.try{path.suffix}"), False) as file,
-    ):
-        frames, tried = _Spooled(frames, spool), {}  # level: bytes
+    with replacing(path.with_name(f"{path.stem}.try{path.suffix}"), False) as file:
+        tried = {}  # level: bytes
         low, high = choice.start - 1, choice.stop  # too large; small enough
         level = choice.start
         while high - low > 1:

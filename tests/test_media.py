@@ -155,6 +155,17 @@ def test_three_repeats_equal_one_three_times(ending, tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.parametrize("ending", [".gif", ".webp", ".png", ".zip"])
+def test_pictures_go_round_several_times_from_frames_that_come_once(ending, tmp_path):
+    told = []
+    media.write_loop(tmp_path / f"three{ending}", iter(ring()), Fraction(8), 8, "words", repeats=3,
+                     progress=lambda *done: told.append(done))  # fmt: skip
+    three = decoded(tmp_path / f"three{ending}").astype(int)
+    assert len(three) == 24 and told[-1] == (24, 24)
+    assert np.abs(three[8:] - three[:-8]).mean() < (0 if ending in (".png", ".zip") else 2) + 1e-9
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def circling(reach: float, fps: int, planar: bool) -> list[np.ndarray]:
     """Frames (240 x 160) of a photograph whose two layers circle at one speed, `reach` and half of it in short sides."""
     picture = cv2.resize(data.chelsea(), (240, 160), interpolation=cv2.INTER_AREA)
@@ -170,7 +181,7 @@ def circling(reach: float, fps: int, planar: bool) -> list[np.ndarray]:
 
 
 def decoded(path) -> np.ndarray:
-    """Frames of a file: the brightness of a video, (K, H, W, 1), or red, green and blue of an animated picture."""
+    """Frames of a file: the brightness of a video, (K, H, W, 1), or red, green and blue of pictures."""
     if path.suffix in media.VIDEO:
         with av.open(str(path)) as container:
             return np.stack(
@@ -179,6 +190,10 @@ def decoded(path) -> np.ndarray:
                     for frame in container.decode(container.streams.video[-1])
                 ]
             )
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as file:
+            names = sorted(name for name in file.namelist() if name.endswith(".png"))
+            return np.stack([np.asarray(Image.open(file.open(name))) for name in names])
     with Image.open(path) as file:
         return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(file)])
 
