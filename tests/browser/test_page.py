@@ -303,7 +303,7 @@ def test_settings_beyond_the_page_and_a_queue_out_of_reach(page, picture, tmp_pa
     page.get_by_label("Frames a second", exact=True).fill("60")
     chosen(page, "Size", "4k")
     page.get_by_role("button", name="Download MP4").click()
-    page.get_by_text(re.compile("Fitting|Writing")).wait_for()
+    page.get_by_text(re.compile("Waiting|Fitting|Writing")).wait_for()
     page.get_by_role("button", name="Cancel").click()
     page.get_by_text("Cancelled.").wait_for()
     page.wait_for_timeout(1000)
