@@ -148,11 +148,17 @@ def page() -> gr.Blocks:
                 note = gr.Markdown()
                 with gr.Row(elem_classes="tools"):
                     find = gr.Button("Find the object again", size="sm")
-                    tools = [
-                        gr.Button(name, size="sm")
-                        for name in ("Invert", "Grow", "Shrink", "Feather", "Whole picture", "Unfreeze", "Clear")
-                    ]
+                    tools = [gr.Button("Clear", size="sm")]
                     undo = gr.Button("Undo", size="sm")
+                with gr.Accordion("Change the whole mask, or take it from a file", open=False):
+                    with gr.Row(elem_classes="tools"):
+                        tools += [
+                            gr.Button(name, size="sm")
+                            for name in ("Invert", "Grow", "Shrink", "Feather", "Whole picture", "Unfreeze")
+                        ]
+                    with gr.Row(elem_classes="tools"):
+                        mask_in = gr.UploadButton("Upload a mask (white moves)", file_types=["image"], size="sm")
+                        mask_out = gr.Button("Download the mask", size="sm")
                 with gr.Accordion("Click to select, draw arrows, set pins", open=False) as clicking:
                     tool = gr.Radio(
                         ["Add to the mask", "Take from the mask", "Arrow", "Pin"], value="Arrow", label="A click means"
@@ -163,9 +169,6 @@ def page() -> gr.Blocks:
                         [], multiselect=True, allow_custom_value=True, label="Arrows and pins",
                         info="In percent of the picture; × removes one, and you can type them: arrow 20 30 45 30, pin 50 50",
                     )  # fmt: skip
-                with gr.Accordion("Mask as a file", open=False), gr.Row():
-                    mask_in = gr.UploadButton("Upload a mask (white moves)", file_types=["image"], size="sm")
-                    mask_out = gr.Button("Download the mask", size="sm")
             with gr.Column():
                 prompt = gr.Textbox(label="What should move, and how?", placeholder=SUGGESTIONS[0], max_lines=4)
                 with gr.Row(elem_classes="chips"):

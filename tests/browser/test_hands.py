@@ -36,7 +36,7 @@ def stroke(page, colour: int, start: float, end: float) -> None:
 def test_the_masks_tools_and_a_click_on_the_board(page, picture):
     upload(page, picture)
     page.get_by_text("Red moves.").wait_for()
-    page.get_by_role("button", name="Mask as a file").click()
+    page.get_by_role("button", name="Change the whole mask").click()
     page.wait_for_timeout(1500)  # until the editor has drawn it
     found = mask_of(page)
 
@@ -68,6 +68,7 @@ def test_the_masks_tools_and_a_click_on_the_board(page, picture):
 
 def test_a_frozen_place_stops_without_sampling_again(page, picture, tmp_path):
     prepare(page, picture, frames=15, steps=4, prompt="everything sways to the left")
+    page.get_by_role("button", name="Change the whole mask").click()
     page.get_by_role("button", name="Whole picture", exact=True).click()
     page.wait_for_timeout(2000)
     told = []

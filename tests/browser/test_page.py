@@ -75,6 +75,7 @@ def test_a_stroke_changes_the_mask_that_is_sent(page, picture, tmp_path):
 
 def test_an_arrow_turns_the_motion_and_a_pin_stops_it(page, picture, tmp_path):
     prepare(page, picture, frames=15, steps=4)
+    page.get_by_role("button", name="Change the whole mask").click()
     page.get_by_role("button", name="Whole picture", exact=True).click()
     page.wait_for_timeout(2000)  # until the editor has drawn it
     animate(page)
@@ -308,7 +309,7 @@ def test_settings_beyond_the_page_and_a_queue_out_of_reach(page, picture, tmp_pa
     page.get_by_text("Cancelled.").wait_for()
     page.wait_for_timeout(1000)
     assert page.evaluate(f"{VIDEO}.src") == source and not downloads
-    page.get_by_role("button", name="Mask as a file").click()
+    page.get_by_role("button", name="Change the whole mask").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download the mask").click()
     with Image.open(download.value.path()) as mask:
