@@ -324,7 +324,8 @@ def _uniformity(values: list[np.ndarray]) -> float:
 
 
 CONTROLS: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # PAPER.md §6: rings with a fault each
-    "hard cut": lambda ring: ring[: len(ring) // 2],
+    # where it is farthest from its start: cut in the middle, a motion of two rounds a loop would close again
+    "hard cut": lambda ring: ring[: max(6, 1 + int(np.abs(ring.astype(np.float32) - ring[0]).mean((1, 2, 3)).argmax()))],
     "doubled frame": lambda ring: np.concatenate([ring, ring[:1]]),
     "frozen": lambda ring: np.repeat(ring[:1], len(ring), axis=0),
     "eased to a stop": lambda ring: ring[
