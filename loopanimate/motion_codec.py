@@ -78,17 +78,20 @@ class MotionCodec(ModelMixin, ConfigMixin):
                  text_width: int = 384):  # fmt: skip
         super().__init__()
         self.prior = NoisePrior(text_width)
-        self.register_buffer("scale", torch.tensor(standard_deviation).view(1, 4, 1, 1, 1))
 
     def compress(self, displacement: torch.Tensor) -> torch.Tensor:
         """Displacement in short sides → latents, both (B, 4, N, h, w)."""
         winding = displacement[:, :, -1:]
         ring = torch.asinh((displacement - _ramp(displacement) * winding) / self.config.knee)
-        return (ring + _begun(displacement) * torch.asinh(winding / self.config.stream_knee)) / self.scale
+        return (ring + _begun(displacement) * torch.asinh(winding / self.config.stream_knee)) / self._scale(ring)
+
+    def _scale(self, like: torch.Tensor) -> torch.Tensor:
+        # no buffer: loops are drawn where they lie, which on ZeroGPU is not where the networks are
+        return like.new_tensor(self.config.standard_deviation).view(1, 4, 1, 1, 1)
 
     def expand(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Latents (B, 4, N, h, w) → what comes back, the same shape, and the winding (B, 4, 1, h, w), in short sides."""
-        latents = latents * self.scale
+        latents = latents * self._scale(latents)
         winding = latents[:, :, -1:]
         ring = torch.sinh(latents - _begun(latents) * winding) * self.config.knee
         return ring, torch.sinh(winding) * self.config.stream_knee

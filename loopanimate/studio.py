@@ -134,7 +134,8 @@ def sampled(picture, settings, seeds, mask):
         return make_loops(picture, settings, seeds, mask, lambda step, steps: tell((step, steps, newest[1])), glimpse)
 
     loops = yield from told(work)
-    yield loops
+    # what a ZeroGPU function gives back leaves the process that has the device
+    yield [replace(loop, latents=loop.latents.cpu()) for loop in loops] if ON_ZERO else loops
 
 
 def settings_of(editor, prompt, num_frames, seed, strength, tempo, steps, guidance, negative, preset, checkpoint, fps, size,

@@ -46,7 +46,13 @@ def test_static_code_is_the_picture_at_latent_size():
 def test_saves_and_loads_its_scale(tmp_path):
     codec = MotionCodec(standard_deviation=(0.1, 0.2, 0.3, 0.4))
     codec.save_pretrained(tmp_path)
-    assert torch.equal(MotionCodec.from_pretrained(tmp_path).scale, codec.scale)
+    assert MotionCodec.from_pretrained(tmp_path).config.standard_deviation == list(codec.config.standard_deviation)
+
+
+def test_a_loop_is_drawn_where_its_latents_lie_wherever_the_networks_are(blob):
+    latents, (image, mask) = torch.randn(4, 5, 12, 16), blob
+    here, elsewhere = (list(codec.frames(latents, image, mask, [0, 2])) for codec in (MotionCodec(), MotionCodec().to("meta")))
+    assert all(np.array_equal(*pair) for pair in zip(here, elsewhere))
 
 
 def test_latents_are_displacement_compressed_and_back():
@@ -59,7 +65,8 @@ def test_latents_are_displacement_compressed_and_back():
     ramp = torch.linspace(0, 1, 15).view(1, 1, -1, 1, 1)
     assert torch.allclose(ring + ramp * winding, displacement, atol=1e-6)
     assert torch.equal(winding, codec.expand(latents[:, :, [0, -1]])[1])
-    faint = codec.compress(displacement * 1e-4)[:, :, 1:] * codec.scale  # linear below the knees
+    scale = torch.tensor(codec.config.standard_deviation).view(1, 4, 1, 1, 1)
+    faint = codec.compress(displacement * 1e-4)[:, :, 1:] * scale  # linear below the knees
     back = (displacement - ramp * displacement[:, :, -1:])[:, :, 1:] / codec.config.knee
     carried = displacement[:, :, -1:] / codec.config.stream_knee
     assert torch.allclose(faint, 1e-4 * (back + carried), atol=1e-6)
