@@ -206,7 +206,9 @@ def page() -> gr.Blocks:
                         quality = gr.Dropdown(["wallpaper", "share", "small"], value="wallpaper", label="Quality of a video")
                         largest = gr.Number(0, label="Largest file, MB", minimum=0, info="0: any")
                     fit = gr.Checkbox(False, label="Whole picture within the size, instead of cut to it")
-                    av1 = gr.Checkbox(False, label="AV1 in MP4 and WebM: smaller at share and small, with a slight step at the wrap there")
+                    av1 = gr.Checkbox(
+                        False, label="AV1 in MP4 and WebM: smaller at share and small, with a slight step at the wrap there"
+                    )
                     with gr.Row():
                         steps = gr.Slider(0, 50, 0, step=1, label="Sampling steps", info="0: the model's own")
                         guidance = gr.Slider(0, 15, 0, step=0.5, label="Guidance", info="0: the model's own; 1: none")
