@@ -14,6 +14,7 @@ ALPHA_RAMP = (0.3, 0.7)  # of the raw mask
 COVERED = 0.05  # alpha above which what lies behind is filled ...
 SAFE = 1  # ... as many pixels of PLATE_SIDE around it too: mattes are not that exact
 FINE = 3.0  # pixels, Gaussian: what is finer is texture
+MOSTLY = 80  # of 255: alpha from which a pixel counts as the layer's
 FAINT = 0.004  # alpha up to which the plate is the picture
 PLATE_SIDE = 512  # pixels on the short side at which the plate is filled
 
@@ -34,15 +35,26 @@ def split(image: np.ndarray, mask: np.ndarray, reach: int) -> tuple[np.ndarray, 
     """
     low, high = ALPHA_RAMP
     alpha = matte(image, np.clip((mask.astype(np.float32) - low) / (high - low), 0, 1))
-    plate = fill_plate(image, alpha, reach + 2)
-    return _to_bytes(alpha * 255), _to_bytes(plate)
+    alpha, plate = _to_bytes(alpha * 255), _to_bytes(fill_plate(image, alpha, reach + 2))
+    # where no colour of that alpha could explain the picture over the plate: what is mostly the layer becomes more of it ...
+    rim = (alpha >= MOSTLY) & (alpha < 255)
+    seen, behind = image[rim].astype(np.float32), np.clip(plate[rim], 1, 254).astype(np.float32)
+    clear = 255 * np.minimum(seen / behind, (255 - seen) / (255 - behind)).min(1)
+    alpha[rim] = np.maximum(alpha[rim], 255 - np.minimum(np.floor(clear), 255)).astype(np.uint8)
+    # ... and of what is mostly behind, the plate comes nearer to the picture, all of its colours alike
+    rim = (alpha > 0) & (alpha < MOSTLY)
+    seen, behind, share = image[rim].astype(np.float32), plate[rim].astype(np.float32), alpha[rim, None] / np.float32(255)
+    most, least = seen / (1 - share), (seen - 255 * share) / (1 - share)
+    nearer = np.maximum(behind - most, least - behind) / np.maximum(np.abs(behind - seen), 1e-3)
+    plate[rim] = _to_bytes(behind + np.clip(nearer.max(1, keepdims=True), 0, 1) * (seen - behind))
+    return alpha, plate
 
 
 def solve(image: np.ndarray, alpha: np.ndarray, plate: np.ndarray) -> Layers:
     """Layers whose composite, in the renderer's own integers, *is* the picture; image and plate (H, W, C) uint8.
 
-    Where no colour of that alpha could explain the picture over that plate, the plate gives way: at a faint alpha it is
-    the picture itself, so contact shadows stay.
+    Where no colour of that alpha could explain the picture over that plate, the plate gives way: at a faint alpha, which
+    `split` leaves as it is, it is the picture itself, so contact shadows stay.
     """
     clear = 255 - alpha.astype(np.int32)
     share = np.maximum(clear, 1)

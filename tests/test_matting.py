@@ -74,3 +74,15 @@ def test_alpha_is_found_at_any_size_and_kept_where_it_is_meant_soft():
     assert np.array_equal(matte(image, ramp), ramp)
     whole = np.ones((SIDE, SIDE), np.float32)
     assert np.array_equal(matte(image, whole), whole)
+
+
+def test_dark_pixels_of_the_rim_leave_no_specks_on_the_plate():
+    away = np.hypot(*(np.mgrid[0:96, 0:96] - 48))
+    image = np.full((96, 96, 3), 200, np.uint8)
+    image[away < 30] = (20, 6, 1)
+    alpha, plate = split(image, np.clip((31 - away) / 2, 0, 1).astype(np.float32), 12)  # a soft mask of a sharp object
+    layers = solve(image, alpha, plate)
+    gave_way = np.abs(layers.plate.astype(int) - plate).max(-1)
+    assert not gave_way[alpha >= 80].any()
+    under = [cv2.multiply(channel, 255 - alpha, scale=1 / 255) for channel in cv2.split(layers.plate)]
+    assert np.array_equal(layers.colour.astype(int) + np.dstack(under), image)
