@@ -35,7 +35,7 @@ def split(image: np.ndarray, mask: np.ndarray, reach: int) -> tuple[np.ndarray, 
     """
     low, high = ALPHA_RAMP
     alpha = matte(image, np.clip((mask.astype(np.float32) - low) / (high - low), 0, 1))
-    alpha, plate = _to_bytes(alpha * 255), _to_bytes(fill_plate(image, alpha, reach + 2))
+    plate, alpha = fill_plate(image, alpha, reach + 2), _to_bytes(alpha * 255)
     # where no colour of that alpha could explain the picture over the plate: what is mostly the layer becomes more of it ...
     rim = (alpha >= MOSTLY) & (alpha < 255)
     seen, behind = image[rim].astype(np.float32), np.clip(plate[rim], 1, 254).astype(np.float32)
@@ -56,15 +56,16 @@ def solve(image: np.ndarray, alpha: np.ndarray, plate: np.ndarray) -> Layers:
     Where no colour of that alpha could explain the picture over that plate, the plate gives way: at a faint alpha, which
     `split` leaves as it is, it is the picture itself, so contact shadows stay.
     """
-    clear = 255 - alpha.astype(np.int32)
-    share = np.maximum(clear, 1)
+    clear, outside, rim = 255 - alpha, (alpha == 0).astype(np.uint8), (alpha > 0) & (alpha < 255)
+    share = clear[rim].astype(np.int32)
     colours, plates = [], []
     for channel, behind in zip(cv2.split(image), cv2.split(plate)):
-        scaled = channel.astype(np.int32) * 255
-        least, most = -((255 * (255 - clear) - scaled) // share), scaled // share
-        behind = np.where(clear == 0, behind, np.clip(behind, least, most)).astype(np.uint8)
+        behind = cv2.copyTo(channel, outside, behind)
+        scaled = channel[rim].astype(np.int32) * 255
+        least, most = -((255 * (255 - share) - scaled) // share), scaled // share
+        behind[rim] = np.clip(behind[rim], least, most)
         plates.append(behind)
-        colours.append(cv2.subtract(channel, cv2.multiply(behind, 255 - alpha, scale=1 / 255)))
+        colours.append(cv2.subtract(channel, cv2.multiply(behind, clear, scale=1 / 255)))
     return Layers(np.dstack(colours), alpha, np.dstack(plates))
 
 
@@ -73,7 +74,7 @@ def _to_bytes(pixels: np.ndarray) -> np.ndarray:
 
 
 def fill_plate(image: np.ndarray, alpha: np.ndarray, band: int) -> np.ndarray:
-    """The background behind the salient layer, (H, W, 3) float32, filled in the `band` pixels that motion can uncover.
+    """The background behind the salient layer, (H, W, 3) uint8, filled in the `band` pixels that motion can uncover.
 
     Outside the layer it is the picture. Behind it the colours of outside go on inwards (Telea, at PLATE_SIDE), with the
     texture that the rim's mirror image outside has; colours of the rim itself are not read, as some of the layer is in them.
@@ -84,7 +85,7 @@ def fill_plate(image: np.ndarray, alpha: np.ndarray, band: int) -> np.ndarray:
     small, share = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (image, alpha.astype(np.float32)))
     hole = cv2.dilate((share > COVERED).astype(np.uint8), np.ones((2 * SAFE + 1,) * 2, np.uint8))
     if not hole.any() or hole.all():
-        return image.astype(np.float32)
+        return image.copy()
     near, nearest = _outside(hole, band * scale + SAFE + 1)
     # beyond the band nothing is ever seen, but the fill would read it: give it the nearest colours of outside
     filled = cv2.inpaint(small.reshape(-1, 3)[nearest], near.astype(np.uint8), 4, cv2.INPAINT_TELEA).astype(np.float32)
@@ -97,9 +98,9 @@ def fill_plate(image: np.ndarray, alpha: np.ndarray, band: int) -> np.ndarray:
         )
         near, nearest = _outside(hole[box], band)
         filled[box][near] += _mirrored(_finer(image[box], hole[box] == 0, scale), nearest, near)
-    plate, covered = image.astype(np.float32), alpha > 0
+    plate, covered = image.copy(), alpha > 0
     weight = np.clip(alpha[covered] / (4 * FAINT), 0, 1)[:, None]
-    plate[covered] += (filled[covered] - plate[covered]) * weight
+    plate[covered] = _to_bytes(plate[covered] + (filled[covered] - plate[covered]) * weight)
     return plate
 
 

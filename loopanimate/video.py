@@ -11,6 +11,7 @@ coarser files are the smallest, and show a step there.
 
 import os
 import uuid
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+AHEAD = 3  # frames: coding takes unlike times, and neither side should wait
 RAMP, RAMP_STEPS = 0.75, 6  # seconds before the wrap; steps in which quality rises
 RAMP_BITS = 16  # at the key frame and at the ramp's end, times the bits of the rest
 # Slow motion changes a frame by less than x264 thinks worth coding: it repeats frames, and then jumps.
@@ -163,10 +165,10 @@ def _planes(pixels: np.ndarray) -> av.VideoFrame:
 
 
 def ahead(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The same frames, the next one being made while one is used."""
+    """The same frames, the next `AHEAD` being made while one is used."""
     source = iter(frames)
     with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, source, None)
-        while (pixels := coming.result()) is not None:
-            coming = thread.submit(next, source, None)
+        coming = deque(thread.submit(next, source, None) for _ in range(AHEAD))
+        while (pixels := coming.popleft().result()) is not None:
+            coming.append(thread.submit(next, source, None))
             yield pixels

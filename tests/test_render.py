@@ -221,7 +221,7 @@ def test_plate_goes_on_with_what_is_around_and_with_nothing_of_the_layer(size):
     away = np.hypot(*(np.mgrid[0 : 192 * size, 0 : 192 * size] - 96 * size)) / size
     image = np.where(away[..., None] < 50, [250, 20, 20], grass[..., None].repeat(3, 2)).astype(np.uint8)
     alpha = np.clip(size * (50 - away) - 0.5, 0, 1).astype(np.float32)  # a mask a little too small
-    plate = fill_plate(image, alpha, band=20 * size)
+    plate = fill_plate(image, alpha, band=20 * size).astype(np.float32)
     band, around = (away < 46) & (away > 32), (away > 60) & (away < 90)
     red = plate[..., 0] - plate[..., 1]
     assert red[band].mean() < 3

@@ -83,13 +83,12 @@ def peak(size: str, case: str, path: Path, frames: int) -> dict:
 
 
 def main(size: str, case: str, frames: str | None = None) -> None:
+    for count in () if frames else ("40", "160"):  # first: a process takes the peak of the one that starts it for its own
+        subprocess.run([sys.executable, "-m", __spec__.name, size, case, count], check=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "loop.mp4"
         figures = peak(size, case, path, int(frames)) if frames else speed(size, case, path)
     print(size, case, json.dumps({name: round(value, 3) for name, value in figures.items()}), flush=True)
-    if not frames:
-        for count in ("40", "160"):
-            subprocess.run([sys.executable, "-m", __spec__.name, size, case, count], check=True)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def test_the_masks_tools_and_a_click_on_the_board(page, picture):
 
     def pressed(name):
         page.get_by_role("button", name=name, exact=True).first.click()
-        page.wait_for_timeout(2000)
+        page.wait_for_timeout(1500)
         return mask_of(page)
 
     assert 0.05 < found.mean() < 0.9
@@ -61,7 +61,7 @@ def test_the_masks_tools_and_a_click_on_the_board(page, picture):
     board.wait_for()
     box = board.bounding_box()
     board.click(position={"x": box["width"] * 0.5, "y": box["height"] * 0.5})
-    page.wait_for_timeout(3000)
+    page.wait_for_timeout(2000)
     region = mask_of(page)
     assert region[199:202, 299:302].all() and 0.002 < region.mean() < 0.95
 
