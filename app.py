@@ -256,7 +256,7 @@ def page() -> gr.Blocks:
             repeats,
             directions,
         ]
-        outputs = [result, live, made, save, current, details, history, past, choice, seeds4]
+        outputs = [result, live, made, save, current, freeze, details, history, past, choice, seeds4]
 
         def showing(shown, past_loops):
             kept = [shown.packed(), *(item for item in past_loops if item.is_kept())][:HISTORY]
@@ -264,6 +264,7 @@ def page() -> gr.Blocks:
                 result: player(shown.file, shown.loop.settings.prompt),
                 made: wording.made(shown.file, shown.loop),
                 current: shown,
+                freeze: studio.as_text(shown.loop.settings.freeze),
                 details: wording.details(shown.loop),
                 history: kept,
                 past: [(item.thumbnail, item.caption()) for item in kept],
@@ -337,7 +338,7 @@ def page() -> gr.Blocks:
 
         def frozen(value, shown, path, texts, freeze, *others):
             """What is painted to stay, where that is news, and what `moves` says."""
-            text = studio.frozen_text(value)
+            text = studio.as_text(studio.frozen(value))
             return (gr.skip(), gr.skip()) if text == freeze else (text, moves(shown, path, texts, text, *others))
 
         def directed(shown, embed, past_loops, path, *hands):
@@ -459,6 +460,7 @@ def page() -> gr.Blocks:
                 result: player(shown.file, shown.loop.settings.prompt),
                 made: wording.made(shown.file, shown.loop),
                 current: replace(shown, living=page),
+                freeze: studio.as_text(shown.loop.settings.freeze),
             }
 
         def recalled(event: gr.SelectData, kept):
@@ -557,9 +559,9 @@ def page() -> gr.Blocks:
         # in this order: none of them starts before the one above has been answered
         cancel.click(None, None, cancel, js="() => loopanimate.cancelled()", **quiet)
         cancel.click(None, cancels=[*jobs, run], **quiet)
-        cancel.click(cancelled, current, [result, live, made, current], queue=False, **quiet)
+        cancel.click(cancelled, current, [result, live, made, current, freeze], queue=False, **quiet)
 
-        everything = [picture, note, *{*controls, quality, largest, av1, *fresh} - {checkpoint}]
+        everything = [picture, note, freeze, *{*controls, quality, largest, av1, *fresh} - {checkpoint}]
         taken = dropped.upload(restored, [dropped, picture], everything, **seen)
         for ended in (taken.then, taken.failure):  # room for the next one
             ended(lambda: None, None, dropped, queue=False, **quiet)

@@ -255,9 +255,9 @@ def frozen(editor) -> bytes | None:
     return None if freeze is None else small_png(freeze)
 
 
-def frozen_text(editor) -> str:
-    """`frozen` as text, which a page notices when it changes."""
-    return base64.b64encode(frozen(editor) or b"").decode()
+def as_text(freeze: bytes | None) -> str:
+    """A frozen place as text, whose change a page notices."""
+    return base64.b64encode(freeze or b"").decode()
 
 
 def directed(loop: Loop, texts, freeze: str | None, strength, tempo) -> Loop:

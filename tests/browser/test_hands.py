@@ -102,6 +102,19 @@ def test_a_frozen_place_stops_without_sampling_again(page, picture, tmp_path):
     assert not told
 
 
+def test_what_was_frozen_before_stays_frozen_under_other_hands(page, picture, tmp_path):
+    prepare(page, picture, frames=3, steps=1)
+    page.wait_for_timeout(1500)
+    stroke(page, 1, 0.55, 0.7)
+    page.wait_for_timeout(500)
+    animate(page)
+    source = page.evaluate(f"{VIDEO}.src")
+    put(page, "Motion strength", 1.5)
+    page.wait_for_function(f"{VIDEO} && {VIDEO}.src != {source!r}")
+    settings, _ = unpack(read_metadata(saved(page, "MP4", tmp_path / "loop.mp4")))
+    assert settings.motion_strength == 1.5 and open_small_png(settings.freeze).mean() > 0.005
+
+
 def test_every_format_is_handed_out_and_a_seed_gives_its_loop_again(page, picture, tmp_path):
     prepare(page, picture, frames=3, steps=2)
     page.get_by_label("Seed", exact=True).fill("5")
