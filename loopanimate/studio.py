@@ -35,7 +35,7 @@ from loopanimate.working import POLL, told
 
 LIVING_SIDE = 800  # pixels on the long side of the living preview
 GLIMPSE_SIDE, GLIMPSE_SECONDS = 224, 0.7  # of the moving picture while sampling, and how often it is renewed
-SAME_FREEZE = 0.002  # of the picture
+SAME_FREEZE = 0.0005  # of the picture: less than a dot of a small brush
 KEEP_SECONDS = 3600  # finished files on disk
 ON_ZERO = spaces is not None and os.environ.get("SPACES_ZERO_GPU") is not None
 FILES = tempfile.TemporaryDirectory(prefix="loopanimate-")

@@ -10,7 +10,7 @@ from loopanimate.field import LoopField
 from loopanimate.living import write_living
 from loopanimate.loop import Loop, LoopFile, LoopSettings
 from loopanimate.media import write_loop
-from loopanimate.recipe import pack
+from loopanimate.recipe import pack, small_png
 from tests.test_render import curve
 from tests.videos import scene
 
@@ -102,3 +102,13 @@ def test_a_loop_of_the_visit_is_kept_small_and_knows_whether_its_files_have_gone
     assert shown.is_kept()
     file.path.unlink()
     assert not shown.is_kept()
+
+
+def test_a_frozen_place_is_the_same_but_for_its_edge_and_a_dot_more_is_another():
+    y, x = np.mgrid[0:430, 0:640]
+    place = (np.hypot(x - 300, y - 200) < 80).astype(np.float32)
+    redrawn = (np.hypot(x - 300, y - 200) < 80.1).astype(np.float32)
+    dotted = np.maximum(place, np.hypot(x - 500, y - 300) < 8)
+    kept, again, more = (small_png(freeze) for freeze in (place, redrawn, dotted))
+    assert studio.alike(kept, again) and studio.alike(None, None)
+    assert not any(studio.alike(*pair) for pair in ((kept, more), (kept, None), (None, kept)))
