@@ -10,6 +10,15 @@ def seconds(path):
         return file.duration / av.time_base
 
 
+def until(page, value, holds, seconds=30):
+    """value() once it holds, asked again and again: what a machine takes to get there is its own affair."""
+    for _ in range(2 * seconds):
+        if holds(found := value()):
+            return found
+        page.wait_for_timeout(500)
+    raise AssertionError(f"expected it within {seconds} seconds, the last value was {found}")
+
+
 def upload(page, path):
     page.set_input_files("input[type=file] >> nth=0", path)
 

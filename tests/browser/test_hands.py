@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from loopanimate.media import read_metadata
 from loopanimate.recipe import open_small_png, unpack
-from tests.browser.steps import VIDEO, animate, prepare, put, saved, upload
+from tests.browser.steps import VIDEO, animate, prepare, put, saved, until, upload
 
 
 def mask_of(page) -> np.ndarray:
@@ -37,33 +37,25 @@ def test_the_masks_tools_and_a_click_on_the_board(page, picture):
     upload(page, picture)
     page.get_by_text("Red moves.").wait_for()
     page.get_by_role("button", name="Change the whole mask").click()
-    page.wait_for_timeout(1500)  # until the editor has drawn it
-    found = mask_of(page)
 
-    def pressed(name):
+    def mask(holds):
+        return until(page, lambda: mask_of(page), holds)
+
+    def pressed(name, holds):
         page.get_by_role("button", name=name, exact=True).first.click()
-        page.wait_for_timeout(1500)
-        return mask_of(page)
+        return mask(holds)
 
-    assert 0.05 < found.mean() < 0.9
-    assert (pressed("Invert") == ~found).mean() > 0.98
+    found = mask(lambda mask: 0.05 < mask.mean() < 0.9)
+    pressed("Invert", lambda mask: (mask == ~found).mean() > 0.98)
     page.locator(".tools").get_by_role("button", name="Undo").click()
-    page.wait_for_timeout(2000)
-    assert (mask_of(page) == found).mean() > 0.98
-    grown = pressed("Grow")
-    assert grown.mean() > found.mean() + 0.002 and grown[found].mean() > 0.99
-    assert pressed("Shrink").mean() < grown.mean()
-    assert not pressed("Clear").any()
-
+    mask(lambda mask: (mask == found).mean() > 0.98)
+    grown = pressed("Grow", lambda mask: mask.mean() > found.mean() + 0.002 and mask[found].mean() > 0.99)
+    pressed("Shrink", lambda mask: mask.mean() < grown.mean())
+    pressed("Clear", lambda mask: not mask.any())
     page.get_by_role("button", name="Click to select").click()
     page.get_by_label("Add to the mask").check()
-    board = page.locator(".image-frame img").last
-    board.wait_for()
-    box = board.bounding_box()
-    board.click(position={"x": box["width"] * 0.5, "y": box["height"] * 0.5})
-    page.wait_for_timeout(2000)
-    region = mask_of(page)
-    assert region[199:202, 299:302].all() and 0.002 < region.mean() < 0.95
+    page.locator(".image-frame img").last.click()
+    mask(lambda mask: mask[199:202, 299:302].all() and 0.002 < mask.mean() < 0.95)
 
 
 def test_a_frozen_place_stops_without_sampling_again(page, picture, tmp_path):
