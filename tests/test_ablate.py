@@ -37,9 +37,9 @@ def test_a_table_from_one_command(tmp_path, monkeypatch, table):
     rows = ablate.TABLES[table]
     monkeypatch.setitem(ablate.TABLES, table, dict(list(rows.items())[:2]))
     monkeypatch.setattr(ablate, "HELD_OUT_BATCHES", 1)
-    obeyed = {"controls": {"frozen": 100.0}, **{name: 50.0 for name, _ in ablate.NEAREST.values() if name != "held-out loss"}}
-    monkeypatch.setattr(obedience, "evaluate", lambda pipe, pictures, num_frames, limit: obeyed)
-    settings = AblateSettings(table=table, output=str(tmp_path), seeds=2, num_frames=5)
+    obeyed = dict.fromkeys(ablate.OBEDIENCE, 50.0)
+    monkeypatch.setattr(obedience, "evaluate", lambda *_, **__: obeyed)
+    settings = AblateSettings(table=table, output=str(tmp_path), seeds=2, num_frames=5, cells=8)
     told = ablate.ablate(settings)
     assert all(f"| {name} |" in told for name in ablate.TABLES[table])
     assert "held-out loss" in told and told.count("before") >= 2

@@ -12,14 +12,8 @@ from train.obedience import CONTROLS, Sample, _seams, _uniformity, _unpaused, pl
 from train.synthetic import pictures
 
 
-class Given:
-    """A pipeline that "samples" the displacement it is given, latents being displacement."""
-
-    def __init__(self, displacement):
-        self.displacement_of_loop, self.codec = displacement, self
-
-    def __call__(self, **_):
-        return type("Output", (), {"frames": [self.displacement_of_loop]})
+class Plain:
+    """A codec whose latents are displacement."""
 
     def displacement(self, latents):
         return latents
@@ -30,7 +24,7 @@ def sample(displacement, side=96):
     picture = Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC)
     y, x = np.mgrid[0:side, 0:side]
     mask = Image.fromarray((255 * (np.hypot(x - side / 2, y - side / 2) < side / 3)).astype(np.uint8))
-    return Sample(Given(displacement), picture, mask, "", 0, len(displacement))
+    return Sample(Plain(), picture, mask, "", displacement)
 
 
 def circle(turns=1, size=0.02):

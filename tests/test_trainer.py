@@ -255,7 +255,7 @@ def test_clips_that_all_fail_are_one_sentence(tmp_path):
 
 def test_a_stage_begins_small_and_ends_on_the_presets_grid():
     stage = Stage(f=18, trains=("all",), learning_rate=1e-3, iterations=100, batch=3, salient=True, shorter=(8,), small=4,
-                  refine_at=0.7)  # fmt: skip
+                  refine_at=0.7, words_first=0.7)  # fmt: skip
     shapes = [stage.shape(step, 12) for step in range(100)]
     assert shapes[:2] == [(7, 35, 4), (16, 15, 4)] and shapes[69][2] == 4 and shapes[70:72] == [(3, 35, 12), (7, 15, 12)]
     costs = [clips * frames * cells**2 for clips, frames, cells in shapes]
@@ -264,7 +264,8 @@ def test_a_stage_begins_small_and_ends_on_the_presets_grid():
     focus, rate = [[function(step) for step in range(101)] for function in (stage.focus, partial(_rate, stage=stage))]
     assert focus[0] == 0.8 and focus[35] == pytest.approx(0.4) and focus[70:] == [0.0] * 31
     assert rate[0] == 0 and rate[WARMUP:71] == [1.0] * (71 - WARMUP) and rate[85] == pytest.approx(0.5) and rate[100] == 0
-    plain = replace(stage, small=None)
+    assert replace(stage, shorter=()).on(4, 12).shape(90, 4) == (7, 35, 4)
+    plain = replace(stage, small=None, words_first=0.0)
     assert plain.shape(0, 12) == (3, 35, 12) and plain.focus(0) == 0 and _rate(70, plain) < 1
 
 
@@ -285,3 +286,11 @@ def test_muon_turns_kernels_and_matrices_alike():
     again.load_state_dict(muon.state_dict())
     moments = [next(iter(state.values())) for state in again.state_dict()["state"].values()]
     assert [moment.shape for moment in moments] == [(8, 36), (6, 10), (10, 6)]
+
+
+def test_a_grid_and_a_length_of_ones_own():
+    _, stage = TrainSettings(stage=0, cells=4, f=8).table()
+    assert stage.f == 8 and {stage.shape(step, 4) for step in range(stage.iterations)} == {(1, 15, 4)} and stage.focus(0) == 0.8
+    for wrong in ({"cells": 6}, {"cells": 4, "preset": "512", "stage": 1, "data": "clips"}, {"f": 1}, {"f": 19}):
+        with pytest.raises(ValueError, match="expected"):
+            TrainSettings(**{"stage": 0, **wrong}).table()

@@ -21,6 +21,7 @@ from loopanimate.conditioning import mask_code
 from loopanimate.field import LoopField, border_fade, border_reach, close, spline_matrix, touched
 from loopanimate.media import open_picture
 from loopanimate.metrics import seam
+from loopanimate.motion_codec import MotionCodec
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.reader import interpret
 from loopanimate.render import Renderer
@@ -31,6 +32,7 @@ from train.kinds import KindClassifier, true_motion
 SIDE = 256  # pixels on the short side: the motion preset sees no more
 STILLNESS = 0.002  # short sides, the largest mean displacement of what should be still
 WHOLE = ("shift", "bob", "bounce", "ripple", "tremble")  # kinds in which nothing is pinned: all of the object moves
+TOGETHER = 12  # loops of one picture that are sampled at once
 SMOOTH_HARMONICS = 7  # of a curve against itself without higher ones: jitter
 
 
@@ -59,11 +61,9 @@ def pictures(folder: str | None) -> list[tuple[str, Image.Image, Image.Image]]:
 class Sample:
     """One sampled loop: its displacement, and each layer's mean over where it is."""
 
-    def __init__(self, pipe: LoopAnimatePipeline, picture, mask, prompt: str, seed: int, num_frames: int, **options):
+    def __init__(self, codec: MotionCodec, picture: Image.Image, mask: Image.Image, prompt: str, latents: torch.Tensor):
         self.picture, self.mask, self.prompt = picture, mask, prompt
-        latents = pipe(image=picture, mask_image=mask, prompt=prompt, num_frames=num_frames, output_type="latent",
-                       generator=torch.Generator().manual_seed(seed), **options).frames[0]  # fmt: skip
-        ring, winding = close(pipe.codec.displacement(latents))
+        ring, winding = close(codec.displacement(latents))
         ramp = np.linspace(0, 1, len(ring), dtype=np.float32)[:, None, None, None]
         self.displacement = ring + ramp * winding  # (N, 4, h, w) in short sides, closed but nothing put to rest
         grey = torch.from_numpy(np.asarray(mask, dtype=np.float32) / 255)[None, None]
@@ -195,28 +195,33 @@ def plan(entries: int) -> list[Case]:
 
 
 def evaluate(pipe: LoopAnimatePipeline, folder: str | None = None, num_frames: int = 35, sheets: str | None = None,
-             limit: int | None = None, **options) -> dict:  # fmt: skip
+             limit: int | None = None, rendered: bool = True, **options) -> dict:  # fmt: skip
     """The table of measures; `options` go to the pipeline's call.
 
     Args:
         sheets: folder for a contact sheet of each loop.
         limit: pictures at most.
+        rendered: False leaves out what is measured on frames, which takes most of the time.
     """
     entries = pictures(folder)[:limit]
     cases = plan(len(entries))
     samples, taken = [], []
-    for case in tqdm(cases, mininterval=5):
-        _, picture, mask = entries[case.entry]
-        words, note = interpret(case.prompt, pipe)  # as every road to a loop does
-        taken.append(note is not None)
-        samples.append(Sample(pipe, picture, mask, words, case.seed, num_frames, **options))
-        if sheets:
-            _write_sheet(samples[-1], Path(sheets) / f"{len(samples):03d}.png")
+    for start in tqdm(range(0, len(cases), TOGETHER), mininterval=5):  # of one picture: a plan has 36 for each
+        batch = cases[start : start + TOGETHER]
+        words, notes = zip(*(interpret(case.prompt, pipe) for case in batch))  # as every road to a loop does
+        taken += [note is not None for note in notes]
+        _, picture, mask = entries[batch[0].entry]
+        latents = pipe(image=[picture] * len(batch), mask_image=[mask] * len(batch), prompt=list(words),
+                       generator=[torch.Generator().manual_seed(case.seed) for case in batch],
+                       num_frames=num_frames, output_type="latent", **options).frames  # fmt: skip
+        samples += [Sample(pipe.codec, picture, mask, said, loop) for said, loop in zip(words, latents)]
+    for index, sample in enumerate(samples if sheets else (), 1):
+        _write_sheet(sample, Path(sheets) / f"{index:03d}.png")
     pairs = list(zip(cases, samples))
     table = {"pictures": len(entries), "loops": len(cases)}
     table["prompts taken for a known motion, percent"] = _share(taken)
-    table |= _words(pairs, num_frames) | _stillness(pairs) | _seams(pairs)
-    return table
+    table |= _words(pairs, num_frames) | _stillness(pairs)
+    return table | _sharpness(pairs) | _seams(pairs) if rendered else table
 
 
 def _share(values) -> float:
@@ -274,7 +279,6 @@ def _stillness(pairs) -> dict:
     ratios = [_peak(sample.shown[:, 2:], 1 - sample.inside) / _peak(sample.shown[:, :2], sample.inside) for sample in whole]
     raw = [sample.peak(1) / sample.peak(0) for sample in whole]
     unfolded, cells = np.sum([sample.unfolded() for _, sample in pairs], axis=0)
-    sharp = [sample.sharpness() for case, sample in moving if case.purpose == "kind" and case.motion.kind != "stream"]
     return {
         "what should be still moves less than 0.2 percent, sampled": _share(size < STILLNESS for size in silent),
         "the layer that is not named moves less than 0.2 percent, shown": _share(size < STILLNESS for size in shown),
@@ -287,6 +291,12 @@ def _stillness(pairs) -> dict:
         "90 percent of the mask take part": _share(sample.taking_part() >= 0.9 for sample in whole),
         "median displacement of what moves, percent": 100 * float(np.median([sample.peak(0) for sample in whole])),
         "cells with a determinant above 0.2, percent": 100 * float(unfolded / cells),
+    }
+
+
+def _sharpness(pairs) -> dict:
+    sharp = [sample.sharpness() for case, sample in pairs if case.purpose == "kind" and case.motion.kind != "stream"]
+    return {
         "sharpness against a Lanczos warp, median": float(np.median(sharp)),
         "sharpness at least 0.95, percent": _share(value >= 0.95 for value in sharp),
     }

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from loopanimate.presets import PRESETS, Preset
+from loopanimate.presets import MAX_FRAMES, PRESETS, Preset
 from train.stages import STAGES, Stage
 
 
@@ -18,6 +18,8 @@ class TrainSettings:
     output: str = "runs/motion"  # folder of the run; each stage writes OUTPUT/stageK
     init: str | None = None  # pipeline folder to start from; None: the stage before, random weights at stage 0
     steps: int | None = None  # optimizer steps; None: the stage table's
+    f: int | None = None  # forward frames of every clip; None: the stage table's
+    cells: int | None = None  # on the short side of the motion preset's grid, a multiple of 4; None: 12
     seed: int = 0  # of weights, data and noise
     sampling: Literal["native", "alss"] = "native"  # of procedural motion; clips are always sampled by ALSS
     batch: int | None = None  # clips a device and micro-batch; None: the stage table's
@@ -53,7 +55,15 @@ class TrainSettings:
             raise ValueError("expected clips to encode (--data) for preencode")
         if self.preencode and self.sample_every:
             raise ValueError("expected no sample loops (--sample-every 0) with preencode: it keeps no pictures")
+        if self.f is not None and not 2 <= self.f <= (MAX_FRAMES + 1) // 2:
+            raise ValueError(f"expected 2 to {(MAX_FRAMES + 1) // 2} forward frames, got {self.f}")
+        if self.cells is not None and (preset.checkpoint is None or self.cells < 4 or self.cells % 4):
+            raise ValueError(f"expected a multiple of 4 cells, of preset motion, got {self.cells} of preset {self.preset}")
         stage = stages[self.stage]
+        if self.cells is not None:
+            stage = stage.on(self.cells, preset.short_side)
+        if self.f is not None:
+            stage = replace(stage, f=self.f, shorter=())
         changes = {"batch": self.batch, "iterations": self.steps, "trains": self.trains}
         return preset, replace(stage, **{name: value for name, value in changes.items() if value is not None})
 
@@ -121,6 +131,8 @@ class AblateSettings:
     clip: str | None = None  # CLIP vision model for CLIP-I, FC and Loop-C
     seeds: int = 3
     share: float = 1.0  # of the stage table's steps
+    cells: int | None = None  # on the short side of the motion preset's grid, a multiple of 4; None: 12
+    pictures: int = 6  # of the motion preset's obedience, 36 loops each
     num_frames: int = 35  # of the loops that are measured
     workers: int = 2
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"

@@ -1,6 +1,6 @@
 """The three stages of the paper and stage 0 of the motion preset, as tables (PAPER.md §5)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from diffusers import UNetMotionModel
 
@@ -24,6 +24,7 @@ class Stage:
     small: int | None = None  # cells on the short side until the refinement; None: the preset's own all along
     small_load: float = 0.25  # of a step on the small grid, relative to one after it: more steps, of fewer clips
     refine_at: float = 0.4  # share of the steps after which a small grid gives way to the preset's own
+    words_first: float = 0.0  # share of the steps in which captions of nothing but where one thing goes give way to all
 
     @property
     def num_frames(self) -> int:
@@ -43,8 +44,13 @@ class Stage:
         return round(self.refine_at * self.iterations) if self.small else 0
 
     def focus(self, step: int) -> float:
-        """Share of a step's captions that say little but where one thing goes (`grammar.draw`): falls on the small grid."""
-        return max(0.0, 0.8 * (1 - step / self.small_steps)) if self.small else 0.0
+        """Share of a step's captions that say little but where one thing goes (`grammar.draw`)."""
+        steps = self.words_first * self.iterations
+        return max(0.0, 0.8 * (1 - step / steps)) if steps else 0.0
+
+    def on(self, cells: int, short_side: int) -> "Stage":
+        """The same stage on a grid of `cells` instead of `short_side` cells all along, with as many clips as on its small one."""
+        return replace(self, small=None, batch=max(1, round(self.batch * (short_side / cells) ** 2 * self.small_load)))
 
 
 STAGES = {
@@ -71,6 +77,7 @@ STAGES = {
             last_frame=6.0,
             shorter=(8, 18, 4),
             small=4,
+            words_first=0.4,
         ),  # fmt: skip
         1: Stage(
             f=8, trains=("conv_in", "cab", "temm"), learning_rate=2e-4, iterations=40, batch=6, salient=False, last_frame=6.0
