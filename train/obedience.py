@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 import cv2
@@ -206,8 +207,9 @@ def evaluate(pipe: LoopAnimatePipeline, folder: str | None = None, num_frames: i
     entries = pictures(folder)[:limit]
     cases = plan(len(entries))
     samples, taken = [], []
-    for start in tqdm(range(0, len(cases), TOGETHER), mininterval=5):  # of one picture: a plan has 36 for each
-        batch = cases[start : start + TOGETHER]
+    batches = [own[start : start + TOGETHER] for own in (list(group) for _, group in groupby(cases, lambda case: case.entry))
+               for start in range(0, len(own), TOGETHER)]  # fmt: skip
+    for batch in tqdm(batches, mininterval=5):
         words, notes = zip(*(interpret(case.prompt, pipe) for case in batch))  # as every road to a loop does
         taken += [note is not None for note in notes]
         _, picture, mask = entries[batch[0].entry]

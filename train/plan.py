@@ -30,7 +30,7 @@ def plan(settings: TrainSettings, preset: Preset, stage: Stage, folder: Path) ->
     if settings.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
     with fake:
-        activations = _activations(unet, preset, stage) * width / 4
+        activations = _activations(unet, settings.cells or preset.short_side, stage) * width / 4
     state = 2 * 1 if settings.eight_bit_adam else 2 * 4
     fixed = total * 4 + trained * (4 + state + (4 if settings.ema else 0))
     checkpoint = total * 4 + trained * (state + (4 if settings.ema else 0))
@@ -54,9 +54,9 @@ def plan(settings: TrainSettings, preset: Preset, stage: Stage, folder: Path) ->
     return "\n".join(f"{name:17} {value}" for name, value in rows.items())
 
 
-def _activations(unet: LoopAnimateUNet, preset: Preset, stage: Stage) -> int:
+def _activations(unet: LoopAnimateUNet, side: int, stage: Stage) -> int:
     """Bytes that one forward pass keeps for the backward pass, counted on tensors without storage."""
-    side, width = preset.short_side, unet.config.cross_attention_dim
+    width = unet.config.cross_attention_dim
     kept = {}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
