@@ -141,16 +141,20 @@ class LoopAnimateUNet(UNetMotionModel):
             motion_max_seq_length=motion_max_seq_length,
             use_motion_mid_block=use_motion_mid_block,
         )
-        if len(injection) != 3 or not set(injection) <= {"image", "text", "none"}:
-            raise ValueError(
-                f'expected an injection plan of three of "image", "text", "none" (down, mid, up), got {injection!r}'
-            )
         width = cross_attention_dim
         self.text_projection = torch.nn.Linear(width, width, bias=False) if projects_text else torch.nn.Identity()
         # the same layers with other forward passes: names and weights stay diffusers'
         for module in self.modules():
             if isinstance(module, FeedForward):
                 module.__class__ = PiecewiseFeedForward
+        self.inject(injection)
+
+    def inject(self, injection: tuple[str, str, str]) -> None:
+        """Set what the (down, mid, up) blocks read from now on; raises ValueError for a plan that does not exist."""
+        if len(injection) != 3 or not set(injection) <= {"image", "text", "none"}:
+            raise ValueError(
+                f'expected an injection plan of three of "image", "text", "none" (down, mid, up), got {injection!r}'
+            )
         self._sources = {}
         for source, blocks in zip(injection, (self.down_blocks, [self.mid_block], self.up_blocks)):
             for block in blocks:

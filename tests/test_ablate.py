@@ -49,6 +49,19 @@ def test_a_table_from_one_command(tmp_path, monkeypatch, table):
     assert ablate.ablate(settings) == told
 
 
+def test_rows_can_share_a_base(tmp_path, monkeypatch):
+    began = []
+
+    def measured(folder):
+        raise InterruptedError(folder)
+
+    monkeypatch.setattr(ablate, "train", lambda settings: began.append((settings.stage, settings.init)))
+    monkeypatch.setattr(ablate.LoopAnimatePipeline, "from_pretrained", measured)
+    with pytest.raises(InterruptedError):  # after its training, the first row would be measured
+        ablate.ablate(AblateSettings(table=4, output=str(tmp_path), init="base"))
+    assert [stage for stage, _ in began] == [1, 2, 3] and began[0][1] == "base"
+
+
 def test_refuses_what_cannot_be_measured(tmp_path):
     with pytest.raises(ValueError, match="at least 2 seeds"):
         ablate.ablate(AblateSettings(table=4, output=str(tmp_path), seeds=1))

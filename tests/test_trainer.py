@@ -11,13 +11,13 @@ import torch
 from loopanimate.motion_codec import MotionCodec
 from loopanimate.presets import PRESETS
 from loopanimate.saliency import automatic_mask
-from loopanimate.unet import LoopAnimateUNet
+from loopanimate.unet import INJECTION, LoopAnimateUNet
 from tests.conftest import SMALL
 from tests.videos import scene, write_captions, write_video
 from train import loader, trainer
 from train.prior import fit
 from train.settings import PriorSettings, TrainSettings
-from train.stages import STAGES, Stage
+from train.stages import INJECTIONS, STAGES, Stage
 from train.trainer import WARMUP, KernelMuon, _rate
 
 TINY = replace(PRESETS["motion"], unet={**SMALL, "cross_attention_dim": 384}, short_side=4)
@@ -173,6 +173,15 @@ def test_the_ablations_change_injection_and_what_trains(tmp_path):
     assert {name for name in after if not torch.equal(after[name], before[name])} <= {
         name for name in after if ".to_q." in name
     }
+
+
+def test_a_base_for_every_row_reads_as_each_in_turn(tmp_path, monkeypatch):
+    inject, plans = LoopAnimateUNet.inject, []
+    monkeypatch.setattr(LoopAnimateUNet, "inject", lambda unet, plan: plans.append(tuple(plan)) or inject(unet, plan))
+    run(tmp_path, 0, len(INJECTIONS) + 1, every_injection=True)
+    assert tuple(plans[1 : len(INJECTIONS) + 2]) == (*INJECTIONS, INJECTIONS[0])
+    saved = LoopAnimateUNet.from_pretrained(tmp_path / "stage0" / "pipeline" / "unet")
+    assert tuple(saved.config.injection) == INJECTION
 
 
 @contextmanager

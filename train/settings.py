@@ -33,6 +33,7 @@ class TrainSettings:
     save_every: int = 100  # steps between checkpoints
     sample_every: int = 0  # steps between sample loops; 0: none
     injection: tuple[str, str, str] | None = None  # tokens of down, mid, up blocks; None: image text text (Table 4's rows)
+    every_injection: bool = False  # a step for each of Table 4's rows in turn: a base that none of them is nearer to
     trains: tuple[str, ...] | None = None  # groups of Table 1 that train; None: the stage table's (Table 5's rows)
     dry_run: bool = False  # print the plan and stop
 
@@ -126,7 +127,7 @@ class AblateSettings:
     preset: str = "motion"
     output: str = "runs/ablation"  # folder of the runs and of the table
     data: str | None = None  # clips to train on; None: procedural motion
-    init: str | None = None  # assembled starting point of preset 512
+    init: str | None = None  # what every row's stage 1 begins from; None: preset motion's rows have a stage 0 each
     test_data: str | None = None  # captioned pictures to measure Table 2's columns on; None: the motion preset's obedience
     clip: str | None = None  # CLIP vision model for CLIP-I, FC and Loop-C
     seeds: int = 3

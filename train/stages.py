@@ -53,6 +53,15 @@ class Stage:
         return replace(self, small=None, batch=max(1, round(self.batch * (short_side / cells) ** 2 * self.small_load)))
 
 
+# what the down, mid and up blocks read in the rows of Table 4 (PAPER.md §6)
+INJECTIONS = (
+    ("image", "text", "text"),
+    ("image", "none", "text"),
+    ("text", "text", "text"),
+    ("image", "image", "image"),
+    ("text", "text", "image"),
+)
+
 STAGES = {
     "512": {
         1: Stage(f=8, trains=("conv_in", "cab", "temm"), learning_rate=2e-4, iterations=200_000, batch=1, salient=False),

@@ -30,7 +30,7 @@ from train.loader import Batches, LoopDataset, Loops, procedural_loops, real_loo
 from train.networks import build, save_pipeline, write_sample, writing
 from train.plan import plan
 from train.settings import TrainSettings
-from train.stages import Stage, trainable_names
+from train.stages import INJECTIONS, Stage, trainable_names
 
 DROP_TOKENS = 0.1  # of text and of image tokens, each
 MIN_WEIGHT = 0.1  # of a velocity's squared error, at the timesteps with the least noise
@@ -209,6 +209,8 @@ def train(settings: TrainSettings) -> None:
     bar = tqdm(range(done, steps), initial=done, total=steps, disable=not accelerator.is_main_process, mininterval=10)
     for step in bar:
         began, waited, total = time.perf_counter(), 0.0, 0.0
+        if settings.every_injection:
+            pipe.unet.inject(INJECTIONS[step % len(INJECTIONS)])
         for part in range(settings.accumulate):
             waits = time.perf_counter()
             loops = next(source)
