@@ -10,6 +10,8 @@ from scipy.interpolate import CubicSpline
 
 WINDING_THRESHOLD = 0.05  # short sides; a layer that ends closer to its start, root mean square, has drifted: no stream
 MAX_WINDING = 0.06  # short sides between two phases of a stream that are cross-faded: more would ghost, or fold at rims
+MEAN_SIGMA = 40  # short sides over the deviation of the blur that gives a stream's local mean
+ALIKE = 2.0  # what is left of photographs beside their local mean correlates by exp(-2 r), at a distance of r deviations
 RESIDUE = 0.006  # short sides; a layer whose mean displacement never reaches it may be what sampling left over ...
 RESIDUE_SHARE = 0.75  # ... and is, if it moves less than this share of the other layer: it is then put to rest
 MIN_DETERMINANT = 0.25  # of the content's Jacobian, after which strength is held back

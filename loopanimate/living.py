@@ -12,11 +12,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from loopanimate.field import BORDER_REACH, MAX_BORDER, MIN_BORDER, LoopField
+from loopanimate.field import ALIKE, BORDER_REACH, MAX_BORDER, MEAN_SIGMA, MIN_BORDER, LoopField
 from loopanimate.layers import Layers, solve, split
 from loopanimate.media import replacing
 from loopanimate.presets import NATIVE_FPS
-from loopanimate.render import ALIKE, MEAN_SIGMA
 
 PAGE = Path(__file__).parent / "living_page"
 SCRIPTS = ("motion.js", "drawing.js", "player.js")

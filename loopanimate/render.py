@@ -3,7 +3,8 @@
 Each layer shows at p what stood at p - d(p); then frame = colour + (1 - alpha) * plate. d is the cubic spline through
 the field's cells, times the border's fade, times the short side. It is computed every few pixels (`MAP_STEPS`) and linear
 between. Colours are kept at twice the output size (Lanczos, the picture itself at even places) and sampled linearly:
-nearer to the ideal shift than a bicubic sample of the picture, at half its cost. A layer that streams is the cross-fade of two phases (`Renderer._shown`).
+nearer to the ideal shift than a bicubic sample of the picture, at half its cost. A layer that streams is the cross-fade of
+two phases (`Renderer._show`).
 
 Video wants brightness at full and colour at half size (I420). The composite is linear, so it is made in those planes
 directly: half the work of red, green and blue, and nothing to convert afterwards.
@@ -17,18 +18,18 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from loopanimate.field import LoopField, border_ramp, border_reach, spline_at
+from loopanimate import sampling
+from loopanimate.field import ALIKE, MEAN_SIGMA, LoopField, border_ramp, border_reach, spline_at
 from loopanimate.layers import Layers, solve, split
 
 TILE = 240  # pixels; what OpenCV makes of one and its margin is too small for threads of its own, so that tiles share the cores
+RIM_TILE = 120  # pixels, where both layers show: each is drawn in as few places as can be
 MAP_STEPS = (4, 8)  # pixels from one computed displacement to the next: cells are 20 and more pixels; of LARGE, 45
 LARGE = 1080  # pixels on the short side
 LANCZOS = np.sinc(np.arange(-3.5, 4)) * np.sinc(np.arange(-3.5, 4) / 4)  # half-way between pixels
 # Gives back what linear sampling of the doubled picture takes: of all shares, 0.08 comes nearest to the ideal shift of
 # photographs (45.5 dB; 44.0 without, 43.7 bicubic), and is as sharp as a Lanczos warp.
 HALF_WAY = np.convolve(LANCZOS / LANCZOS.sum(), [-0.08, 1.16, -0.08]).astype(np.float32)[None]
-MEAN_SIGMA = 40  # short sides over the deviation of the blur that gives a stream's local mean
-ALIKE = 2.0  # what is left of photographs beside their local mean correlates by exp(-2 r), at a distance of r deviations
 # ITU-R BT.709, limited range: rows Y, Cb, Cr of (R, G, B, 1) in bytes
 BT709 = np.array([[0.18259, 0.61423, 0.06201, 16], [-0.10064, -0.33857, 0.43922, 128], [0.43922, -0.39894, -0.04027, 128]])
 
@@ -41,10 +42,10 @@ class _Group:
     """
 
     ratio: int  # output pixels per pixel here, each way
-    planes: slice  # of the frame's planes
-    layer: list[np.ndarray]  # each plane's colour, premultiplied, then alpha; (2h, 2w) uint8, (h, w) where it rests
-    plate: list[np.ndarray]  # each plane; the same
-    means: tuple[list[np.ndarray], list[np.ndarray]]  # local means (h, w) of both where they stream, else empty
+    count: int  # P
+    layer: np.ndarray  # the planes' colours, premultiplied, then alpha: (P + 1, 2h, 2w) uint8, (P + 1, h, w) where it rests
+    plate: np.ndarray  # (P, ...); the same
+    means: list[np.ndarray | None]  # local means of both at the planes' size, float32, where they stream
 
 
 class Renderer:
@@ -71,63 +72,80 @@ class Renderer:
             colour = [_halved(part[..., 1:]) for part in parts]
             half = _halved(alpha)
             still = [brightness[0][..., 0], *cv2.split(colour[0][::2, ::2])]
-            self.groups = [self._group(1, slice(0, 1), solve(brightness[0], alpha, brightness[1]), True),
-                           self._group(2, slice(1, 3), solve(colour[0], half, colour[1]), False)]  # fmt: skip
+            self.groups = [self._group(1, solve(brightness[0], alpha, brightness[1]), True),
+                           self._group(2, solve(colour[0], half, colour[1]), False)]  # fmt: skip
         else:
             still = cv2.split(image)
-            self.groups = [self._group(1, slice(0, 3), self.layers, True)]
+            self.groups = [self._group(1, self.layers, True)]
         self.still = np.concatenate([plane.reshape(-1) for plane in still])
-        self.tiles = [tile for tile in self._tiles(alpha, reach)]
+        self.alpha_range = sampling.spread(alpha)
+        self.tiles, self.rests = self._tiles(alpha, reach)
         self.step = step = MAP_STEPS[self.short >= LARGE]
         places = [step * (np.arange(-1, -(-side // step) + 1) + 0.5) for side in (self.height, self.width)]
         self.y, self.x = (place.astype(np.float32) - np.float32(0.5) for place in places)  # pixel indices
+        self.at_rest = np.stack(np.meshgrid(self.x, self.y))
         cells, border = field.winding.shape[-2:], border_reach(field.reach) * self.short
-        self.rows, self.columns = (spline_at(count, place / side) for count, place, side
-                                   in zip(cells, places, (self.height, self.width)))  # fmt: skip
+        self.rows, columns = (spline_at(count, place / side) for count, place, side
+                              in zip(cells, places, (self.height, self.width)))  # fmt: skip
+        self.columns = np.ascontiguousarray(columns.T)
         self.fades = [np.outer(*(border_ramp(place / side, border / side, ends) for place, side, ends
                                  in zip(places, (self.height, self.width), borders))).astype(np.float32) * self.short
                       for borders in field.borders]  # fmt: skip
         self.threads = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2))  # an encoder wants the others
 
-    def _group(self, ratio: int, planes: slice, layers: Layers, double: bool) -> _Group:
+    def _group(self, ratio: int, layers: Layers, double: bool) -> _Group:
         """double: the layers are at the planes' size; otherwise they are at twice that already."""
         sources = [[*cv2.split(layers.colour), layers.alpha], list(cv2.split(layers.plate))]
-        means = ([], [])
+        means = [None, None]
         for index, parts in enumerate(sources):
-            resting = parts if double else [part[::2, ::2].copy() for part in parts]
+            resting = parts if double else [part[::2, ::2] for part in parts]
             if self.field.winding[2 * index : 2 * index + 2].any():
                 blur = max(1.0, self.short / MEAN_SIGMA / ratio)
-                means[index].extend(cv2.GaussianBlur(part.astype(np.float32), (0, 0), blur) for part in resting)
-            sources[index] = ([_doubled(part) for part in parts] if double else parts) if self.field.moves[index] else resting
-        return _Group(ratio, planes, *sources, means)
+                means[index] = np.stack([cv2.GaussianBlur(part.astype(np.float32), (0, 0), blur) for part in resting])
+            if self.field.moves[index]:
+                size = [side * (2 if double else 1) for side in parts[0].shape]
+                sources[index] = sampling.planes(len(parts), *size)
+                for part, source in zip(parts, sources[index]):
+                    source[:] = _doubled(part) if double else part
+            else:
+                sources[index] = np.stack(resting)
+        return _Group(ratio, len(sources[1]), *sources, means)
 
-    def _tiles(self, alpha: np.ndarray, reach: int) -> Iterator[tuple[slice, slice, bool, bool]]:
-        """Rows, columns, whether the layer and whether the plate shows there, of every tile in which something moves."""
-        for top in range(0, self.height, TILE):
-            for left in range(0, self.width, TILE):
-                near = alpha[max(0, top - reach) : top + TILE + reach, max(0, left - reach) : left + TILE + reach]
-                layer, plate = bool(near.max() > 0), bool(near.min() < 255)
-                if (layer and self.field.moves[0]) or (plate and self.field.moves[1]):
-                    yield slice(top, min(top + TILE, self.height)), slice(left, min(left + TILE, self.width)), layer, plate
+    def _tiles(self, alpha: np.ndarray, reach: int) -> tuple[list[tuple[slice, slice]], bool]:
+        """Rows and columns of every tile in which something moves, and whether there are others."""
+        tiles = list(self._parts(slice(0, self.height), slice(0, self.width), TILE))
+        moving = []
+        for rows, columns in tiles:
+            near = alpha[tuple(slice(max(0, part.start - reach), part.stop + reach) for part in (rows, columns))]
+            if (near.max() > 0 and self.field.moves[0]) or (near.min() < 255 and self.field.moves[1]):
+                moving.append((rows, columns))
+        return moving, len(moving) < len(tiles)
+
+    @staticmethod
+    def _parts(rows: slice, columns: slice, side: int) -> Iterator[tuple[slice, slice]]:
+        for top in range(rows.start, rows.stop, side):
+            for left in range(columns.start, columns.stop, side):
+                yield slice(top, min(top + side, rows.stop)), slice(left, min(left + side, columns.stop))
 
     def frame(self, time: float) -> np.ndarray:
         """The picture at `time` in native frames, uint8; `time` 0 is the picture itself."""
-        flat = self.still.copy()
-        planes, start = [], 0
+        moves = time % self.field.period != 0
+        flat = np.empty_like(self.still) if moves and not self.rests else self.still.copy()
+        frame, start = [], 0  # (P, h, w) of each group
         for group in self.groups:
-            shape = self.height // group.ratio, self.width // group.ratio
-            for _ in range(*group.planes.indices(3)):
-                planes.append(flat[start : start + shape[0] * shape[1]].reshape(shape))
-                start += shape[0] * shape[1]
-        if time % self.field.period:
+            shape = group.count, self.height // group.ratio, self.width // group.ratio
+            frame.append(flat[start : start + np.prod(shape)].reshape(shape))
+            start += frame[-1].size
+        if moves:
             displacement, phases = self.field.at(time)
-            fields = [[self.rows @ part for part in self._fields(index, displacement)] for index in range(2)]  # (2, rows, w)
+            known = [[self._places(fade, part) for part in self._fields(index, displacement)]
+                     for index, fade in enumerate(self.fades)]  # fmt: skip
             workers = self.threads._max_workers
-            jobs = [self.threads.submit(self._draw, planes, fields, phases, self.tiles[start::workers])
+            jobs = [self.threads.submit(self._draw, frame, known, phases, self.tiles[start::workers])
                     for start in range(workers)]  # fmt: skip
             for job in jobs:
                 job.result()
-        return flat.reshape(-1, self.width) if self.planar else cv2.merge(planes)
+        return flat.reshape(-1, self.width) if self.planar else cv2.merge(list(frame[0]))
 
     def _fields(self, index: int, displacement: np.ndarray) -> list[np.ndarray]:
         """A layer's displacement (2, h, w), and that of its earlier phase where it streams; nothing where it rests."""
@@ -137,68 +155,66 @@ class Renderer:
         winding = self.field.winding[part]
         return [displacement[part], displacement[part] - winding] if winding.any() else [displacement[part]]
 
-    def _draw(self, planes: list[np.ndarray], fields: list, phases: tuple[float, float], tiles: list) -> None:
-        for rows, columns, layer, plate in tiles:
-            over, under = (self._moved(*layer, rows, columns) for layer in zip(fields, self.fades))
-            for group in self.groups:
+    def _places(self, fade: np.ndarray, part: np.ndarray) -> np.ndarray:
+        """Where a layer of that displacement and border is sampled, (2, rows, columns), of `sampling.places`."""
+        known = np.empty((2, len(self.y), len(self.x)), np.float32)
+        sampling.places(self.rows @ part.astype(np.float32), self.columns, fade, self.x, self.y, known)
+        return known
+
+    def _draw(self, frame: list[np.ndarray], known: list[list[np.ndarray]], phases: tuple[float, float], tiles: list) -> None:
+        for rows, columns in tiles:
+            layer, plate = self._visible(known[0], rows, columns)
+            if layer and plate and max(rows.stop - rows.start, columns.stop - columns.start) > RIM_TILE:
+                self._draw(frame, known, phases, list(self._parts(rows, columns, RIM_TILE)))
+                continue
+            for group, planes in zip(self.groups, frame):
                 box = tuple(slice(part.start // group.ratio, part.stop // group.ratio) for part in (rows, columns))
-                targets = [plane[box] for plane in planes[group.planes]]
-                if not plate:
-                    self._shown(group, 0, over, phases[0], box, targets)
-                elif not layer:
-                    self._shown(group, 1, under, phases[1], box, targets)
-                else:  # alpha is needed only where the plate shows
-                    *front, alpha = self._shown(group, 0, over, phases[0], box, [None] * (len(targets) + 1))
-                    back = self._shown(group, 1, under, phases[1], box, [None] * len(targets))
-                    clear = cv2.bitwise_not(alpha)
-                    for target, colour, behind in zip(targets, front, back):
-                        cv2.add(colour, cv2.multiply(clear, behind, behind, 1 / 255), target)
+                if not (layer and plate):
+                    only = int(plate)
+                    self._show(group, only, known[only], phases[only], box, planes)
+                    continue
+                # alpha, the last of the layer's planes, is needed only where the plate shows
+                *front, alpha = self._show(group, 0, known[0], phases[0], box)
+                back = self._show(group, 1, known[1], phases[1], box)
+                clear = cv2.bitwise_not(alpha)
+                for plane, colour, behind in zip(planes, front, back):
+                    cv2.add(colour, cv2.multiply(clear, behind, behind, 1 / 255), plane[box])
 
-    def _moved(self, fields: list[np.ndarray], fade: np.ndarray, rows: slice, columns: slice) -> list[list[np.ndarray]]:
-        """Where a tile and one step around it is sampled, x and y, in pixels, every `step`; for each phase."""
-        # products this small stay on the calling thread
-        down, across = (slice(part.start // self.step, -(-part.stop // self.step) + 2) for part in (rows, columns))
-        fade, spline = fade[down, across], self.columns[across].T
-        return [[self.x[across] - dx[down] @ spline * fade, self.y[down, None] - dy[down] @ spline * fade] for dx, dy in fields]
+    def _visible(self, known: list[np.ndarray], rows: slice, columns: slice) -> tuple[bool, bool]:
+        """Whether the layer, sampled where `known` says, shows anywhere in a tile, and whether the plate does."""
+        limits = rows.start, rows.stop, columns.start, columns.stop
+        alphas = [sampling.alphas(places, self.step, *limits, *self.alpha_range) for places in known or [self.at_rest]]
+        return any(most > 0 for _, most in alphas), any(least < 255 for least, _ in alphas)
 
-    def _shown(self, group: _Group, index: int, places: list, phase: float, box: tuple[slice, slice], targets: list) -> list:
-        """The first planes of a layer in a box of the frame, (h, w) uint8 each, drawn into the targets that are given."""
-        sources = (group.layer, group.plate)[index][: len(targets)]
-        if not places:
-            return [cv2.copyTo(source[box], None, target) for source, target in zip(sources, targets)]
-        step = self.step // group.ratio
-        height, width = (part.stop - part.start for part in box)
-        moved = []
-
-        def enlarged(part: np.ndarray) -> np.ndarray:
-            fine = cv2.resize(part, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)
-            return fine[step : step + height, step : step + width]
-
-        for pair in places:
-            # a plane's pixel i stands on i + (ratio - 1) / 2 of the frame's, and its source's 2i shows it at rest
-            pair = [(part - (group.ratio - 1) / 2) * (2 / group.ratio) for part in pair]
-            spans = [(min(max(0, int(part.min()) - 1), 2 * side - 1), int(part.max()) + 3)
-                     for part, side in zip(pair, (self.width // group.ratio, self.height // group.ratio))]  # fmt: skip
-            fine = [enlarged(part - start) for part, (start, _) in zip(pair, spans)]
-            near = tuple(slice(*span) for span in spans[::-1])
-            drawn = targets if len(places) == 1 else [None] * len(targets)
-            # a copy of the rows, which memory gives in order, is sampled faster than the rows here and there
-            moved.append([cv2.remap(source[near].copy(), *fine, cv2.INTER_LINEAR, target, cv2.BORDER_REPLICATE)
-                          for source, target in zip(sources, drawn)])  # fmt: skip
-        if len(moved) == 1:
-            return moved[0]
+    def _show(self, group: _Group, index: int, known: list[np.ndarray], phase: float, box: tuple[slice, slice],
+              planes: np.ndarray | None = None) -> np.ndarray:  # fmt: skip
+        """Draw a layer in a box of the frame into the frame's planes (P, h, w) uint8, or into new ones of the box."""
+        source = (group.layer, group.plate)[index]
+        origin = (0, 0)
+        if planes is None:
+            origin = tuple(part.start for part in box)
+            planes = np.empty((len(source), *(part.stop - part.start for part in box)), np.uint8)
+        if not known:
+            here = (slice(part.start - start, part.stop - start) for part, start in zip(box, origin))
+            planes[(slice(None), *here)] = source[(slice(len(planes)), *box)]
+            return planes
+        limits = [end for part in box for end in (part.start, part.stop)]
+        if len(known) == 1:
+            sampling.sample(source, known[0], self.step, group.ratio, planes, *limits, *origin)
+            return planes
         # two phases of an endless flow, cross-faded; the blend of two unlike textures loses contrast: give it back.
         # The weight eases in and out: a linear one turns around at the wrap, and the turn can be seen there.
+        moved = np.empty((2, len(planes), *(part.stop - part.start for part in box)), np.uint8)
+        for places, target in zip(known, moved):
+            sampling.sample(source, places, self.step, group.ratio, target, *limits, box[0].start, box[1].start)
         weight = phase * phase * (3 - 2 * phase)
-        apart = np.hypot(*(later - earlier for later, earlier in zip(*places)))  # pixels of the frame
+        step = self.step // group.ratio
+        near = (slice(None), *(slice(part.start // step, -(-part.stop // step) + 2) for part in box))
+        apart = np.hypot(*(known[1][near] - known[0][near]))  # pixels of the frame
         alike = np.exp(-ALIKE * MEAN_SIGMA / self.short * apart)
-        gain = enlarged(1 / np.sqrt((1 - weight) ** 2 + weight**2 + 2 * weight * (1 - weight) * alike))
-        shown = []
-        for now, before, mean, target in zip(*moved, group.means[index], targets):
-            blend = cv2.addWeighted(now, 1 - weight, before, weight, 0, dtype=cv2.CV_32F)
-            detail = cv2.multiply(cv2.subtract(blend, mean[box], blend), gain, blend)
-            shown.append(cv2.add(detail, mean[box], target, dtype=cv2.CV_8U))
-        return shown
+        gain = 1 / np.sqrt((1 - weight) ** 2 + weight**2 + 2 * weight * (1 - weight) * alike)
+        sampling.cross_fade(moved, group.means[index], gain, weight, step, planes, *limits, *origin)
+        return planes
 
 
 def _doubled(plane: np.ndarray) -> np.ndarray:

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from loopanimate.field import LoopField
-from loopanimate.render import ALIKE, MEAN_SIGMA, Renderer
+from loopanimate.field import ALIKE, MEAN_SIGMA, LoopField
+from loopanimate.render import Renderer
 
 
 class TorchRenderer(Renderer):
@@ -16,8 +16,8 @@ class TorchRenderer(Renderer):
         self.device = device
         self.splines = [self._tensor(part) for part in (self.rows, self.columns, *self.fades)]
         self.places = self._tensor(self.x), self._tensor(self.y)[:, None]
-        self.sources = [[self._tensor(np.stack(layer)) for layer in (group.layer, group.plate)] for group in self.groups]
-        self.means = [[self._tensor(np.stack(mean)) if mean else None for mean in group.means] for group in self.groups]
+        self.sources = [[self._tensor(layer) for layer in (group.layer, group.plate)] for group in self.groups]
+        self.means = [[None if mean is None else self._tensor(mean) for mean in group.means] for group in self.groups]
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(self.device, torch.float32)
@@ -31,7 +31,7 @@ class TorchRenderer(Renderer):
         places = []
         for index, fade in enumerate(fades):
             fields = (self._tensor(part) for part in self._fields(index, displacement))
-            places.append([torch.stack([axis - rows @ part @ columns.T * fade for axis, part in zip(self.places, field)])
+            places.append([torch.stack([axis - rows @ part @ columns * fade for axis, part in zip(self.places, field)])
                            for field in fields])  # fmt: skip
         planes = []
         for group, sources, means in zip(self.groups, self.sources, self.means):

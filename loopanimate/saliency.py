@@ -20,11 +20,17 @@ ALIKE, UNLIKE = 14.0, 30.0  # distances in CIELAB between superpixels: of one th
 @lru_cache(maxsize=1)
 def session():
     """rembg's u2netp session over the bundled weights."""
+    import numba
+
+    import loopanimate.sampling  # noqa: F401  is compiled before anything is not
+
     os.environ["U2NET_HOME"] = str(ASSETS / "saliency")
     # rembg imports PyMatting, whose kernels numba would compile for a minute; a mask needs none of them
-    os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
-    from rembg import new_session
-
+    compiles, numba.config.DISABLE_JIT = numba.config.DISABLE_JIT, 1
+    try:
+        from rembg import new_session
+    finally:
+        numba.config.DISABLE_JIT = compiles
     return new_session("u2netp", providers=["CPUExecutionProvider"])
 
 
