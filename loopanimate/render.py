@@ -91,7 +91,7 @@ class Renderer:
         self.fades = [np.outer(*(border_ramp(place / side, border / side, ends) for place, side, ends
                                  in zip(places, (self.height, self.width), borders))).astype(np.float32) * self.short
                       for borders in field.borders]  # fmt: skip
-        self.threads = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) // 2))  # an encoder wants the others
+        self.threads = ThreadPoolExecutor(max(2, (os.cpu_count() or 1) // 2))  # an encoder wants the others
 
     def _group(self, ratio: int, layers: Layers, double: bool) -> _Group:
         """double: the layers are at the planes' size; otherwise they are at twice that already."""
