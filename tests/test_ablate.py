@@ -38,13 +38,15 @@ def test_a_table_from_one_command(tmp_path, monkeypatch, table):
     monkeypatch.setitem(ablate.TABLES, table, dict(list(rows.items())[:2]))
     monkeypatch.setattr(ablate, "HELD_OUT_BATCHES", 1)
     obeyed = dict.fromkeys(ablate.OBEDIENCE, 50.0)
-    monkeypatch.setattr(obedience, "evaluate", lambda *_, **__: obeyed)
+    firsts = []
+    monkeypatch.setattr(obedience, "evaluate", lambda *_, first, **__: firsts.append(first) or obeyed)
     settings = AblateSettings(table=table, output=str(tmp_path), seeds=2, num_frames=5, cells=8)
     told = ablate.ablate(settings)
     assert all(f"| {name} |" in told for name in ablate.TABLES[table])
     assert "held-out loss" in told and told.count("before") >= 2
     trained = sorted(path.parents[2].name for path in tmp_path.rglob("training.json"))
     assert len(trained) == (8 if table == 4 else 6)  # of Table 5, two seeds share what comes before the rows
+    assert firsts == [0, 1000] * 2  # each seed is measured on noise of its own
     monkeypatch.setattr(ablate, "train", None)  # nothing is left to train
     assert ablate.ablate(settings) == told
 

@@ -78,3 +78,8 @@ def test_kinds_are_recognised_in_true_motion():
         support = mask_code(mask, (12, 12))
         right += [found == kind for found in classifier(true_motion(kind, support, rng, generator, 35), support[:, 0])]
     assert np.mean(right) > 0.75
+
+
+def test_other_noise_asks_for_the_same():
+    cases, others = plan(1), plan(1, 1000)
+    assert [(case.prompt, case.motion, case.seed + 1000) for case in cases] == [(c.prompt, c.motion, c.seed) for c in others]

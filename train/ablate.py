@@ -24,6 +24,7 @@ from train.trainer import Denoiser, clip_loss, draw, train
 
 HELD_OUT = 9_000_000_000_000  # seeds of procedural motion that no run reaches
 HELD_OUT_BATCHES = 16
+NOISES = 1000  # seeds of sampled loops that one seed of a run has for itself
 METHOD = "IE / TE / TE"
 INJECTED = {"image": "IE", "text": "TE", "none": "none"}
 
@@ -117,39 +118,42 @@ def _result(settings: AblateSettings, row: Row, name: str, seed: int) -> dict[st
     pipe = LoopAnimatePipeline.from_pretrained(own / f"stage{index}" / "pipeline")
     pipe.set_progress_bar_config(disable=True)
     pipe.to("cuda" if torch.cuda.is_available() else "cpu")
-    values = measures(pipe, settings, STAGES[settings.preset][index])
+    values = measures(pipe, settings, STAGES[settings.preset][index], seed)
     measured.write_text(json.dumps(values, indent=2))
     return values
 
 
-def measures(pipe: LoopAnimatePipeline, settings: AblateSettings, stage: Stage) -> dict[str, float]:
-    """Table 2's columns over the test pictures and, of the motion preset, obedience and the loss on held-out motion."""
+def measures(pipe: LoopAnimatePipeline, settings: AblateSettings, stage: Stage, seed: int = 0) -> dict[str, float]:
+    """Table 2's columns over the test pictures and, of the motion preset, obedience and the loss on held-out motion.
+
+    Each seed of a run is measured on noise of its own, so that an interval over seeds covers that chance as well.
+    """
     values = {}
     if settings.test_data:
         asked = EvaluateSettings(preset=settings.preset, num_frames=settings.num_frames)
         embed = ImageEmbedder(pipe, settings.clip)
-        found = [measure(*loop_frames(pipe, entry, asked, 0), embed) for entry in entries(settings.test_data)]
+        found = [measure(*loop_frames(pipe, entry, asked, seed), embed) for entry in entries(settings.test_data)]
         means = {name: [row[name] for row in found] for name in found[0]}
         values |= {name: float(np.mean(column)) for name, column in means.items() if None not in column}
     if settings.preset == "motion":
         from train.obedience import evaluate
 
-        table = evaluate(pipe, None, settings.num_frames, limit=settings.pictures, rendered=False)
+        table = evaluate(pipe, None, settings.num_frames, limit=settings.pictures, rendered=False, first=NOISES * seed)
         values |= {name: table[name] for name in OBEDIENCE}
-        values["held-out loss"] = held_out_loss(pipe, stage)
+        values["held-out loss"] = held_out_loss(pipe, stage, seed)
     return values
 
 
 @torch.no_grad()
-def held_out_loss(pipe: LoopAnimatePipeline, stage: Stage) -> float:
+def held_out_loss(pipe: LoopAnimatePipeline, stage: Stage, seed: int = 0) -> float:
     """The training loss on procedural motion that no run saw, without guessing: the same draws for every network."""
     denoiser, empty = Denoiser(pipe.unet, None).eval(), encode_text(pipe.tokenizer, pipe.text_encoder, [""])
-    seeds = range(HELD_OUT, HELD_OUT + HELD_OUT_BATCHES)
+    seeds = range(HELD_OUT + NOISES * seed, HELD_OUT + NOISES * seed + HELD_OUT_BATCHES)
     batches = procedural_loops(pipe.codec, stage, "native", enumerate(seeds), pipe.device)
     losses = []
     for number, loops in enumerate(batches):
         loops = with_tokens(loops, pipe, encoder_trains=False)
-        draws = draw(loops, HELD_OUT, number * len(loops.latents), len(loops.latents), pipe, stage)
+        draws = draw(loops, HELD_OUT + seed, number * len(loops.latents), len(loops.latents), pipe, stage)
         losses.append(clip_loss(denoiser, pipe.scheduler, loops, draws, empty, stage).item())
     return float(np.mean(losses))
 

@@ -164,15 +164,15 @@ class Case:
     group: int = 0  # loops that are compared with each other
 
 
-def plan(entries: int) -> list[Case]:
-    """36 loops a picture, in held-out phrasings."""
+def plan(entries: int, first: int = 0) -> list[Case]:
+    """36 loops a picture, in held-out phrasings; their seeds begin at `first`."""
     cases: list[Case] = []
     for entry in range(entries):
         rng = random.Random(entry)
 
         def case(purpose, kind, seed, group=0, strength="plainly", tempo="", entry=entry, rng=rng, **named):
             words, motion = phrase(rng, kind, "it", held_out=True, strength=strength, tempo=tempo, **named)
-            return Case(entry, words, motion, seed, purpose, group)
+            return Case(entry, words, motion, first + seed, purpose, group)
 
         def alike(purpose, kind, group, variants, rng=rng, case=case, cases=cases):
             """One phrasing, varied."""
@@ -190,22 +190,23 @@ def plan(entries: int) -> list[Case]:
         for index, kind in enumerate(("shift", "bob")):
             alike("tempo", kind, 10 * entry + index, [{"tempo": word, "seed": 21} for word in ("slowly", "quickly")])
         cases += [case("kind", kind, 30 + index, named=False) for index, kind in enumerate(VERBS)]
-        cases += [Case(entry, rng.choice(STILL), Motion(), 50 + index, "still") for index in range(2)]
+        cases += [Case(entry, rng.choice(STILL), Motion(), first + 50 + index, "still") for index in range(2)]
         alike("seeds", "sway", entry, [{"seed": 60}, {"seed": 61}])
     return cases
 
 
 def evaluate(pipe: LoopAnimatePipeline, folder: str | None = None, num_frames: int = 35, sheets: str | None = None,
-             limit: int | None = None, rendered: bool = True, **options) -> dict:  # fmt: skip
+             limit: int | None = None, rendered: bool = True, first: int = 0, **options) -> dict:  # fmt: skip
     """The table of measures; `options` go to the pipeline's call.
 
     Args:
         sheets: folder for a contact sheet of each loop.
         limit: pictures at most.
         rendered: False leaves out what is measured on frames, which takes most of the time.
+        first: the least seed of a loop.
     """
     entries = pictures(folder)[:limit]
-    cases = plan(len(entries))
+    cases = plan(len(entries), first)
     samples, taken = [], []
     batches = [own[start : start + TOGETHER] for own in (list(group) for _, group in groupby(cases, lambda case: case.entry))
                for start in range(0, len(own), TOGETHER)]  # fmt: skip
