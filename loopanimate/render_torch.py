@@ -1,4 +1,4 @@
-"""The renderer on a GPU: what `Renderer` draws in OpenCV, drawn in torch, a whole frame at a time."""
+"""The renderer on a GPU: what `Renderer` draws tile by tile, drawn in torch, a whole frame at a time."""
 
 import numpy as np
 import torch

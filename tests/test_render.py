@@ -138,7 +138,7 @@ def test_a_stream_ends_in_the_untouched_picture_and_keeps_its_contrast(blob):
 
 @pytest.mark.parametrize("planar", [False, True])
 @pytest.mark.parametrize("streams", [(), (1,), (0, 1)])
-def test_torch_draws_what_opencv_draws(photos, blob, planar, streams):
+def test_torch_draws_the_same_frames(photos, blob, planar, streams):
     image = np.asarray(photos["coffee"].resize((321, 214)))
     mask = cv2.resize(blob[1], (321, 214))
     field = random_field(3, (12, 20), streams)
