@@ -22,7 +22,7 @@ from loopanimate import sampling
 from loopanimate.field import ALIKE, MEAN_SIGMA, LoopField, border_ramp, border_reach, spline_at
 from loopanimate.layers import Layers, solve, split
 
-TILE = 240  # pixels; what OpenCV makes of one and its margin is too small for threads of its own, so that tiles share the cores
+TILE = 240  # pixels; what one is sampled from fits the cache of a core
 RIM_TILE = 120  # pixels, where both layers show: each is drawn in as few places as can be
 MAP_STEPS = (4, 8)  # pixels from one computed displacement to the next: cells are 20 and more pixels; of LARGE, 45
 LARGE = 1080  # pixels on the short side

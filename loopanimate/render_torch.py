@@ -9,7 +9,7 @@ from loopanimate.render import Renderer
 
 
 class TorchRenderer(Renderer):
-    """Frames as `Renderer` makes them, but for rounding (OpenCV samples at 32nds of a pixel), on `device`."""
+    """Frames as `Renderer` makes them, but for rounding, on `device`."""
 
     def __init__(self, image: np.ndarray, mask: np.ndarray, field: LoopField, planar: bool, device: torch.device):
         super().__init__(image, mask, field, planar)
