@@ -1,6 +1,8 @@
 """What a person does on the page, for the browser tests."""
 
 import av
+import numpy as np
+from PIL import Image
 
 VIDEO = "document.querySelector('.result video')"
 
@@ -21,6 +23,13 @@ def until(page, value, holds, seconds=30):
 
 def upload(page, path):
     page.set_input_files("input[type=file] >> nth=0", path)
+
+
+def mask_of(page) -> np.ndarray:
+    """The mask that the page hands out, (H, W) bool."""
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the mask").click()
+    return np.asarray(Image.open(download.value.path())) > 127
 
 
 def prepare(page, picture, frames=5, steps=3, prompt="it sways to the left"):

@@ -9,14 +9,7 @@ from playwright.sync_api import expect
 
 from loopanimate.media import read_metadata
 from loopanimate.recipe import open_small_png, unpack
-from tests.browser.steps import VIDEO, animate, prepare, put, saved, until, upload
-
-
-def mask_of(page) -> np.ndarray:
-    """The mask that the page hands out, (H, W) bool."""
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download the mask").click()
-    return np.asarray(Image.open(download.value.path())) > 127
+from tests.browser.steps import VIDEO, animate, mask_of, prepare, put, saved, until, upload
 
 
 def stroke(page, colour: int, start: float, end: float) -> None:
@@ -62,7 +55,7 @@ def test_a_frozen_place_stops_without_sampling_again(page, picture, tmp_path):
     prepare(page, picture, frames=15, steps=4, prompt="everything sways to the left")
     page.get_by_role("button", name="Change the whole mask").click()
     page.get_by_role("button", name="Whole picture", exact=True).click()
-    page.wait_for_timeout(2000)
+    until(page, lambda: mask_of(page), np.all)
     told = []
     page.expose_function("told", lambda text: told.append(text))
     animate(page)

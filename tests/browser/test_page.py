@@ -19,7 +19,7 @@ from loopanimate.loop import LoopSettings
 from loopanimate.media import read_metadata, write_loop
 from loopanimate.presets import ASSETS
 from loopanimate.recipe import pack, unpack
-from tests.browser.steps import VIDEO, animate, chosen, prepare, put, saved, seconds, upload
+from tests.browser.steps import VIDEO, animate, chosen, mask_of, prepare, put, saved, seconds, until, upload
 
 
 def test_from_picture_to_playing_loop_to_files_and_back(page, picture, tmp_path):
@@ -77,7 +77,7 @@ def test_an_arrow_turns_the_motion_and_a_pin_stops_it(page, picture, tmp_path):
     prepare(page, picture, frames=15, steps=4)
     page.get_by_role("button", name="Change the whole mask").click()
     page.get_by_role("button", name="Whole picture", exact=True).click()
-    page.wait_for_timeout(2000)  # until the editor has drawn it
+    until(page, lambda: mask_of(page), np.all)
     animate(page)
     page.get_by_role("button", name="Click to select").click()
     listed = page.get_by_label("Arrows and pins")
