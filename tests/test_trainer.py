@@ -113,6 +113,15 @@ def test_stages_follow_each_other_and_train_their_own_part(tmp_path):
     assert len(list((tmp_path / "stage3").glob("checkpoint-*"))) <= trainer.KEEP_CHECKPOINTS
 
 
+def test_a_stage_has_the_presets_grid_whatever_grid_its_start_had(tmp_path):
+    run(tmp_path, stage=0, steps=1, cells=8)
+    run(tmp_path, stage=1, steps=1)
+    sides = [
+        MotionCodec.from_pretrained(tmp_path / f"stage{stage}" / "pipeline" / "codec").config.short_side for stage in (0, 1)
+    ]
+    assert sides == [8, TINY.short_side]
+
+
 def test_a_prior_is_fitted_and_stage_0_begins_from_it(tmp_path, capsys):
     folder = fit(PriorSettings(output=str(tmp_path), steps=12, batch=8))
     record = json.loads((folder / "training.json").read_text())

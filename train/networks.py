@@ -69,8 +69,8 @@ def build(settings: TrainSettings, preset: Preset) -> LoopAnimatePipeline:
             pipe.codec.prior.projection.weight.copy_(white)
             if pipe.unet.config.projects_text:
                 pipe.unet.text_projection.weight.copy_(white)
-    if settings.cells:
-        pipe.codec.register_to_config(short_side=settings.cells)
+    if isinstance(pipe.codec, MotionCodec):
+        pipe.codec.register_to_config(short_side=settings.cells or preset.short_side)  # whatever grid the start was left on
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
