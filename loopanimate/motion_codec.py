@@ -1,7 +1,7 @@
 """The motion codec: a clip is how two layers of its first picture move (DESIGN.md §2)."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -31,6 +31,19 @@ PASSED = (1.7, 2.5)  # hertz: motion up to the first passes whole, beyond the se
 PASSING = (0.09, 0.95)  # of a loop's steps, by size, and of its jerks: those between which a wrap may lie
 SAME_WAY = 0.7  # cosine
 MAX_LATENT = 8.0  # beyond it is no motion but an overflow
+
+Flow = Callable[[torch.Tensor], torch.Tensor]  # a clip (3, N, H, W) in [-1, 1] → dense flow (N-1, 2, H, W): see `dis_flow`
+
+
+def dis_flow(clip: torch.Tensor) -> torch.Tensor:
+    """Dense optical flow from each later frame of a clip (3, N, H, W) in [-1, 1] to its first, (N-1, 2, H, W) in pixels.
+
+    frame(p) = first(p + flow). By OpenCV's dense inverse search (Kroeger et al., 2016).
+    """
+    first, *later = ((clip.float().mean(0) + 1) * 127.5).round().byte().cpu().numpy()
+    estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flows = np.stack([estimator.calc(frame, first, None) for frame in later])  # (N-1, H, W, 2)
+    return torch.from_numpy(flows).permute(0, 3, 1, 2).to(clip.device)
 
 
 def latent_grid(height: int, width: int, short: int) -> tuple[int, int]:
@@ -102,24 +115,20 @@ class MotionCodec(ModelMixin, ConfigMixin):
     def latent_size(self, height: int, width: int) -> tuple[int, int]:
         return latent_grid(height, width, self.config.short_side)
 
-    def encode(self, frames: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    def encode(self, frames: torch.Tensor, mask: torch.Tensor | None = None, flow: Flow = dis_flow) -> torch.Tensor:
         """Displacements of a clip, by dense optical flow to its first frame, layer by layer."""
         batch, _, count, height, width = frames.shape
         size = self.latent_size(height, width)
-        latents = torch.zeros(batch, 4, count, *size, device=frames.device)
+        displacement = torch.zeros(batch, 4, count, *size, device=frames.device)
         if count == 1:
-            return latents
+            return displacement
         mask = frames.new_ones(batch, 1, height, width) if mask is None else mask
-        grey = ((frames.float().mean(1) + 1) * 127.5).round().byte().cpu().numpy()  # (B, N, H, W)
-        estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         for item in range(batch):
-            for index in range(1, count):
-                flow = estimator.calc(grey[item, index], grey[item, 0], None)  # frame(p) = first(p + flow)
-                moved = torch.from_numpy(-flow / min(height, width)).permute(2, 0, 1)[None].to(frames.device)
-                inside = warp(mask[item : item + 1].float(), moved)
-                for layer, weight in enumerate((inside, 1 - inside)):
-                    latents[item, 2 * layer : 2 * layer + 2, index] = _pool(moved, weight, size)[0]
-        return self.compress(latents)
+            moved = -flow(frames[item]) / min(height, width)  # (N-1, 2, H, W)
+            inside = warp(mask[item : item + 1].float().expand(count - 1, -1, -1, -1), moved)
+            layers = [_pool(moved, weight, size) for weight in (inside, 1 - inside)]
+            displacement[item, :, 1:] = torch.cat(layers, dim=1).transpose(0, 1)
+        return self.compress(displacement)
 
     def static_code(self, image: torch.Tensor) -> torch.Tensor:
         return static_code(image.float(), self.latent_size(*image.shape[-2:]))
@@ -243,7 +252,7 @@ def _begun(clip: torch.Tensor) -> torch.Tensor:
 
 
 def _pool(field: torch.Tensor, weight: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Weighted mean of a field (1, 2, H, W) in each latent cell; cells without weight take their neighbours'."""
+    """Weighted mean of fields (B, 2, H, W) in each latent cell; cells without weight take their neighbours'."""
     total, mass = F.interpolate(field * weight, size=size, mode="area"), F.interpolate(weight, size=size, mode="area")
     for _ in range(sum(size)):
         if (mass > 1e-3).all():

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from loopanimate.conditioning import mask_code
 from loopanimate.field import warp
-from loopanimate.motion_codec import MotionCodec
+from loopanimate.motion_codec import Flow, MotionCodec, dis_flow
 from loopanimate.saliency import automatic_mask, session
 from train.clips import Clip, ClipError, Video, check_length
 from train.loop_sampling import loop_indices
@@ -67,14 +67,18 @@ def picture_side(codec) -> int:
 
 
 @torch.no_grad()
-def encode_loops(codec, frames: torch.Tensor, masks: torch.Tensor, captions: tuple[str, ...]) -> Loops:
-    """Frames (B, N, S, S, 3) uint8 with masks (B, 2, S, S) of F0 and F-1 in [0, 1] → what the preset trains on."""
+def encode_loops(codec, frames: torch.Tensor, masks: torch.Tensor, captions: tuple[str, ...], flow: Flow = dis_flow) -> Loops:
+    """Frames (B, N, S, S, 3) uint8 with masks (B, 2, S, S) of F0 and F-1 in [0, 1] → what the preset trains on.
+
+    flow: how a motion codec sees motion.
+    """
     clip = frames.permute(0, 4, 1, 2, 3).float() / 127.5 - 1  # (B, 3, N, S, S)
     image, mask = clip[:, :, 0], masks[:, :1]
-    latents = codec.encode(clip, mask).float()
+    is_motion = isinstance(codec, MotionCodec)
+    latents = (codec.encode(clip, mask, flow) if is_motion else codec.encode(clip, mask)).float()
     size = latents.shape[-2:]
     latent_mask, middle_mask = mask_code(mask, size), mask_code(masks[:, 1:], size)
-    if not isinstance(codec, MotionCodec):
+    if not is_motion:
         return Loops(image, mask, latents, latents[:, :, 0], latent_mask, middle_mask, captions)
     # where the mask went is known here, as in procedural motion, and need not be detected again
     ring, winding = codec.expand(latents)
@@ -93,15 +97,17 @@ class LoopDataset(Dataset):
     """Sample k: a window of a clip as the frames of one loop (PAPER.md §2), with its masks.
 
     Item: (loops, skipped), where skipped lists (id, reason) of clips that k fell on and could not use. With a motion
-    codec the loops are encoded here, in the loader's processes; else frames and masks are, for the device to encode.
+    codec that needs no network to see motion the loops are encoded here, in the loader's processes; else frames and masks
+    are, for the device to encode.
     """
 
-    def __init__(self, clips: list[Clip], f: int, seed: int, codec, masks: bool):
-        self.clips, self.f, self.seed, self.masks = clips, f, seed, masks
+    def __init__(self, clips: list[Clip], f: int, seed: int, codec, masks: bool, flow: Flow = dis_flow):
+        self.clips, self.f, self.seed, self.flow = clips, f, seed, flow
         self.side = picture_side(codec)
-        self.codec = (
-            copy.deepcopy(codec).cpu() if isinstance(codec, MotionCodec) else None
-        )  # the loader's processes have no GPU
+        is_motion = isinstance(codec, MotionCodec)
+        self.first_mask, self.last_mask = masks or is_motion, masks and not is_motion  # detected; else all ones
+        # the loader's processes have no GPU
+        self.codec = copy.deepcopy(codec).cpu() if is_motion and flow is dis_flow else None
 
     def __getitem__(self, index: int) -> tuple[tuple, list[tuple[str, str]]]:
         rng = random.Random(f"{self.seed} {index}")
@@ -120,9 +126,9 @@ class LoopDataset(Dataset):
             start = rng.randrange(video.num_frames - check_length(video, self.f) + 1)
             frames = video.read([start + index for index in loop_indices(self.f, rng)], self.side)
         masks = np.ones((2, self.side, self.side), np.float32)
-        if self.masks or self.codec:
+        if self.first_mask:
             masks[0] = automatic_mask(Image.fromarray(frames[0]))[0]
-        if self.masks and not self.codec:
+        if self.last_mask:
             masks[1] = automatic_mask(Image.fromarray(frames[self.f - 1]))[0]
         batch = torch.from_numpy(frames)[None], torch.from_numpy(masks)[None], (clip.caption,)
         return encode_loops(self.codec, *batch) if self.codec else batch
@@ -181,7 +187,8 @@ def real_loops(
             yield join(loops).to(device)
         else:
             frames, masks, captions = zip(*loops)
-            yield encode_loops(codec, torch.cat(frames).to(device), torch.cat(masks).to(device), sum(captions, ()))
+            batch = torch.cat(frames).to(device), torch.cat(masks).to(device), sum(captions, ())
+            yield encode_loops(codec, *batch, dataset.flow)
 
 
 def procedural_loops(codec, stage: Stage, sampling: str, numbered: Iterator[tuple[int, int]], device) -> Iterator[Loops]:

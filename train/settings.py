@@ -25,6 +25,7 @@ class TrainSettings:
     batch: int | None = None  # clips a device and micro-batch; None: the stage table's
     accumulate: int = 1  # micro-batches a step
     workers: int = 2  # processes that decode clips, of each device
+    flow: Literal["dis", "raft"] = "dis"  # how clips move, of the motion preset; raft needs torchvision and fetches its weights
     preencode: int = 0  # loops of each clip to encode once and train on; 0: every loop is drawn anew
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
     gradient_checkpointing: bool = False  # less memory for a third more time
@@ -54,6 +55,8 @@ class TrainSettings:
                 raise ValueError(f"expected at least {low} for {name}, got {getattr(self, name)}")
         if self.preencode and not self.data:
             raise ValueError("expected clips to encode (--data) for preencode")
+        if self.flow != "dis" and not (self.data and preset.checkpoint):
+            raise ValueError(f"expected clips (--data) of preset motion for flow {self.flow}")
         if self.preencode and self.sample_every:
             raise ValueError("expected no sample loops (--sample-every 0) with preencode: it keeps no pictures")
         if self.f is not None and not 2 <= self.f <= (MAX_FRAMES + 1) // 2:

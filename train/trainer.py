@@ -26,6 +26,7 @@ from loopanimate.encoders import PatchEncoder, encode_image, encode_text
 from loopanimate.unet import LoopAnimateUNet
 from train.clips import Skipped, collect, summary
 from train.encoded import EncodedDataset, encoded_loops, preencode, with_tokens
+from train.flow import estimator
 from train.loader import Batches, LoopDataset, Loops, procedural_loops, real_loops
 from train.networks import build, save_pipeline, write_sample, writing
 from train.plan import plan
@@ -316,7 +317,8 @@ def _source(accelerator: Accelerator, settings: TrainSettings, stage: Stage, pip
     progress.skip(uncollected)
     if uncollected and accelerator.is_main_process:
         print(f"{len(clips)} clips; skipped: {summary(uncollected)}")
-    dataset = LoopDataset(clips, stage.f, _seed(settings.seed, settings.stage), pipe.codec, stage.salient)
+    flow = estimator(settings.flow, accelerator.device)
+    dataset = LoopDataset(clips, stage.f, _seed(settings.seed, settings.stage), pipe.codec, stage.salient, flow)
     batches = Batches(stage.batch, done * parts + rank, stage.iterations * parts, accelerator.num_processes)
 
     def skip(name: str, reason: str) -> None:

@@ -1,0 +1,42 @@
+"""Dense optical flow by RAFT (Teed and Deng, 2020), where torchvision and its weights are there."""
+
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+
+from loopanimate.motion_codec import Flow, dis_flow
+
+SMALLEST = 128  # pixels on a side: RAFT's coarsest correlations are of an eighth of an eighth
+TOGETHER = 8  # pairs of frames, which bounds its memory
+
+
+def estimator(name: str, device: str | torch.device = "cpu") -> Flow:
+    """The flow "dis" or "raft"; the weights of RAFT are fetched once, into torch's own cache.
+
+    Raises ValueError, in one sentence, without torchvision or its weights.
+    """
+    if name == "dis":
+        return dis_flow
+    try:
+        from torchvision.models.optical_flow import Raft_Large_Weights, raft_large
+    except (ImportError, RuntimeError) as error:  # RuntimeError: one that was built for another torch
+        raise ValueError(f"expected torchvision beside torch {torch.__version__} for RAFT, got: {error}") from None
+    try:
+        network = raft_large(weights=Raft_Large_Weights.DEFAULT, progress=False)
+    except (OSError, RuntimeError) as error:
+        weights = Raft_Large_Weights.DEFAULT.url
+        folder = f"{torch.hub.get_dir()}/checkpoints"
+        raise ValueError(f"expected RAFT's weights in {folder}, or to fetch {weights} there, got: {error}") from None
+    return partial(raft_flow, network.eval().requires_grad_(False).to(device))
+
+
+@torch.no_grad()
+def raft_flow(network: torch.nn.Module, clip: torch.Tensor) -> torch.Tensor:
+    """As `loopanimate.motion_codec.dis_flow`, by a network of pairs (B, 3, H, W) in [-1, 1] → refined flows (B, 2, H, W)."""
+    height, width = clip.shape[-2:]
+    size = [max(SMALLEST, 8 * round(side / 8)) for side in (height, width)]
+    frames = F.interpolate(clip.transpose(0, 1).float(), size=size, mode="bilinear", antialias=True)
+    flows = [network(later, frames[:1].expand_as(later))[-1] for later in frames[1:].split(TOGETHER)]
+    flow = F.interpolate(torch.cat(flows), size=(height, width), mode="bilinear")
+    return flow * flow.new_tensor([width / size[1], height / size[0]]).view(2, 1, 1)
