@@ -15,6 +15,7 @@ ALIKE = 2.0  # what is left of photographs beside their local mean correlates by
 RESIDUE = 0.006  # short sides; a layer whose mean displacement never reaches it may be what sampling left over ...
 RESIDUE_SHARE = 0.75  # ... and is, if it moves less than this share of the other layer: it is then put to rest
 MIN_DETERMINANT = 0.25  # of the content's Jacobian, after which strength is held back
+HARDLY = 0.003  # radians, root mean square: what turns less about its middle shows no hinge
 BORDER_REACH = 3.0  # border fade in units of the largest displacement: its slope stays below a half
 Borders = tuple[tuple[bool, bool], tuple[bool, bool]]  # top and bottom, left and right
 TOUCHING = 0.3  # of the raw mask: what is fainter is not in the layer (layers.ALPHA_RAMP)
@@ -76,23 +77,38 @@ def border_reach(displacement: float) -> float:
     return min(MAX_BORDER, max(MIN_BORDER, BORDER_REACH * displacement))
 
 
-def in_one_piece(displacement: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def in_one_piece(displacement: np.ndarray, weight: np.ndarray, hinged: bool = False) -> np.ndarray:
     """The rigid motions nearest to displacements (N, 2, h, w), in the least squares of what `weight` (h, w) holds.
 
-    Rotation and shift of each frame, in closed form (Procrustes' problem in the plane). Beyond the farthest of what is
-    held, a rotation levels off, so that no field runs away off its layer.
+    Rotation and shift of each frame, in closed form (Procrustes' problem in the plane); hinged: rotations about one point
+    of the layer's box, the one that explains the shifts best. Beyond the farthest of what is held, a rotation levels off,
+    so that no field runs away off its layer.
     """
     height, width = weight.shape
     x, y = (np.asarray(axis, np.float64) for axis in grid_points(height, width))
     place, share = x + 1j * y, weight / weight.sum()
     source = place - (displacement[:, 0] + 1j * displacement[:, 1])  # (N, h, w): what is shown here stood there
+
+    def about(before, after):  # rotations that carry `source` about `after` back to about `before`
+        turns = (share * (place - before).conj() * (source - after)).sum((-2, -1))[:, None, None]
+        return turns / np.maximum(np.abs(turns), 1e-12)
+
     middle, middles = (share * place).sum(), (share * source).sum((-2, -1))[:, None, None]
+    turns = about(middle, middles)
+    if hinged:
+        held = place[weight > 0.1] if (weight > 0.1).any() else place
+        bounds = ((held.real.min(), held.real.max()), (held.imag.min(), held.imag.max()))
+        base = complex(middle.real, bounds[1][1])  # of what hardly turns
+        arms, doubt = turns - 1, len(turns) * HARDLY**2
+        reach = (arms.conj() * (middles - middle)).sum() + doubt * (middle - base)
+        hinge = middle - reach / ((np.abs(arms) ** 2).sum() + doubt)
+        middle = middles = complex(*(np.clip(part, *bound) for part, bound in zip((hinge.real, hinge.imag), bounds)))
+        turns = about(middle, middles)
     offset = place - middle
-    turns = (share * offset.conj() * (source - middles)).sum((-2, -1))[:, None, None]
-    turns /= np.maximum(np.abs(turns), 1e-12)
     far = np.abs(offset[weight > 0.1]).max(initial=1e-6)
     offset = offset * np.minimum(1, far / np.maximum(np.abs(offset), 1e-9))
     shift = middle + offset - (middles + turns * offset)
+    shift -= shift[0]  # rounding
     return np.stack([shift.real, shift.imag], axis=1).astype(np.float32)
 
 

@@ -16,7 +16,7 @@ from loopanimate.field import LoopField, touched
 from loopanimate.living import write_living
 from loopanimate.media import PAGE, QUALITIES, VIDEO, check_coding, check_mask, check_output, write_loop
 from loopanimate.presets import MAX_FRAMES, NATIVE_FPS, PRESETS, check_num_frames
-from loopanimate.reader import interpret
+from loopanimate.reader import interpret, is_hinged
 from loopanimate.saliency import automatic_mask, edit
 from loopanimate.video import CODECS
 from loopanimate.words import is_rigid
@@ -116,6 +116,7 @@ class Loop:
     found: bool  # False: no clear object and no mask given, so the whole picture moves
     settings: LoopSettings
     latents: object  # tensor (4, N, h, w), of motion that of the whole picture
+    words: str  # what the model was asked for, the prompt or what it was taken for
     note: str | None  # a sentence, where the prompt's words were taken for others
     part: tuple[float, float, float, float]  # left, top, right, bottom of what the cut kept, in fractions of the whole
     surround: Image.Image | None = None  # of the output size, behind the picture's middle
@@ -138,8 +139,9 @@ class Loop:
     def directions(self) -> Directions | None:
         """The settings' arrows, pins and frozen places on the picture as it was cut to the output's size; rigid by its words."""
         settings = self.settings
-        rigid = pipeline(settings.preset, settings.checkpoint, settings.device).codec.is_motion and is_rigid(settings.prompt)
-        if not (settings.arrows or settings.pins or settings.freeze or rigid):
+        is_motion = pipeline(settings.preset, settings.checkpoint, settings.device).codec.is_motion
+        rigid, hinged = is_motion and is_rigid(settings.prompt), is_motion and is_hinged(self.words)
+        if not (settings.arrows or settings.pins or settings.freeze or rigid or hinged):
             return None
         arrows, pins = ([within(self.part, points) for points in given] for given in (settings.arrows, settings.pins))
         freeze = None
@@ -153,6 +155,7 @@ class Loop:
             freeze,
             self.mask,
             rigid,
+            hinged,
         )
 
     def write(self, output: str | Path, metadata: str | None = None, progress: Progress | None = None) -> "LoopFile":
@@ -249,7 +252,7 @@ def make_loops(picture: Image.Image, settings: LoopSettings, seeds: list[int], m
         picture, mask = shown["picture"], shown["mask"]
 
     def loop(latents, seed):
-        return Loop(found=found, settings=replace(settings, seed=seed), latents=latents, note=note, **shown)
+        return Loop(found=found, settings=replace(settings, seed=seed), latents=latents, words=words, note=note, **shown)
 
     def on_step(step, steps, latents):
         if preview is not None:

@@ -19,6 +19,8 @@ from loopanimate.words import (
     ALIKE,
     DIRECTED,
     DIRECTIONS,
+    HINGED,
+    LAYERS,
     STREAMS,
     VERBS,
     adverbs_of,
@@ -111,6 +113,15 @@ def is_said(match: re.Match, prompt: str) -> bool:
     """Is a motion word that was found in a prompt a verb there: not "in waves", not "like a sail"?"""
     before = re.findall(r"[a-z']+", prompt[: match.start()].lower())[-1:]
     return not before or before[0] not in NOT_BEFORE or match.group().split()[0].lower().endswith("ing")
+
+
+def is_hinged(prompt: str) -> bool:
+    """Do the words ask that the object, and nothing but it, turns about one point?"""
+    if re.search(rf"\b({'|'.join(LAYERS.values())})\b", prompt, re.IGNORECASE):
+        return False
+    kinds = known_forms()
+    said = [kinds[match.group().lower()] for match in any_of(tuple(kinds)).finditer(prompt) if is_said(match, prompt)]
+    return bool(said) and all(kind in HINGED for kind in said)
 
 
 def _phrases() -> list[str]:

@@ -202,6 +202,7 @@ RIGID = (  # things that do not bend
     *("motorcycle", "motorbike", "plane", "airplane", "rocket", "statue", "ball", "house", "tower", "building", "toy", "robot"),
     *("chair", "table", "sign", "bell", "clock", "globe", "wheel", "windmill", "box", "guitar", "camera", "phone", "coin"),
 )
+HINGED = ("rock", "swing", "turn")  # motions about one point, of what does not bend
 SOFT = ("pulse", "ripple", "flutter", "stream")  # motions that bend whatever has them
 CAMERA = ("pan", "track", "travel sideways", "push in", "zoom in", "move closer", "pull out", "zoom out", "move away")
 

@@ -110,3 +110,29 @@ def test_what_is_rigid_moves_in_one_piece():
     turned = (x + 1j * y - 0.7 - 0.5j) * (1 - np.exp(-1j * angle))[:, None, None]
     rotation = np.stack([turned.real, turned.imag], axis=1).astype(np.float32)
     assert np.allclose(in_one_piece(rotation, weight)[:, :, inside], rotation[:, :, inside], atol=1e-5)
+
+
+def test_what_is_hinged_turns_about_one_point():
+    mask = np.zeros((HEIGHT, WIDTH), np.float32)
+    mask[24:80, 40:88] = 1  # 3 to 10 of 12 rows, 5 to 11 of 16 columns
+    weight = cv2.resize(mask, (16, 12), interpolation=cv2.INTER_AREA)
+    inside = weight > 0.5
+    y, x = (np.mgrid[0:12, 0:16] + 0.5) / 12
+    angle = 0.2 * np.sin(np.linspace(0, 2 * np.pi, 35))[:, None, None]
+
+    def turned(hinge, angle):
+        shift = (x + 1j * y - hinge) * (1 - np.exp(-1j * angle))
+        return np.stack([shift.real, shift.imag], axis=1).astype(np.float32)
+
+    swings = turned(0.7 + 0.3j, angle)
+    assert np.allclose(in_one_piece(swings, weight, hinged=True)[:, :, inside], swings[:, :, inside], atol=3e-4)
+    bob = 0.03 * np.sin(np.linspace(0, 4 * np.pi, 35) + 1)[:, None, None, None] - 0.03 * np.sin(1)  # what a hinge does not let
+    swayed = (swings + np.array([0, 1])[:, None, None] * bob).astype(np.float32)
+    field = LoopField(np.concatenate([swayed, 0 * swayed], axis=1), 1.0, Directions((), (), None, mask, hinged=True)).ring
+    assert np.abs(field[:, :2] - swings)[:, :, inside].max() < 0.4 * np.abs(bob).max() and not field[0].any()
+    # what slides turns about its base
+    slid = np.broadcast_to(np.stack([0.3 * angle, 0 * angle], axis=1), swings.shape).astype(np.float32)
+    slides = in_one_piece(slid, weight, hinged=True)
+    across = (weight * slides[:, 0]).sum((-2, -1)) / weight.sum()
+    assert (across * slid[:, 0, 0, 0]).sum() > 0.5 * (slid[:, 0, 0, 0] ** 2).sum()
+    assert np.abs(slides[:, :, 9, 7]).max() < 0.2 * np.abs(slides[:, :, 3, 7]).max()

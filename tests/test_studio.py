@@ -96,7 +96,7 @@ def test_a_loop_of_the_visit_is_kept_small_and_knows_whether_its_files_have_gone
         (tmp_path / name).touch()
     file = LoopFile(tmp_path / "loop.mp4", 4, 0.5, (2, 2))
     mask = np.linspace(0, 1, 48, dtype=np.float32).reshape(6, 8)
-    loop = Loop(Image.new("RGB", (8, 6)), mask, True, LoopSettings("x"), None, None, (0, 0, 1, 1))
+    loop = Loop(Image.new("RGB", (8, 6)), mask, True, LoopSettings("x"), None, "x", None, (0, 0, 1, 1))
     shown = studio.Shown(str(tmp_path / "picture.png"), None, loop, file, str(tmp_path / "thumbnail.webp"), None).packed()
     assert shown.loop.mask.nbytes == mask.nbytes / 4 and np.abs(shown.unpacked().loop.mask - mask).max() < 1 / 255
     assert shown.is_kept()

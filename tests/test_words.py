@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from loopanimate.lexicon import definitions, predicates, verb_in
-from loopanimate.reader import fit, interpret, is_said, read, reader_of
+from loopanimate.reader import fit, interpret, is_hinged, is_said, read, reader_of
 from loopanimate.words import STREAMS, VERBS, any_of, clause, is_rigid, spoken_forms
 from train.grammar import HELD_OUT
 
@@ -139,3 +139,13 @@ def test_only_what_can_go_anywhere_goes_up_and_down(motion_pipeline, verb, way):
 )  # fmt: skip
 def test_things_that_do_not_bend(prompt, rigid):
     assert is_rigid(prompt) == rigid
+
+
+@pytest.mark.parametrize(
+    "prompt, hinged",
+    [("the lamp swings", True), ("she is slowly turning to the left", True), ("it rocks and swings", True),
+     ("it rocks and drifts", False), ("the rock drifts", False), ("it sways", False), ("everything rocks", False),
+     ("the boat rocks, the background drifts", False), ("only the top of it rocks", False), ("it frobnicates", False)],  # fmt: skip
+)  # fmt: skip
+def test_motions_about_one_point(prompt, hinged):
+    assert is_hinged(prompt) == hinged

@@ -19,14 +19,16 @@ from PIL import Image
 from tqdm import tqdm
 
 from loopanimate.conditioning import mask_code
+from loopanimate.direct import Directions
 from loopanimate.field import LoopField, border_fade, border_reach, close, spline_matrix, touched
 from loopanimate.media import open_picture
 from loopanimate.metrics import seam
 from loopanimate.motion_codec import MotionCodec
 from loopanimate.pipeline import LoopAnimatePipeline
-from loopanimate.reader import interpret
+from loopanimate.reader import interpret, is_hinged
 from loopanimate.render import Renderer
 from loopanimate.saliency import automatic_mask
+from loopanimate.words import is_rigid
 from train.grammar import DIRECTIONS, STILL, VERBS, Motion, phrase
 from train.kinds import KindClassifier, true_motion
 
@@ -64,11 +66,12 @@ class Sample:
 
     def __init__(self, codec: MotionCodec, picture: Image.Image, mask: Image.Image, prompt: str, latents: torch.Tensor):
         self.picture, self.mask, self.prompt = picture, mask, prompt
-        ring, winding = close(codec.displacement(latents))
+        grey = np.asarray(mask, dtype=np.float32) / 255
+        directions = Directions((), (), None, grey, is_rigid(prompt), is_hinged(prompt))  # as every road to a loop has it
+        ring, winding = directions.applied(*close(codec.displacement(latents)))
         ramp = np.linspace(0, 1, len(ring), dtype=np.float32)[:, None, None, None]
         self.displacement = ring + ramp * winding  # (N, 4, h, w) in short sides, closed but nothing put to rest
-        grey = torch.from_numpy(np.asarray(mask, dtype=np.float32) / 255)[None, None]
-        self.inside = mask_code(grey, self.displacement.shape[-2:])[0, 0].numpy()  # (h, w)
+        self.inside = mask_code(torch.from_numpy(grey)[None, None], self.displacement.shape[-2:])[0, 0].numpy()  # (h, w)
         self.mean, self.size, self.jitter = self._measured(self.displacement)
 
     def _measured(self, displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
