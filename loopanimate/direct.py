@@ -30,7 +30,7 @@ class Directions:
     freeze: np.ndarray | None  # (H, W) in [0, 1], white stays
     mask: np.ndarray  # (H, W) in [0, 1], the loop's: an arrow moves the layer that its tail lies on
     rigid: bool = False  # what is masked does not bend, but where an arrow or a pin bends it
-    hinged: bool = False  # nor does it, and turns about one point
+    hinged: bool = False  # and only turns about one point
 
     def applied(self, ring: np.ndarray, winding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Periodic part (N, 4, h, w) and winding (4, h, w) of a loop, in short sides, directed.
@@ -39,7 +39,7 @@ class Directions:
         one that streams it reaches the head as the loop ends.
         """
         ring, winding = ring.copy(), winding.copy()
-        if (self.rigid or self.hinged) and not winding[:2].any():
+        if self.rigid and not winding[:2].any():
             mask = cv2.resize(self.mask, ring.shape[:-3:-1], interpolation=cv2.INTER_AREA)
             ring[:, :2] = in_one_piece(ring[:, :2], mask, self.hinged)
         for index, layer in enumerate((slice(0, 2), slice(2, 4))):

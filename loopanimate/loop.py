@@ -16,10 +16,9 @@ from loopanimate.field import LoopField, touched
 from loopanimate.living import write_living
 from loopanimate.media import PAGE, QUALITIES, VIDEO, check_coding, check_mask, check_output, write_loop
 from loopanimate.presets import MAX_FRAMES, NATIVE_FPS, PRESETS, check_num_frames
-from loopanimate.reader import interpret, is_hinged
+from loopanimate.reader import interpret, moved_in_one_piece
 from loopanimate.saliency import automatic_mask, edit
 from loopanimate.video import CODECS
-from loopanimate.words import is_rigid
 
 SAMPLING_SIDE = 512  # pixels on the short side of what the networks see; the loop is rendered from the picture itself
 MAX_STRENGTH = 4.0
@@ -140,8 +139,8 @@ class Loop:
         """The settings' arrows, pins and frozen places on the picture as it was cut to the output's size; rigid by its words."""
         settings = self.settings
         is_motion = pipeline(settings.preset, settings.checkpoint, settings.device).codec.is_motion
-        rigid, hinged = is_motion and is_rigid(settings.prompt), is_motion and is_hinged(self.words)
-        if not (settings.arrows or settings.pins or settings.freeze or rigid or hinged):
+        rigid, hinged = moved_in_one_piece(settings.prompt, self.words) if is_motion else (False, False)
+        if not (settings.arrows or settings.pins or settings.freeze or rigid):
             return None
         arrows, pins = ([within(self.part, points) for points in given] for given in (settings.arrows, settings.pins))
         freeze = None

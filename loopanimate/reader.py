@@ -17,16 +17,18 @@ from loopanimate.presets import ASSETS
 from loopanimate.words import (
     AIMED,
     ALIKE,
+    BEHIND,
     DIRECTED,
     DIRECTIONS,
     HINGED,
-    LAYERS,
+    LEVEL,
     STREAMS,
     VERBS,
     adverbs_of,
     alike_forms,
     any_of,
     clause,
+    is_rigid,
     known_forms,
     spoken_forms,
     subject_of,
@@ -115,13 +117,20 @@ def is_said(match: re.Match, prompt: str) -> bool:
     return not before or before[0] not in NOT_BEFORE or match.group().split()[0].lower().endswith("ing")
 
 
-def is_hinged(prompt: str) -> bool:
-    """Do the words ask that the object, and nothing but it, turns about one point?"""
-    if re.search(rf"\b({'|'.join(LAYERS.values())})\b", prompt, re.IGNORECASE):
-        return False
-    kinds = known_forms()
-    said = [kinds[match.group().lower()] for match in any_of(tuple(kinds)).finditer(prompt) if is_said(match, prompt)]
-    return bool(said) and all(kind in HINGED for kind in said)
+def moved_in_one_piece(prompt: str, words: str) -> tuple[bool, bool]:
+    """Whether the object does not bend, and whether it only turns about one point.
+
+    prompt: what a person said, of a thing that does not bend or not. words: what it was taken for (`interpret`), motions
+    that are asked of the object and need no bending or not.
+    """
+    kinds, said = known_forms(), set()
+    for part in re.split(r"[,;.]|\bwhile\b|\band (?=the |in the |behind )", words):
+        if not any_of(BEHIND).search(part):
+            found = [kinds[match.group().lower()] for match in any_of(tuple(kinds)).finditer(part) if is_said(match, part)]
+            said |= {kind for kind in found if kind}
+            if said and subject_of(part) != "it":  # all of the picture, or a part of the object
+                return False, False
+    return is_rigid(prompt) or bool(said) and said <= {*HINGED, *LEVEL}, bool(said) and said <= {*HINGED}
 
 
 def _phrases() -> list[str]:

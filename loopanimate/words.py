@@ -190,6 +190,8 @@ TEMPOS = {
 }
 STILL = ("nothing moves", "a still picture", "everything stays still", "no motion at all", "it stands still")
 PLURAL = ("the clouds", "the flames")
+BEHIND = ("behind it", "background", "backdrop", "scene behind", "scenery", "landscape", "sky", "rest of the picture",
+          "everything behind it", "camera", "view")  # fmt: skip
 LAYERS = {  # what a motion can be of, and how people begin to say so
     "the background": "in the background|behind it|(the )?(background|backdrop|scene behind|scenery|landscape|sky)|"
     "(the )?(rest of the picture|everything behind it)",
@@ -202,7 +204,8 @@ RIGID = (  # things that do not bend
     *("motorcycle", "motorbike", "plane", "airplane", "rocket", "statue", "ball", "house", "tower", "building", "toy", "robot"),
     *("chair", "table", "sign", "bell", "clock", "globe", "wheel", "windmill", "box", "guitar", "camera", "phone", "coin"),
 )
-HINGED = ("rock", "swing", "turn")  # motions about one point, of what does not bend
+LEVEL = ("shift", "bob", "bounce", "tremble")  # motions of all of a thing alike
+HINGED = ("rock", "swing", "turn")  # about one point
 SOFT = ("pulse", "ripple", "flutter", "stream")  # motions that bend whatever has them
 CAMERA = ("pan", "track", "travel sideways", "push in", "zoom in", "move closer", "pull out", "zoom out", "move away")
 
@@ -284,4 +287,5 @@ def is_rigid(prompt: str) -> bool:
     if thing is None:
         return False
     kinds = known_forms()
-    return next((kinds[words.lower()] not in SOFT for words in any_of(tuple(kinds)).findall(thing.group(2))), True)
+    said = next((kinds[words.lower()] for words in any_of(tuple(kinds)).findall(thing.group(2))), "unknown")
+    return said is not None and said not in SOFT  # None: the camera pans

@@ -128,7 +128,9 @@ def test_what_is_hinged_turns_about_one_point():
     assert np.allclose(in_one_piece(swings, weight, hinged=True)[:, :, inside], swings[:, :, inside], atol=3e-4)
     bob = 0.03 * np.sin(np.linspace(0, 4 * np.pi, 35) + 1)[:, None, None, None] - 0.03 * np.sin(1)  # what a hinge does not let
     swayed = (swings + np.array([0, 1])[:, None, None] * bob).astype(np.float32)
-    field = LoopField(np.concatenate([swayed, 0 * swayed], axis=1), 1.0, Directions((), (), None, mask, hinged=True)).ring
+    field = LoopField(
+        np.concatenate([swayed, 0 * swayed], axis=1), 1.0, Directions((), (), None, mask, rigid=True, hinged=True)
+    ).ring
     assert np.abs(field[:, :2] - swings)[:, :, inside].max() < 0.4 * np.abs(bob).max() and not field[0].any()
     # what slides turns about its base
     slid = np.broadcast_to(np.stack([0.3 * angle, 0 * angle], axis=1), swings.shape).astype(np.float32)
