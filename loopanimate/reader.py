@@ -30,6 +30,7 @@ from loopanimate.words import (
     clause,
     is_rigid,
     known_forms,
+    similes,
     spoken_forms,
     subject_of,
 )
@@ -41,6 +42,7 @@ DEFINED = 0.55  # weight of what a verb's definitions say, beside the sentence
 COMMON = ("sway", "shift")  # kinds whose verbs are words of many meanings: go, head, sail, wave
 SPOKEN = 0.7  # what the score of one of them gains where the prompt has a verb of it: few prompts that are such motions fall
 LIKENED = 0.2  # instead, where the verb is likened to something: "waves like cloth"
+SIMILE = 0.5  # what the score of a kind gains where an unknown verb is likened to what its motions are: "like a pendulum"
 FLOWS = 0.2  # what the score of streams gains where the prompt speaks of a thing of `STREAMS`
 
 
@@ -196,6 +198,8 @@ def interpret(prompt: str, pipe) -> tuple[str, str | None]:
     likened = any(re.match(r"\s+(like|as)\b", prompt[match.end() :], re.IGNORECASE) for match in matches)
     for kind in known:
         scores[reader.kinds.index(kind)] += LIKENED if likened else SPOKEN
+    for simile in [] if known else any_of(tuple(similes())).findall(prompt)[:1]:
+        scores[reader.kinds.index(similes()[simile.lower()])] += SIMILE
     kind = reader.kinds[int(scores.argmax())]
     if kind in known:
         return prompt, None

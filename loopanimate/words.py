@@ -252,6 +252,17 @@ def known_forms() -> dict[str, str | None]:
     return spoken_forms() | alike_forms()
 
 
+@cache
+def similes() -> dict[str, str]:
+    """ "like a pendulum" and its kind, of all that the motions of one kind are likened to."""
+    said = [(verb[verb.index(" like ") + 1 :], kind) for verbs in (VERBS, ALIKE) for kind, known in verbs.items()
+            for verb in known if " like " in verb]  # fmt: skip
+    kinds: dict[str, set[str]] = {}
+    for simile, kind in said:
+        kinds.setdefault(simile, set()).add(kind)
+    return {simile: kind for simile, kind in said if len(kinds[simile]) == 1}
+
+
 def _forms(verbs: Iterable[tuple[str, str | None]]) -> dict[str, str | None]:
     return {form(verb).lower(): kind for verb, kind in verbs for form in (str, third_person, gerund)}
 

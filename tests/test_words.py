@@ -152,3 +152,8 @@ def test_things_that_do_not_bend(prompt, rigid):
 )  # fmt: skip
 def test_motions_that_need_no_bending(prompt, rigid, hinged):
     assert moved_in_one_piece(prompt, prompt) == (rigid, hinged)
+
+
+@pytest.mark.parametrize("prompt, kind", [("the boat heaves like a ship", "rock"), ("it waltzes like a chandelier", "swing")])
+def test_an_unknown_verb_moves_like_what_it_is_likened_to(motion_pipeline, prompt, kind):
+    assert interpret(prompt, motion_pipeline)[0] == clause("it", VERBS[kind][0])
