@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from scipy.interpolate import CubicSpline
 
-WINDING_THRESHOLD = 0.05  # short sides; a layer that ends closer to its start, root mean square, has drifted: no stream
+WINDING_THRESHOLD = 0.04  # short sides; a layer of which nothing ends farther from its start has drifted: no stream
 MAX_WINDING = 0.06  # short sides between two phases of a stream that are cross-faded: more would ghost, or fold at rims
 MEAN_SIGMA = 40  # short sides over the deviation of the blur that gives a stream's local mean
 ALIKE = 2.0  # what is left of photographs beside their local mean correlates by exp(-2 r), at a distance of r deviations
@@ -127,7 +127,7 @@ def close(displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def streams(winding: np.ndarray) -> bool:
     """Whether a layer that has travelled so far, (2, h, w) in short sides, flows on: else it has drifted."""
-    return bool(np.sqrt((winding**2).sum(0).mean()) >= WINDING_THRESHOLD)
+    return bool(np.hypot(*winding).max() >= WINDING_THRESHOLD)
 
 
 class LoopField:

@@ -28,7 +28,8 @@ STANDARD_DEVIATION = (0.62, 0.62, 0.43, 0.40)
 REFERENCE = 0.02  # short sides a second, of the stream by whose progress loops of unlike length are compared
 
 PASSED = (1.7, 2.5)  # hertz: motion up to the first passes whole, beyond the second not at all
-PASSING = (0.09, 0.95)  # of a loop's steps, by size, and of its jerks: those between which a wrap may lie
+PASSING = (0.09, 0.95)  # of a loop's steps, by size: those between which a wrap may lie
+PASSING_JERK = 0.8  # of its jerks; frames show them larger than latents do
 SAME_WAY = 0.7  # cosine
 MAX_LATENT = 8.0  # beyond it is no motion but an overflow
 
@@ -231,7 +232,7 @@ def _beginning(curve: torch.Tensor, onward: torch.Tensor, layers: torch.Tensor) 
     steps = size(torch.roll(curve, -1, dims=1) - curve + onward)  # from k to k + 1
     jerks = size(torch.roll(curve, -1, dims=1) - 2 * curve + torch.roll(curve, 1, dims=1))  # around k
     slow, fast = (torch.quantile(steps, share) for share in PASSING)
-    jerky, heading = torch.quantile(jerks, PASSING[1]), extreme(0)
+    jerky, heading = torch.quantile(jerks, PASSING_JERK), extreme(0)
     for distance in range(count // 2 + 1):
         for first in (distance, -distance):
             wrap = (first - 1) % count

@@ -45,7 +45,7 @@ PRESETS = {
             "clip_sample": False,
             "set_alpha_to_one": True,
         },
-        num_inference_steps=12,
+        num_inference_steps=8,
         guidance_scale=2.0,
         guidance_interval=(0.0, 0.6),  # what words decide is decided there
         short_side=12,

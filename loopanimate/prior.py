@@ -30,6 +30,7 @@ WIDTH = 256
 KNOTS = (0.23, 0.35, 0.5, 0.75, 1.1, 1.6, 2.4, 4.0)  # hertz, between which the logarithm of the spectrum is linear
 CORNER = 1.3  # hertz: slower motion is as frequent as any, quicker motion soon is none, before anything is fitted
 STRENGTH = 0.65  # before anything is fitted, of the mode that is level
+EVEN = 0.5  # of the strongest frequency's amplitude, which all of the noise's have besides their own: `Gaussian.shaped`
 FLOOR = 0.01  # standard deviation of a mode that never moves
 STANDING = 0.01  # of the winding's mode of a layer that never flows
 WHERE_TO = 4.0  # weight of what a direction decides: two numbers of many
@@ -59,20 +60,26 @@ class Gaussian:
         """The lower triangular root of the ring's covariance, (B, 2, D, D)."""
         return _root(self.factors, self.deviation)
 
-    def spectrum(self, count: int) -> torch.Tensor:
-        """Amplitude of each frequency of `count` frames, (B, 2, count // 2 + 1): none at 0, in all of unit variance."""
+    def spectrum(self, count: int, even: float = 0.0) -> torch.Tensor:
+        """Amplitude of each frequency of `count` frames, (B, 2, count // 2 + 1): none at 0, in all of unit variance.
+
+        even: share of the strongest frequency's amplitude that all have besides their own.
+        """
         frequency = torch.arange(1, count // 2 + 1, device=self.rates.device) * NATIVE_FPS / count
         knots = torch.tensor(KNOTS, device=frequency.device)
         right = torch.searchsorted(knots, frequency).clamp(1, len(KNOTS) - 1)
         share = ((frequency / knots[right - 1]).log() / (knots[right] / knots[right - 1]).log()).clamp(0, 1)
         rates = torch.lerp(self.rates[..., right - 1], self.rates[..., right], share.to(self.rates))  # (B, 2, J)
+        rates = torch.logaddexp(rates, rates.amax(-1, keepdim=True) + math.log(even)) if even else rates
         rates = rates - 0.5 * torch.logsumexp(2 * rates + _often(count, rates.device).log(), dim=-1, keepdim=True)
         return F.pad(rates.exp(), (1, 0))
 
     def shaped(self, white: torch.Tensor, progress: float) -> torch.Tensor:
         """White noise (B, 4, N, h, w) → ring and winding of this Gaussian, (B, 4, N, h, w), zero at frame 0.
 
-        progress: the latent of the reference stream's winding after N frames.
+        progress: the latent of the reference stream's winding after N frames. Quick frequencies get more noise than motion
+        has of them (`EVEN`): with motion's own spectrum a curve and its harmonics rise out of the noise together, and what
+        is a relation between their phases, as a bounce is, could not be foreseen.
         """
         dtype, white = white.dtype, white.to(self.deviation)
         count, height, width = white.shape[2] - 1, *white.shape[3:]
@@ -90,7 +97,7 @@ class Gaussian:
 
         ring = lowest(modes[:, :, :, :count]) @ self.root().mT  # (B, 2, n, D)
         ring = with_low(high[:, :, :, :count], ring, self.deviation[last] - FLOOR)
-        gain = self.spectrum(count) * count**0.5  # (B, 2, J)
+        gain = self.spectrum(count, EVEN) * count**0.5  # (B, 2, J)
         ring = torch.fft.irfft(torch.fft.rfft(ring, dim=3) * gain[:, :, None, :, None, None], n=count, dim=3)
         ring[:, :, :, :, 0, 0] = self._straight(ring[:, :, :, :, 0, 0])
         kept = torch.fft.irfft(gain**2, n=count)  # correlation with frame 0

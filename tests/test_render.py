@@ -100,6 +100,12 @@ def test_drift_is_closed_and_a_stream_is_kept():
     assert np.allclose(travelled, 0.1, atol=1e-6)
 
 
+def test_a_small_thing_streams_too():
+    displacement = np.zeros((35, 4, 12, 16), np.float32)
+    displacement[:, 0, 3:9, 7] = 0.1 * np.arange(35)[:, None] / 34
+    assert LoopField(displacement).winding[0, 3:9, 7].all()
+
+
 def test_a_fast_stream_is_cross_faded_more_often_and_stays_continuous():
     field = LoopField(curve(layer=1, reach=0.0, drift=0.29))
     assert field.turns[1] == 5 and field.reach <= 0.061

@@ -10,11 +10,11 @@ from train.grammar import AMPLITUDES, HELD_OUT, HELD_OUT_FORMS, KINDS, Motion, d
 from train.synthetic import displacements, make_clips, pictures
 
 
-def fields(motions, num_frames=35, seed=0):
+def fields(motions, support=None, num_frames=35, seed=0):
     """Displacement (B, 2, N, h, w) of the salient layer for a batch of motions, and its masks (B, 1, h, w)."""
     generator = torch.Generator().manual_seed(seed)
-    _, mask = pictures(len(motions), 96, 96, generator)
-    support = mask_code(mask, (12, 12))
+    if support is None:
+        support = mask_code(pictures(len(motions), 96, 96, generator)[1], (12, 12))
     phase = (torch.arange(num_frames) / (num_frames - 1)).repeat(len(motions), 1)
     rows = [(motion,) for motion in motions]
     return displacements(rows, support, phase, (num_frames - 1) / 8, generator)[:, 0], support
@@ -114,6 +114,35 @@ def test_a_bounce_hangs_in_the_air_and_turns_at_the_ground():
     turns = speed.diff(dim=1)  # upwards at a contact, gently downwards else
     assert (turns.amin(1).abs() > 2 * turns.amax(1)).float().mean() > 0.9
     assert down.abs().amax(1).min() > 0.02
+    assert down.max() < 1e-4  # the picture stands on the ground
+
+
+def box(rows: slice, columns: slice) -> torch.Tensor:
+    support = torch.zeros(1, 1, 12, 12)
+    support[..., rows, columns] = 1
+    return support
+
+
+@pytest.mark.parametrize(
+    "support, held, free",
+    [
+        (box(slice(2, 10), slice(4, 8)), (9, 5), (2, 5)),  # tall: by its base
+        (box(slice(3, 6), slice(2, 10)), (4, 2), (4, 9)),  # wide: by its left
+        (box(slice(3, 6), slice(2, 12)), (4, 11), (4, 2)),  # at the frame's right: there
+        (box(slice(8, 12), slice(1, 11)), (11, 5), (8, 5)),  # standing at the frame's edge: by its base
+    ],
+)
+def test_what_flutters_is_held_somewhere(support, held, free):
+    sizes = fields([Motion("flutter", 0.03, 0.5)] * 8, support.expand(8, -1, -1, -1))[0].norm(dim=1).amax(1)  # (B, h, w)
+    assert (sizes[:, held[0], held[1]] < 0.3 * sizes[:, free[0], free[1]]).all()
+
+
+def test_what_drifts_anywhere_does_so_to_the_sides():
+    field, support = fields([Motion("shift", 0.03, 0.5)] * 256)
+    means = mean_displacement(field, support)  # (B, 2, N)
+    far = means.norm(dim=1).argmax(1)
+    across, down = means[torch.arange(256), :, far].abs().T
+    assert (across > down).float().mean() > 0.7
 
 
 def test_sway_keeps_its_base():

@@ -117,16 +117,21 @@ class Sample:
         curve = centred @ np.linalg.svd(centred, full_matrices=False)[2][0]
         return int((np.sign(curve) != np.sign(np.roll(curve, 1))).sum())
 
+    @property
+    def core(self) -> np.ndarray:
+        """(h, w) bool: the cells that the mask mostly fills; of what is thinner than a cell, those that it fills most."""
+        return self.inside > 0.5 * self.inside.max()
+
     def reversal(self) -> float:
         """Correlation of the salient layer's motion with itself played backwards: 1 is a ping-pong."""
-        inside = self.displacement[:, :2, self.inside > 0.5]  # (N, 2, cells)
+        inside = self.displacement[:, :2, self.core]  # (N, 2, cells)
         centred = inside - inside.mean(0)
         return float((centred * centred[::-1]).sum() / max((centred**2).sum(), 1e-12))
 
     def taking_part(self) -> float:
         """Share of the cells inside the mask that move at least a fifth of what the layer does on average."""
-        sizes = np.hypot(self.shown[:, 0], self.shown[:, 1]).max(0)[self.inside > 0.5]  # (cells,)
-        return float((sizes > 0.2 * sizes.mean()).mean()) if len(sizes) else 0.0
+        sizes = np.hypot(self.shown[:, 0], self.shown[:, 1]).max(0)[self.core]  # (cells,)
+        return float((sizes > 0.2 * sizes.mean()).mean())
 
     def unfolded(self) -> tuple[int, int]:
         """Cells whose Jacobian determinant, as shown and border included, is above 0.2; and all cells, of both layers."""

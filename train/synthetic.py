@@ -24,6 +24,7 @@ CELL = 8  # picture pixels a latent cell
 HARMONICS = 12
 ASPECTS = {(1, 1): 16, (4, 3): 4, (3, 4): 4, (16, 9): 2, (9, 16): 2, (21, 9): 1, (9, 21): 1}  # (height, width): weight
 EDDY_SECONDS = 0.15  # of a stream's own progress: how far its eddies reach
+WIDE = 1.3  # width over height of what flutters from its side: a flag
 MAX_GRADIENT = 0.6  # of displacement by position: the content's Jacobian stays above 1 - 0.6
 
 
@@ -146,12 +147,11 @@ def displacements(motions: list[tuple[Motion, ...]], support: torch.Tensor, phas
         values = (torch.cos(argument) * weights[:, :, mode, None, None, None]).sum(-1)  # (B, L, N+1, h, w)
         modes.append((values[:, :, :-1] - values[:, :, -1:]) / peak[..., None, None, None])
     along, across = modes
-    # a bounce: parabolas between contacts, as many a loop as the tempo comes nearest to, no two of one height
+    # a bounce: parabolas between contacts, as many a loop as the tempo comes nearest to, no two of one height; from the ground
     hops = cycles.round().clamp(min=1)[:, :, None]  # (B, L, 1)
     heights = torch.exp(0.35 * torch.randn((batch, layers, HARMONICS), generator=generator, device=device))
-    aloft = hops * torch.cat([phase[:, None], phase[:, None, :1]], dim=2) + _uniform(generator, (batch, layers, 1), 0, 8)
+    aloft = hops * phase[:, None]  # (B, L, N)
     height = 4 * (aloft % 1) * (1 - aloft % 1) * heights.gather(-1, (aloft % hops).long().clamp(max=HARMONICS - 1))
-    height = height[..., :-1] - height[..., -1:]
     height = (height / height.abs().amax(-1, keepdim=True).clamp(min=1e-6))[..., None, None]  # (B, L, N, 1, 1)
     bounces, streams = (kind == KINDS.index("bounce"))[..., None, None, None], kind == KINDS.index("stream")
     along, across = torch.where(bounces, height, along), torch.where(bounces, 0.0, across)
@@ -210,6 +210,7 @@ def _basis(kind, named, angle, part, cycles, support, generator):
     tilt = 0.15 * torch.randn(shape, generator=generator, device=support.device)
     upright = torch.where(_uniform(generator, shape) < 0.5, math.pi / 2, -math.pi / 2) + tilt
     unnamed = torch.where(is_kind["sway"], side + tilt, torch.where(is_kind["bob"], upright, free))
+    unnamed = torch.where(is_kind["shift"], side + (free / math.pi - 1), unnamed)  # up and down is bobbing
     unnamed = torch.where(is_kind["bounce"], -math.pi / 2 + 0.3 * tilt, unnamed)
     heading = torch.where(named, angle + torch.where(is_kind["sway"], 0.5, 0.8) * tilt, unnamed)
     way = torch.stack([heading.cos(), heading.sin()], dim=2)[..., None, None].expand(-1, -1, -1, height, width)
@@ -222,19 +223,18 @@ def _basis(kind, named, angle, part, cycles, support, generator):
     # from the rim inwards: a stream does not cross it
     rim = F.pad(support.flatten(0, 1)[:, None], (2,) * 4, mode="replicate")
     deep = F.avg_pool2d(F.avg_pool2d(rim, 3, stride=1), 3, stride=1).view_as(support)
-    deep = ((deep - 0.5) / (deep.amax((-2, -1), keepdim=True) - 0.5).clamp(min=0.1)).clamp(0, 1)[:, :, None]
+    edge = 0.5 * deep.amax((-2, -1), keepdim=True).clamp(min=1e-3)  # also of what is thinner than a cell
+    deep = ((deep - edge) / edge).clamp(0, 1)[:, :, None]
     swirl = perpendicular(around(center_x + wobble[:, :, 0], center_y + wobble[:, :, 1], radius)) / radius[:, :, None]
     swirl = swirl * _uniform(generator, shape, -0.7, 0.7)[..., None, None, None]
-    # from a pole: one side of the layer
-    axis = (
-        torch.where(_uniform(generator, shape)[cells] < 0.75, x - center_x, center_y - y)
-        * torch.where(side > 0, -1.0, 1.0)[cells]
-    )
-    reachable = (
-        torch.where(inside, axis, -9.0).amax((-2, -1), keepdim=True),
-        torch.where(inside, axis, 9.0).amin((-2, -1), keepdim=True),
-    )
-    flying = ((axis - reachable[1]) / (reachable[0] - reachable[1]).clamp(min=0.1)).clamp(0, 1.25)
+    # from the base, or, of what is wide and does not stand at the frame's edge, from one side: the edge's, if it is at one
+    left = torch.where(inside, x, 9.0).amin((-2, -1), keepdim=True)
+    right = torch.where(inside, x, -9.0).amax((-2, -1), keepdim=True)
+    rim_x, rim_y = (points[i].amax() for i in range(2))  # centres of the last cells
+    held_right = (right >= rim_x - 1e-4) & (left > points[0].amin() + 1e-4)
+    sideways = (right - left > WIDE * (bottom - top)) & (bottom < rim_y - 1e-4)
+    axis = torch.where(sideways, torch.where(held_right, right - x, x - left), bottom - y)
+    flying = (axis / torch.where(sideways, right - left, bottom - top).clamp(min=0.1)).clamp(0, 1.25)
     focus = around(center_x + wobble[:, :, 0], center_y + wobble[:, :, 1], 2.0)
     tremor = perpendicular(way) * _uniform(generator, shape, 0.3, 1.0)[..., None, None, None]
     modes = {
