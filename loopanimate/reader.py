@@ -17,10 +17,10 @@ from loopanimate.presets import ASSETS
 from loopanimate.words import (
     AIMED,
     ALIKE,
-    BEHIND,
     DIRECTED,
     DIRECTIONS,
     HINGED,
+    LAYERS,
     LEVEL,
     STREAMS,
     VERBS,
@@ -126,8 +126,9 @@ def moved_in_one_piece(prompt: str, words: str) -> tuple[bool, bool]:
     that are asked of the object and need no bending or not.
     """
     kinds, said = known_forms(), set()
+    behind = re.compile(rf"\b({LAYERS['the background']}|camera|view)\b", re.IGNORECASE)
     for part in re.split(r"[,;.]|\bwhile\b|\band (?=the |in the |behind )", words):
-        if not any_of(BEHIND).search(part):
+        if not behind.search(part):
             found = [kinds[match.group().lower()] for match in any_of(tuple(kinds)).finditer(part) if is_said(match, part)]
             said |= {kind for kind in found if kind}
             if said and subject_of(part) != "it":  # all of the picture, or a part of the object

@@ -190,8 +190,6 @@ TEMPOS = {
 }
 STILL = ("nothing moves", "a still picture", "everything stays still", "no motion at all", "it stands still")
 PLURAL = ("the clouds", "the flames")
-BEHIND = ("behind it", "background", "backdrop", "scene behind", "scenery", "landscape", "sky", "rest of the picture",
-          "everything behind it", "camera", "view")  # fmt: skip
 LAYERS = {  # what a motion can be of, and how people begin to say so
     "the background": "in the background|behind it|(the )?(background|backdrop|scene behind|scenery|landscape|sky)|"
     "(the )?(rest of the picture|everything behind it)",
