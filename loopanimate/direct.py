@@ -11,7 +11,17 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from loopanimate.field import ALL_BORDERS, Borders, border_ramp, border_reach, in_one_piece, spline_at, spline_matrix, touched
+from loopanimate.field import (
+    ALL_BORDERS,
+    Borders,
+    border_ramp,
+    border_reach,
+    held,
+    in_one_piece,
+    spline_at,
+    spline_matrix,
+    touched,
+)
 
 PIN_REACH = 0.35  # short sides in which a direction fades out
 STEEPNESS = 5.0  # that reach in lengths of an arrow, at least: phi's steepest slope is 2.1 / reach, so it cannot fold
@@ -22,6 +32,16 @@ MIN_FREEZE_EDGE = 0.06  # short sides
 
 
 @dataclass(frozen=True)
+class Manner:
+    """How words let the object move, beside the motion that is sampled."""
+
+    rigid: bool = False  # it does not bend, but where an arrow or a pin bends it
+    hinge: tuple[float, float] | None = None  # and only turns about one point, between these shares of its height from the top
+    held: bool = False  # where it is fixed, it stays
+    waving: bool = False  # and that may be its side: cloth
+
+
+@dataclass(frozen=True)
 class Directions:
     """Directions of one loop; points are (x, y) in fractions of the picture that is animated."""
 
@@ -29,8 +49,7 @@ class Directions:
     pins: tuple[tuple[float, float], ...]
     freeze: np.ndarray | None  # (H, W) in [0, 1], white stays
     mask: np.ndarray  # (H, W) in [0, 1], the loop's: an arrow moves the layer that its tail lies on
-    rigid: bool = False  # what is masked does not bend, but where an arrow or a pin bends it
-    hinged: bool = False  # and only turns about one point
+    manner: Manner = Manner()
 
     def applied(self, ring: np.ndarray, winding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Periodic part (N, 4, h, w) and winding (4, h, w) of a loop, in short sides, directed.
@@ -39,9 +58,12 @@ class Directions:
         one that streams it reaches the head as the loop ends.
         """
         ring, winding = ring.copy(), winding.copy()
-        if self.rigid and not winding[:2].any():
+        if not winding[:2].any():
             mask = cv2.resize(self.mask, ring.shape[:-3:-1], interpolation=cv2.INTER_AREA)
-            ring[:, :2] = in_one_piece(ring[:, :2], mask, self.hinged)
+            if self.manner.rigid:
+                ring[:, :2] = in_one_piece(ring[:, :2], mask, self.manner.hinge)
+            elif self.manner.held:
+                ring[:, :2] = held(ring[:, :2], mask, self.manner.waving)
         for index, layer in enumerate((slice(0, 2), slice(2, 4))):
             arrows = [arrow for arrow in self.arrows if self._layer(*arrow[:2]) == index]
             places = np.array([arrow[2:] for arrow in arrows] + list(self.pins), dtype=np.float64).reshape(-1, 2)

@@ -16,6 +16,8 @@ RESIDUE = 0.006  # short sides; a layer whose mean displacement never reaches it
 RESIDUE_SHARE = 0.75  # ... and is, if it moves less than this share of the other layer: it is then put to rest
 MIN_DETERMINANT = 0.25  # of the content's Jacobian, after which strength is held back
 HARDLY = 0.003  # radians, root mean square: what turns less about its middle shows no hinge
+WIDE = 1.3  # width over height of cloth that is fixed at its side: a flag
+FIXED = 0.35  # share of a thing's length at which what is fixed of it ends
 BORDER_REACH = 3.0  # border fade in units of the largest displacement: its slope stays below a half
 Borders = tuple[tuple[bool, bool], tuple[bool, bool]]  # top and bottom, left and right
 TOUCHING = 0.3  # of the raw mask: what is fainter is not in the layer (layers.ALPHA_RAMP)
@@ -77,12 +79,12 @@ def border_reach(displacement: float) -> float:
     return min(MAX_BORDER, max(MIN_BORDER, BORDER_REACH * displacement))
 
 
-def in_one_piece(displacement: np.ndarray, weight: np.ndarray, hinged: bool = False) -> np.ndarray:
+def in_one_piece(displacement: np.ndarray, weight: np.ndarray, hinge: tuple[float, float] | None = None) -> np.ndarray:
     """The rigid motions nearest to displacements (N, 2, h, w), in the least squares of what `weight` (h, w) holds.
 
-    Rotation and shift of each frame, in closed form (Procrustes' problem in the plane); hinged: rotations about one point
-    of the layer's box, the one that explains the shifts best. Beyond the farthest of what is held, a rotation levels off,
-    so that no field runs away off its layer.
+    Rotation and shift of each frame, in closed form (Procrustes' problem in the plane); with a hinge: rotations about one
+    point of the layer's box, between those shares of its height from the top, the one that explains the shifts best. Beyond
+    the farthest of what is held, a rotation levels off, so that no field runs away off its layer.
     """
     height, width = weight.shape
     x, y = (np.asarray(axis, np.float64) for axis in grid_points(height, width))
@@ -95,14 +97,14 @@ def in_one_piece(displacement: np.ndarray, weight: np.ndarray, hinged: bool = Fa
 
     middle, middles = (share * place).sum(), (share * source).sum((-2, -1))[:, None, None]
     turns = about(middle, middles)
-    if hinged:
-        held = place[weight > 0.1] if (weight > 0.1).any() else place
-        bounds = ((held.real.min(), held.real.max()), (held.imag.min(), held.imag.max()))
-        base = complex(middle.real, bounds[1][1])  # of what hardly turns
-        arms, doubt = turns - 1, len(turns) * HARDLY**2
-        reach = (arms.conj() * (middles - middle)).sum() + doubt * (middle - base)
-        hinge = middle - reach / ((np.abs(arms) ** 2).sum() + doubt)
-        middle = middles = complex(*(np.clip(part, *bound) for part, bound in zip((hinge.real, hinge.imag), bounds)))
+    if hinge is not None:
+        within = place[weight > 0.1] if (weight > 0.1).any() else place
+        top, bottom = within.imag.min(), within.imag.max()
+        first, last = (top + share * (bottom - top) for share in hinge)
+        arms, doubt = turns - 1, len(turns) * HARDLY**2  # of what hardly turns, about the middle of the hinge's range
+        reach = (arms.conj() * (middles - middle)).sum() + doubt * (middle - complex(middle.real, (first + last) / 2))
+        best = middle - reach / ((np.abs(arms) ** 2).sum() + doubt)
+        middle = middles = complex(np.clip(best.real, within.real.min(), within.real.max()), np.clip(best.imag, first, last))
         turns = about(middle, middles)
     offset = place - middle
     far = np.abs(offset[weight > 0.1]).max(initial=1e-6)
@@ -110,6 +112,45 @@ def in_one_piece(displacement: np.ndarray, weight: np.ndarray, hinged: bool = Fa
     shift = middle + offset - (middles + turns * offset)
     shift -= shift[0]  # rounding
     return np.stack([shift.real, shift.imag], axis=1).astype(np.float32)
+
+
+def box_of(support: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Left, top, right and bottom, (..., 1, 1), of the centres of the cells that layers (..., h, w) mostly fill."""
+    inside = support > 0.5 * support.amax((-2, -1), keepdim=True)  # also of what is thinner than a cell
+    x, y = (axis.expand_as(support) for axis in grid_points(*support.shape[-2:], support.device))
+    low = [torch.where(inside, axis, axis.amax()).amin((-2, -1), keepdim=True) for axis in (x, y)]
+    high = [torch.where(inside, axis, axis.amin()).amax((-2, -1), keepdim=True) for axis in (x, y)]
+    return *low, high[0], torch.maximum(high[1], low[1] + 0.1)
+
+
+def from_hold(support: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """How far it is from where layers (..., h, w) are fixed: three of that shape.
+
+    From the base, as a share of the height; and where cloth is fixed, as a share of its length and in short sides: at its
+    base too, or, if it is wide and does not stand at the frame's edge, at one side: the edge's, if it is at one.
+    """
+    x, y = grid_points(*support.shape[-2:], support.device)
+    left, top, right, bottom = box_of(support)
+    rise = ((bottom - y) / (bottom - top)).clamp(0, 1.25)
+    held_right = (right >= x.amax() - 1e-4) & (left > x.amin() + 1e-4)
+    sideways = (right - left > WIDE * (bottom - top)) & (bottom < y.amax() - 1e-4)
+    along = torch.where(sideways, torch.where(held_right, right - x, x - left), bottom - y)
+    flying = (along / torch.where(sideways, right - left, bottom - top).clamp(min=0.1)).clamp(0, 1.25)
+    return rise, flying, along
+
+
+def held(displacement: np.ndarray, weight: np.ndarray, waving: bool = False) -> np.ndarray:
+    """Displacements (N, 2, h, w) of what `weight` (h, w) holds, at rest where it is fixed (`from_hold`).
+
+    What all of that does is taken off, less and less on the way to the far end, which keeps its motion; what is left of
+    it fades.
+    """
+    rise, flying, _ = (share.numpy() for share in from_hold(torch.from_numpy(weight)))
+    away = flying if waving else rise
+    free = np.minimum(away / FIXED, 1)
+    near = weight * (1 - free)
+    base = (displacement * near).sum((-2, -1), keepdims=True) / max(near.sum(), 1e-6)  # (N, 2, 1, 1)
+    return free * (displacement - np.maximum(1 - away, 0) * base)
 
 
 def close(displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
-"""What verbs mean: their synonyms and definitions in WordNet (`assets/wordnet`)."""
+"""What verbs mean: their synonyms, kin and definitions in WordNet (`assets/wordnet`)."""
 
 import re
+from dataclasses import dataclass
 from functools import cache
 
 from loopanimate.presets import ASSETS
@@ -9,6 +10,8 @@ FOLDER = ASSETS / "wordnet"
 FIELDS = ("29", "30", "35", "38", "39")  # lexicographers' files of verbs of the body, change, contact, motion and perception
 SENSES = 4  # the most frequent ones
 LONGEST = 3  # words
+RARER = 0.8  # weight of a verb's next sense
+FARTHER = 0.5  # of verbs two steps away, or of a narrower meaning
 ENDINGS = (("ies", "y"), ("es", "e"), ("es", ""), ("s", ""), ("ing", "e"), ("ing", ""), ("ed", "e"), ("ed", ""))
 NOT_BEFORE = frozenset(  # a verb
     "a an the this that these those its his her my your their our of in on at with by from into like as some every".split()
@@ -27,20 +30,66 @@ def _offsets() -> dict[str, list[str]]:
     return offsets
 
 
+@dataclass(frozen=True)
+class Synset:
+    """One sense of the verbs that share it."""
+
+    field: str
+    words: tuple[str, ...]
+    wider: tuple[str, ...]  # offsets of the senses that it is a way of
+    narrower: tuple[str, ...]  # and of those that are ways of it
+    meaning: str
+
+
+@cache
+def _synset(offset: str) -> Synset:
+    with open(FOLDER / "data.verb", "rb") as file:
+        file.seek(int(offset))
+        entry, _, gloss = file.readline().decode("utf-8").partition(" | ")
+    fields = entry.split()
+    end = 4 + 2 * int(fields[3], 16)
+    pointers = fields[end + 1 : end + 1 + 4 * int(fields[end])]
+    others = list(zip(pointers[0::4], pointers[1::4], pointers[2::4]))  # relation, offset, part of speech
+    wider, narrower = (tuple(other for said, other, part in others if said == sign and part == "v") for sign in "@~")
+    words = tuple(word.replace("_", " ") for word in fields[4:end:2])
+    meaning, *_examples = gloss.split('; "')
+    return Synset(fields[1], words, wider, narrower, meaning.strip())
+
+
+def _senses(verb: str) -> list[Synset]:
+    """Of those fields, the most frequent first."""
+    return [sense for sense in map(_synset, _offsets().get(verb, ())) if sense.field in FIELDS][:SENSES]
+
+
 @cache
 def definitions(verb: str) -> tuple[str, ...]:
     """ "revolve" → "revolve, go around, rotate: turn on or around an axis or a center", ...; nothing if it is no verb."""
-    found = []
-    with open(FOLDER / "data.verb", "rb") as file:
-        for offset in _offsets().get(verb, ()):
-            file.seek(int(offset))
-            entry, _, gloss = file.readline().decode("utf-8").partition(" | ")
-            fields = entry.split()
-            if fields[1] in FIELDS:
-                synonyms = fields[4 : 4 + 2 * int(fields[3], 16) : 2]
-                meaning, *_examples = gloss.split('; "')
-                found.append(f"{', '.join(synonyms)}: {meaning.strip()}".replace("_", " "))
-    return tuple(found[:SENSES])
+    return tuple(f"{', '.join(sense.words)}: {sense.meaning}" for sense in _senses(verb))
+
+
+@cache
+def kin(verb: str) -> dict[str, float]:
+    """Other verbs of a verb's senses, of what these are ways of, and of ways of doing it: "edge" → "inch", "advance", ...
+
+    The nearer and the more frequent the sense, the larger the number.
+    """
+    found: dict[str, float] = {}
+
+    def name(sense: Synset, weight: float) -> None:
+        for word in sense.words:
+            if word != verb:
+                found[word] = found.get(word, 0.0) + weight
+
+    for rank, sense in enumerate(_senses(verb)):
+        weight = RARER**rank
+        name(sense, weight)
+        for narrower in sense.narrower:
+            name(_synset(narrower), FARTHER * weight)
+        for wider in map(_synset, sense.wider):
+            name(wider, weight)
+            for widest in wider.wider:
+                name(_synset(widest), FARTHER * weight)
+    return found
 
 
 def _lemma(word: str) -> str:

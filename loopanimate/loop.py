@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from loopanimate.direct import Directions
+from loopanimate.direct import Directions, Manner
 from loopanimate.export import cover, cover_box, frame_rate, frame_times, inside, output_size, surround, turns, within
 from loopanimate.field import LoopField, touched
 from loopanimate.living import write_living
 from loopanimate.media import PAGE, QUALITIES, VIDEO, check_coding, check_mask, check_output, write_loop
 from loopanimate.presets import MAX_FRAMES, NATIVE_FPS, PRESETS, check_num_frames
-from loopanimate.reader import interpret, moved_in_one_piece
+from loopanimate.reader import interpret, manner
 from loopanimate.saliency import automatic_mask, edit
 from loopanimate.video import CODECS
 
@@ -136,11 +136,11 @@ class Loop:
         return frames if self.surround is None else _surrounded(frames, np.asarray(self.surround))
 
     def directions(self) -> Directions | None:
-        """The settings' arrows, pins and frozen places on the picture as it was cut to the output's size; rigid by its words."""
+        """The settings' arrows, pins and frozen places on the picture as it was cut to the output's size; and its words' manner."""
         settings = self.settings
         is_motion = pipeline(settings.preset, settings.checkpoint, settings.device).codec.is_motion
-        rigid, hinged = moved_in_one_piece(settings.prompt, self.words) if is_motion else (False, False)
-        if not (settings.arrows or settings.pins or settings.freeze or rigid):
+        how = manner(settings.prompt, self.words) if is_motion else Manner()
+        if not (settings.arrows or settings.pins or settings.freeze or how != Manner()):
             return None
         arrows, pins = ([within(self.part, points) for points in given] for given in (settings.arrows, settings.pins))
         freeze = None
@@ -153,8 +153,7 @@ class Loop:
             tuple(pin for pin in pins if 0 <= min(pin) and max(pin) <= 1),
             freeze,
             self.mask,
-            rigid,
-            hinged,
+            how,
         )
 
     def write(self, output: str | Path, metadata: str | None = None, progress: Progress | None = None) -> "LoopFile":

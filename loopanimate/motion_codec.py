@@ -14,6 +14,7 @@ from loopanimate.direct import Directions
 from loopanimate.field import LoopField, spline_at, streams, touched, warp
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.prior import NoisePrior
+from loopanimate.reader import manner, ways
 from loopanimate.render import Renderer
 from loopanimate.render_torch import TorchRenderer
 
@@ -31,6 +32,8 @@ PASSED = (1.7, 2.5)  # hertz: motion up to the first passes whole, beyond the se
 PASSING = (0.09, 0.95)  # of a loop's steps, by size: those between which a wrap may lie
 PASSING_JERK = 0.8  # of its jerks; frames show them larger than latents do
 SAME_WAY = 0.7  # cosine
+TOWARDS = 0.85  # of where it goes and what words name ...
+BACK = 0.5  # ... and it goes as much as this the other way, if there is no better
 MAX_LATENT = 8.0  # beyond it is no motion but an overflow
 
 Flow = Callable[[torch.Tensor], torch.Tensor]  # a clip (3, N, H, W) in [-1, 1] → dense flow (N-1, 2, H, W): see `dis_flow`
@@ -145,17 +148,22 @@ class MotionCodec(ModelMixin, ConfigMixin):
         """Curves through zero at frame 0 without harmonics above what words ask for: what is quicker is sampling noise."""
         return self.compress(self._displacement(clean))
 
-    def begun(self, latents: torch.Tensor, latent_mask: torch.Tensor) -> torch.Tensor:
-        """Where the wrap would be a pause or a jerk, the same curve from the nearest frame on at which it is neither.
+    def begun(self, latents: torch.Tensor, latent_mask: torch.Tensor, prompts: list[str]) -> torch.Tensor:
+        """The same curves from the nearest frame on at which the wrap is no pause and no jerk, and goes where words say.
 
-        A closed curve may begin anywhere: its displacement is counted from where it begins, and goes the same way.
+        A closed curve may begin anywhere: its displacement is counted from where it begins. Where words name no direction
+        it goes the same way as before.
         """
         ring, winding = self.expand(latents)
-        onward = winding / (latents.shape[2] - 1)
         begun = []
-        for curve, way, mask in zip(ring[:, :, :-1], onward, latent_mask):
-            layers = torch.cat([mask, 1 - mask])  # (2, h, w)
-            curve = torch.roll(curve, -_beginning(curve, way, layers), dims=1)
+        for curve, clip, mask, prompt in zip(ring[:, :, :-1], latents, latent_mask, prompts, strict=True):
+            grey = mask[0].float().cpu().numpy()
+            directions = Directions((), (), None, grey, manner(prompt, prompt))
+            field = LoopField(self.displacement(clip), 1.0, directions, touched(grey))  # as it will be shown
+            layers = torch.from_numpy(np.stack([grey, 1 - grey]))  # (2, h, w)
+            onward = np.repeat(field.turns, 2)[:, None, None] * field.winding / field.period
+            shown, onward = torch.from_numpy(field.ring[:-1]).transpose(0, 1), torch.from_numpy(onward)[:, None]
+            curve = torch.roll(curve, -_beginning(shown.float(), onward.float(), layers, ways(prompt)), dims=1)
             begun.append(torch.cat([curve, curve[:, :1]], dim=1) - curve[:, :1])
         ring = torch.stack(begun)
         return self.compress(ring + _ramp(ring) * winding)
@@ -212,33 +220,45 @@ class MotionCodec(ModelMixin, ConfigMixin):
         return map(renderer.frame, times)
 
 
-def _beginning(curve: torch.Tensor, onward: torch.Tensor, layers: torch.Tensor) -> int:
+def _beginning(curve: torch.Tensor, onward: torch.Tensor, layers: torch.Tensor, headings: tuple[float | None, ...]) -> int:
     """The frame nearest to the first of a ring (4, n, h, w) from which on its wrap is like any other place.
 
-    onward: (4, 1, h, w), what is added from each frame to the next. layers: (2, h, w), how much of each is seen.
+    onward: (4, 1, h, w), what is added from each frame to the next. layers: (2, h, w), how much of each is seen. headings:
+    where words say that each goes and comes back from, in degrees.
     """
-    count = curve.shape[1]
 
     def size(change: torch.Tensor) -> torch.Tensor:
         lengths = change.unflatten(0, (2, 2)).square().sum(1).sqrt()  # (2, n, h, w)
         return (lengths * layers[:, None]).sum((0, -2, -1))  # (n,)
 
-    seen = (curve.unflatten(0, (2, 2)) * layers[:, None, None]).sum((0, -2, -1))  # (2, n), where all of it is
-
-    def extreme(first: int) -> torch.Tensor:
-        way = seen - seen[:, first, None]
-        return F.normalize(way[:, way.norm(dim=0).argmax()], dim=0)
-
-    steps = size(torch.roll(curve, -1, dims=1) - curve + onward)  # from k to k + 1
+    steps = size(curve - torch.roll(curve, 1, dims=1) + onward)  # from k - 1 to k
     jerks = size(torch.roll(curve, -1, dims=1) - 2 * curve + torch.roll(curve, 1, dims=1))  # around k
     slow, fast = (torch.quantile(steps, share) for share in PASSING)
-    jerky, heading = torch.quantile(jerks, PASSING_JERK), extreme(0)
-    for distance in range(count // 2 + 1):
-        for first in (distance, -distance):
-            wrap = (first - 1) % count
-            fair = slow <= steps[wrap] <= fast and max(jerks[wrap], jerks[first % count]) <= jerky
-            if fair and extreme(first) @ heading > SAME_WAY:
-                return first
+    fair = (slow <= steps) & (steps <= fast)
+    jerky = 1.001 * torch.quantile(jerks, PASSING_JERK)  # the quantile of few frames is one of them
+    fair &= torch.maximum(torch.roll(jerks, 1), jerks) <= jerky
+
+    def course(places: torch.Tensor, heading: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of ways (2, n) from each frame, (n,): where they are farthest, the cosine to a heading (2,); how far back they go."""
+        away = places[:, None] - places[:, :, None]  # (2, first, n)
+        along, size = (heading[:, None, None] * away).sum(0), away.norm(dim=0)
+        cosine = (along / size.clamp(min=1e-9)).gather(1, size.argmax(1, keepdim=True))[:, 0]
+        return cosine, -along.amin(1) / along.amax(1).clamp(min=1e-9)
+
+    seen = (curve.unflatten(0, (2, 2)) * layers[:, None, None]).sum((-2, -1))  # (layer, 2, n)
+    both = seen.sum(0)
+    drawn = both - both[:, :1]
+    wishes = [course(both, F.normalize(drawn[:, drawn.norm(dim=0).argmax()], dim=0))[0] > SAME_WAY]
+    named = [(layer, math.radians(angle)) for layer, angle in enumerate(headings) if angle is not None]
+    if named:
+        courses = [course(seen[layer], seen.new_tensor([math.cos(angle), math.sin(angle)])) for layer, angle in named]
+        cosine, back = torch.stack([each[0] for each in courses]).amin(0), torch.stack([each[1] for each in courses]).amax(0)
+        wishes = [(cosine > TOWARDS) & (back <= BACK), cosine > TOWARDS, cosine > SAME_WAY, *wishes]
+    count = len(steps)
+    for wish in wishes:
+        good = (fair & wish).nonzero()[:, 0].tolist()
+        if good:
+            return min(good, key=lambda first: min(first, count - first))
     return 0
 
 

@@ -4,21 +4,23 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from loopanimate.direct import Manner
 from loopanimate.encoders import encode_text
-from loopanimate.lexicon import NOT_BEFORE, definitions, predicates, verb_in
+from loopanimate.lexicon import FARTHER, NOT_BEFORE, RARER, definitions, kin, predicates, verb_in
 from loopanimate.presets import ASSETS
 from loopanimate.words import (
     AIMED,
     ALIKE,
     DIRECTED,
     DIRECTIONS,
+    HELD,
     HINGED,
     LAYERS,
     LEVEL,
@@ -37,7 +39,8 @@ from loopanimate.words import (
 
 FITTED = ASSETS / "motion" / "reader.safetensors"  # `python -m train words` writes it
 SPOKEN_OF = ("it", "the clouds")
-RIDGE = 0.008  # of moments of unit vectors; it and the next are the best in leaving one phrase out of those each time
+RIDGE = 0.002  # over the weight of each example; it and the next two are the best in leaving an eighth of the phrases out
+NEARNESS = 0.5  # of the kernel, over squared distances of unit vectors
 DEFINED = 0.55  # weight of what a verb's definitions say, beside the sentence
 COMMON = ("sway", "shift")  # kinds whose verbs are words of many meanings: go, head, sail, wave
 SPOKEN = 0.7  # what the score of one of them gains where the prompt has a verb of it: few prompts that are such motions fall
@@ -59,14 +62,38 @@ def embed(pipe, sentences: list[str]) -> torch.Tensor:
 
 
 def _features(pipe, sentences: list[str], verbs: list[str | None]) -> torch.Tensor:
-    """What kinds are read from, (B, 2 x width + 1): embeddings of sentences and of what their verbs mean, and a one."""
+    """What kinds are read from, (B, 2 x width + kinds): embeddings of sentences and of what their verbs mean, and the kinds
+    of their verbs' kin."""
     said = embed(pipe, sentences)
     texts = [definitions(verb) if verb else () for verb in verbs]
     places = {text: place for place, text in enumerate(dict.fromkeys(text for each in texts for text in each))}
     embedded = embed(pipe, list(places)) if places else said
     meant = [embedded[[places[text] for text in each]].mean(0) if each else torch.zeros_like(said[0]) for each in texts]
     meant = torch.nn.functional.normalize(torch.stack(meant), dim=-1)
-    return torch.nn.functional.pad(torch.cat([said, DEFINED * meant], dim=1), (0, 1), value=1)
+    related = torch.tensor([_kin_kinds(verb) for verb in verbs]).to(said)
+    return torch.cat([said, DEFINED * meant, related], dim=1)
+
+
+@cache
+def _kinds_of() -> dict[str, set[str]]:
+    """A verb → the kinds that it is a word of."""
+    said = [(kind, verb) for kind in VERBS for verb in (*VERBS[kind], *ALIKE[kind])]
+    kinds: dict[str, set[str]] = {}
+    for kind, verb in said + [("stream", verb) for _, own in STREAMS.values() for verb in own]:
+        kinds.setdefault(verb, set()).add(kind)
+    return kinds
+
+
+@cache
+def _kin_kinds(verb: str | None) -> list[float]:
+    """How much of a verb's kin, which it is none of itself, is of each kind, (kinds,) in [0, 1)."""
+    votes = dict.fromkeys(VERBS, 0.0)
+    for word, weight in kin(verb).items() if verb else ():
+        kinds = _kinds_of().get(word, ())
+        for kind in kinds:
+            votes[kind] += weight / len(kinds)
+    total = 1 + sum(votes.values())
+    return [votes[kind] / total for kind in VERBS]
 
 
 def read(pipe, sentence: str) -> torch.Tensor:
@@ -81,9 +108,18 @@ class Reader:
     """What the kind of a sentence is read with."""
 
     kinds: tuple[str, ...]
-    weights: torch.Tensor  # (2 x width + 1, kinds), of `_features`
+    examples: torch.Tensor  # (B, 2 x width + kinds), `_features` of words that are known
+    weights: torch.Tensor  # (B, kinds)
     phrases: list[str]  # of streams that the model knows
     embeddings: torch.Tensor  # theirs, (phrases, width)
+
+    def scores(self, features: torch.Tensor) -> torch.Tensor:
+        """How much each kind is meant, about 0 to 1, (..., kinds), by `_features` (..., 2 x width + kinds)."""
+        return _nearness(features, self.examples) @ self.weights
+
+
+def _nearness(some: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    return torch.exp(-NEARNESS * (some.unsqueeze(-2) - others).square().sum(-1))
 
 
 def _examples() -> dict[str, list[tuple[str, str]]]:
@@ -96,21 +132,20 @@ def _examples() -> dict[str, list[tuple[str, str]]]:
     return examples
 
 
-def _fitted(features: list[torch.Tensor]) -> torch.Tensor:
-    """Ridge regression from each kind's features (B, F) to kinds, each of equal weight, (F, kinds)."""
-    moments = sum(part.mT @ part / len(part) for part in features)
-    targets = torch.stack([part.mean(0) for part in features], dim=1)
-    return torch.linalg.solve(moments + RIDGE * torch.eye(len(moments), device=moments.device), targets)
-
-
 def fit(pipe) -> Reader:
-    """From the words of every kind: seconds, most of them for embeddings."""
-    features = []
-    for examples in _examples().values():
+    """Kernel ridge regression from the words of every kind, each of equal weight: seconds, most of them for embeddings."""
+    features, targets, doubt = [], [], []
+    for place, examples in enumerate(_examples().values()):
         sentences, verbs = zip(*examples)
         features.append(_features(pipe, sentences, [verb_in(verb) for verb in verbs]))
+        targets += [place] * len(examples)
+        doubt += [RIDGE * len(examples)] * len(examples)
+    known = torch.cat(features).half().float()  # as they are stored
+    kernel = torch.cat([_nearness(part, known) for part in known.split(64)])
+    kinds = torch.nn.functional.one_hot(torch.tensor(targets), len(VERBS)).to(known)
+    weights = torch.linalg.solve(kernel + torch.diag(torch.tensor(doubt).to(known)), kinds)
     phrases = _phrases()
-    return Reader(tuple(VERBS), _fitted(features), phrases, embed(pipe, phrases))
+    return Reader(tuple(VERBS), known, weights, phrases, embed(pipe, phrases))
 
 
 def is_said(match: re.Match, prompt: str) -> bool:
@@ -119,21 +154,50 @@ def is_said(match: re.Match, prompt: str) -> bool:
     return not before or before[0] not in NOT_BEFORE or match.group().split()[0].lower().endswith("ing")
 
 
-def moved_in_one_piece(prompt: str, words: str) -> tuple[bool, bool]:
-    """Whether the object does not bend, and whether it only turns about one point.
-
-    prompt: what a person said, of a thing that does not bend or not. words: what it was taken for (`interpret`), motions
-    that are asked of the object and need no bending or not.
-    """
-    kinds, said = known_forms(), set()
+def _clauses(words: str) -> tuple[list[str], list[str]]:
+    """What is said of the object, and of the background or the camera."""
     behind = re.compile(rf"\b({LAYERS['the background']}|camera|view)\b", re.IGNORECASE)
-    for part in re.split(r"[,;.]|\bwhile\b|\band (?=the |in the |behind )", words):
-        if not behind.search(part):
-            found = [kinds[match.group().lower()] for match in any_of(tuple(kinds)).finditer(part) if is_said(match, part)]
-            said |= {kind for kind in found if kind}
-            if said and subject_of(part) != "it":  # all of the picture, or a part of the object
-                return False, False
-    return is_rigid(prompt) or bool(said) and said <= {*HINGED, *LEVEL}, bool(said) and said <= {*HINGED}
+    parts = re.split(r"[,;.]|\bwhile\b|\band (?=the |in the |behind )", words)
+    return [part for part in parts if not behind.search(part)], [part for part in parts if behind.search(part)]
+
+
+def _kinds(part: str) -> set[str]:
+    """The kinds of motion whose words a clause says."""
+    kinds = known_forms()
+    found = [kinds[match.group().lower()] for match in any_of(tuple(kinds)).finditer(part) if is_said(match, part)]
+    return {kind for kind in found if kind}
+
+
+def manner(prompt: str, words: str) -> Manner:
+    """Of what a person said, of a thing that does not bend or not, and of the words that it was taken for (`interpret`)."""
+    said = set()
+    for part in _clauses(words)[0]:
+        said |= _kinds(part)
+        if said and subject_of(part) != "it":  # all of the picture, or a part of the object
+            return Manner()
+    rigid = is_rigid(prompt) or bool(said) and said <= {*HINGED, *LEVEL}
+    bends = not rigid and bool(said) and said <= {*HELD}
+    hinge = None
+    if said and said <= {*HINGED}:
+        hinge = min(HINGED[kind][0] for kind in said), max(HINGED[kind][1] for kind in said)
+    return Manner(rigid, hinge, bends, bends and said == {"flutter"})
+
+
+def ways(words: str) -> tuple[float | None, float | None]:
+    """Where to the object and the background go and come back from, in degrees; None: nowhere, or the words do not say.
+
+    A bounce goes up from the ground; where the camera goes, the background does not.
+    """
+    found = []
+    for parts in _clauses(words):
+        said = " ".join(part for part in parts if not re.search(r"\b(camera|view)\b", part, re.IGNORECASE))
+        kinds = _kinds(said)
+        named = [angle for word in adverbs_of(said) for angle, known in DIRECTIONS.items() if word.lower() in known]
+        if kinds and kinds <= {*DIRECTED} - {"stream"}:
+            found.append(float(named[0]) if named else None)
+        else:
+            found.append(270.0 if kinds == {"bounce"} else None)
+    return found[0], found[1]
 
 
 def _phrases() -> list[str]:
@@ -143,7 +207,7 @@ def _phrases() -> list[str]:
 
 def _origin(pipe) -> str:
     """What a fit depends on, as a digest: the words and the text encoder."""
-    digest = hashlib.sha256(json.dumps([_examples(), _phrases(), RIDGE, DEFINED]).encode())
+    digest = hashlib.sha256(json.dumps([_examples(), _phrases(), RIDGE, NEARNESS, DEFINED, RARER, FARTHER]).encode())
     for weight in pipe.text_encoder.state_dict().values():
         digest.update(weight.detach().half().cpu().contiguous().numpy())
     return digest.hexdigest()
@@ -152,7 +216,8 @@ def _origin(pipe) -> str:
 def save(pipe, path: Path = FITTED) -> None:
     """Fits anew and writes it where `reader_of` looks."""
     reader = fit(pipe)
-    tensors = {"weights": reader.weights.cpu().contiguous(), "embeddings": reader.embeddings.cpu().contiguous()}
+    tensors = {"examples": reader.examples.half(), "weights": reader.weights, "embeddings": reader.embeddings}
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
     save_file(tensors, path, metadata={"origin": _origin(pipe)})
 
 
@@ -161,10 +226,10 @@ def reader_of(pipe) -> Reader:
     """The bundled fit where it is of these words and this text encoder, or a new one."""
     with safe_open(FITTED, "pt") as file:
         if file.metadata()["origin"] == _origin(pipe):
-            device = pipe.text_encoder.device
-            return Reader(
-                tuple(VERBS), file.get_tensor("weights").to(device), _phrases(), file.get_tensor("embeddings").to(device)
+            examples, weights, embeddings = (
+                file.get_tensor(name).float().to(pipe.text_encoder.device) for name in ("examples", "weights", "embeddings")
             )
+            return Reader(tuple(VERBS), examples, weights, _phrases(), embeddings)
     return fit(pipe)
 
 
@@ -184,7 +249,7 @@ def interpret(prompt: str, pipe) -> tuple[str, str | None]:
     adverbs = adverbs_of(prompt)
     reader = reader_of(pipe)
     bare = re.sub(r"\b(" + "|".join(map(re.escape, adverbs)) + r")\b", " ", prompt) if adverbs else prompt
-    scores = read(pipe, bare) @ reader.weights
+    scores = reader.scores(read(pipe, bare))
     nearly = [alike[words] for words in found if words not in spoken][:1]
     where = [angle for angle, words in DIRECTIONS.items() if any(word.lower() in words for word in adverbs)]
     allowed = reader.kinds if not where else DIRECTED if where[0] in (0, 180) else AIMED

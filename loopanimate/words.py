@@ -203,7 +203,8 @@ RIGID = (  # things that do not bend
     *("chair", "table", "sign", "bell", "clock", "globe", "wheel", "windmill", "box", "guitar", "camera", "phone", "coin"),
 )
 LEVEL = ("shift", "bob", "bounce", "tremble")  # motions of all of a thing alike
-HINGED = ("rock", "swing", "turn")  # about one point
+HINGED = {"rock": (0.9, 1.1), "swing": (-0.1, 0.1), "turn": (0.2, 0.8)}  # about one point, at shares of the height from the top
+HELD = ("sway", "flutter")  # bends away from where it is fixed
 SOFT = ("pulse", "ripple", "flutter", "stream")  # motions that bend whatever has them
 CAMERA = ("pan", "track", "travel sideways", "push in", "zoom in", "move closer", "pull out", "zoom out", "move away")
 

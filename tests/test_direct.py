@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from loopanimate.direct import Directions
-from loopanimate.field import LoopField, border_fade, border_reach, in_one_piece, spline_at
+from loopanimate.direct import Directions, Manner
+from loopanimate.field import LoopField, border_fade, border_reach, held, in_one_piece, spline_at
 from loopanimate.render import Renderer
 from tests.test_render import curve
 
@@ -95,7 +95,7 @@ def test_what_is_rigid_moves_in_one_piece():
     bends = np.stack([0.1 * turn * (y - 1) ** 2, 0.05 * turn * x, 0.01 * turn + 0 * x, 0 * turn + 0 * x], axis=1)
     bends = bends.astype(np.float32)
     bends[[0, -1]] = 0
-    field = LoopField(bends, 1.0, Directions((), (), None, mask, rigid=True))
+    field = LoopField(bends, 1.0, Directions((), (), None, mask, Manner(rigid=True)))
     source = (x - field.ring[:, 0] + 1j * (y - field.ring[:, 1]))[:, inside]  # (N, cells)
     apart = np.abs(source[:, :, None] - source[:, None])
     assert np.abs(apart - apart[0]).max() < 1e-5
@@ -125,16 +125,34 @@ def test_what_is_hinged_turns_about_one_point():
         return np.stack([shift.real, shift.imag], axis=1).astype(np.float32)
 
     swings = turned(0.7 + 0.3j, angle)
-    assert np.allclose(in_one_piece(swings, weight, hinged=True)[:, :, inside], swings[:, :, inside], atol=3e-4)
+    assert np.allclose(in_one_piece(swings, weight, (0, 1))[:, :, inside], swings[:, :, inside], atol=3e-4)
     bob = 0.03 * np.sin(np.linspace(0, 4 * np.pi, 35) + 1)[:, None, None, None] - 0.03 * np.sin(1)  # what a hinge does not let
     swayed = (swings + np.array([0, 1])[:, None, None] * bob).astype(np.float32)
     field = LoopField(
-        np.concatenate([swayed, 0 * swayed], axis=1), 1.0, Directions((), (), None, mask, rigid=True, hinged=True)
+        np.concatenate([swayed, 0 * swayed], axis=1), 1.0, Directions((), (), None, mask, Manner(rigid=True, hinge=(0, 1)))
     ).ring
     assert np.abs(field[:, :2] - swings)[:, :, inside].max() < 0.4 * np.abs(bob).max() and not field[0].any()
-    # what slides turns about its base
+    # of what slides all alike the hinge is in the middle of where it may be: here, at the base
     slid = np.broadcast_to(np.stack([0.3 * angle, 0 * angle], axis=1), swings.shape).astype(np.float32)
-    slides = in_one_piece(slid, weight, hinged=True)
+    slides = in_one_piece(slid, weight, (0.9, 1.1))
     across = (weight * slides[:, 0]).sum((-2, -1)) / weight.sum()
     assert (across * slid[:, 0, 0, 0]).sum() > 0.5 * (slid[:, 0, 0, 0] ** 2).sum()
     assert np.abs(slides[:, :, 9, 7]).max() < 0.2 * np.abs(slides[:, :, 3, 7]).max()
+
+
+@pytest.mark.parametrize("waving", [False, True])
+def test_what_is_fixed_stays_where_it_is_and_its_far_end_moves_as_before(waving):
+    mask = np.zeros((HEIGHT, WIDTH), np.float32)
+    mask[32:64, 24:104] = 1  # 4 to 8 of 12 rows, 3 to 13 of 16 columns: wide, so cloth is fixed at its left
+    weight = cv2.resize(mask, (16, 12), interpolation=cv2.INTER_AREA)
+    turn = np.linspace(0, 2 * np.pi, 35)[:, None, None]
+    x, y = (np.mgrid[0:16, 0:12].transpose(0, 2, 1) + 0.5) / 12
+    wave = np.sin(turn - 4 * x) - np.sin(-4 * x)
+    ripples = np.stack([0.003 * wave, 0.01 * wave, 0 * wave, 0 * wave], axis=1).astype(np.float32)
+    field = LoopField(ripples, 1.0, Directions((), (), None, mask, Manner(held=True, waving=waving))).ring
+    fixed, free = ((slice(4, 8), 3), (slice(4, 8), 12)) if waving else ((7, slice(3, 13)), (4, slice(3, 13)))
+    assert not field[0].any() and np.array_equal(field[:, 2:], ripples[:, 2:])
+    assert np.abs(field[:, 1][(slice(None), *fixed)]).max() < 0.05 * np.abs(ripples[:, 1][(slice(None), *fixed)]).max()
+    assert np.allclose(field[:, 1][(slice(None), *free)], ripples[:, 1][(slice(None), *free)], atol=0.1 * np.abs(ripples).max())
+    again = held(field[:, :2], weight, waving)  # there is little left to take off
+    assert np.abs(again - field[:, :2]).max() < 0.2 * np.abs(ripples).max()

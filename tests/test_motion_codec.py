@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from loopanimate.field import warp
@@ -98,7 +99,7 @@ def test_a_loop_begins_where_it_neither_rests_nor_jerks():
     clips = torch.stack([resting, passing]).view(2, 1, 35, 1, 1).expand(2, 4, 35, 12, 12)
     clips = clips + torch.tensor([0.0, 0.1]).view(2, 1, 1, 1, 1) * torch.linspace(0, 1, 35).view(1, 1, 35, 1, 1)  # and flows
     before = codec.compress(clips)
-    after = codec.begun(before, mask)
+    after = codec.begun(before, mask, ["it moves", "it moves"])
     assert torch.allclose(after[1], before[1], atol=1e-5)
     ring, winding = codec.expand(after[:1])
     steps = ring[0, 0, :, 0, 0].diff().abs()
@@ -108,3 +109,17 @@ def test_a_loop_begins_where_it_neither_rests_nor_jerks():
     shifts = [torch.roll(moved, -first) - moved[first] for first in range(34)]
     assert min((shift - ring[0, 0, :-1, 0, 0]).abs().max() for shift in shifts) < 1e-6  # the same curve
     assert ring[0, 0, :, 0, 0].min() < -ring[0, 0, :, 0, 0].max()  # that goes to the left as before
+
+
+@pytest.mark.parametrize("words, way", [("it moves to the right", 1), ("it moves to the left", -1)])
+def test_a_loop_begins_where_it_goes_as_words_say(words, way):
+    codec, mask = MotionCodec(), torch.ones(1, 1, 12, 12)
+    turn = 2 * torch.pi * torch.arange(35) / 34
+    both = 0.02 * (torch.sin(turn) + 0.3 * torch.sin(2 * turn))  # as far to the right as to the left
+    clip = torch.zeros(1, 4, 35, 12, 12)
+    clip[:, 0] = both.view(1, 35, 1, 1)
+    ring, _ = codec.expand(codec.begun(codec.compress(clip), mask, [words]))
+    moved = way * ring[0, 0, :, 0, 0]
+    assert moved.max() > 2 * -moved.min() and abs(float(moved.max() - moved.min()) - float(both.max() - both.min())) < 1e-4
+    steps = moved.diff().abs()
+    assert steps[-1] > steps.quantile(0.05)

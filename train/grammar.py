@@ -81,7 +81,7 @@ def draw_motion(rng: random.Random, kind: str, strength: str | None = None, temp
     """
     choices = list(DIRECTIONS) if kind in ("shift", "stream") else [0, 180] if kind in ("sway", "rock", "swing") else []
     if choices and (rng.random() < 0.6 if named is None else named):
-        sides = [0, 180] * 3 + choices
+        sides = [0, 180] + choices
         direction = rng.choice(sides) if direction is None else direction
     else:
         direction = None

@@ -47,6 +47,8 @@ def features(displacement: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
          mean(along * (y * y)[:, None]), mean(down * (x * x)[:, None])], dim=1,
     ) / size[:, None, None]  # fmt: skip
     energy = modes.square().mean(-1)
+    together = F.normalize(modes, dim=-1) @ F.normalize(modes, dim=-1).mT  # (B, 8, 8); which way a turn shifts says about what
+    row, column = torch.triu_indices(8, 8, 1)
     centred = modes - modes.mean(-1, keepdim=True)
     one_sided = modes.mean(-1) / modes.square().mean(-1).clamp(min=1e-6).sqrt()
     spectrum = torch.fft.rfft(centred, dim=-1).abs().square()[..., 1 : HARMONICS + 1].sum(1)  # (B, HARMONICS)
@@ -62,7 +64,18 @@ def features(displacement: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
     share = torch.stack([flows / (flows + size), torch.log(size + 1e-4)], dim=1)
     crossings = (centred[:, :4].diff(dim=-1).sign().diff(dim=-1) != 0).float().mean(-1)
     return torch.cat(
-        [energy.clamp(max=20).sqrt(), one_sided, spectrum.sqrt(), places, spread, modes_left, share, crossings], dim=1
+        [
+            energy.clamp(max=20).sqrt(),
+            one_sided,
+            spectrum.sqrt(),
+            places,
+            spread,
+            modes_left,
+            share,
+            crossings,
+            together[:, row, column],
+        ],
+        dim=1,
     )
 
 

@@ -25,7 +25,7 @@ from loopanimate.media import open_picture
 from loopanimate.metrics import seam
 from loopanimate.motion_codec import MotionCodec
 from loopanimate.pipeline import LoopAnimatePipeline
-from loopanimate.reader import interpret, moved_in_one_piece
+from loopanimate.reader import interpret, manner
 from loopanimate.render import Renderer
 from loopanimate.saliency import automatic_mask
 from train.grammar import DIRECTIONS, STILL, VERBS, Motion, phrase
@@ -66,7 +66,7 @@ class Sample:
     def __init__(self, codec: MotionCodec, picture: Image.Image, mask: Image.Image, prompt: str, latents: torch.Tensor):
         self.picture, self.mask, self.prompt = picture, mask, prompt
         grey = np.asarray(mask, dtype=np.float32) / 255
-        directions = Directions((), (), None, grey, *moved_in_one_piece(prompt, prompt))  # as every road to a loop has them
+        directions = Directions((), (), None, grey, manner(prompt, prompt))  # as every road to a loop has them
         ring, winding = directions.applied(*close(codec.displacement(latents)))
         ramp = np.linspace(0, 1, len(ring), dtype=np.float32)[:, None, None, None]
         self.displacement = ring + ramp * winding  # (N, 4, h, w) in short sides, closed but nothing put to rest

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from loopanimate.conditioning import mask_code
-from loopanimate.field import grid_points, warp
+from loopanimate.field import box_of, from_hold, grid_points, warp
 from loopanimate.motion_codec import latent_grid, static_code
 from loopanimate.presets import NATIVE_FPS
 from train.grammar import KINDS, Motion, draw
@@ -24,7 +24,6 @@ CELL = 8  # picture pixels a latent cell
 HARMONICS = 12
 ASPECTS = {(1, 1): 16, (4, 3): 4, (3, 4): 4, (16, 9): 2, (9, 16): 2, (21, 9): 1, (9, 21): 1}  # (height, width): weight
 EDDY_SECONDS = 0.15  # of a stream's own progress: how far its eddies reach
-WIDE = 1.3  # width over height of what flutters from its side: a flag
 MAX_GRADIENT = 0.6  # of displacement by position: the content's Jacobian stays above 1 - 0.6
 
 
@@ -185,11 +184,8 @@ def _basis(kind, named, angle, part, cycles, support, generator):
     x, y = (points[i].expand(batch, layers, -1, -1) for i in range(2))
     total = support.sum((-2, -1), keepdim=True).clamp(min=1e-6)
     center_x, center_y = (support * x).sum((-2, -1), keepdim=True) / total, (support * y).sum((-2, -1), keepdim=True) / total
-    inside = support > 0.5
-    top = torch.where(inside, y, 9.0).amin((-2, -1), keepdim=True).clamp(max=float(points[1].amax()))
-    bottom = torch.where(inside, y, -9.0).amax((-2, -1), keepdim=True).clamp(min=float(points[1].amin()))
-    bottom = torch.maximum(bottom, top + 0.1)
-    rise = ((bottom - y) / (bottom - top)).clamp(0, 1.25)  # 0 at the base, 1 at the top
+    _, top, _, bottom = box_of(support)
+    rise, flying, along = from_hold(support)
     extent = (support * ((x - center_x) ** 2 + (y - center_y) ** 2)).sum((-2, -1), keepdim=True) / total
     radius = 2.5 * extent.sqrt().clamp(min=0.04)
 
@@ -223,18 +219,10 @@ def _basis(kind, named, angle, part, cycles, support, generator):
     # from the rim inwards: a stream does not cross it
     rim = F.pad(support.flatten(0, 1)[:, None], (2,) * 4, mode="replicate")
     deep = F.avg_pool2d(F.avg_pool2d(rim, 3, stride=1), 3, stride=1).view_as(support)
-    edge = 0.5 * deep.amax((-2, -1), keepdim=True).clamp(min=1e-3)  # also of what is thinner than a cell
+    edge = 0.5 * deep.amax((-2, -1), keepdim=True).clamp(min=1e-3)
     deep = ((deep - edge) / edge).clamp(0, 1)[:, :, None]
     swirl = perpendicular(around(center_x + wobble[:, :, 0], center_y + wobble[:, :, 1], radius)) / radius[:, :, None]
     swirl = swirl * _uniform(generator, shape, -0.7, 0.7)[..., None, None, None]
-    # from the base, or, of what is wide and does not stand at the frame's edge, from one side: the edge's, if it is at one
-    left = torch.where(inside, x, 9.0).amin((-2, -1), keepdim=True)
-    right = torch.where(inside, x, -9.0).amax((-2, -1), keepdim=True)
-    rim_x, rim_y = (points[i].amax() for i in range(2))  # centres of the last cells
-    held_right = (right >= rim_x - 1e-4) & (left > points[0].amin() + 1e-4)
-    sideways = (right - left > WIDE * (bottom - top)) & (bottom < rim_y - 1e-4)
-    axis = torch.where(sideways, torch.where(held_right, right - x, x - left), bottom - y)
-    flying = (axis / torch.where(sideways, right - left, bottom - top).clamp(min=0.1)).clamp(0, 1.25)
     focus = around(center_x + wobble[:, :, 0], center_y + wobble[:, :, 1], 2.0)
     tremor = perpendicular(way) * _uniform(generator, shape, 0.3, 1.0)[..., None, None, None]
     modes = {
@@ -264,7 +252,7 @@ def _basis(kind, named, angle, part, cycles, support, generator):
     travel = _uniform(generator, shape, 0, 2 * math.pi)
     wave = (x * travel.cos()[cells] + y * travel.sin()[cells]) / length[cells]
     lag = torch.where(is_kind["ripple"][cells], wave, torch.where(is_kind["sway"][cells], trail, 0.0))
-    lag = torch.where(is_kind["flutter"][cells], axis / length[cells], lag)
+    lag = torch.where(is_kind["flutter"][cells], along / length[cells], lag)
     return both[0] * step, both[1] * step, lag / cycles.clamp(min=1.0)[cells]
 
 
