@@ -39,6 +39,7 @@ class Manner:
     hinge: tuple[float, float] | None = None  # and only turns about one point, between these shares of its height from the top
     held: bool = False  # where it is fixed, it stays
     waving: bool = False  # and that may be its side: cloth
+    rests: tuple[bool, bool] = (False, False)  # the object, the background: it does not move at all
 
 
 @dataclass(frozen=True)

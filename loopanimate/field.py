@@ -176,8 +176,8 @@ class LoopField:
 
     displacement: (N, 4, h, w) in short sides, frame 0 all zeros; salient dx, dy, background dx, dy; closed by `close`. A
     stream is shown by cross-fading two phases of the picture, `turns[layer]` times a loop, so often
-    that `winding` (4, h, w), what it travels in one of these turns, stays below MAX_WINDING. A layer that hardly moves
-    beside one that does is put to rest, since no words ask for it. `strength` scales both parts, `directions` (see
+    that `winding` (4, h, w), what it travels in one of these turns, stays below MAX_WINDING. A layer that words leave at rest,
+    or that hardly moves beside one that does, is put to rest. `strength` scales both parts, `directions` (see
     direct.py) edits them, and per layer they are held back so that no cell folds. At the picture's borders motion fades,
     of the salient layer at those that it touches (`borders`).
     """
@@ -191,11 +191,13 @@ class LoopField:
         self.strength, self.turns = [strength, strength], [1, 1]
         self.winding, self.ring = winding * strength, ring * strength
         layers = slice(0, 2), slice(2, 4)
+        rests = (False, False) if directions is None else directions.manner.rests
         for index, layer in enumerate(layers):
-            if not winding[layer].any():
-                moving = 1 - _at_rest(peaks[index], peaks[1 - index])
+            if rests[index] or not winding[layer].any():
+                moving = 0.0 if rests[index] else 1 - _at_rest(peaks[index], peaks[1 - index])
                 self.strength[index] *= moving
                 self.ring[:, layer] *= moving
+                self.winding[layer] *= moving
         if directions is not None:
             self.ring, self.winding = directions.applied(self.ring, self.winding)
         for index, layer in enumerate(layers):

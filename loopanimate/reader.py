@@ -154,11 +154,13 @@ def is_said(match: re.Match, prompt: str) -> bool:
     return not before or before[0] not in NOT_BEFORE or match.group().split()[0].lower().endswith("ing")
 
 
+BEHIND = re.compile(rf"\b({LAYERS['the background']}|camera|view)\b", re.IGNORECASE)
+
+
 def _clauses(words: str) -> tuple[list[str], list[str]]:
     """What is said of the object, and of the background or the camera."""
-    behind = re.compile(rf"\b({LAYERS['the background']}|camera|view)\b", re.IGNORECASE)
     parts = re.split(r"[,;.]|\bwhile\b|\band (?=the |in the |behind )", words)
-    return [part for part in parts if not behind.search(part)], [part for part in parts if behind.search(part)]
+    return [part for part in parts if not BEHIND.search(part)], [part for part in parts if BEHIND.search(part)]
 
 
 def _kinds(part: str) -> set[str]:
@@ -170,17 +172,36 @@ def _kinds(part: str) -> set[str]:
 
 def manner(prompt: str, words: str) -> Manner:
     """Of what a person said, of a thing that does not bend or not, and of the words that it was taken for (`interpret`)."""
-    said = set()
+    said, rests = set(), _rests(words)
     for part in _clauses(words)[0]:
         said |= _kinds(part)
         if said and subject_of(part) != "it":  # all of the picture, or a part of the object
-            return Manner()
+            return Manner(rests=rests)
     rigid = is_rigid(prompt) or bool(said) and said <= {*HINGED, *LEVEL}
     bends = not rigid and bool(said) and said <= {*HELD}
     hinge = None
     if said and said <= {*HINGED}:
         hinge = min(HINGED[kind][0] for kind in said), max(HINGED[kind][1] for kind in said)
-    return Manner(rigid, hinge, bends, bends and said == {"flutter"})
+    return Manner(rigid, hinge, bends, bends and said == {"flutter"}, rests)
+
+
+def _rests(words: str) -> tuple[bool, bool]:
+    """Whether words leave the object, and the background, at rest: they say one motion, of the other, or that nothing moves.
+
+    What flows may be the object or behind it, whatever is said of where it is.
+    """
+    objects, behind = _clauses(words)
+    moving = [kinds for kinds in map(_kinds, objects) if kinds]
+    passing = [part for part in behind if _kinds(part) or re.search(r"\b(camera|view)\b", part, re.IGNORECASE)]
+    if not moving and not passing:
+        still = any(
+            kind is None for kind in (known_forms()[form.lower()] for form in any_of(tuple(known_forms())).findall(words))
+        )
+        return still, still
+    everything = any(subject_of(part) == "everything" for part in objects)
+    if len(moving) + len(passing) > 1 or everything or "behind" in " ".join(objects) or {"stream"} & set().union(*moving):
+        return False, False
+    return not moving, bool(moving) and len(moving[0]) == 1
 
 
 def ways(words: str) -> tuple[float | None, float | None]:

@@ -140,6 +140,16 @@ def test_what_is_hinged_turns_about_one_point():
     assert np.abs(slides[:, :, 9, 7]).max() < 0.2 * np.abs(slides[:, :, 3, 7]).max()
 
 
+@pytest.mark.parametrize("rests", [(True, False), (False, True), (True, True)])
+def test_what_words_leave_at_rest_does_not_move_but_by_hand(rests):
+    moved = curve(shape=(12, 16), reach=0.02) + curve(layer=1, shape=(12, 16), reach=0.02, drift=0.1)
+    mask = np.ones((HEIGHT, WIDTH), np.float32)
+    field = LoopField(moved, 1.0, Directions((), (), None, mask, Manner(rests=rests)))
+    assert tuple(not moves for moves in field.moves) == rests
+    field = LoopField(moved, 1.0, Directions(((0.5, 0.5, 0.6, 0.5),), (), None, mask, Manner(rests=rests)))
+    assert field.moves[0]
+
+
 @pytest.mark.parametrize("waving", [False, True])
 def test_what_is_fixed_stays_where_it_is_and_its_far_end_moves_as_before(waving):
     mask = np.zeros((HEIGHT, WIDTH), np.float32)

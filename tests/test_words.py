@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -156,7 +157,21 @@ def test_things_that_do_not_bend(prompt, rigid):
      ("the background sways", "", None)],
 )  # fmt: skip
 def test_motions_that_need_no_bending_and_what_bends_from_where_it_is_fixed(prompt, asked, hinge):
-    assert manner(prompt, prompt) == Manner(**dict.fromkeys(asked.split(), True), hinge=HINGED.get(hinge))
+    said = replace(manner(prompt, prompt), rests=(False, False))
+    assert said == Manner(**dict.fromkeys(asked.split(), True), hinge=HINGED.get(hinge))
+
+
+@pytest.mark.parametrize(
+    "words, rests",
+    [("it sways gently", (False, True)), ("only the top of it sways", (False, True)), ("everything sways", (False, False)),
+     ("the background drifts to the left", (True, False)), ("the camera pushes in", (True, False)), ("nothing moves", (True, True)),
+     ("it sways, the background drifts", (False, False)), ("it drifts and rocks", (False, False)), ("it frobnicates", (False, False)),
+     ("the cat sleeps while the clouds drift by", (False, False)), ("the clouds flow to the left", (False, False)),
+     ("the sea behind her ripples", (False, False)), ("it sways, the background stays still", (False, True)),
+     ("it stays still, the background drifts", (True, False)), ("", (False, False))],
+)  # fmt: skip
+def test_what_words_leave_at_rest(words, rests):
+    assert manner(words, words).rests == rests
 
 
 def test_what_may_turn_about_either_end_turns_about_any_point():

@@ -19,7 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from loopanimate.conditioning import mask_code
-from loopanimate.direct import Directions
+from loopanimate.direct import Directions, Manner
 from loopanimate.field import LoopField, border_fade, border_reach, close, spline_matrix, touched
 from loopanimate.media import open_picture
 from loopanimate.metrics import seam
@@ -88,7 +88,9 @@ class Sample:
 
     @cached_property
     def field(self) -> LoopField:
-        return LoopField(self.displacement, borders=touched(np.asarray(self.mask) / 255))
+        grey = np.asarray(self.mask, dtype=np.float32) / 255
+        rests = Manner(rests=manner(self.prompt, self.prompt).rests)  # the rest of it has been applied
+        return LoopField(self.displacement, 1.0, Directions((), (), None, grey, rests), touched(grey))
 
     @cached_property
     def shown(self) -> np.ndarray:
