@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from scipy.interpolate import CubicSpline
 
+from loopanimate.presets import NATIVE_FPS
+
 WINDING_THRESHOLD = 0.04  # short sides; a layer of which nothing ends farther from its start has drifted: no stream
 MAX_WINDING = 0.06  # short sides between two phases of a stream that are cross-faded: more would ghost, or fold at rims
 MEAN_SIGMA = 40  # short sides over the deviation of the blur that gives a stream's local mean
@@ -187,6 +189,8 @@ class LoopField:
         frames = displacement.shape[0]
         self.period = frames - 1  # native frames
         ring, winding = close(displacement)
+        if directions is not None:
+            winding = directions.paced(winding, self.period / NATIVE_FPS)
         peaks = [np.hypot(ring[:, 2 * i], ring[:, 2 * i + 1]).mean((-2, -1)).max() for i in range(2)]  # short sides
         self.strength, self.turns = [strength, strength], [1, 1]
         self.winding, self.ring = winding * strength, ring * strength

@@ -24,7 +24,11 @@ from loopanimate.words import (
     HINGED,
     LAYERS,
     LEVEL,
+    PACE,
+    SPEEDS,
     STREAMS,
+    STRENGTHS,
+    TEMPOS,
     VERBS,
     adverbs_of,
     alike_forms,
@@ -172,17 +176,17 @@ def _kinds(part: str) -> set[str]:
 
 def manner(prompt: str, words: str) -> Manner:
     """Of what a person said, of a thing that does not bend or not, and of the words that it was taken for (`interpret`)."""
-    said, rests = set(), _rests(words)
+    said, layers = set(), {"rests": _rests(words), "speeds": tuple(map(_speed, _clauses(words)))}
     for part in _clauses(words)[0]:
         said |= _kinds(part)
         if said and subject_of(part) != "it":  # all of the picture, or a part of the object
-            return Manner(rests=rests)
+            return Manner(**layers)
     rigid = is_rigid(prompt) or bool(said) and said <= {*HINGED, *LEVEL}
     bends = not rigid and bool(said) and said <= {*HELD}
     hinge = None
     if said and said <= {*HINGED}:
         hinge = min(HINGED[kind][0] for kind in said), max(HINGED[kind][1] for kind in said)
-    return Manner(rigid, hinge, bends, bends and said == {"flutter"}, rests)
+    return Manner(rigid, hinge, bends, bends and said == {"flutter"}, **layers)
 
 
 def _rests(words: str) -> tuple[bool, bool]:
@@ -202,6 +206,17 @@ def _rests(words: str) -> tuple[bool, bool]:
     if len(moving) + len(passing) > 1 or everything or "behind" in " ".join(objects) or {"stream"} & set().union(*moving):
         return False, False
     return not moving, bool(moving) and len(moving[0]) == 1
+
+
+def _speed(parts: list[str]) -> float | None:
+    """How fast what clauses say streams, in short sides a second; None: it does not, or more is said."""
+    said = " ".join(parts)
+    if set().union(*map(_kinds, parts)) != {"stream"}:
+        return None
+    adverbs = [word.lower() for word in adverbs_of(said)]
+    strength, tempo = (next((name for name, words in table.items() if {*words} & {*adverbs}), other)
+                       for table, other in ((STRENGTHS, "plainly"), (TEMPOS, "")))  # fmt: skip
+    return SPEEDS[strength] * PACE[tempo]
 
 
 def ways(words: str) -> tuple[float | None, float | None]:

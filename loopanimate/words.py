@@ -188,6 +188,14 @@ TEMPOS = {
     "slowly": ("slowly", "lazily", "in slow motion", "calmly", "unhurriedly"),
     "quickly": ("quickly", "fast", "rapidly", "hastily", "at high speed"),
 }
+SPEEDS = {
+    "barely": 0.02,
+    "gently": 0.03,
+    "plainly": 0.045,
+    "strongly": 0.075,
+    "wildly": 0.11,
+}  # of streams, short sides a second
+PACE = {"slowly": 0.6, "": 1.0, "quickly": 1.7}  # and as quick as this
 STILL = ("nothing moves", "a still picture", "everything stays still", "no motion at all", "it stands still")
 PLURAL = ("the clouds", "the flames")
 LAYERS = {  # what a motion can be of, and how people begin to say so

@@ -150,6 +150,18 @@ def test_what_words_leave_at_rest_does_not_move_but_by_hand(rests):
     assert field.moves[0]
 
 
+@pytest.mark.parametrize("layer", [0, 1])
+@pytest.mark.parametrize("drift, expected", [(0.06, 0.16), (0.2, 0.2), (0.8, 0.25)])  # around 0.2 in all of 4.25 s
+def test_what_streams_is_about_as_fast_as_words_say(layer, drift, expected):
+    mask = np.zeros((HEIGHT, WIDTH), np.float32)
+    mask[:, : WIDTH // 2] = 1
+    moved = curve(shape=(12, 16), layer=layer, reach=0.0, drift=drift)
+    manner = Manner(speeds=(0.2 / 4.25, None) if layer == 0 else (None, 0.2 / 4.25))
+    for strength in (1.0, 1.5):
+        field = LoopField(moved, strength, Directions((), (), None, mask, manner))
+        assert np.allclose(field.turns[layer] * field.winding[2 * layer], strength * expected, rtol=1e-3)
+
+
 @pytest.mark.parametrize("waving", [False, True])
 def test_what_is_fixed_stays_where_it_is_and_its_far_end_moves_as_before(waving):
     mask = np.zeros((HEIGHT, WIDTH), np.float32)

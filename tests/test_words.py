@@ -157,7 +157,7 @@ def test_things_that_do_not_bend(prompt, rigid):
      ("the background sways", "", None)],
 )  # fmt: skip
 def test_motions_that_need_no_bending_and_what_bends_from_where_it_is_fixed(prompt, asked, hinge):
-    said = replace(manner(prompt, prompt), rests=(False, False))
+    said = replace(manner(prompt, prompt), rests=(False, False), speeds=(None, None))
     assert said == Manner(**dict.fromkeys(asked.split(), True), hinge=HINGED.get(hinge))
 
 
@@ -172,6 +172,15 @@ def test_motions_that_need_no_bending_and_what_bends_from_where_it_is_fixed(prom
 )  # fmt: skip
 def test_what_words_leave_at_rest(words, rests):
     assert manner(words, words).rests == rests
+
+
+@pytest.mark.parametrize(
+    "words, speeds",
+    [("it flows", (0.045, None)), ("it flows Gently and quickly", (0.03 * 1.7, None)), ("it sways gently", (None, None)),
+     ("it sways, the clouds in the background drift by strongly", (None, 0.075)), ("it sways, the clouds drift by", (None, None))],
+)  # fmt: skip
+def test_how_fast_words_say_that_things_stream(words, speeds):
+    assert manner(words, words).speeds == speeds
 
 
 def test_what_may_turn_about_either_end_turns_about_any_point():

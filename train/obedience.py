@@ -25,6 +25,7 @@ from loopanimate.media import open_picture
 from loopanimate.metrics import seam
 from loopanimate.motion_codec import MotionCodec
 from loopanimate.pipeline import LoopAnimatePipeline
+from loopanimate.presets import NATIVE_FPS
 from loopanimate.reader import interpret, manner
 from loopanimate.render import Renderer
 from loopanimate.saliency import automatic_mask
@@ -67,7 +68,8 @@ class Sample:
         self.picture, self.mask, self.prompt = picture, mask, prompt
         grey = np.asarray(mask, dtype=np.float32) / 255
         directions = Directions((), (), None, grey, manner(prompt, prompt))  # as every road to a loop has them
-        ring, winding = directions.applied(*close(codec.displacement(latents)))
+        ring, winding = close(codec.displacement(latents))
+        ring, winding = directions.applied(ring, directions.paced(winding, (len(ring) - 1) / NATIVE_FPS))
         ramp = np.linspace(0, 1, len(ring), dtype=np.float32)[:, None, None, None]
         self.displacement = ring + ramp * winding  # (N, 4, h, w) in short sides, closed but nothing put to rest
         self.inside = mask_code(torch.from_numpy(grey)[None, None], self.displacement.shape[-2:])[0, 0].numpy()  # (h, w)
