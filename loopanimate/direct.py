@@ -21,6 +21,7 @@ from loopanimate.field import (
     spline_at,
     spline_matrix,
     touched,
+    turned,
 )
 
 PIN_REACH = 0.35  # short sides in which a direction fades out
@@ -42,6 +43,7 @@ class Manner:
     held: bool = False  # where it is fixed, it stays
     waving: bool = False  # and that may be its side: cloth
     rests: tuple[bool, bool] = (False, False)  # the object, the background: it does not move at all
+    headings: tuple[float | None, float | None] = (None, None)  # where they go, if anywhere, in degrees
     speeds: tuple[float | None, float | None] = (None, None)  # theirs where they stream, in short sides a second
 
 
@@ -62,8 +64,11 @@ class Directions:
         one that streams it reaches the head as the loop ends.
         """
         ring, winding = ring.copy(), winding.copy()
+        mask = cv2.resize(self.mask, ring.shape[:-3:-1], interpolation=cv2.INTER_AREA)
+        for layer, weight, heading in zip((slice(0, 2), slice(2, 4)), (mask, 1 - mask), self.manner.headings):
+            if heading is not None:
+                ring[:, layer], winding[layer] = turned(ring[:, layer], winding[layer], weight, heading)
         if not winding[:2].any():
-            mask = cv2.resize(self.mask, ring.shape[:-3:-1], interpolation=cv2.INTER_AREA)
             if self.manner.rigid:
                 ring[:, :2] = in_one_piece(ring[:, :2], mask, self.manner.hinge)
             elif self.manner.held:

@@ -3,6 +3,8 @@
 Displacement is how content moves, in short sides: what is shown at p stood at p - d(p).
 """
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -20,6 +22,7 @@ MIN_DETERMINANT = 0.25  # of the content's Jacobian, after which strength is hel
 HARDLY = 0.003  # radians, root mean square: what turns less about its middle shows no hinge
 WIDE = 1.3  # width over height of cloth that is fixed at its side: a flag
 FIXED = 0.35  # share of a thing's length at which what is fixed of it ends
+OFF_COURSE = 20  # degrees that what goes somewhere may lie off what words name
 BORDER_REACH = 3.0  # border fade in units of the largest displacement: its slope stays below a half
 Borders = tuple[tuple[bool, bool], tuple[bool, bool]]  # top and bottom, left and right
 TOUCHING = 0.3  # of the raw mask: what is fainter is not in the layer (layers.ALPHA_RAMP)
@@ -114,6 +117,25 @@ def in_one_piece(displacement: np.ndarray, weight: np.ndarray, hinge: tuple[floa
     shift = middle + offset - (middles + turns * offset)
     shift -= shift[0]  # rounding
     return np.stack([shift.real, shift.imag], axis=1).astype(np.float32)
+
+
+def turned(ring: np.ndarray, winding: np.ndarray, weight: np.ndarray, heading: float) -> tuple[np.ndarray, np.ndarray]:
+    """A layer's displacements (N, 2, h, w) and winding (2, h, w), turned as far as they lie off a heading, in degrees.
+
+    What streams by the mean winding over `weight` (h, w), what comes back by the main axis of its mean way: to within
+    OFF_COURSE of the heading.
+    """
+    share = weight / max(weight.sum(), 1e-6)
+    if winding.any():
+        way = (share * winding).sum((-2, -1))
+        off = math.remainder(math.degrees(math.atan2(way[1], way[0])) - heading, 360)
+    else:
+        ways = (share * ring).sum((-2, -1))  # (N, 2)
+        way = np.linalg.svd(ways - ways.mean(0), full_matrices=False)[2][0]
+        off = math.remainder(math.degrees(math.atan2(way[1], way[0])) - heading, 180)
+    angle = math.radians(math.copysign(max(abs(off) - OFF_COURSE, 0), -off))
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]], dtype=ring.dtype)
+    return np.einsum("cd,ndhw->nchw", turn, ring), np.einsum("cd,dhw->chw", turn, winding)
 
 
 def box_of(support: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -177,6 +177,7 @@ def _kinds(part: str) -> set[str]:
 def manner(prompt: str, words: str) -> Manner:
     """Of what a person said, of a thing that does not bend or not, and of the words that it was taken for (`interpret`)."""
     said, layers = set(), {"rests": _rests(words), "speeds": tuple(map(_speed, _clauses(words)))}
+    layers["headings"] = tuple(_heading(parts, {*AIMED}) for parts in _clauses(words))
     for part in _clauses(words)[0]:
         said |= _kinds(part)
         if said and subject_of(part) != "it":  # all of the picture, or a part of the object
@@ -224,16 +225,17 @@ def ways(words: str) -> tuple[float | None, float | None]:
 
     A bounce goes up from the ground; where the camera goes, the background does not.
     """
-    found = []
-    for parts in _clauses(words):
-        said = " ".join(part for part in parts if not re.search(r"\b(camera|view)\b", part, re.IGNORECASE))
-        kinds = _kinds(said)
-        named = [angle for word in adverbs_of(said) for angle, known in DIRECTIONS.items() if word.lower() in known]
-        if kinds and kinds <= {*DIRECTED} - {"stream"}:
-            found.append(float(named[0]) if named else None)
-        else:
-            found.append(270.0 if kinds == {"bounce"} else None)
-    return found[0], found[1]
+    return tuple(_heading(parts, {*DIRECTED} - {"stream"}) for parts in _clauses(words))
+
+
+def _heading(parts: list[str], kinds: set[str]) -> float | None:
+    """The direction that clauses name for motions of those kinds, in degrees."""
+    parts = [part for part in parts if not re.search(r"\b(camera|view)\b", part, re.IGNORECASE)]
+    said, adverbs = set().union(*map(_kinds, parts)), {word.lower() for word in adverbs_of(" ".join(parts))}
+    if said == {"bounce"}:
+        return 270.0
+    named = [angle for angle, words in DIRECTIONS.items() if adverbs & {*words}]
+    return float(named[0]) if named and said and said <= kinds else None
 
 
 def _phrases() -> list[str]:

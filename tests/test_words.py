@@ -157,7 +157,7 @@ def test_things_that_do_not_bend(prompt, rigid):
      ("the background sways", "", None)],
 )  # fmt: skip
 def test_motions_that_need_no_bending_and_what_bends_from_where_it_is_fixed(prompt, asked, hinge):
-    said = replace(manner(prompt, prompt), rests=(False, False), speeds=(None, None))
+    said = replace(manner(prompt, prompt), rests=(False, False), speeds=(None, None), headings=(None, None))
     assert said == Manner(**dict.fromkeys(asked.split(), True), hinge=HINGED.get(hinge))
 
 
@@ -181,6 +181,16 @@ def test_what_words_leave_at_rest(words, rests):
 )  # fmt: skip
 def test_how_fast_words_say_that_things_stream(words, speeds):
     assert manner(words, words).speeds == speeds
+
+
+@pytest.mark.parametrize(
+    "words, headings",
+    [("it moves up", (270, None)), ("it flows to the lower right", (45, None)), ("it sways to the left", (None, None)),
+     ("it rocks to the left", (None, None)), ("the background drifts to the left", (None, 180)), ("it bounces", (270, None)),
+     ("the camera pans to the left", (None, None)), ("it moves", (None, None))],
+)  # fmt: skip
+def test_where_words_say_that_things_go(words, headings):
+    assert manner(words, words).headings == headings
 
 
 def test_what_may_turn_about_either_end_turns_about_any_point():

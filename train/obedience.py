@@ -69,9 +69,10 @@ class Sample:
         grey = np.asarray(mask, dtype=np.float32) / 255
         directions = Directions((), (), None, grey, manner(prompt, prompt))  # as every road to a loop has them
         ring, winding = close(codec.displacement(latents))
-        ring, winding = directions.applied(ring, directions.paced(winding, (len(ring) - 1) / NATIVE_FPS))
         ramp = np.linspace(0, 1, len(ring), dtype=np.float32)[:, None, None, None]
-        self.displacement = ring + ramp * winding  # (N, 4, h, w) in short sides, closed but nothing put to rest
+        self.sampled = ring + ramp * winding  # (N, 4, h, w) in short sides, closed, as the network has it
+        ring, winding = directions.applied(ring, directions.paced(winding, (len(ring) - 1) / NATIVE_FPS))
+        self.displacement = ring + ramp * winding  # as words let it be, nothing put to rest
         self.inside = mask_code(torch.from_numpy(grey)[None, None], self.displacement.shape[-2:])[0, 0].numpy()  # (h, w)
         self.mean, self.size, self.jitter = self._measured(self.displacement)
 
@@ -105,11 +106,6 @@ class Sample:
         grey = np.asarray(self.mask, dtype=np.float32) / 255
         renderer = Renderer(np.asarray(self.picture), grey, self.field)
         return np.stack([renderer.frame(time) for time in range(self.field.period)])
-
-    def extreme(self, layer: int = 0) -> np.ndarray:
-        """Mean displacement (dx, dy) of a layer where it is largest; of a stream, at the end of the loop."""
-        means = self.mean[:, layer]
-        return means[np.linalg.norm(means, axis=1).argmax()]
 
     def peak(self, layer: int = 0) -> float:
         """Mean size of a layer's displacement at its extreme."""
@@ -250,23 +246,28 @@ def _groups(pairs, purpose: str) -> list[list[Sample]]:
     return list(groups.values())
 
 
+def _off_course(means: np.ndarray, motion: Motion) -> float:
+    """Degrees between where a layer of mean displacements (N, 2) goes and where words ask for: at its extreme or, streaming,
+    at the end of the loop."""
+    dx, dy = means[-1 if motion.kind == "stream" else np.linalg.norm(means, axis=1).argmax()]
+    return abs((math.degrees(math.atan2(dy, dx)) - motion.direction + 180) % 360 - 180)
+
+
 def _words(pairs, num_frames: int) -> dict:
-    angles = []
-    for case, sample in pairs:
-        if case.purpose == "direction":
-            dx, dy = sample.mean[-1, 0] if case.motion.kind == "stream" else sample.extreme()
-            off = math.degrees(math.atan2(dy, dx)) - case.motion.direction
-            angles.append(abs((off + 180) % 360 - 180))
+    directed = [(case, sample) for case, sample in pairs if case.purpose == "direction"]
+    angles = [_off_course(sample.mean[:, 0], case.motion) for case, sample in directed]
+    drawn = [_off_course(sample._measured(sample.sampled)[0][:, 0], case.motion) for case, sample in directed]
     strengths = [[sample.peak() for sample in triple] for triple in _groups(pairs, "strength")]
     tempos = [[sample.crossings() for sample in pair] for pair in _groups(pairs, "tempo")]
     named = [(case, sample) for case, sample in pairs if case.purpose == "kind"]
     classifier = KindClassifier(num_frames)
     rng, generator = random.Random(1), torch.Generator().manual_seed(1)
-    recognised, ceiling = [], []
+    recognised, sampled, ceiling = [], [], []
     for case, sample in named:
         inside = torch.from_numpy(sample.inside)[None]
-        moved = torch.from_numpy(sample.displacement[None, :, :2]).transpose(1, 2).float()
-        recognised += [kind == case.motion.kind for kind in classifier(moved, inside)]
+        for displacement, found in ((sample.displacement, recognised), (sample.sampled, sampled)):
+            moved = torch.from_numpy(displacement[None, :, :2]).transpose(1, 2).float()
+            found += [kind == case.motion.kind for kind in classifier(moved, inside)]
         truth = true_motion(case.motion.kind, inside[None].expand(8, -1, -1, -1), rng, generator, num_frames)
         ceiling += [kind == case.motion.kind for kind in classifier(truth, inside.expand(8, -1, -1))]
     seeds = [float(np.linalg.norm(a.mean[:, 0] - b.mean[:, 0], axis=1).mean() / ((a.peak() + b.peak()) / 2))
@@ -274,10 +275,12 @@ def _words(pairs, num_frames: int) -> dict:
     return {
         "direction within 45 degrees, percent": _share(angle < 45 for angle in angles),
         "direction within 90 degrees, percent": _share(angle < 90 for angle in angles),
+        "direction within 45 and 90 degrees, as sampled": [_share(angle < limit for angle in drawn) for limit in (45, 90)],
         "gently < plainly < strongly, percent of triples": _share(a < b < c for a, b, c in strengths),
         "median displacement gently, plainly, strongly": [100 * float(np.median(part)) for part in zip(*strengths)],
         "slowly < quickly, percent of pairs": _share(a < b for a, b in tempos),
         "kind recognised, percent": _share(recognised),
+        "kind recognised, as sampled": _share(sampled),
         "kind recognised in true motion, percent": _share(ceiling),
         "two seeds differ, median share of the size": float(np.median(seeds)),
     }
