@@ -44,8 +44,8 @@ class FrameCodec(Protocol):
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
         """An estimate of clean latents (B, 4, N, h, w) as the nearest that this codec can mean; the sampler keeps to it."""
 
-    def begun(self, latents: torch.Tensor, latent_mask: torch.Tensor, prompts: list[str]) -> torch.Tensor:
-        """Sampled latents (B, 4, N, h, w) of masks (B, 1, h, w) and prompts, from the frame on at which the loop begins best."""
+    def as_asked(self, latents: torch.Tensor, latent_mask: torch.Tensor, prompts: list[str]) -> torch.Tensor:
+        """Sampled latents (B, 4, N, h, w) of masks (B, 1, h, w), brought to what prompts say as far as that can be computed."""
 
     def part(self, latents: torch.Tensor, part: tuple[float, float, float, float], size: tuple[int, int]) -> torch.Tensor:
         """Latents (4, N, h, w) of a loop, of which a part is shown: left, top, right, bottom in fractions of its picture.
@@ -116,7 +116,7 @@ class VAECodec(ModelMixin, ConfigMixin):
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
         return clean
 
-    def begun(self, latents: torch.Tensor, latent_mask: torch.Tensor, prompts: list[str]) -> torch.Tensor:
+    def as_asked(self, latents: torch.Tensor, latent_mask: torch.Tensor, prompts: list[str]) -> torch.Tensor:
         return latents
 
     def part(self, latents: torch.Tensor, part: tuple[float, float, float, float], size: tuple[int, int]) -> torch.Tensor:

@@ -21,14 +21,11 @@ from loopanimate.field import (
     spline_at,
     spline_matrix,
     touched,
-    turned,
 )
 
 PIN_REACH = 0.35  # short sides in which a direction fades out
 STEEPNESS = 5.0  # that reach in lengths of an arrow, at least: phi's steepest slope is 2.1 / reach, so it cannot fold
 MIN_FADE = 0.5  # arrows that end where the border's fade is smaller are held back instead of exaggerated elsewhere
-PACE_ERROR = 1.25  # factor that a stream's root mean square may be off the speed that words name
-FASTEST = 2.0  # of that speed: no place is faster
 FREEZE_CELLS = 48  # on the short side, to which a field is refined before a frozen place is cut out of it
 FREEZE_EDGE = 3.0  # width of a frozen place's soft edge in units of the largest displacement: its slope stays below a half
 MIN_FREEZE_EDGE = 0.06  # short sides
@@ -43,8 +40,6 @@ class Manner:
     held: bool = False  # where it is fixed, it stays
     waving: bool = False  # and that may be its side: cloth
     rests: tuple[bool, bool] = (False, False)  # the object, the background: it does not move at all
-    headings: tuple[float | None, float | None] = (None, None)  # where they go, if anywhere, in degrees
-    speeds: tuple[float | None, float | None] = (None, None)  # theirs where they stream, in short sides a second
 
 
 @dataclass(frozen=True)
@@ -64,11 +59,8 @@ class Directions:
         one that streams it reaches the head as the loop ends.
         """
         ring, winding = ring.copy(), winding.copy()
-        mask = cv2.resize(self.mask, ring.shape[:-3:-1], interpolation=cv2.INTER_AREA)
-        for layer, weight, heading in zip((slice(0, 2), slice(2, 4)), (mask, 1 - mask), self.manner.headings):
-            if heading is not None:
-                ring[:, layer], winding[layer] = turned(ring[:, layer], winding[layer], weight, heading)
         if not winding[:2].any():
+            mask = cv2.resize(self.mask, ring.shape[:-3:-1], interpolation=cv2.INTER_AREA)
             if self.manner.rigid:
                 ring[:, :2] = in_one_piece(ring[:, :2], mask, self.manner.hinge)
             elif self.manner.held:
@@ -80,19 +72,6 @@ class Directions:
                 borders = touched(self.mask) if index == 0 else ALL_BORDERS
                 self._correct(ring[:, layer], winding[layer], places, arrows, borders)
         return (ring, winding) if self.freeze is None else self._frozen(ring, winding)
-
-    def paced(self, winding: np.ndarray, seconds: float) -> np.ndarray:
-        """The winding (4, h, w) of a loop that lasts so long, in short sides, where it streams about as fast as words say."""
-        winding = winding.copy()
-        mask = cv2.resize(self.mask, winding.shape[:-3:-1], interpolation=cv2.INTER_AREA)
-        for layer, weight, speed in zip((slice(0, 2), slice(2, 4)), (mask, 1 - mask), self.manner.speeds):
-            size = np.hypot(*winding[layer])  # (h, w)
-            mean = ((weight * size**2).sum() / max(weight.sum(), 1e-6)) ** 0.5
-            if speed is not None and mean > 0:
-                wanted = speed * seconds
-                winding[layer] *= np.clip(mean, wanted / PACE_ERROR, wanted * PACE_ERROR) / mean
-                winding[layer] *= np.minimum(1, FASTEST * wanted / np.maximum(np.hypot(*winding[layer]), 1e-9))
-        return winding
 
     def _layer(self, x: float, y: float) -> int:
         height, width = self.mask.shape

@@ -10,8 +10,6 @@ import torch
 import torch.nn.functional as F
 from scipy.interpolate import CubicSpline
 
-from loopanimate.presets import NATIVE_FPS
-
 WINDING_THRESHOLD = 0.04  # short sides; a layer of which nothing ends farther from its start has drifted: no stream
 MAX_WINDING = 0.06  # short sides between two phases of a stream that are cross-faded: more would ghost, or fold at rims
 MEAN_SIGMA = 40  # short sides over the deviation of the blur that gives a stream's local mean
@@ -23,6 +21,8 @@ HARDLY = 0.003  # radians, root mean square: what turns less about its middle sh
 WIDE = 1.3  # width over height of cloth that is fixed at its side: a flag
 FIXED = 0.35  # share of a thing's length at which what is fixed of it ends
 OFF_COURSE = 20  # degrees that what goes somewhere may lie off what words name
+PACE_ERROR = 1.25  # factor that a stream's root mean square may be off the speed that words name
+FASTEST = 2.0  # of that speed: no place is faster
 BORDER_REACH = 3.0  # border fade in units of the largest displacement: its slope stays below a half
 Borders = tuple[tuple[bool, bool], tuple[bool, bool]]  # top and bottom, left and right
 TOUCHING = 0.3  # of the raw mask: what is fainter is not in the layer (layers.ALPHA_RAMP)
@@ -138,6 +138,15 @@ def turned(ring: np.ndarray, winding: np.ndarray, weight: np.ndarray, heading: f
     return np.einsum("cd,ndhw->nchw", turn, ring), np.einsum("cd,dhw->chw", turn, winding)
 
 
+def paced(winding: np.ndarray, weight: np.ndarray, distance: float) -> np.ndarray:
+    """A layer's winding (2, h, w), about as far as `distance`, in short sides, in the root mean square over `weight` (h, w)."""
+    mean = ((weight * np.hypot(*winding) ** 2).sum() / max(weight.sum(), 1e-6)) ** 0.5
+    if mean == 0:
+        return winding
+    winding = winding * np.clip(mean, distance / PACE_ERROR, distance * PACE_ERROR) / mean
+    return winding * np.minimum(1, FASTEST * distance / np.maximum(np.hypot(*winding), 1e-9))
+
+
 def box_of(support: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Left, top, right and bottom, (..., 1, 1), of the centres of the cells that layers (..., h, w) mostly fill."""
     inside = support > 0.5 * support.amax((-2, -1), keepdim=True)  # also of what is thinner than a cell
@@ -211,8 +220,6 @@ class LoopField:
         frames = displacement.shape[0]
         self.period = frames - 1  # native frames
         ring, winding = close(displacement)
-        if directions is not None:
-            winding = directions.paced(winding, self.period / NATIVE_FPS)
         peaks = [np.hypot(ring[:, 2 * i], ring[:, 2 * i + 1]).mean((-2, -1)).max() for i in range(2)]  # short sides
         self.strength, self.turns = [strength, strength], [1, 1]
         self.winding, self.ring = winding * strength, ring * strength

@@ -11,10 +11,10 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 
 from loopanimate.direct import Directions
-from loopanimate.field import LoopField, spline_at, streams, touched, warp
+from loopanimate.field import LoopField, close, paced, spline_at, streams, touched, turned, warp
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.prior import NoisePrior
-from loopanimate.reader import manner, ways
+from loopanimate.reader import courses, manner, ways
 from loopanimate.render import Renderer
 from loopanimate.render_torch import TorchRenderer
 
@@ -148,25 +148,30 @@ class MotionCodec(ModelMixin, ConfigMixin):
         """Curves through zero at frame 0 without harmonics above what words ask for: what is quicker is sampling noise."""
         return self.compress(self._displacement(clean))
 
-    def begun(self, latents: torch.Tensor, latent_mask: torch.Tensor, prompts: list[str]) -> torch.Tensor:
-        """The same curves from the nearest frame on at which the wrap is no pause and no jerk, and goes where words say.
+    def as_asked(self, latents: torch.Tensor, latent_mask: torch.Tensor, prompts: list[str]) -> torch.Tensor:
+        """The same curves, turned to where words say that things go, streams as fast as they say, well begun.
 
-        A closed curve may begin anywhere: its displacement is counted from where it begins. Where words name no direction
-        it goes the same way as before.
+        A closed curve may begin anywhere: its displacement is counted from where it begins. That is the nearest frame to
+        the first from which on its wrap is no pause and no jerk, and it goes first where words say.
         """
-        ring, winding = self.expand(latents)
-        begun = []
-        for curve, clip, mask, prompt in zip(ring[:, :, :-1], latents, latent_mask, prompts, strict=True):
+        asked = []
+        for clip, mask, prompt in zip(latents, latent_mask, prompts, strict=True):
             grey = mask[0].float().cpu().numpy()
+            layers = np.stack([grey, 1 - grey])
+            ring, winding = close(self.displacement(clip))
+            seconds = (len(ring) - 1) / NATIVE_FPS
+            for layer, weight, course in zip((slice(0, 2), slice(2, 4)), layers, courses(prompt), strict=True):
+                if course.heading is not None:
+                    ring[:, layer], winding[layer] = turned(ring[:, layer], winding[layer], weight, course.heading)
+                if course.speed is not None:
+                    winding[layer] = paced(winding[layer], weight, course.speed * seconds)
+            ramp = np.linspace(0, 1, len(ring), dtype=np.float32)[:, None, None, None]
             directions = Directions((), (), None, grey, manner(prompt, prompt))
-            field = LoopField(self.displacement(clip), 1.0, directions, touched(grey))  # as it will be shown
-            layers = torch.from_numpy(np.stack([grey, 1 - grey]))  # (2, h, w)
-            onward = np.repeat(field.turns, 2)[:, None, None] * field.winding / field.period
-            shown, onward = torch.from_numpy(field.ring[:-1]).transpose(0, 1), torch.from_numpy(onward)[:, None]
-            curve = torch.roll(curve, -_beginning(shown.float(), onward.float(), layers, ways(prompt)), dims=1)
-            begun.append(torch.cat([curve, curve[:, :1]], dim=1) - curve[:, :1])
-        ring = torch.stack(begun)
-        return self.compress(ring + _ramp(ring) * winding)
+            field = LoopField(ring + ramp * winding, 1.0, directions, touched(grey))  # as it will be shown
+            first = _beginning(field, layers, ways(prompt))
+            ring = np.roll(ring[:-1], -first, axis=0) - ring[first]
+            asked.append(np.concatenate([ring, ring[:1]]) + ramp * winding)
+        return self.compress(torch.from_numpy(np.stack(asked)).transpose(1, 2).to(latents))
 
     def part(self, latents: torch.Tensor, part: tuple[float, float, float, float], size: tuple[int, int]) -> torch.Tensor:
         if part == (0, 0, 1, 1):
@@ -220,45 +225,44 @@ class MotionCodec(ModelMixin, ConfigMixin):
         return map(renderer.frame, times)
 
 
-def _beginning(curve: torch.Tensor, onward: torch.Tensor, layers: torch.Tensor, headings: tuple[float | None, ...]) -> int:
-    """The frame nearest to the first of a ring (4, n, h, w) from which on its wrap is like any other place.
+def _beginning(field: LoopField, layers: np.ndarray, headings: tuple[float | None, ...]) -> int:
+    """The frame nearest to the first of a loop from which on its wrap is like any other place.
 
-    onward: (4, 1, h, w), what is added from each frame to the next. layers: (2, h, w), how much of each is seen. headings:
-    where words say that each goes and comes back from, in degrees.
+    layers: (2, h, w), how much of each is seen. headings: where words say that each goes and comes back from, in degrees.
     """
+    curve = field.ring[:-1]  # (n, 4, h, w)
+    onward = np.repeat(field.turns, 2)[:, None, None] * field.winding / field.period
 
-    def size(change: torch.Tensor) -> torch.Tensor:
-        lengths = change.unflatten(0, (2, 2)).square().sum(1).sqrt()  # (2, n, h, w)
-        return (lengths * layers[:, None]).sum((0, -2, -1))  # (n,)
+    def size(change: np.ndarray) -> np.ndarray:
+        return (np.hypot(change[:, 0::2], change[:, 1::2]) * layers).sum((1, 2, 3))  # (n,)
 
-    steps = size(curve - torch.roll(curve, 1, dims=1) + onward)  # from k - 1 to k
-    jerks = size(torch.roll(curve, -1, dims=1) - 2 * curve + torch.roll(curve, 1, dims=1))  # around k
-    slow, fast = (torch.quantile(steps, share) for share in PASSING)
-    fair = (slow <= steps) & (steps <= fast)
-    jerky = 1.001 * torch.quantile(jerks, PASSING_JERK)  # the quantile of few frames is one of them
-    fair &= torch.maximum(torch.roll(jerks, 1), jerks) <= jerky
+    steps = size(curve - np.roll(curve, 1, axis=0) + onward)  # from k - 1 to k
+    jerks = size(np.roll(curve, -1, axis=0) - 2 * curve + np.roll(curve, 1, axis=0))  # around k
+    slow, fast = np.quantile(steps, PASSING)
+    jerky = 1.001 * np.quantile(jerks, PASSING_JERK)  # the quantile of few frames is one of them
+    fair = (slow <= steps) & (steps <= fast) & (np.maximum(np.roll(jerks, 1), jerks) <= jerky)
 
-    def course(places: torch.Tensor, heading: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of ways (2, n) from each frame, (n,): where they are farthest, the cosine to a heading (2,); how far back they go."""
-        away = places[:, None] - places[:, :, None]  # (2, first, n)
-        along, size = (heading[:, None, None] * away).sum(0), away.norm(dim=0)
-        cosine = (along / size.clamp(min=1e-9)).gather(1, size.argmax(1, keepdim=True))[:, 0]
-        return cosine, -along.amin(1) / along.amax(1).clamp(min=1e-9)
+    def course(places: np.ndarray, heading: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of ways (n, 2) from each frame, (n,): where they are farthest, the cosine to a heading (2,); how far back they go."""
+        away = places - places[:, None]  # (first, n, 2)
+        along, size = away @ heading, np.linalg.norm(away, axis=-1)
+        cosine = np.take_along_axis(along / np.maximum(size, 1e-9), size.argmax(1)[:, None], axis=1)[:, 0]
+        return cosine, -along.min(1) / np.maximum(along.max(1), 1e-9)
 
-    seen = (curve.unflatten(0, (2, 2)) * layers[:, None, None]).sum((-2, -1))  # (layer, 2, n)
-    both = seen.sum(0)
-    drawn = both - both[:, :1]
-    wishes = [course(both, F.normalize(drawn[:, drawn.norm(dim=0).argmax()], dim=0))[0] > SAME_WAY]
+    seen = (curve.reshape(len(curve), 2, 2, *layers.shape[1:]) * layers[:, None]).sum((-2, -1))  # (n, layer, 2)
+    both = seen.sum(1)
+    drawn = both - both[0]
+    drawn = drawn[np.linalg.norm(drawn, axis=1).argmax()]
+    wishes = [course(both, drawn / max(np.linalg.norm(drawn), 1e-9))[0] > SAME_WAY]
     named = [(layer, math.radians(angle)) for layer, angle in enumerate(headings) if angle is not None]
     if named:
-        courses = [course(seen[layer], seen.new_tensor([math.cos(angle), math.sin(angle)])) for layer, angle in named]
-        cosine, back = torch.stack([each[0] for each in courses]).amin(0), torch.stack([each[1] for each in courses]).amax(0)
+        found = [course(seen[:, layer], np.array([math.cos(angle), math.sin(angle)])) for layer, angle in named]
+        cosine, back = np.min([each[0] for each in found], axis=0), np.max([each[1] for each in found], axis=0)
         wishes = [(cosine > TOWARDS) & (back <= BACK), cosine > TOWARDS, cosine > SAME_WAY, *wishes]
-    count = len(steps)
     for wish in wishes:
-        good = (fair & wish).nonzero()[:, 0].tolist()
-        if good:
-            return min(good, key=lambda first: min(first, count - first))
+        good = np.flatnonzero(fair & wish)
+        if len(good):
+            return int(min(good, key=lambda first: min(first, len(curve) - first)))
     return 0
 
 

@@ -233,7 +233,7 @@ class LoopAnimatePipeline(DiffusionPipeline):
                     latents = (callback_on_step_end(self, index, timestep, kept) or {}).get("latents", latents)
                 bar.update()
 
-        frames = latents = self.codec.begun(latents, latent_mask, [said for said in prompts for _ in range(copies)])
+        frames = latents = self.codec.as_asked(latents, latent_mask, [said for said in prompts for _ in range(copies)])
         if output_type != "latent":
             image, mask = image.repeat_interleave(copies, dim=0), mask.repeat_interleave(copies, dim=0)
             frames = self.codec.decode(latents, image, mask, motion_strength).transpose(1, 2)  # (B, N, 3, H, W)

@@ -176,18 +176,17 @@ def _kinds(part: str) -> set[str]:
 
 def manner(prompt: str, words: str) -> Manner:
     """Of what a person said, of a thing that does not bend or not, and of the words that it was taken for (`interpret`)."""
-    said, layers = set(), {"rests": _rests(words), "speeds": tuple(map(_speed, _clauses(words)))}
-    layers["headings"] = tuple(_heading(parts, {*AIMED}) for parts in _clauses(words))
+    said, rests = set(), _rests(words)
     for part in _clauses(words)[0]:
         said |= _kinds(part)
         if said and subject_of(part) != "it":  # all of the picture, or a part of the object
-            return Manner(**layers)
+            return Manner(rests=rests)
     rigid = is_rigid(prompt) or bool(said) and said <= {*HINGED, *LEVEL}
     bends = not rigid and bool(said) and said <= {*HELD}
     hinge = None
     if said and said <= {*HINGED}:
         hinge = min(HINGED[kind][0] for kind in said), max(HINGED[kind][1] for kind in said)
-    return Manner(rigid, hinge, bends, bends and said == {"flutter"}, **layers)
+    return Manner(rigid, hinge, bends, bends and said == {"flutter"}, rests)
 
 
 def _rests(words: str) -> tuple[bool, bool]:
@@ -207,6 +206,19 @@ def _rests(words: str) -> tuple[bool, bool]:
     if len(moving) + len(passing) > 1 or everything or "behind" in " ".join(objects) or {"stream"} & set().union(*moving):
         return False, False
     return not moving, bool(moving) and len(moving[0]) == 1
+
+
+@dataclass(frozen=True)
+class Course:
+    """Where to and how fast words say that a layer goes."""
+
+    heading: float | None = None  # degrees; of what moves, streams or bounces
+    speed: float | None = None  # short sides a second; of what streams
+
+
+def courses(words: str) -> tuple[Course, Course]:
+    """Of the object and of the background."""
+    return tuple(Course(_heading(parts, {*AIMED}), _speed(parts)) for parts in _clauses(words))
 
 
 def _speed(parts: list[str]) -> float | None:

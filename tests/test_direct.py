@@ -150,40 +150,6 @@ def test_what_words_leave_at_rest_does_not_move_but_by_hand(rests):
     assert field.moves[0]
 
 
-@pytest.mark.parametrize("drift", [0.0, 0.2])
-@pytest.mark.parametrize("way, expected", [(10, 10), (50, 20), (-80, -20)])
-def test_what_goes_somewhere_is_turned_to_where_words_say(way, expected, drift):
-    mask, turn = np.zeros((HEIGHT, WIDTH), np.float32), np.radians(way)
-    mask[:, : WIDTH // 2] = 1
-    drawn = curve(shape=(12, 16), reach=0.03, drift=drift)
-    drawn[:, 1] *= 0.2
-    turned = drawn.copy()
-    turned[:, 0] = np.cos(turn) * drawn[:, 0] - np.sin(turn) * drawn[:, 1]
-    turned[:, 1] = np.sin(turn) * drawn[:, 0] + np.cos(turn) * drawn[:, 1]
-    field = LoopField(turned, 1.0, Directions((), (), None, mask, Manner(headings=(0.0, None))))
-    x, y = field.winding[:2, 5, 5] if drift else field.ring[17, :2, 5, 5]
-    assert abs(np.degrees(np.arctan2(y, x)) % 180 - expected % 180) < 2
-    if drift:
-        assert x > 0 and np.allclose(field.turns[0] * np.hypot(x, y), drift, atol=2e-3)
-    assert np.allclose(
-        np.hypot(field.ring[:, 0], field.ring[:, 1]),
-        np.hypot(drawn[:, 0] - drift * np.arange(35)[:, None, None] / 34, drawn[:, 1]),
-        atol=2e-3,
-    )
-
-
-@pytest.mark.parametrize("layer", [0, 1])
-@pytest.mark.parametrize("drift, expected", [(0.06, 0.16), (0.2, 0.2), (0.8, 0.25)])  # around 0.2 in all of 4.25 s
-def test_what_streams_is_about_as_fast_as_words_say(layer, drift, expected):
-    mask = np.zeros((HEIGHT, WIDTH), np.float32)
-    mask[:, : WIDTH // 2] = 1
-    moved = curve(shape=(12, 16), layer=layer, reach=0.0, drift=drift)
-    manner = Manner(speeds=(0.2 / 4.25, None) if layer == 0 else (None, 0.2 / 4.25))
-    for strength in (1.0, 1.5):
-        field = LoopField(moved, strength, Directions((), (), None, mask, manner))
-        assert np.allclose(field.turns[layer] * field.winding[2 * layer], strength * expected, rtol=1e-3)
-
-
 @pytest.mark.parametrize("waving", [False, True])
 def test_what_is_fixed_stays_where_it_is_and_its_far_end_moves_as_before(waving):
     mask = np.zeros((HEIGHT, WIDTH), np.float32)

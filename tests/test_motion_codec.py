@@ -1,9 +1,12 @@
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from loopanimate.field import warp
+from loopanimate.field import paced, turned, warp
 from loopanimate.motion_codec import MotionCodec, latent_grid, static_code
+from tests.test_render import curve
 
 
 def test_latent_grid_keeps_the_aspect_in_multiples_of_four():
@@ -99,7 +102,7 @@ def test_a_loop_begins_where_it_neither_rests_nor_jerks():
     clips = torch.stack([resting, passing]).view(2, 1, 35, 1, 1).expand(2, 4, 35, 12, 12)
     clips = clips + torch.tensor([0.0, 0.1]).view(2, 1, 1, 1, 1) * torch.linspace(0, 1, 35).view(1, 1, 35, 1, 1)  # and flows
     before = codec.compress(clips)
-    after = codec.begun(before, mask, ["it moves", "it moves"])
+    after = codec.as_asked(before, mask, ["it moves", "it moves"])
     assert torch.allclose(after[1], before[1], atol=1e-5)
     ring, winding = codec.expand(after[:1])
     steps = ring[0, 0, :, 0, 0].diff().abs()
@@ -118,8 +121,50 @@ def test_a_loop_begins_where_it_goes_as_words_say(words, way):
     both = 0.02 * (torch.sin(turn) + 0.3 * torch.sin(2 * turn))  # as far to the right as to the left
     clip = torch.zeros(1, 4, 35, 12, 12)
     clip[:, 0] = both.view(1, 35, 1, 1)
-    ring, _ = codec.expand(codec.begun(codec.compress(clip), mask, [words]))
+    ring, _ = codec.expand(codec.as_asked(codec.compress(clip), mask, [words]))
     moved = way * ring[0, 0, :, 0, 0]
     assert moved.max() > 2 * -moved.min() and abs(float(moved.max() - moved.min()) - float(both.max() - both.min())) < 1e-4
     steps = moved.diff().abs()
     assert steps[-1] > steps.quantile(0.05)
+
+
+@pytest.mark.parametrize(
+    "way, drift, expected",
+    [(10, 0, 10), (50, 0, 20), (-80, 0, -20), (150, 0, -20), (10, 0.2, 10), (50, 0.2, 20), (150, 0.2, 20)],
+)  # fmt: skip
+def test_what_goes_somewhere_is_turned_to_where_words_say(way, drift, expected):  # what comes back has two ends
+    weight, turn = np.ones((12, 16), np.float32), np.radians(way)
+    drawn = curve(shape=(12, 16), reach=0.03)[:, :2]
+    drawn[:, 1] *= 0.2
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    winding = np.zeros((2, 12, 16)) + drift * rotation[:, :1, None]
+    ring, flown = turned(np.einsum("cd,ndhw->nchw", rotation, drawn), winding, weight, 0.0)
+    x, y = flown[:, 5, 5] if drift else ring[17, :, 5, 5] * np.sign(ring[17, 0, 5, 5])
+    assert np.degrees(np.arctan2(y, x)) == pytest.approx(expected, abs=2)
+    assert np.allclose(np.hypot(*flown), drift) and np.allclose(
+        np.hypot(ring[:, 0], ring[:, 1]), np.hypot(drawn[:, 0], drawn[:, 1])
+    )
+
+
+def test_what_streams_is_about_as_fast_as_words_say():
+    weight = np.zeros((12, 16), np.float32)
+    weight[:, :8] = 1
+    for drift, expected in ((0.06, 0.16), (0.2, 0.2), (0.8, 0.25)):
+        winding = drift * np.ones((2, 12, 16)) / 2**0.5
+        assert np.allclose(np.hypot(*paced(winding, weight, 0.2)), expected)
+    uneven = np.stack([0.1 + 0 * weight, 0 * weight])
+    uneven[0, 3, 3] = 3.0
+    assert np.hypot(*paced(uneven, weight, 0.2)).max() <= 0.4 + 1e-9
+    assert not paced(0 * uneven, weight, 0.2).any()
+
+
+@pytest.mark.parametrize("words", ["it moves up", "it bounces", "it flows upwards gently"])
+def test_sampled_loops_go_as_their_words_ask(words):
+    codec, mask = MotionCodec(), torch.ones(1, 1, 12, 12)
+    clip = torch.from_numpy(curve(shape=(12, 12), reach=0.03, drift=0.3 if "flows" in words else 0.0))
+    asked = codec.displacement(codec.as_asked(codec.compress(clip[None].transpose(1, 2)), mask, [words])[0])
+    means = asked[:, :2].mean((-2, -1))
+    dx, dy = means[-1] if "flows" in words else means[np.linalg.norm(means, axis=1).argmax()]
+    assert abs(math.degrees(math.atan2(dy, dx)) + 90) < 35 and not asked[0].any()
+    if "flows" in words:
+        assert np.hypot(dx, dy) == pytest.approx(1.25 * 0.03 * 34 / 8, rel=0.02)

@@ -25,7 +25,7 @@ def sample(displacement, side=96):
     picture = Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC)
     y, x = np.mgrid[0:side, 0:side]
     mask = Image.fromarray((255 * (np.hypot(x - side / 2, y - side / 2) < side / 3)).astype(np.uint8))
-    return Sample(Plain(), picture, mask, "", displacement)
+    return Sample(Plain(), picture, mask, "", displacement, displacement)
 
 
 def circle(turns=1, size=0.02):

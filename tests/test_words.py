@@ -6,7 +6,7 @@ import torch
 
 from loopanimate.direct import Manner
 from loopanimate.lexicon import definitions, kin, predicates, verb_in
-from loopanimate.reader import fit, interpret, is_said, manner, read, reader_of, ways
+from loopanimate.reader import courses, fit, interpret, is_said, manner, read, reader_of, ways
 from loopanimate.words import HINGED, STREAMS, VERBS, any_of, clause, is_rigid, spoken_forms
 from train.grammar import HELD_OUT
 
@@ -157,7 +157,7 @@ def test_things_that_do_not_bend(prompt, rigid):
      ("the background sways", "", None)],
 )  # fmt: skip
 def test_motions_that_need_no_bending_and_what_bends_from_where_it_is_fixed(prompt, asked, hinge):
-    said = replace(manner(prompt, prompt), rests=(False, False), speeds=(None, None), headings=(None, None))
+    said = replace(manner(prompt, prompt), rests=(False, False))
     assert said == Manner(**dict.fromkeys(asked.split(), True), hinge=HINGED.get(hinge))
 
 
@@ -180,7 +180,7 @@ def test_what_words_leave_at_rest(words, rests):
      ("it sways, the clouds in the background drift by strongly", (None, 0.075)), ("it sways, the clouds drift by", (None, None))],
 )  # fmt: skip
 def test_how_fast_words_say_that_things_stream(words, speeds):
-    assert manner(words, words).speeds == speeds
+    assert tuple(course.speed for course in courses(words)) == speeds
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_how_fast_words_say_that_things_stream(words, speeds):
      ("the camera pans to the left", (None, None)), ("it moves", (None, None))],
 )  # fmt: skip
 def test_where_words_say_that_things_go(words, headings):
-    assert manner(words, words).headings == headings
+    assert tuple(course.heading for course in courses(words)) == headings
 
 
 def test_what_may_turn_about_either_end_turns_about_any_point():

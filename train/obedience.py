@@ -25,7 +25,6 @@ from loopanimate.media import open_picture
 from loopanimate.metrics import seam
 from loopanimate.motion_codec import MotionCodec
 from loopanimate.pipeline import LoopAnimatePipeline
-from loopanimate.presets import NATIVE_FPS
 from loopanimate.reader import interpret, manner
 from loopanimate.render import Renderer
 from loopanimate.saliency import automatic_mask
@@ -64,15 +63,13 @@ def pictures(folder: str | None) -> list[tuple[str, Image.Image, Image.Image]]:
 class Sample:
     """One sampled loop: its displacement, and each layer's mean over where it is."""
 
-    def __init__(self, codec: MotionCodec, picture: Image.Image, mask: Image.Image, prompt: str, latents: torch.Tensor):
+    def __init__(self, codec: MotionCodec, picture: Image.Image, mask: Image.Image, prompt: str, latents: torch.Tensor,
+                 drawn: torch.Tensor):  # fmt: skip
         self.picture, self.mask, self.prompt = picture, mask, prompt
         grey = np.asarray(mask, dtype=np.float32) / 255
         directions = Directions((), (), None, grey, manner(prompt, prompt))  # as every road to a loop has them
-        ring, winding = close(codec.displacement(latents))
-        ramp = np.linspace(0, 1, len(ring), dtype=np.float32)[:, None, None, None]
-        self.sampled = ring + ramp * winding  # (N, 4, h, w) in short sides, closed, as the network has it
-        ring, winding = directions.applied(ring, directions.paced(winding, (len(ring) - 1) / NATIVE_FPS))
-        self.displacement = ring + ramp * winding  # as words let it be, nothing put to rest
+        self.drawn = _closed(*close(codec.displacement(drawn)))  # (N, 4, h, w) in short sides, by the network alone
+        self.displacement = _closed(*directions.applied(*close(codec.displacement(latents))))  # nothing put to rest
         self.inside = mask_code(torch.from_numpy(grey)[None, None], self.displacement.shape[-2:])[0, 0].numpy()  # (h, w)
         self.mean, self.size, self.jitter = self._measured(self.displacement)
 
@@ -159,6 +156,10 @@ class Sample:
         return float(ours / theirs)
 
 
+def _closed(ring: np.ndarray, winding: np.ndarray) -> np.ndarray:
+    return ring + np.linspace(0, 1, len(ring), dtype=np.float32)[:, None, None, None] * winding
+
+
 @dataclass(frozen=True)
 class Case:
     """One loop of the plan. `purpose` names the row that it is for; every loop serves the rows that fit all."""
@@ -221,10 +222,16 @@ def evaluate(pipe: LoopAnimatePipeline, folder: str | None = None, num_frames: i
         words, notes = zip(*(interpret(case.prompt, pipe) for case in batch))  # as every road to a loop does
         taken += [note is not None for note in notes]
         _, picture, mask = entries[batch[0].entry]
+        drawn = {}
+
+        def keep(_pipe, _step, _timestep, tensors, drawn=drawn):
+            drawn.update(tensors)
+            return {}
+
         latents = pipe(image=[picture] * len(batch), mask_image=[mask] * len(batch), prompt=list(words),
                        generator=[torch.Generator().manual_seed(case.seed) for case in batch],
-                       num_frames=num_frames, output_type="latent", **options).frames  # fmt: skip
-        samples += [Sample(pipe.codec, picture, mask, said, loop) for said, loop in zip(words, latents)]
+                       num_frames=num_frames, output_type="latent", callback_on_step_end=keep, **options).frames  # fmt: skip
+        samples += [Sample(pipe.codec, picture, mask, *loop) for loop in zip(words, latents, drawn["latents"])]
     for index, sample in enumerate(samples if sheets else (), 1):
         _write_sheet(sample, Path(sheets) / f"{index:03d}.png")
     pairs = list(zip(cases, samples))
@@ -256,7 +263,7 @@ def _off_course(means: np.ndarray, motion: Motion) -> float:
 def _words(pairs, num_frames: int) -> dict:
     directed = [(case, sample) for case, sample in pairs if case.purpose == "direction"]
     angles = [_off_course(sample.mean[:, 0], case.motion) for case, sample in directed]
-    drawn = [_off_course(sample._measured(sample.sampled)[0][:, 0], case.motion) for case, sample in directed]
+    drawn = [_off_course(sample._measured(sample.drawn)[0][:, 0], case.motion) for case, sample in directed]
     strengths = [[sample.peak() for sample in triple] for triple in _groups(pairs, "strength")]
     tempos = [[sample.crossings() for sample in pair] for pair in _groups(pairs, "tempo")]
     named = [(case, sample) for case, sample in pairs if case.purpose == "kind"]
@@ -265,7 +272,7 @@ def _words(pairs, num_frames: int) -> dict:
     recognised, sampled, ceiling = [], [], []
     for case, sample in named:
         inside = torch.from_numpy(sample.inside)[None]
-        for displacement, found in ((sample.displacement, recognised), (sample.sampled, sampled)):
+        for displacement, found in ((sample.displacement, recognised), (sample.drawn, sampled)):
             moved = torch.from_numpy(displacement[None, :, :2]).transpose(1, 2).float()
             found += [kind == case.motion.kind for kind in classifier(moved, inside)]
         truth = true_motion(case.motion.kind, inside[None].expand(8, -1, -1, -1), rng, generator, num_frames)
