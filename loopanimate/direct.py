@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from loopanimate.asked import Manner
 from loopanimate.field import (
     ALL_BORDERS,
     Borders,
@@ -29,17 +30,6 @@ MIN_FADE = 0.5  # arrows that end where the border's fade is smaller are held ba
 FREEZE_CELLS = 48  # on the short side, to which a field is refined before a frozen place is cut out of it
 FREEZE_EDGE = 3.0  # width of a frozen place's soft edge in units of the largest displacement: its slope stays below a half
 MIN_FREEZE_EDGE = 0.06  # short sides
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How words let the object move, beside the motion that is sampled."""
-
-    rigid: bool = False  # it does not bend, but where an arrow or a pin bends it
-    hinge: tuple[float, float] | None = None  # and only turns about one point, between these shares of its height from the top
-    held: bool = False  # where it is fixed, it stays
-    waving: bool = False  # and that may be its side: cloth
-    rests: tuple[bool, bool] = (False, False)  # the object, the background: it does not move at all
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from loopanimate.direct import Directions, Manner
+from loopanimate.asked import Manner, manner
+from loopanimate.direct import Directions
 from loopanimate.export import cover, cover_box, frame_rate, frame_times, inside, output_size, surround, turns, within
 from loopanimate.field import LoopField, touched
 from loopanimate.living import write_living
 from loopanimate.media import PAGE, QUALITIES, VIDEO, check_coding, check_mask, check_output, write_loop
 from loopanimate.presets import MAX_FRAMES, NATIVE_FPS, PRESETS, check_num_frames
-from loopanimate.reader import interpret, manner
+from loopanimate.reader import interpret
 from loopanimate.saliency import automatic_mask, edit
 from loopanimate.video import CODECS
 

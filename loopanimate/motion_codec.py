@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 
+from loopanimate.asked import courses, manner, ways
 from loopanimate.direct import Directions
 from loopanimate.field import LoopField, close, paced, spline_at, streams, touched, turned, warp
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.prior import NoisePrior
-from loopanimate.reader import courses, manner, ways
 from loopanimate.render import Renderer
 from loopanimate.render_torch import TorchRenderer
 

@@ -11,30 +11,21 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from loopanimate.direct import Manner
+from loopanimate.asked import is_said
 from loopanimate.encoders import encode_text
-from loopanimate.lexicon import FARTHER, NOT_BEFORE, RARER, definitions, kin, predicates, verb_in
+from loopanimate.lexicon import FARTHER, RARER, definitions, kin, predicates, verb_in
 from loopanimate.presets import ASSETS
 from loopanimate.words import (
     AIMED,
     ALIKE,
     DIRECTED,
     DIRECTIONS,
-    HELD,
-    HINGED,
-    LAYERS,
-    LEVEL,
-    PACE,
-    SPEEDS,
     STREAMS,
-    STRENGTHS,
-    TEMPOS,
     VERBS,
     adverbs_of,
     alike_forms,
     any_of,
     clause,
-    is_rigid,
     known_forms,
     similes,
     spoken_forms,
@@ -150,104 +141,6 @@ def fit(pipe) -> Reader:
     weights = torch.linalg.solve(kernel + torch.diag(torch.tensor(doubt).to(known)), kinds)
     phrases = _phrases()
     return Reader(tuple(VERBS), known, weights, phrases, embed(pipe, phrases))
-
-
-def is_said(match: re.Match, prompt: str) -> bool:
-    """Is a motion word that was found in a prompt a verb there: not "in waves", not "like a sail"?"""
-    before = re.findall(r"[a-z']+", prompt[: match.start()].lower())[-1:]
-    return not before or before[0] not in NOT_BEFORE or match.group().split()[0].lower().endswith("ing")
-
-
-BEHIND = re.compile(rf"\b({LAYERS['the background']}|camera|view)\b", re.IGNORECASE)
-
-
-def _clauses(words: str) -> tuple[list[str], list[str]]:
-    """What is said of the object, and of the background or the camera."""
-    parts = re.split(r"[,;.]|\bwhile\b|\band (?=the |in the |behind )", words)
-    return [part for part in parts if not BEHIND.search(part)], [part for part in parts if BEHIND.search(part)]
-
-
-def _kinds(part: str) -> set[str]:
-    """The kinds of motion whose words a clause says."""
-    kinds = known_forms()
-    found = [kinds[match.group().lower()] for match in any_of(tuple(kinds)).finditer(part) if is_said(match, part)]
-    return {kind for kind in found if kind}
-
-
-def manner(prompt: str, words: str) -> Manner:
-    """Of what a person said, of a thing that does not bend or not, and of the words that it was taken for (`interpret`)."""
-    said, rests = set(), _rests(words)
-    for part in _clauses(words)[0]:
-        said |= _kinds(part)
-        if said and subject_of(part) != "it":  # all of the picture, or a part of the object
-            return Manner(rests=rests)
-    rigid = is_rigid(prompt) or bool(said) and said <= {*HINGED, *LEVEL}
-    bends = not rigid and bool(said) and said <= {*HELD}
-    hinge = None
-    if said and said <= {*HINGED}:
-        hinge = min(HINGED[kind][0] for kind in said), max(HINGED[kind][1] for kind in said)
-    return Manner(rigid, hinge, bends, bends and said == {"flutter"}, rests)
-
-
-def _rests(words: str) -> tuple[bool, bool]:
-    """Whether words leave the object, and the background, at rest: they say one motion, of the other, or that nothing moves.
-
-    What flows may be the object or behind it, whatever is said of where it is.
-    """
-    objects, behind = _clauses(words)
-    moving = [kinds for kinds in map(_kinds, objects) if kinds]
-    passing = [part for part in behind if _kinds(part) or re.search(r"\b(camera|view)\b", part, re.IGNORECASE)]
-    if not moving and not passing:
-        still = any(
-            kind is None for kind in (known_forms()[form.lower()] for form in any_of(tuple(known_forms())).findall(words))
-        )
-        return still, still
-    everything = any(subject_of(part) == "everything" for part in objects)
-    if len(moving) + len(passing) > 1 or everything or "behind" in " ".join(objects) or {"stream"} & set().union(*moving):
-        return False, False
-    return not moving, bool(moving) and len(moving[0]) == 1
-
-
-@dataclass(frozen=True)
-class Course:
-    """Where to and how fast words say that a layer goes."""
-
-    heading: float | None = None  # degrees; of what moves, streams or bounces
-    speed: float | None = None  # short sides a second; of what streams
-
-
-def courses(words: str) -> tuple[Course, Course]:
-    """Of the object and of the background."""
-    return tuple(Course(_heading(parts, {*AIMED}), _speed(parts)) for parts in _clauses(words))
-
-
-def _speed(parts: list[str]) -> float | None:
-    """How fast what clauses say streams, in short sides a second; None: it does not, or more is said."""
-    said = " ".join(parts)
-    if set().union(*map(_kinds, parts)) != {"stream"}:
-        return None
-    adverbs = [word.lower() for word in adverbs_of(said)]
-    strength, tempo = (next((name for name, words in table.items() if {*words} & {*adverbs}), other)
-                       for table, other in ((STRENGTHS, "plainly"), (TEMPOS, "")))  # fmt: skip
-    return SPEEDS[strength] * PACE[tempo]
-
-
-def ways(words: str) -> tuple[float | None, float | None]:
-    """Where to the object and the background go and come back from, in degrees; None: nowhere, or the words do not say.
-
-    A bounce goes up from the ground; where the camera goes, the background does not.
-    """
-    return tuple(_heading(parts, {*DIRECTED} - {"stream"}) for parts in _clauses(words))
-
-
-def _heading(parts: list[str], kinds: set[str]) -> float | None:
-    """The direction that clauses name for motions of those kinds, in degrees."""
-    parts = [part for part in parts if not re.search(r"\b(camera|view)\b", part, re.IGNORECASE)]
-    said, adverbs = set().union(*map(_kinds, parts)), {word.lower() for word in adverbs_of(" ".join(parts))}
-    if said == {"bounce"}:
-        return 270.0
-    named = [angle for angle, words in DIRECTIONS.items() if adverbs & {*words}]
-    return float(named[0]) if named and said and said <= kinds else None
 
 
 def _phrases() -> list[str]:

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from loopanimate.direct import Directions, Manner
+from loopanimate.asked import Manner
+from loopanimate.direct import Directions
 from loopanimate.field import LoopField, border_fade, border_reach, held, in_one_piece, spline_at
 from loopanimate.render import Renderer
 from tests.test_render import curve

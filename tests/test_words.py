@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from loopanimate.direct import Manner
+from loopanimate.asked import Manner, courses, is_said, manner, ways
 from loopanimate.lexicon import definitions, kin, predicates, verb_in
-from loopanimate.reader import courses, fit, interpret, is_said, manner, read, reader_of, ways
+from loopanimate.reader import fit, interpret, read, reader_of
 from loopanimate.words import HINGED, STREAMS, VERBS, any_of, clause, is_rigid, spoken_forms
 from train.grammar import HELD_OUT
 

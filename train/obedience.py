@@ -18,14 +18,15 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from loopanimate.asked import Manner, manner
 from loopanimate.conditioning import mask_code
-from loopanimate.direct import Directions, Manner
+from loopanimate.direct import Directions
 from loopanimate.field import LoopField, border_fade, border_reach, close, spline_matrix, touched
 from loopanimate.media import open_picture
 from loopanimate.metrics import seam
 from loopanimate.motion_codec import MotionCodec
 from loopanimate.pipeline import LoopAnimatePipeline
-from loopanimate.reader import interpret, manner
+from loopanimate.reader import interpret
 from loopanimate.render import Renderer
 from loopanimate.saliency import automatic_mask
 from train.grammar import DIRECTIONS, STILL, VERBS, Motion, phrase
