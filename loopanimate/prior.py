@@ -289,7 +289,8 @@ def plain_flows(latent_mask: torch.Tensor) -> torch.Tensor:
     """
     layers = torch.cat([latent_mask, torch.ones_like(latent_mask)], dim=1)
     deep = F.avg_pool2d(F.pad(layers, (2,) * 4, mode="replicate"), 5, stride=1)
-    deep = ((deep - 0.5) / (deep.amax((-2, -1), keepdim=True) - 0.5).clamp(min=0.1)).clamp(0, 1) + 1e-4
+    edge = 0.5 * deep.amax((-2, -1), keepdim=True).clamp(min=1e-3)  # also of what is thinner than a cell
+    deep = ((deep - edge) / edge).clamp(0, 1) + 1e-4
     weight = layers + 1e-4
     weight = weight / weight.sum((-2, -1), keepdim=True)
     x, y = grid_points(*latent_mask.shape[-2:], latent_mask.device)
