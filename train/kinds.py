@@ -17,6 +17,7 @@ from train.synthetic import displacements, pictures
 
 CELLS = 12
 HARMONICS = 8
+VOTES = 7  # networks that decide together: one alone draws the line between a bounce and bobbing anywhere
 
 
 def features(displacement: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
@@ -88,7 +89,7 @@ def true_motion(kind: str, support: torch.Tensor, rng: random.Random, generator:
 
 
 class KindClassifier:
-    """Kind of motion from `features`: two layers, trained here on true motion under procedural masks."""
+    """Kind of motion from `features`: a few networks of two layers, trained here on true motion under procedural masks."""
 
     def __init__(self, num_frames: int, clips: int = 160, batches: int = 4, epochs: int = 400, seed: int = 0):
         self.kinds = tuple(VERBS)
@@ -102,23 +103,23 @@ class KindClassifier:
                 labels += [label] * clips
         inputs, labels = torch.cat(inputs), torch.tensor(labels)
         self.mean, self.deviation = inputs.mean(0), inputs.std(0).clamp(min=1e-3)
+        normal = self._normal(inputs)
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(seed)
-            self.network = torch.nn.Sequential(
-                torch.nn.Linear(inputs.shape[1], 96),
-                torch.nn.SiLU(),
-                torch.nn.Dropout(0.2),
-                torch.nn.Linear(96, len(self.kinds)),
-            )
-            optimizer = torch.optim.AdamW(self.network.parameters(), lr=3e-3, weight_decay=0.05)
-            normal = self._normal(inputs)
-            for _ in range(epochs):
-                picked = torch.randint(len(labels), (1024,))
-                loss = F.cross_entropy(self.network(normal[picked]), labels[picked])
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-        self.network.eval()
+            self.networks = [self._trained(normal, labels, epochs) for _ in range(VOTES)]
+
+    def _trained(self, inputs: torch.Tensor, labels: torch.Tensor, epochs: int) -> torch.nn.Module:
+        network = torch.nn.Sequential(
+            torch.nn.Linear(inputs.shape[1], 96), torch.nn.SiLU(), torch.nn.Dropout(0.2), torch.nn.Linear(96, len(self.kinds))
+        )
+        optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=0.05)
+        for _ in range(epochs):
+            picked = torch.randint(len(labels), (1024,))
+            loss = F.cross_entropy(network(inputs[picked]), labels[picked])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return network.eval()
 
     def _normal(self, inputs: torch.Tensor) -> torch.Tensor:
         return ((inputs - self.mean) / self.deviation).clamp(-5, 5)
@@ -126,4 +127,6 @@ class KindClassifier:
     @torch.no_grad()
     def __call__(self, displacement: torch.Tensor, inside: torch.Tensor) -> list[str]:
         """Kinds of motions (B, 2, N, h, w) of layers (B, h, w)."""
-        return [self.kinds[i] for i in self.network(self._normal(features(displacement, inside))).argmax(1).tolist()]
+        inputs = self._normal(features(displacement, inside))
+        votes = sum(network(inputs).softmax(1) for network in self.networks)
+        return [self.kinds[i] for i in votes.argmax(1).tolist()]
