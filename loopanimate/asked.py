@@ -33,7 +33,7 @@ class Manner:
 
     rigid: bool = False  # it does not bend, but where an arrow or a pin bends it
     hinge: tuple[float, float] | None = None  # and only turns about one point, between these shares of its height from the top
-    held: bool = False  # where it is fixed, it stays
+    held: bool = False  # where it is fixed, it stays (`field.held`, once a loop is sampled)
     waving: bool = False  # and that may be its side: cloth
     rests: tuple[bool, bool] = (False, False)  # the object, the background: it does not move at all
 

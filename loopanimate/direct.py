@@ -17,7 +17,6 @@ from loopanimate.field import (
     Borders,
     border_ramp,
     border_reach,
-    held,
     in_one_piece,
     spline_at,
     spline_matrix,
@@ -49,12 +48,9 @@ class Directions:
         one that streams it reaches the head as the loop ends.
         """
         ring, winding = ring.copy(), winding.copy()
-        if not winding[:2].any():
+        if self.manner.rigid and not winding[:2].any():
             mask = cv2.resize(self.mask, ring.shape[:-3:-1], interpolation=cv2.INTER_AREA)
-            if self.manner.rigid:
-                ring[:, :2] = in_one_piece(ring[:, :2], mask, self.manner.hinge)
-            elif self.manner.held:
-                ring[:, :2] = held(ring[:, :2], mask, self.manner.waving)
+            ring[:, :2] = in_one_piece(ring[:, :2], mask, self.manner.hinge)
         for index, layer in enumerate((slice(0, 2), slice(2, 4))):
             arrows = [arrow for arrow in self.arrows if self._layer(*arrow[:2]) == index]
             places = np.array([arrow[2:] for arrow in arrows] + list(self.pins), dtype=np.float64).reshape(-1, 2)

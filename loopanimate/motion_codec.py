@@ -12,7 +12,7 @@ from diffusers.configuration_utils import register_to_config
 
 from loopanimate.asked import courses, manner, ways
 from loopanimate.direct import Directions
-from loopanimate.field import LoopField, close, paced, spline_at, streams, touched, turned, warp
+from loopanimate.field import LoopField, close, held, paced, spline_at, streams, touched, turned, warp
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.prior import NoisePrior
 from loopanimate.render import Renderer
@@ -149,7 +149,7 @@ class MotionCodec(ModelMixin, ConfigMixin):
         return self.compress(self._displacement(clean))
 
     def as_asked(self, latents: torch.Tensor, latent_mask: torch.Tensor, prompts: list[str]) -> torch.Tensor:
-        """The same curves, turned to where words say that things go, streams as fast as they say, well begun.
+        """The same curves, turned to where words say that things go, streams as fast as they say, held where fixed, well begun.
 
         A closed curve may begin anywhere: its displacement is counted from where it begins. That is the nearest frame to
         the first from which on its wrap is no pause and no jerk, and it goes first where words say.
@@ -165,8 +165,11 @@ class MotionCodec(ModelMixin, ConfigMixin):
                     ring[:, layer], winding[layer] = turned(ring[:, layer], winding[layer], weight, course.heading)
                 if course.speed is not None:
                     winding[layer] = paced(winding[layer], weight, course.speed * seconds)
+            how = manner(prompt, prompt)
+            if how.held and not winding[:2].any():
+                ring[:, :2] = held(ring[:, :2], grey, how.waving)
             ramp = np.linspace(0, 1, len(ring), dtype=np.float32)[:, None, None, None]
-            directions = Directions((), (), None, grey, manner(prompt, prompt))
+            directions = Directions((), (), None, grey, how)
             field = LoopField(ring + ramp * winding, 1.0, directions, touched(grey))  # as it will be shown
             first = _beginning(field, layers, ways(prompt))
             ring = np.roll(ring[:-1], -first, axis=0) - ring[first]

@@ -168,3 +168,13 @@ def test_sampled_loops_go_as_their_words_ask(words):
     assert abs(math.degrees(math.atan2(dy, dx)) + 90) < 35 and not asked[0].any()
     if "flows" in words:
         assert np.hypot(dx, dy) == pytest.approx(1.25 * 0.03 * 34 / 8, rel=0.02)
+
+
+@pytest.mark.parametrize("words, still", [("it sways", True), ("it ripples", False), ("everything sways", False)])
+def test_what_sways_is_held_at_its_base_once_it_is_sampled(words, still):
+    codec, mask = MotionCodec(), torch.zeros(1, 1, 12, 12)
+    mask[..., 3:10, 4:9] = 1
+    clip = torch.from_numpy(curve(shape=(12, 12), reach=0.03))
+    asked = codec.displacement(codec.as_asked(codec.compress(clip[None].transpose(1, 2)), mask, [words])[0])
+    base, top = (np.hypot(*np.moveaxis(asked[:, :2, row, 4:9], 1, 0)).max() for row in (9, 3))
+    assert (base < 1e-3) == still and top > 0.02
