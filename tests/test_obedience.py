@@ -9,7 +9,7 @@ from loopanimate.conditioning import mask_code
 from loopanimate.words import VERBS
 from train.grammar import Motion
 from train.kinds import KindClassifier, true_motion
-from train.obedience import CONTROLS, Sample, _off_course, _seams, _uniformity, _unpaused, plan
+from train.obedience import CONTROLS, Sample, _flows, _off_course, _seams, _uniformity, _unpaused, plan
 from train.synthetic import pictures
 
 
@@ -60,6 +60,14 @@ def test_every_control_is_worse_than_a_good_loop_and_ranks_are_uniform():
     assert _uniformity([np.arange(20)] * 20) > 0.8
     unpaused = _unpaused(np.random.default_rng(0).permutation(33) + 1.0)
     assert len(unpaused) == 33 and unpaused.sum() == 30  # of places like any other, three of 33 fail
+
+
+def test_flow_takes_a_cross_fade_for_as_fast_as_it_is():
+    stream = np.zeros((35, 4, 12, 12), np.float32)
+    stream[:, 0] = 0.2 * np.linspace(0, 1, 35)[:, None, None]
+    one = sample(stream, 192)
+    flows = _flows(one.frames)
+    assert one.field.turns[0] > 3 and flows.std() < 0.08 * flows.mean()
 
 
 def test_the_plan_speaks_in_held_out_words_and_groups_what_is_compared():

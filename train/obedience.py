@@ -334,8 +334,12 @@ def _peak(displacement: np.ndarray, weight: np.ndarray) -> float:
 
 
 def _flows(frames: np.ndarray) -> np.ndarray:
-    """Mean size of optical flow from each frame of a ring to the next, in pixels, (K,)."""
+    """Mean size of optical flow from each frame of a ring to the next, in pixels, (K,).
+
+    At every pixel: a cross-fade of two phases moves as fast as one of them, which coarser flow takes for half of it.
+    """
     estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    estimator.setFinestScale(0)
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
     return np.array([np.linalg.norm(estimator.calc(a, b, None), axis=2).mean() for a, b in zip(grey, grey[1:] + grey[:1])])
 
