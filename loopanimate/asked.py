@@ -8,8 +8,10 @@ from loopanimate.words import (
     AIMED,
     DIRECTED,
     DIRECTIONS,
+    FREQUENCIES,
     HELD,
     HINGED,
+    IN_PLACE,
     LAYERS,
     LEVEL,
     PACE,
@@ -35,6 +37,8 @@ class Manner:
     hinge: tuple[float, float] | None = None  # and only turns about one point, between these shares of its height from the top
     held: bool = False  # where it is fixed, it stays (`field.held`, once a loop is sampled)
     waving: bool = False  # and that may be its side: cloth
+    in_place: bool = False  # as a whole it neither shifts nor turns (`field.in_place`, the same)
+    hops: tuple[float, float] | None = None  # so many a second, from the ground (`field.hopping`, the same)
     rests: tuple[bool, bool] = (False, False)  # the object, the background: it does not move at all
 
 
@@ -77,7 +81,9 @@ def manner(prompt: str, words: str) -> Manner:
     hinge = None
     if said and said <= {*HINGED}:
         hinge = min(HINGED[kind][0] for kind in said), max(HINGED[kind][1] for kind in said)
-    return Manner(rigid, hinge, bends, bends and said == {"flutter"}, rests)
+    in_place = bool(said) and said <= {*IN_PLACE}
+    hops = FREQUENCIES[_named(TEMPOS, adverbs_of(words), "")] if said == {"bounce"} else None
+    return Manner(rigid, hinge, bends, bends and said == {"flutter"}, in_place, hops, rests)
 
 
 def _rests(words: str) -> tuple[bool, bool]:
@@ -108,10 +114,14 @@ def _speed(parts: list[str]) -> float | None:
     said = " ".join(parts)
     if set().union(*map(_kinds, parts)) != {"stream"}:
         return None
-    adverbs = [word.lower() for word in adverbs_of(said)]
-    strength, tempo = (next((name for name, words in table.items() if {*words} & {*adverbs}), other)
-                       for table, other in ((STRENGTHS, "plainly"), (TEMPOS, "")))  # fmt: skip
-    return SPEEDS[strength] * PACE[tempo]
+    adverbs = adverbs_of(said)
+    return SPEEDS[_named(STRENGTHS, adverbs, "plainly")] * PACE[_named(TEMPOS, adverbs, "")]
+
+
+def _named(table: dict[str, tuple[str, ...]], adverbs: list[str], other: str) -> str:
+    """The key of a table one of whose words is among adverbs; `other`, if none is."""
+    said = {adverb.lower() for adverb in adverbs}
+    return next((name for name, words in table.items() if said & {*words}), other)
 
 
 def ways(words: str) -> tuple[float | None, float | None]:

@@ -12,10 +12,12 @@ from scipy.interpolate import CubicSpline
 
 WINDING_THRESHOLD = 0.04  # short sides; a layer of which nothing ends farther from its start has drifted: no stream
 MAX_WINDING = 0.06  # short sides between two phases of a stream that are cross-faded: more would ghost, or fold at rims
+EVEN = 5  # native frames that a cross-fade takes, up to which its weight grows evenly (`LoopField.at`)
 MEAN_SIGMA = 40  # short sides over the deviation of the blur that gives a stream's local mean
 ALIKE = 2.0  # what is left of photographs beside their local mean correlates by exp(-2 r), at a distance of r deviations
 RESIDUE = 0.006  # short sides; a layer whose mean displacement never reaches it may be what sampling left over ...
 RESIDUE_SHARE = 0.75  # ... and is, if it moves less than this share of the other layer: it is then put to rest
+LOW_HOP = 0.5  # of the highest of a loop's hops: none is lower
 MIN_DETERMINANT = 0.25  # of the content's Jacobian, after which strength is held back
 HARDLY = 0.003  # radians, root mean square: what turns less about its middle shows no hinge
 WIDE = 1.3  # width over height of cloth that is fixed at its side: a flag
@@ -186,6 +188,42 @@ def held(displacement: np.ndarray, weight: np.ndarray, waving: bool = False) -> 
     return free * (displacement - np.maximum(1 - away, 0) * base)
 
 
+def in_place(displacement: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Displacements (N, 2, h, w) without the mean shift and turn of what `weight` (h, w) holds.
+
+    Beyond the farthest of that the turn levels off, as in `in_one_piece`.
+    """
+    share = weight / max(weight.sum(), 1e-6)
+    x, y = (axis.numpy() for axis in grid_points(*weight.shape))
+    x, y = x - (share * x).sum(), y - (share * y).sum()
+    shift = (share * displacement).sum((-2, -1), keepdims=True)
+    turn = (share * (x * displacement[:, 1] - y * displacement[:, 0])).sum((-2, -1)) / max((share * (x**2 + y**2)).sum(), 1e-6)
+    away = np.hypot(x, y)
+    level = np.minimum(1, away[weight > 0.1].max(initial=1e-6) / np.maximum(away, 1e-9))
+    return displacement - shift - turn[:, None, None, None] * level * np.stack([-y, x])
+
+
+def hopping(displacement: np.ndarray, weight: np.ndarray, counts: range) -> np.ndarray:
+    """Closed displacements (N, 2, h, w), the mean course of what `weight` (h, w) holds made hops, up from the ground and down.
+
+    Parabolas in time from contact to contact, one of `counts` of them, that which is nearest to the course; each as high as
+    the course was in its time, above its lowest.
+    """
+    course = (weight / max(weight.sum(), 1e-6) * displacement).sum((-2, -1))  # (N, 2)
+    period, ground = len(course) - 1, int(course[:-1, 1].argmax())
+    height = np.roll(course[ground, 1] - course[:-1, 1], -ground)  # (period,)
+
+    def hops(count: int) -> np.ndarray:
+        highest = np.array([part.max() for part in np.array_split(height, count)])
+        highest = np.maximum(highest, LOW_HOP * highest.max())
+        number, share = np.divmod(count * np.arange(period) / period, 1)
+        return 4 * highest[number.astype(int)] * share * (1 - share)
+
+    risen = np.roll(min(map(hops, counts), key=lambda tried: ((tried - height) ** 2).sum()), ground)
+    upright = np.stack([0 * risen, -risen], axis=1)
+    return displacement + (np.concatenate([upright, upright[:1]]) - course)[:, :, None, None].astype(displacement.dtype)
+
+
 def close(displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Displacement (N, 4, h, w) as a closed ring, the same shape, and the winding (4, h, w) of the layers that stream.
 
@@ -208,7 +246,7 @@ class LoopField:
     """The closed curve of two layers' displacement: periodic part plus winding, at any time.
 
     displacement: (N, 4, h, w) in short sides, frame 0 all zeros; salient dx, dy, background dx, dy; closed by `close`. A
-    stream is shown by cross-fading two phases of the picture, `turns[layer]` times a loop, so often
+    stream is shown by cross-fading two phases of the picture (`at`), `turns[layer]` times a loop, so often
     that `winding` (4, h, w), what it travels in one of these turns, stays below MAX_WINDING. A layer that words leave at rest,
     or that hardly moves beside one that does, is put to rest. `strength` scales both parts, `directions` (see
     direct.py) edits them, and per layer they are held back so that no cell folds. At the picture's borders motion fades,
@@ -220,10 +258,11 @@ class LoopField:
         frames = displacement.shape[0]
         self.period = frames - 1  # native frames
         ring, winding = close(displacement)
-        peaks = [np.hypot(ring[:, 2 * i], ring[:, 2 * i + 1]).mean((-2, -1)).max() for i in range(2)]  # short sides
-        self.strength, self.turns = [strength, strength], [1, 1]
-        self.winding, self.ring = winding * strength, ring * strength
         layers = slice(0, 2), slice(2, 4)
+        peaks = [sum(np.hypot(*np.moveaxis(part, -3, 0)).mean((-2, -1)).max() for part in (ring[:, layer], winding[layer]))
+                 for layer in layers]  # fmt: skip  # short sides
+        self.strength, self.turns, self.even = [strength, strength], [1, 1], [0.0, 0.0]
+        self.winding, self.ring = winding * strength, ring * strength
         rests = (False, False) if directions is None else directions.manner.rests
         for index, layer in enumerate(layers):
             if rests[index] or not winding[layer].any():
@@ -237,6 +276,7 @@ class LoopField:
             if self.winding[layer].any():
                 self.turns[index] = int(np.ceil(np.hypot(*self.winding[layer]).max() / MAX_WINDING))
                 self.winding[layer] /= self.turns[index]
+            self.even[index] = min(1.0, EVEN * self.turns[index] / self.period)
             scale = self._unfolded(layer)
             self.strength[index] *= scale
             self.winding[layer] *= scale
@@ -273,16 +313,18 @@ class LoopField:
         return factor
 
     def at(self, time: float) -> tuple[np.ndarray, tuple[float, float]]:
-        """Displacement (4, h, w) in short sides at `time` in native frames, and both layers' phases in [0, 1).
+        """Displacement (4, h, w) in short sides at `time` in native frames, and a weight in [0, 1] of each layer.
 
-        A streaming layer of phase q shows its picture moved by its displacement d and by d - winding, the latter with
-        a weight that grows with q from none to all.
+        A streaming layer shows its picture moved by its displacement d and by d - winding, the latter with a weight that
+        grows from none to all in each turn. Grown evenly, frames change evenly, but where it turns around can be seen, the
+        more the longer a turn is: so slow streams' weights ease in and out, and `even` (layer,) is the share that does not.
         """
         turn = (time / self.period) % 1.0
-        phases = tuple((turn * turns) % 1.0 for turns in self.turns)
+        phases = [(turn * turns) % 1.0 for turns in self.turns]
+        weights = tuple(even * q + (1 - even) * q * q * (3 - 2 * q) for q, even in zip(phases, self.even))
         if turn == 0:
-            return np.zeros_like(self.winding), phases
-        return (self.curve(turn * self.period) + np.repeat(phases, 2)[:, None, None] * self.winding).astype(np.float32), phases
+            return np.zeros_like(self.winding), weights
+        return (self.curve(turn * self.period) + np.repeat(phases, 2)[:, None, None] * self.winding).astype(np.float32), weights
 
 
 def _at_rest(peak: float, other: float) -> float:

@@ -57,6 +57,7 @@ def motion_of(fields: Sequence[LoopField]) -> dict:
         quantised(field)
         | {
             "turns": field.turns,
+            "even": field.even,
             "streams": [bool(field.winding[part].any()) for part in (slice(0, 2), slice(2, 4))],
             "peaks": field.reaches,
             "limits": field.headroom(STRONGEST),

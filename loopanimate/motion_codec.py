@@ -12,7 +12,7 @@ from diffusers.configuration_utils import register_to_config
 
 from loopanimate.asked import courses, manner, ways
 from loopanimate.direct import Directions
-from loopanimate.field import LoopField, close, held, paced, spline_at, streams, touched, turned, warp
+from loopanimate.field import LoopField, close, held, hopping, in_place, paced, spline_at, streams, touched, turned, warp
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.prior import NoisePrior
 from loopanimate.render import Renderer
@@ -33,7 +33,7 @@ PASSING = (0.09, 0.95)  # of a loop's steps, by size: those between which a wrap
 PASSING_JERK = 0.8  # of its jerks; frames show them larger than latents do
 SAME_WAY = 0.7  # cosine
 TOWARDS = 0.85  # of where it goes and what words name ...
-BACK = 0.5  # ... and it goes as much as this the other way, if there is no better
+BACK = 0.05  # of how far it goes there: what it goes the other way counts in steps of so much
 MAX_LATENT = 8.0  # beyond it is no motion but an overflow
 
 Flow = Callable[[torch.Tensor], torch.Tensor]  # a clip (3, N, H, W) in [-1, 1] → dense flow (N-1, 2, H, W): see `dis_flow`
@@ -149,25 +149,34 @@ class MotionCodec(ModelMixin, ConfigMixin):
         return self.compress(self._displacement(clean))
 
     def as_asked(self, latents: torch.Tensor, latent_mask: torch.Tensor, prompts: list[str]) -> torch.Tensor:
-        """The same curves, turned to where words say that things go, streams as fast as they say, held where fixed, well begun.
+        """The same curves, as words have them: turned to where they say, streams as fast as they say, held where fixed, well begun.
 
-        A closed curve may begin anywhere: its displacement is counted from where it begins. That is the nearest frame to
-        the first from which on its wrap is no pause and no jerk, and it goes first where words say.
+        A closed curve may begin anywhere: its displacement is counted from where it begins. That is a frame at which its wrap
+        is no pause and no jerk, from which on it goes where words say and least the other way, or is the nearest to the first.
         """
         asked = []
         for clip, mask, prompt in zip(latents, latent_mask, prompts, strict=True):
             grey = mask[0].float().cpu().numpy()
             layers = np.stack([grey, 1 - grey])
-            ring, winding = close(self.displacement(clip))
+            moved = self.displacement(clip)
+            ring, winding = close(moved)
             seconds = (len(ring) - 1) / NATIVE_FPS
             for layer, weight, course in zip((slice(0, 2), slice(2, 4)), layers, courses(prompt), strict=True):
+                if course.speed is not None:  # however little of it was sampled
+                    winding[layer] = moved[-1, layer]
                 if course.heading is not None:
                     ring[:, layer], winding[layer] = turned(ring[:, layer], winding[layer], weight, course.heading)
                 if course.speed is not None:
                     winding[layer] = paced(winding[layer], weight, course.speed * seconds)
             how = manner(prompt, prompt)
-            if how.held and not winding[:2].any():
-                ring[:, :2] = held(ring[:, :2], grey, how.waving)
+            if not winding[:2].any():
+                if how.held:
+                    ring[:, :2] = held(ring[:, :2], grey, how.waving)
+                if how.in_place:
+                    ring[:, :2] = in_place(ring[:, :2], grey)
+                if how.hops is not None:
+                    least, most = (max(1, round(rate * seconds)) for rate in how.hops)
+                    ring[:, :2] = hopping(ring[:, :2], grey, range(least, most + 1))
             ramp = np.linspace(0, 1, len(ring), dtype=np.float32)[:, None, None, None]
             directions = Directions((), (), None, grey, how)
             field = LoopField(ring + ramp * winding, 1.0, directions, touched(grey))  # as it will be shown
@@ -256,16 +265,17 @@ def _beginning(field: LoopField, layers: np.ndarray, headings: tuple[float | Non
     both = seen.sum(1)
     drawn = both - both[0]
     drawn = drawn[np.linalg.norm(drawn, axis=1).argmax()]
-    wishes = [course(both, drawn / max(np.linalg.norm(drawn), 1e-9))[0] > SAME_WAY]
+    near = np.minimum(np.arange(len(curve)), len(curve) - np.arange(len(curve)))
+    wishes, back = [course(both, drawn / max(np.linalg.norm(drawn), 1e-9))[0] > SAME_WAY], np.zeros(len(curve))
     named = [(layer, math.radians(angle)) for layer, angle in enumerate(headings) if angle is not None]
     if named:
         found = [course(seen[:, layer], np.array([math.cos(angle), math.sin(angle)])) for layer, angle in named]
         cosine, back = np.min([each[0] for each in found], axis=0), np.max([each[1] for each in found], axis=0)
-        wishes = [(cosine > TOWARDS) & (back <= BACK), cosine > TOWARDS, cosine > SAME_WAY, *wishes]
+        wishes = [cosine > TOWARDS, cosine > SAME_WAY, *wishes]
     for wish in wishes:
         good = np.flatnonzero(fair & wish)
         if len(good):
-            return int(min(good, key=lambda first: min(first, len(curve) - first)))
+            return int(min(good, key=lambda first: (back[first] // BACK, near[first])))
     return 0
 
 

@@ -137,11 +137,11 @@ class Renderer:
             frame.append(flat[start : start + np.prod(shape)].reshape(shape))
             start += frame[-1].size
         if moves:
-            displacement, phases = self.field.at(time)
+            displacement, weights = self.field.at(time)
             known = [[self._places(fade, part) for part in self._fields(index, displacement)]
                      for index, fade in enumerate(self.fades)]  # fmt: skip
             workers = self.threads._max_workers
-            jobs = [self.threads.submit(self._draw, frame, known, phases, self.tiles[start::workers])
+            jobs = [self.threads.submit(self._draw, frame, known, weights, self.tiles[start::workers])
                     for start in range(workers)]  # fmt: skip
             for job in jobs:
                 job.result()
@@ -161,21 +161,21 @@ class Renderer:
         sampling.places(self.rows @ part.astype(np.float32), self.columns, fade, self.x, self.y, known)
         return known
 
-    def _draw(self, frame: list[np.ndarray], known: list[list[np.ndarray]], phases: tuple[float, float], tiles: list) -> None:
+    def _draw(self, frame: list[np.ndarray], known: list[list[np.ndarray]], weights: tuple[float, float], tiles: list) -> None:
         for rows, columns in tiles:
             layer, plate = self._visible(known[0], rows, columns)
             if layer and plate and max(rows.stop - rows.start, columns.stop - columns.start) > RIM_TILE:
-                self._draw(frame, known, phases, list(self._parts(rows, columns, RIM_TILE)))
+                self._draw(frame, known, weights, list(self._parts(rows, columns, RIM_TILE)))
                 continue
             for group, planes in zip(self.groups, frame):
                 box = tuple(slice(part.start // group.ratio, part.stop // group.ratio) for part in (rows, columns))
                 if not (layer and plate):
                     only = int(plate)
-                    self._show(group, only, known[only], phases[only], box, planes)
+                    self._show(group, only, known[only], weights[only], box, planes)
                     continue
                 # alpha, the last of the layer's planes, is needed only where the plate shows
-                *front, alpha = self._show(group, 0, known[0], phases[0], box)
-                back = self._show(group, 1, known[1], phases[1], box)
+                *front, alpha = self._show(group, 0, known[0], weights[0], box)
+                back = self._show(group, 1, known[1], weights[1], box)
                 clear = cv2.bitwise_not(alpha)
                 for plane, colour, behind in zip(planes, front, back):
                     cv2.add(colour, cv2.multiply(clear, behind, behind, 1 / 255), plane[box])
@@ -186,7 +186,7 @@ class Renderer:
         alphas = [sampling.alphas(places, self.step, *limits, *self.alpha_range) for places in known or [self.at_rest]]
         return any(most > 0 for _, most in alphas), any(least < 255 for least, _ in alphas)
 
-    def _show(self, group: _Group, index: int, known: list[np.ndarray], phase: float, box: tuple[slice, slice],
+    def _show(self, group: _Group, index: int, known: list[np.ndarray], weight: float, box: tuple[slice, slice],
               planes: np.ndarray | None = None) -> np.ndarray:  # fmt: skip
         """Draw a layer in a box of the frame into the frame's planes (P, h, w) uint8, or into new ones of the box."""
         source = (group.layer, group.plate)[index]
@@ -203,11 +203,9 @@ class Renderer:
             sampling.sample(source, known[0], self.step, group.ratio, planes, *limits, *origin)
             return planes
         # two phases of an endless flow, cross-faded; the blend of two unlike textures loses contrast: give it back.
-        # The weight eases in and out: a linear one turns around at the wrap, and the turn can be seen there.
         moved = np.empty((2, len(planes), *(part.stop - part.start for part in box)), np.uint8)
         for places, target in zip(known, moved):
             sampling.sample(source, places, self.step, group.ratio, target, *limits, box[0].start, box[1].start)
-        weight = phase * phase * (3 - 2 * phase)
         step = self.step // group.ratio
         near = (slice(None), *(slice(part.start // step, -(-part.stop // step) + 2) for part in box))
         apart = np.hypot(*(known[1][near] - known[0][near]))  # pixels of the frame

@@ -26,7 +26,7 @@ class TorchRenderer(Renderer):
     def frame(self, time: float) -> np.ndarray:
         if not time % self.field.period or not any(self.field.moves):
             return super().frame(0)
-        displacement, phases = self.field.at(time)
+        displacement, weights = self.field.at(time)
         rows, columns, *fades = self.splines
         places = []
         for index, fade in enumerate(fades):
@@ -35,7 +35,7 @@ class TorchRenderer(Renderer):
                            for field in fields])  # fmt: skip
         planes = []
         for group, sources, means in zip(self.groups, self.sources, self.means):
-            over, under = (self._whole(group.ratio, *layer) for layer in zip(sources, means, places, phases))
+            over, under = (self._whole(group.ratio, *layer) for layer in zip(sources, means, places, weights))
             shown = over[:-1] + (1 - over[-1:] / 255) * under
             planes.append(shown.round().clamp(0, 255).byte().cpu().numpy())
         if self.planar:
@@ -43,7 +43,7 @@ class TorchRenderer(Renderer):
         return np.ascontiguousarray(planes[0].transpose(1, 2, 0))
 
     def _whole(self, ratio: int, source: torch.Tensor, mean: torch.Tensor | None, places: list[torch.Tensor],
-               phase: float) -> torch.Tensor:  # fmt: skip
+               weight: float) -> torch.Tensor:  # fmt: skip
         """A layer's planes (C, H / ratio, W / ratio), 0 to 255."""
         if not places:
             return source
@@ -62,7 +62,6 @@ class TorchRenderer(Renderer):
             moved.append(F.grid_sample(source[None], grid, padding_mode="border", align_corners=False)[0])
         if len(moved) == 1:
             return moved[0]
-        weight = phase * phase * (3 - 2 * phase)
         apart = torch.linalg.vector_norm(places[0] - places[1], dim=0, keepdim=True)
         alike = torch.exp(-ALIKE * MEAN_SIGMA / self.short * apart)
         gain = enlarged(1 / torch.sqrt((1 - weight) ** 2 + weight**2 + 2 * weight * (1 - weight) * alike))

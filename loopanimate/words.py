@@ -195,6 +195,7 @@ SPEEDS = {
     "strongly": 0.075,
     "wildly": 0.11,
 }  # of streams, short sides a second
+FREQUENCIES = {"slowly": (0.22, 0.32), "": (0.4, 0.65), "quickly": (0.95, 1.35)}  # hertz, of what comes back
 PACE = {"slowly": 0.6, "": 1.0, "quickly": 1.7}  # and as quick as this
 STILL = ("nothing moves", "a still picture", "everything stays still", "no motion at all", "it stands still")
 PLURAL = ("the clouds", "the flames")
@@ -213,6 +214,7 @@ RIGID = (  # things that do not bend
 LEVEL = ("shift", "bob", "bounce", "tremble")  # motions of all of a thing alike
 HINGED = {"rock": (0.9, 1.1), "swing": (-0.1, 0.1), "turn": (0.2, 0.8)}  # about one point, at shares of the height from the top
 HELD = ("sway", "flutter")  # bends away from where it is fixed
+IN_PLACE = ("pulse",)  # neither shifts nor turns as a whole
 SOFT = ("pulse", "ripple", "flutter", "stream")  # motions that bend whatever has them
 CAMERA = ("pan", "track", "travel sideways", "push in", "zoom in", "move closer", "pull out", "zoom out", "move away")
 

@@ -170,6 +170,55 @@ def test_sampled_loops_go_as_their_words_ask(words):
         assert np.hypot(dx, dy) == pytest.approx(1.25 * 0.03 * 34 / 8, rel=0.02)
 
 
+@pytest.mark.parametrize("words, counts", [("it bounces", {2, 3}), ("it bounces slowly", {1}), ("it hops quickly", {4, 5, 6})])
+def test_what_bounces_hops_from_the_ground(words, counts):
+    codec, mask = MotionCodec(), torch.ones(1, 1, 12, 12)
+    clip = torch.from_numpy(curve(shape=(12, 12), reach=0.03))
+    asked = codec.displacement(codec.as_asked(codec.compress(clip[None].transpose(1, 2)), mask, [words])[0])
+    height = -asked[:-1, 1].mean((-2, -1))
+    height -= height.min()
+    near = height < 0.25 * height.max()  # the ground
+    hops = int((near & ~np.roll(near, 1)).sum())
+    assert hops in counts and height.max() == pytest.approx(0.03, rel=0.1)
+    # of parabolas 71 %, of a sine a half; of quick ones `constrain` leaves little more than the sine
+    assert "quickly" in words or (height > 0.5 * height.max()).mean() > 0.55
+    assert np.abs(asked[:, 0].mean((-2, -1))).max() < 1e-4
+
+
+def test_what_breathes_does_so_in_its_place():
+    codec, mask = MotionCodec(), torch.zeros(1, 1, 12, 12)
+    mask[..., 3:10, 4:9] = 1
+    y, x = (np.mgrid[0:12, 0:12] + 0.5) / 12
+    turn = np.linspace(0, 2 * np.pi, 35)
+    shift, swelling = curve(shape=(12, 12), reach=0.02), np.sin(turn)[:, None, None]
+    clip = torch.from_numpy(shift)
+    clip[:, 0] += torch.from_numpy(swelling * (0.1 * (x - 0.54) - 0.1 * (y - 0.54))).float()
+    clip[:, 1] += torch.from_numpy(swelling * (0.1 * (y - 0.54) + 0.1 * (x - 0.54))).float()
+    inside = (slice(None), slice(3, 10), slice(4, 9))
+
+    def parts(words):
+        asked = codec.displacement(codec.as_asked(codec.compress(clip[None].transpose(1, 2)), mask, [words])[0])
+        along, down = asked[:, 0][inside], asked[:, 1][inside]
+        left, top = x[3:10, 4:9] - 0.54, y[3:10, 4:9] - 0.54
+        shifts = np.hypot(along.mean((1, 2)), down.mean((1, 2)))
+        turns, swells = (left * down - top * along).mean((1, 2)), (left * along + top * down).mean((1, 2))
+        return [np.ptp(part) for part in (shifts, turns, swells)]
+
+    still, anything = parts("it breathes"), parts("it ripples")
+    assert still[0] < 1e-3 and still[1] < 0.03 * anything[1] and still[2] == pytest.approx(anything[2], rel=0.1)
+
+
+def test_what_words_say_streams_does_so_however_little_was_sampled():
+    codec, mask = MotionCodec(), torch.ones(1, 1, 12, 12)
+    clip = torch.from_numpy(curve(shape=(12, 12), reach=0.001, drift=0.02))[None].transpose(1, 2)
+
+    def winding(words):
+        return codec.displacement(codec.as_asked(codec.compress(clip), mask, [words])[0])[-1, :2]
+
+    assert np.hypot(*winding("it flows")).mean() == pytest.approx(0.045 * 34 / 8 / 1.25, rel=0.02)
+    assert not winding("it ripples").any()
+
+
 @pytest.mark.parametrize("words, still", [("it sways", True), ("it ripples", False), ("everything sways", False)])
 def test_what_sways_is_held_at_its_base_once_it_is_sampled(words, still):
     codec, mask = MotionCodec(), torch.zeros(1, 1, 12, 12)

@@ -150,9 +150,9 @@ def test_things_that_do_not_bend(prompt, rigid):
     [("the lamp swings", "rigid", "swing"), ("she is slowly turning to the left", "rigid", "turn"), ("it rocks", "rigid", "rock"),
      ("it rocks and drifts", "rigid", None), ("the cat bobs up and down", "rigid", None), ("it sways", "held", None),
      ("the statue sways", "rigid", None), ("it flutters", "held waving", None), ("the flag flutters and sways", "held", None),
-     ("it flutters and ripples", "", None), ("it drifts and ripples", "", None), ("everything rocks", "", None),
+     ("it flutters and ripples", "", None), ("it breathes and ripples", "", None), ("it drifts and ripples", "", None), ("everything rocks", "", None),
      ("only the top of it rocks", "", None), ("everything sways", "", None), ("it rocks, the background drifts", "rigid", "rock"),
-     ("it sways while the camera pans", "held", None), ("she breathes in waves", "", None), ("the statue frobnicates", "rigid", None),
+     ("it sways while the camera pans", "held", None), ("she breathes in waves", "in_place", None), ("the statue frobnicates", "rigid", None),
      ("the clouds in the background drift by and the cat turns", "rigid", "turn"), ("it frobnicates", "", None),
      ("the background sways", "", None)],
 )  # fmt: skip

@@ -8,7 +8,7 @@ import math
 import random
 from dataclasses import dataclass, replace
 
-from loopanimate.words import DIRECTIONS, PACE, SPEEDS, STILL, STREAMS, STRENGTHS, TEMPOS, VERBS, clause, gerund
+from loopanimate.words import DIRECTIONS, FREQUENCIES, PACE, SPEEDS, STILL, STREAMS, STRENGTHS, TEMPOS, VERBS, clause, gerund
 
 KINDS = ("still", "sway", "shift", "bob", "bounce", "rock", "swing", "turn", "pulse", "ripple", "flutter", "tremble", "zoom",
          "stream")  # fmt: skip
@@ -42,7 +42,6 @@ BACKGROUNDS = (
     *("the sea behind", "the scenery", "the rest of the picture"),
 )
 AMPLITUDES = {"barely": 0.005, "gently": 0.011, "plainly": 0.022, "strongly": 0.042, "wildly": 0.065}  # as Motion.amplitude
-FREQUENCIES = {"slowly": (0.22, 0.32), "": (0.4, 0.65), "quickly": (0.95, 1.35)}  # hertz
 PARTS = {"top": ("only the top of {}", "the upper part of {}"), "bottom": ("only the bottom of {}", "the lower part of {}")}
 BEHIND = ("in the background {}", "behind it {}", "{} in the background", "{} behind it")
 STAYS = ("{} stays still", "{} is still", "{} does not move", "keep {} still")

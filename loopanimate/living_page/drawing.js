@@ -100,19 +100,19 @@ uniform vec2 offsets; // of the layers' first texel, in these pixels
 uniform float border; // width of the still border, in short sides
 uniform vec4 held; // left, top, right, bottom: 1 where the salient layer has one
 uniform vec4 nudge; // added to the displacement, in short sides
-uniform vec2 phases, streams;
+uniform vec2 weights, streams; // of each layer: how much shows its earlier phase, and whether it streams
 uniform float alikeness; // of a stream's two phases falls by its exponential, a short side apart
 uniform bool covered;
 in vec4 moved, wound;
 out vec4 colour;
 
-vec4 show(sampler2D pixels, sampler2D mean, vec2 place, vec2 displacement, vec2 winding, float offset, float phase, float streams) {
+vec4 show(sampler2D pixels, sampler2D mean, vec2 place, vec2 displacement, vec2 winding, float offset, float weight, float streams) {
   vec2 at = place * size - displacement - offset;
   vec4 later = textureLod(pixels, at / size, 0.0);
   if (streams == 0.0) return later;
   // two phases of an endless flow, cross-faded; the less they are alike, the more contrast their blend loses: given back
   vec4 earlier = textureLod(pixels, (at + winding) / size, 0.0), middle = textureLod(mean, place, 0.0);
-  float weight = phase * phase * (3.0 - 2.0 * phase), alike = exp(-alikeness * length(winding) / min(size.x, size.y));
+  float alike = exp(-alikeness * length(winding) / min(size.x, size.y));
   float gain = inversesqrt((1.0 - weight) * (1.0 - weight) + weight * weight + 2.0 * weight * (1.0 - weight) * alike);
   return clamp(middle + mix(1.0, gain, streams) * mix(later - middle, earlier - middle, weight), 0.0, 1.0);
 }
@@ -131,9 +131,9 @@ void main() {
   vec2 place = (gl_FragCoord.xy / canvas - 0.5) / scale * vec2(1, -1) + 0.5;
   vec4 fade = vec4(vec2(fading(place, held.xy, held.zw)), vec2(fading(place, vec2(1), vec2(1))));
   vec4 displacement = (moved + nudge) * fade, winding = wound * fade;
-  vec4 front = show(layer, layerMean, place, displacement.xy, winding.xy, offsets.x, phases.x, streams.x);
+  vec4 front = show(layer, layerMean, place, displacement.xy, winding.xy, offsets.x, weights.x, streams.x);
   colour = vec4(front.rgb, 1);
-  if (!covered && front.a < 1.0) colour.rgb += (1.0 - front.a) * show(plate, plateMean, place, displacement.zw, winding.zw, offsets.y, phases.y, streams.y).rgb;
+  if (!covered && front.a < 1.0) colour.rgb += (1.0 - front.a) * show(plate, plateMean, place, displacement.zw, winding.zw, offsets.y, weights.y, streams.y).rgb;
 }`;
 
 class Drawing {
@@ -298,7 +298,7 @@ class Drawing {
     gl.uniform1f(uniforms.border, state.border);
     gl.uniform4f(uniforms.held, ...loop.held);
     gl.uniform4f(uniforms.nudge, ...nudge);
-    gl.uniform2f(uniforms.phases, ...state.phases);
+    gl.uniform2f(uniforms.weights, ...state.weights);
     gl.uniform2f(uniforms.streams, ...state.streams);
     gl.uniform1f(uniforms.alikeness, loop.alikeness);
     gl.uniform1i(uniforms.covered, loop.alpha ? 0 : 1);

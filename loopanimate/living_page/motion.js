@@ -11,6 +11,7 @@ class Motion {
     this.winding = Float32Array.from(whole.subarray(0, this.size), (value) => value * loop.windingStep);
     this.terms = Float32Array.from(whole.subarray(this.size), (value) => value * loop.step); // cosine, sine of 1, 2, ...
     this.turns = loop.turns; // of each layer's cross-fade in one loop
+    this.even = loop.even; // the share of its weight that grows evenly, the rest eases in and out
     this.streams = loop.streams;
     this.peaks = loop.peaks;
     this.limits = loop.limits;
@@ -117,7 +118,8 @@ class Walk {
   state(strength, borderWidth) {
     const size = this.now.motion.size, share = this.share();
     const state = {
-      displacement: new Float32Array(size), winding: new Float32Array(size), phases: this.phases, streams: [0, 0], border: 0,
+      displacement: new Float32Array(size), winding: new Float32Array(size), phases: this.phases, weights: [0, 0],
+      streams: [0, 0], border: 0,
     };
     for (const [visit, weight] of [[this.now, 1 - share], [this.next, share]]) {
       if (!weight) continue;
@@ -125,7 +127,11 @@ class Walk {
       const factors = motion.factors(strength * force);
       motion.add(state.displacement, time, this.phases, weight, factors);
       motion.addWinding(state.winding, weight, factors);
-      for (const layer of [0, 1]) state.streams[layer] += weight * motion.streams[layer];
+      for (const layer of [0, 1]) {
+        const phase = this.phases[layer], eased = phase * phase * (3 - 2 * phase);
+        state.weights[layer] += weight * (eased + motion.even[layer] * (phase - eased));
+        state.streams[layer] += weight * motion.streams[layer];
+      }
       state.border += weight * borderWidth(motion.reach(factors));
     }
     return state;
