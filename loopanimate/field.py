@@ -12,7 +12,7 @@ from scipy.interpolate import CubicSpline
 
 WINDING_THRESHOLD = 0.04  # short sides; a layer of which nothing ends farther from its start has drifted: no stream
 MAX_WINDING = 0.06  # short sides between two phases of a stream that are cross-faded: more would ghost, or fold at rims
-EVEN = 5  # native frames that a cross-fade takes, up to which its weight grows evenly (`LoopField.at`)
+EVEN = 4  # native frames that a cross-fade takes, up to which its weight grows evenly (`LoopField.at`)
 MEAN_SIGMA = 40  # short sides over the deviation of the blur that gives a stream's local mean
 ALIKE = 2.0  # what is left of photographs beside their local mean correlates by exp(-2 r), at a distance of r deviations
 RESIDUE = 0.006  # short sides; a layer whose mean displacement never reaches it may be what sampling left over ...

@@ -20,6 +20,7 @@ from loopanimate.words import (
     ALIKE,
     DIRECTED,
     DIRECTIONS,
+    NATURES,
     STREAMS,
     VERBS,
     adverbs_of,
@@ -41,6 +42,8 @@ COMMON = ("sway", "shift")  # kinds whose verbs are words of many meanings: go, 
 SPOKEN = 0.7  # what the score of one of them gains where the prompt has a verb of it: few prompts that are such motions fall
 LIKENED = 0.2  # instead, where the verb is likened to something: "waves like cloth"
 SIMILE = 0.5  # what the score of a kind gains where an unknown verb is likened to what its motions are: "like a pendulum"
+SURELY = 0.45  # the least score at which a thing that is not of `STREAMS` is made a stream of
+NATURE = 0.25  # what the score of a kind gains where the prompt speaks of a thing of `NATURES`
 FLOWS = 0.2  # what the score of streams gains where the prompt speaks of a thing of `STREAMS`
 
 
@@ -196,14 +199,18 @@ def interpret(prompt: str, pipe) -> tuple[str, str | None]:
     nearly = [alike[words] for words in found if words not in spoken][:1]
     where = [angle for angle, words in DIRECTIONS.items() if any(word.lower() in words for word in adverbs)]
     allowed = reader.kinds if not where else DIRECTED if where[0] in (0, 180) else AIMED
-    if where and reader.kinds[int(scores.argmax())] not in AIMED:  # not a stream: it does not go anywhere by itself
+    things = any_of(tuple(thing.removeprefix("the ") for thing in STREAMS)).findall(prompt)
+    unlikely = not things and scores[reader.kinds.index("stream")] < SURELY
+    if unlikely or where and reader.kinds[int(scores.argmax())] not in AIMED:  # it does not go anywhere by itself
         allowed = [kind for kind in allowed if kind != "stream"]
     barred = [kind not in (nearly or (*allowed, *known)) for kind in reader.kinds]
     scores = scores.masked_fill(torch.tensor(barred, device=scores.device), -torch.inf)
-    things = any_of(tuple(thing.removeprefix("the ") for thing in STREAMS)).findall(prompt)
     if things:  # smoke that rises by nature streams whatever is said; water may do as well
         heading, _ = STREAMS[f"the {things[0].lower()}"]
         scores[reader.kinds.index("stream")] += FLOWS if heading is None else 1.0
+    for nature, named in NATURES.items():
+        if any_of(tuple(form for thing in named for form in (thing, f"{thing}s"))).search(prompt):
+            scores[reader.kinds.index(nature)] += NATURE
     likened = any(re.match(r"\s+(like|as)\b", prompt[match.end() :], re.IGNORECASE) for match in matches)
     for kind in known:
         scores[reader.kinds.index(kind)] += LIKENED if likened else SPOKEN

@@ -211,6 +211,52 @@ RIGID = (  # things that do not bend
     *("motorcycle", "motorbike", "plane", "airplane", "rocket", "statue", "ball", "house", "tower", "building", "toy", "robot"),
     *("chair", "table", "sign", "bell", "clock", "globe", "wheel", "windmill", "box", "guitar", "camera", "phone", "coin"),
 )
+NATURES = {  # what things do by nature, for verbs that say no motion: "the leaves rustle"
+    "sway": (
+        *(
+            "leaf",
+            "leave",
+            "tree",
+            "grass",
+            "bush",
+            "branch",
+            "twig",
+            "flower",
+            "petal",
+            "plant",
+            "reed",
+            "wheat",
+            "corn",
+            "fern",
+        ),
+        *("palm", "willow", "fur", "hair", "forest", "meadow", "hedge", "ivy", "vine", "bamboo", "seaweed"),
+    ),
+    "flutter": (
+        *(
+            "flag",
+            "banner",
+            "curtain",
+            "scarf",
+            "dress",
+            "skirt",
+            "cape",
+            "cloth",
+            "sail",
+            "ribbon",
+            "veil",
+            "wing",
+            "butterfly",
+        ),
+        *("laundry", "pennant", "kite"),
+    ),
+    "swing": ("bell", "pendulum", "chandelier", "hammock", "pendant"),
+    "rock": ("boat", "ship", "cradle", "buoy", "canoe", "yacht", "raft"),
+    "turn": ("wheel", "windmill", "fan", "propeller", "carousel", "globe", "planet"),
+    "bob": ("balloon", "airship", "ghost", "jellyfish", "drone", "cork"),
+    "bounce": ("ball",),
+    "pulse": ("heart", "chest", "lung", "belly"),
+    "ripple": ("wave", "pond", "puddle", "lake", "surface", "snake"),
+}
 LEVEL = ("shift", "bob", "bounce", "tremble")  # motions of all of a thing alike
 HINGED = {"rock": (0.9, 1.1), "swing": (-0.1, 0.1), "turn": (0.2, 0.8)}  # about one point, at shares of the height from the top
 HELD = ("sway", "flutter")  # bends away from where it is fixed

@@ -137,11 +137,11 @@ def test_a_fast_stream_changes_evenly_and_a_slow_one_eases():
     rng = np.random.default_rng(0)
     image = cv2.GaussianBlur(rng.normal(128, 400, (240, 320, 3)).astype(np.float32), (0, 0), 3).clip(0, 255).astype(np.uint8)
     renderer = Renderer(image, np.zeros(image.shape[:2], np.float32), LoopField(curve(layer=1, reach=0.0, drift=0.4)))
-    assert renderer.field.turns[1] == 7 and renderer.field.even[1] > 0.9
+    assert renderer.field.turns[1] == 7 and renderer.field.even[1] > 0.8
     frames = np.stack([renderer.frame(time) for time in range(34)]).astype(float)
     changes = np.abs(np.roll(frames, -1, axis=0) - frames).mean((1, 2, 3))
     assert changes.std() < 0.06 * changes.mean()
-    assert LoopField(curve(layer=1, drift=0.1)).even[1] < 0.1
+    assert LoopField(curve(layer=1, drift=0.1)).even[1] < 0.3
 
 
 def test_a_stream_ends_in_the_untouched_picture_and_keeps_its_contrast(blob):

@@ -129,6 +129,16 @@ def test_other_words_keep_the_layer_that_they_are_about(motion_pipeline, prompt,
     assert taken in {clause(subject, verbs[0]) for verbs in VERBS.values()}
 
 
+@pytest.mark.parametrize(
+    "prompt, taken",
+    [("the leaves rustle", "it sways"), ("the curtains waft", "it flutters"), ("the bell tolls", "it swings"),
+     ("der Baum wiegt sich", "it swings"), ("it gushes", "it flows"), ("the waterfall roars", "the waterfall flows"),
+     ("the boat capsizes", "it rocks"), ("the flower blossoms", "it breathes")],
+)  # fmt: skip
+def test_a_verb_that_says_no_motion_is_taken_for_what_the_thing_does_by_nature(motion_pipeline, prompt, taken):
+    assert interpret(prompt, motion_pipeline)[0] == taken
+
+
 @pytest.mark.parametrize("way", ["down", "up", "to the upper left"])
 @pytest.mark.parametrize("verb", ["edges", "teeters", "rustles"])
 def test_only_what_can_go_anywhere_goes_up_and_down(motion_pipeline, verb, way):
