@@ -44,8 +44,12 @@ class FrameCodec(Protocol):
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
         """An estimate of clean latents (B, 4, N, h, w) as the nearest that this codec can mean; the sampler keeps to it."""
 
-    def as_asked(self, latents: torch.Tensor, latent_mask: torch.Tensor, prompts: list[str]) -> torch.Tensor:
-        """Sampled latents (B, 4, N, h, w) of masks (B, 1, h, w), brought to what prompts say as far as that can be computed."""
+    def as_asked(self, latents: torch.Tensor, latent_mask: torch.Tensor, prompts: list[str],
+                 shown: tuple[torch.Tensor, torch.Tensor] | None = None) -> torch.Tensor:  # fmt: skip
+        """Sampled latents (B, 4, N, h, w) of masks (B, 1, h, w), brought to what prompts say as far as that can be computed.
+
+        shown: pictures (B, 3, H, W) in [-1, 1] and masks (B, 1, H, W), on which the loops will be seen.
+        """
 
     def part(self, latents: torch.Tensor, part: tuple[float, float, float, float], size: tuple[int, int]) -> torch.Tensor:
         """Latents (4, N, h, w) of a loop, of which a part is shown: left, top, right, bottom in fractions of its picture.
@@ -116,7 +120,8 @@ class VAECodec(ModelMixin, ConfigMixin):
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
         return clean
 
-    def as_asked(self, latents: torch.Tensor, latent_mask: torch.Tensor, prompts: list[str]) -> torch.Tensor:
+    def as_asked(self, latents: torch.Tensor, latent_mask: torch.Tensor, prompts: list[str],
+                 shown: tuple[torch.Tensor, torch.Tensor] | None = None) -> torch.Tensor:  # fmt: skip
         return latents
 
     def part(self, latents: torch.Tensor, part: tuple[float, float, float, float], size: tuple[int, int]) -> torch.Tensor:

@@ -13,6 +13,7 @@ from diffusers.configuration_utils import register_to_config
 from loopanimate.asked import courses, manner, ways
 from loopanimate.direct import Directions
 from loopanimate.field import LoopField, close, held, hopping, in_place, paced, spline_at, streams, touched, turned, warp
+from loopanimate.metrics import seam
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.prior import NoisePrior
 from loopanimate.render import Renderer
@@ -29,11 +30,13 @@ STANDARD_DEVIATION = (0.62, 0.62, 0.43, 0.40)
 REFERENCE = 0.02  # short sides a second, of the stream by whose progress loops of unlike length are compared
 
 PASSED = (1.7, 2.5)  # hertz: motion up to the first passes whole, beyond the second not at all
-PASSING = (0.09, 0.95)  # of a loop's steps, by size: those between which a wrap may lie
+PASSING = (0.03, 0.97)  # of a loop's steps, by size: those between which a wrap may lie
 PASSING_JERK = 0.8  # of its jerks; frames show them larger than latents do
 SAME_WAY = 0.7  # cosine
 TOWARDS = 0.85  # of where it goes and what words name ...
 BACK = 0.05  # of how far it goes there: what it goes the other way counts in steps of so much
+PROVED_SIDE = 256  # pixels on the short side, at most, of the frames on which a wrap is proved to be no seam (`metrics.seam`)
+TRIES = 12  # of beginnings, until one is proved
 MAX_LATENT = 8.0  # beyond it is no motion but an overflow
 
 Flow = Callable[[torch.Tensor], torch.Tensor]  # a clip (3, N, H, W) in [-1, 1] → dense flow (N-1, 2, H, W): see `dis_flow`
@@ -148,14 +151,17 @@ class MotionCodec(ModelMixin, ConfigMixin):
         """Curves through zero at frame 0 without harmonics above what words ask for: what is quicker is sampling noise."""
         return self.compress(self._displacement(clean))
 
-    def as_asked(self, latents: torch.Tensor, latent_mask: torch.Tensor, prompts: list[str]) -> torch.Tensor:
+    def as_asked(self, latents: torch.Tensor, latent_mask: torch.Tensor, prompts: list[str],
+                 shown: tuple[torch.Tensor, torch.Tensor] | None = None) -> torch.Tensor:  # fmt: skip
         """The same curves, as words have them: turned to where they say, streams as fast as they say, held where fixed, well begun.
 
         A closed curve may begin anywhere: its displacement is counted from where it begins. That is a frame at which its wrap
         is no pause and no jerk, from which on it goes where words say and least the other way, or is the nearest to the first.
+        With `shown`, pictures (B, 3, H, W) in [-1, 1] and masks (B, 1, H, W), that is proved on rendered frames.
         """
         asked = []
-        for clip, mask, prompt in zip(latents, latent_mask, prompts, strict=True):
+        small = [None] * len(prompts) if shown is None else zip(*map(_small, shown))
+        for clip, mask, prompt, picture in zip(latents, latent_mask, prompts, small, strict=True):
             grey = mask[0].float().cpu().numpy()
             layers = np.stack([grey, 1 - grey])
             moved = self.displacement(clip)
@@ -179,11 +185,18 @@ class MotionCodec(ModelMixin, ConfigMixin):
                     ring[:, :2] = hopping(ring[:, :2], grey, range(least, most + 1))
             ramp = np.linspace(0, 1, len(ring), dtype=np.float32)[:, None, None, None]
             directions = Directions((), (), None, grey, how)
-            field = LoopField(ring + ramp * winding, 1.0, directions, touched(grey))  # as it will be shown
-            first = _beginning(field, layers, ways(prompt))
-            ring = np.roll(ring[:-1], -first, axis=0) - ring[first]
-            asked.append(np.concatenate([ring, ring[:1]]) + ramp * winding)
-        return self.compress(torch.from_numpy(np.stack(asked)).transpose(1, 2).to(latents))
+
+            def begun(first: int) -> tuple[torch.Tensor, LoopField]:  # and as it will be shown
+                rolled = np.roll(ring[:-1], -first, axis=0) - ring[first]
+                moved = np.concatenate([rolled, rolled[:1]]) + ramp * winding  # (N, 4, h, w)
+                clip = self.compress(torch.from_numpy(moved).transpose(0, 1)[None])[0]
+                return clip, LoopField(self.displacement(clip), 1.0, directions, touched(grey))
+
+            _, field = begun(0)
+            firsts = _beginnings(field, layers, ways(prompt))
+            tries = map(begun, firsts[:TRIES] if picture and any(field.moves) and field.period > 4 else [])
+            asked.append(next((clip for clip, field in tries if _is_seamless(field, *picture)), begun(firsts[0])[0]))
+        return torch.stack(asked).to(latents)
 
     def part(self, latents: torch.Tensor, part: tuple[float, float, float, float], size: tuple[int, int]) -> torch.Tensor:
         if part == (0, 0, 1, 1):
@@ -237,12 +250,28 @@ class MotionCodec(ModelMixin, ConfigMixin):
         return map(renderer.frame, times)
 
 
-def _beginning(field: LoopField, layers: np.ndarray, headings: tuple[float | None, ...]) -> int:
-    """The frame nearest to the first of a loop from which on its wrap is like any other place.
+def _small(values: torch.Tensor) -> np.ndarray:
+    """(B, C, H, W) at PROVED_SIDE, (B, h, w, C)."""
+    scale = min(1.0, PROVED_SIDE / min(values.shape[-2:]))
+    small = F.interpolate(values.float(), scale_factor=scale, mode="area") if scale < 1 else values.float()
+    return small.permute(0, 2, 3, 1).cpu().numpy()
+
+
+def _is_seamless(field: LoopField, picture: np.ndarray, mask: np.ndarray) -> bool:
+    """Is the wrap of a loop of a picture (h, w, 3) in [-1, 1] and a mask (h, w, 1) like its other places?"""
+    renderer = Renderer(np.rint((picture + 1) * 127.5).astype(np.uint8), mask[..., 0], field)
+    found = seam(np.stack([renderer.frame(time) for time in range(field.period)]))
+    return found["step"] <= 1.25 and found["jerk"] <= 1.25 and found["pause"] >= 1
+
+
+def _beginnings(field: LoopField, layers: np.ndarray, headings: tuple[float | None, ...]) -> list[int]:
+    """The frames from which on a loop's wrap is like any other place, the best first.
 
     layers: (2, h, w), how much of each is seen. headings: where words say that each goes and comes back from, in degrees.
     """
     curve = field.ring[:-1]  # (n, 4, h, w)
+    if len(curve) <= 4:  # one harmonic: its places are alike
+        return [0]
     onward = np.repeat(field.turns, 2)[:, None, None] * field.winding / field.period
 
     def size(change: np.ndarray) -> np.ndarray:
@@ -272,11 +301,11 @@ def _beginning(field: LoopField, layers: np.ndarray, headings: tuple[float | Non
         found = [course(seen[:, layer], np.array([math.cos(angle), math.sin(angle)])) for layer, angle in named]
         cosine, back = np.min([each[0] for each in found], axis=0), np.max([each[1] for each in found], axis=0)
         wishes = [cosine > TOWARDS, cosine > SAME_WAY, *wishes]
-    for wish in wishes:
-        good = np.flatnonzero(fair & wish)
-        if len(good):
-            return int(min(good, key=lambda first: (back[first] // BACK, near[first])))
-    return 0
+    else:
+        wishes.append(fair)
+    ranked = [first for wish in wishes
+              for first in sorted(np.flatnonzero(fair & wish), key=lambda first: (back[first] // BACK, near[first]))]  # fmt: skip
+    return list(dict.fromkeys([*map(int, ranked), 0]))
 
 
 def _ramp(clip: torch.Tensor) -> torch.Tensor:

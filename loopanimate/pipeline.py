@@ -233,9 +233,10 @@ class LoopAnimatePipeline(DiffusionPipeline):
                     latents = (callback_on_step_end(self, index, timestep, kept) or {}).get("latents", latents)
                 bar.update()
 
-        frames = latents = self.codec.as_asked(latents, latent_mask, [said for said in prompts for _ in range(copies)])
+        image, mask = image.repeat_interleave(copies, dim=0), mask.repeat_interleave(copies, dim=0)
+        said = [prompt for prompt in prompts for _ in range(copies)]
+        frames = latents = self.codec.as_asked(latents, latent_mask, said, (image, mask))
         if output_type != "latent":
-            image, mask = image.repeat_interleave(copies, dim=0), mask.repeat_interleave(copies, dim=0)
             frames = self.codec.decode(latents, image, mask, motion_strength).transpose(1, 2)  # (B, N, 3, H, W)
             if self.safety_checker is not None:
                 for clip, refused in zip(frames, self._unsafe(frames)):

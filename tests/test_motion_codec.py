@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from loopanimate.field import paced, turned, warp
+from loopanimate.metrics import seam
 from loopanimate.motion_codec import MotionCodec, latent_grid, static_code
 from tests.test_render import curve
 
@@ -112,6 +113,22 @@ def test_a_loop_begins_where_it_neither_rests_nor_jerks():
     shifts = [torch.roll(moved, -first) - moved[first] for first in range(34)]
     assert min((shift - ring[0, 0, :-1, 0, 0]).abs().max() for shift in shifts) < 1e-6  # the same curve
     assert ring[0, 0, :, 0, 0].min() < -ring[0, 0, :, 0, 0].max()  # that goes to the left as before
+
+
+def test_a_wrap_is_proved_on_what_is_seen():
+    codec, mask = MotionCodec(), torch.ones(1, 1, 12, 12)
+    turn = 2 * torch.pi * torch.arange(35) / 34
+    clip = torch.zeros(1, 4, 35, 12, 12)  # the right half stands at the first frame, where the left one is at its fastest
+    clip[0, 1, :, :, 6:] = (0.02 * torch.cos(turn) - 0.02).view(35, 1, 1)
+    clip[0, 1, :, :, :6] = (0.02 * torch.sin(turn)).view(35, 1, 1)
+    image = torch.zeros(1, 3, 96, 96)
+    image[..., 48:] = torch.rand(1, 3, 96, 48, generator=torch.Generator().manual_seed(0)) * 2 - 1  # and is all that is seen
+
+    def pause(*shown):
+        latents = codec.as_asked(codec.compress(clip), mask, ["it ripples"], *shown)
+        return seam((codec.decode(latents, image, torch.ones(1, 1, 96, 96))[0, :, :-1] * 255).movedim(0, -1).numpy())["pause"]
+
+    assert pause((image, torch.ones(1, 1, 96, 96))) >= 1 > pause()
 
 
 @pytest.mark.parametrize("words, way", [("it moves to the right", 1), ("it moves to the left", -1)])
