@@ -259,11 +259,11 @@ class LoopField:
         self.period = frames - 1  # native frames
         ring, winding = close(displacement)
         layers = slice(0, 2), slice(2, 4)
-        peaks = [sum(np.hypot(*np.moveaxis(part, -3, 0)).mean((-2, -1)).max() for part in (ring[:, layer], winding[layer]))
-                 for layer in layers]  # fmt: skip  # short sides
+        rests = (False, False) if directions is None else directions.manner.rests
+        peaks = [0.0 if resting else sum(np.hypot(*np.moveaxis(part, -3, 0)).mean((-2, -1)).max() for part in (ring[:, layer], winding[layer]))
+                 for layer, resting in zip(layers, rests)]  # fmt: skip  # short sides
         self.strength, self.turns, self.even = [strength, strength], [1, 1], [0.0, 0.0]
         self.winding, self.ring = winding * strength, ring * strength
-        rests = (False, False) if directions is None else directions.manner.rests
         for index, layer in enumerate(layers):
             if rests[index] or not winding[layer].any():
                 moving = 0.0 if rests[index] else 1 - _at_rest(peaks[index], peaks[1 - index])

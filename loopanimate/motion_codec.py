@@ -193,7 +193,7 @@ class MotionCodec(ModelMixin, ConfigMixin):
                 return clip, LoopField(self.displacement(clip), 1.0, directions, touched(grey))
 
             _, field = begun(0)
-            firsts = _beginnings(field, layers, ways(prompt))
+            firsts = _beginnings(field, layers, ways(prompt), how.hops is not None)
             tries = map(begun, firsts[:TRIES] if picture and any(field.moves) and field.period > 4 else [])
             asked.append(next((clip for clip, field in tries if _is_seamless(field, *picture)), begun(firsts[0])[0]))
         return torch.stack(asked).to(latents)
@@ -264,10 +264,11 @@ def _is_seamless(field: LoopField, picture: np.ndarray, mask: np.ndarray) -> boo
     return found["step"] <= 1.25 and found["jerk"] <= 1.25 and found["pause"] >= 1
 
 
-def _beginnings(field: LoopField, layers: np.ndarray, headings: tuple[float | None, ...]) -> list[int]:
+def _beginnings(field: LoopField, layers: np.ndarray, headings: tuple[float | None, ...], hops: bool = False) -> list[int]:
     """The frames from which on a loop's wrap is like any other place, the best first.
 
     layers: (2, h, w), how much of each is seen. headings: where words say that each goes and comes back from, in degrees.
+    What hops may begin on the ground, where every hop jerks.
     """
     curve = field.ring[:-1]  # (n, 4, h, w)
     if len(curve) <= 4:  # one harmonic: its places are alike
@@ -282,6 +283,7 @@ def _beginnings(field: LoopField, layers: np.ndarray, headings: tuple[float | No
     slow, fast = np.quantile(steps, PASSING)
     jerky = 1.001 * np.quantile(jerks, PASSING_JERK)  # the quantile of few frames is one of them
     fair = (slow <= steps) & (steps <= fast) & (np.maximum(np.roll(jerks, 1), jerks) <= jerky)
+    fair |= hops
 
     def course(places: np.ndarray, heading: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of ways (n, 2) from each frame, (n,): where they are farthest, the cosine to a heading (2,); how far back they go."""
