@@ -260,8 +260,7 @@ class LoopField:
         ring, winding = close(displacement)
         layers = slice(0, 2), slice(2, 4)
         rests = (False, False) if directions is None else directions.manner.rests
-        peaks = [0.0 if resting else sum(np.hypot(*np.moveaxis(part, -3, 0)).mean((-2, -1)).max() for part in (ring[:, layer], winding[layer]))
-                 for layer, resting in zip(layers, rests)]  # fmt: skip  # short sides
+        peaks = [0.0 if resting else _peak(ring[:, layer]) + _peak(winding[layer]) for layer, resting in zip(layers, rests)]
         self.strength, self.turns, self.even = [strength, strength], [1, 1], [0.0, 0.0]
         self.winding, self.ring = winding * strength, ring * strength
         for index, layer in enumerate(layers):
@@ -325,6 +324,11 @@ class LoopField:
         if turn == 0:
             return np.zeros_like(self.winding), weights
         return (self.curve(turn * self.period) + np.repeat(phases, 2)[:, None, None] * self.winding).astype(np.float32), weights
+
+
+def _peak(displacement: np.ndarray) -> float:
+    """Largest mean size of displacements (..., 2, h, w), in short sides."""
+    return float(np.linalg.norm(displacement, axis=-3).mean((-2, -1)).max())
 
 
 def _at_rest(peak: float, other: float) -> float:

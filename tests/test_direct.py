@@ -167,3 +167,15 @@ def test_what_is_fixed_stays_where_it_is_and_its_far_end_moves_as_before(waving)
     assert np.allclose(field[:, 1][(slice(None), *free)], ripples[:, 1][(slice(None), *free)], atol=0.1 * np.abs(ripples).max())
     again = held(field, weight, waving)  # there is little left to take off
     assert np.abs(again - field).max() < 0.2 * np.abs(ripples).max()
+
+
+def test_a_layer_rests_beside_what_is_seen_to_move_far():
+    turn = 2 * np.pi * np.arange(35) / 34
+    moved = np.zeros((35, 4, 12, 12), np.float32)
+    moved[:, 0] = (0.002 * np.sin(turn))[:, None, None]
+    moved[:, 2] = (0.014 * np.sin(turn))[:, None, None]
+    still = Directions((), (), None, np.ones((96, 96), np.float32), Manner(rests=(False, True)))
+    assert LoopField(moved).strength[0] < 0.5  # it may be what sampling left over
+    assert LoopField(moved, 1.0, still).strength == [1, 0]
+    moved[:, 2] = 0.1 * moved[:, 2] + 0.2 * np.linspace(0, 1, 35)[:, None, None]
+    assert LoopField(moved).strength[0] == 0  # beside a stream, too
