@@ -29,7 +29,9 @@ STANDARD_DEVIATION = (0.62, 0.62, 0.43, 0.40)
 
 REFERENCE = 0.02  # short sides a second, of the stream by whose progress loops of unlike length are compared
 
-PASSED = (1.7, 2.5)  # hertz: motion up to the first passes whole, beyond the second not at all
+# Hertz: motion up to the first is shown whole, beyond the second not at all. While sampling, a checkpoint may keep to less:
+# hops, which are made afterwards, need these harmonics to touch the ground.
+PASSED = (1.7, 2.5)
 PASSING = (0.03, 0.97)  # of a loop's steps, by size: those between which a wrap may lie
 PASSING_JERK = 0.8  # of its jerks; frames show them larger than latents do
 SAME_WAY = 0.7  # cosine
@@ -149,7 +151,7 @@ class MotionCodec(ModelMixin, ConfigMixin):
 
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
         """Curves through zero at frame 0 without harmonics above what words ask for: what is quicker is sampling noise."""
-        return self.compress(self._displacement(clean))
+        return self.compress(self._displacement(clean, self.config.passed))
 
     def as_asked(self, latents: torch.Tensor, latent_mask: torch.Tensor, prompts: list[str],
                  shown: tuple[torch.Tensor, torch.Tensor] | None = None) -> torch.Tensor:  # fmt: skip
@@ -212,14 +214,14 @@ class MotionCodec(ModelMixin, ConfigMixin):
         moved = torch.from_numpy(shorts * rows).to(ring) @ (ring + _ramp(ring) * winding) @ torch.from_numpy(columns.T).to(ring)
         return self.compress(moved)[0]
 
-    def _displacement(self, latents: torch.Tensor) -> torch.Tensor:
+    def _displacement(self, latents: torch.Tensor, passed: tuple[float, float]) -> torch.Tensor:
         """Latents → displacement in short sides, both (B, 4, N, h, w), constrained; frame 0 counts as zero, as it is held."""
         ring, winding = self.expand(latents.clamp(-MAX_LATENT, MAX_LATENT))
         ring = torch.cat([torch.zeros_like(ring[:, :, :1]), ring[:, :, 1:]], dim=2)
         frames = ring.shape[2]
         spectrum = torch.fft.rfft(ring[:, :, :-1], dim=2)
         frequency = torch.arange(spectrum.shape[2], device=ring.device) * NATIVE_FPS / (frames - 1)  # hertz
-        low, high = self.config.passed
+        low, high = passed
         gain = 0.5 + 0.5 * torch.cos(torch.pi * ((frequency - low) / (high - low)).clamp(0, 1))
         gain[:2] = 1  # one turn of the loop passes, however short the loop
         ring = torch.fft.irfft(spectrum * gain.view(1, 1, -1, 1, 1), n=frames - 1, dim=2)
@@ -228,7 +230,7 @@ class MotionCodec(ModelMixin, ConfigMixin):
 
     def displacement(self, latents: torch.Tensor) -> np.ndarray:
         """Latents (4, N, h, w) of one loop → displacement (N, 4, h, w) in short sides, frame 0 all zeros."""
-        moved = self._displacement(latents[None].float())[0].transpose(0, 1)
+        moved = self._displacement(latents[None].float(), PASSED)[0].transpose(0, 1)
         return (moved - moved[:1]).cpu().numpy()
 
     def decode(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor,
