@@ -12,7 +12,7 @@ def random_field(seed: int, shape: tuple[int, int], streams: tuple[int, ...] = (
                  borders: Borders = ALL_BORDERS) -> LoopField:  # fmt: skip
     """A field over (h, w) cells whose layers wander up to about `reach` short sides and, where named, stream on.
 
-    Its curves hold what the codec lets pass, as every sampled loop's.
+    Its curves hold what the codec lets pass, as every loop's.
     """
     rng = np.random.default_rng(seed)
     time = np.arange(35) / 34
@@ -22,11 +22,11 @@ def random_field(seed: int, shape: tuple[int, int], streams: tuple[int, ...] = (
 
     displacement = np.zeros((4, 35, *shape), np.float32)
     for channel in displacement:
-        for k in range(1, 12):
+        for k in range(1, 9):  # up to 2 hertz, as the bundled checkpoint samples
             angle = 2 * np.pi * k * time[:, None, None]
             channel += reach / 2 / k * ((np.cos(angle) - 1) * smooth() + np.sin(angle) * smooth())
     for layer in streams:
         displacement[2 * layer] += 0.2 * time[:, None, None]
         displacement[2 * layer + 1] += 0.05 * time[:, None, None] * (1 + 0.1 * smooth())
-    codec = MotionCodec(passed=(1.2, 2.0))  # hertz, as the bundled checkpoint's
+    codec = MotionCodec()
     return LoopField(codec.displacement(codec.compress(torch.from_numpy(displacement)[None])[0]), borders=borders)
