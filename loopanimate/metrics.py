@@ -29,6 +29,11 @@ def seam(frames: np.ndarray) -> dict[str, float]:
     }
 
 
+def is_seamless(measures: dict[str, float]) -> bool:
+    """Is what `seam` measured no seam?"""
+    return measures["step"] <= 1.25 and measures["jerk"] <= 1.25 and measures["pause"] >= 1
+
+
 def clip_i(embeddings: np.ndarray, picture: np.ndarray) -> float:
     """CLIP-I: mean cosine of each frame's CLIP image embedding (N, d) and the picture's (d,)."""
     return float(_cosine(embeddings, picture[None]).mean())

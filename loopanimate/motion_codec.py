@@ -13,7 +13,7 @@ from diffusers.configuration_utils import register_to_config
 from loopanimate.asked import courses, manner, ways
 from loopanimate.direct import Directions
 from loopanimate.field import LoopField, close, held, hopping, in_place, paced, spline_at, streams, touched, turned, warp
-from loopanimate.metrics import seam
+from loopanimate.metrics import is_seamless, seam
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.prior import NoisePrior
 from loopanimate.render import Renderer
@@ -262,8 +262,7 @@ def _small(values: torch.Tensor) -> np.ndarray:
 def _is_seamless(field: LoopField, picture: np.ndarray, mask: np.ndarray) -> bool:
     """Is the wrap of a loop of a picture (h, w, 3) in [-1, 1] and a mask (h, w, 1) like its other places?"""
     renderer = Renderer(np.rint((picture + 1) * 127.5).astype(np.uint8), mask[..., 0], field)
-    found = seam(np.stack([renderer.frame(time) for time in range(field.period)]))
-    return found["step"] <= 1.25 and found["jerk"] <= 1.25 and found["pause"] >= 1
+    return is_seamless(seam(np.stack([renderer.frame(time) for time in range(field.period)])))
 
 
 def _beginnings(field: LoopField, layers: np.ndarray, headings: tuple[float | None, ...], hops: bool = False) -> list[int]:

@@ -23,7 +23,7 @@ from loopanimate.conditioning import mask_code
 from loopanimate.direct import Directions
 from loopanimate.field import LoopField, border_fade, border_reach, close, spline_matrix, touched
 from loopanimate.media import open_picture
-from loopanimate.metrics import seam
+from loopanimate.metrics import is_seamless, seam
 from loopanimate.motion_codec import MotionCodec
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.reader import interpret
@@ -375,7 +375,7 @@ CONTROLS: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # PAPER.md §6: rin
 def _seams(pairs) -> dict:
     moving = [sample for case, sample in pairs if case.purpose != "still"]
     measured = [seam(sample.frames) for sample in moving]
-    fair = [m["step"] <= 1.25 and m["jerk"] <= 1.25 and m["pause"] >= 1 for m in measured]
+    fair = [is_seamless(m) for m in measured]
     worse = {"hard cut": [], "doubled frame": [], "frozen": [], "eased to a stop": []}
     for sample, own in zip(moving, measured):
         rings = {name: make(sample.frames) for name, make in CONTROLS.items()}
