@@ -1,4 +1,4 @@
-"""The page: layout and events. What it does and says stands in loopanimate/studio.py and wording.py."""
+"""The page: layout and events. What it does and says stands in loopanimate/page/studio.py and wording.py."""
 
 import argparse
 import html
@@ -6,27 +6,37 @@ import json
 import random
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import gradio as gr
 import numpy as np
 from PIL import Image
 
-from loopanimate import canvas, studio, wording
-from loopanimate.export import SIZES
+from loopanimate.files.media import ENDINGS, PAGE, open_mask
+from loopanimate.files.recipe import pack
+from loopanimate.files.sizes import SIZES
 from loopanimate.loop import MAX_STRENGTH, MAX_TEMPO, MIN_TEMPO, LoopFile, LoopSettings, pipeline
-from loopanimate.media import ENDINGS, PAGE, open_mask
+from loopanimate.page import canvas, studio, wording
+from loopanimate.page.preview import webp
+from loopanimate.page.studio import KEEP_SECONDS, Kept, new_file, opened, rendering, sampled, sampling, settings_of
+from loopanimate.page.wording import EMPTY, player, problem, sentence, weight
+from loopanimate.page.working import told
 from loopanimate.presets import ASSETS, MAX_FRAMES, MIN_FRAMES, NATIVE_FPS, PRESETS
-from loopanimate.preview import webp
-from loopanimate.recipe import pack
-from loopanimate.saliency import automatic_mask, edit, select
-from loopanimate.studio import KEEP_SECONDS, Kept, new_file, opened, rendering, sampled, sampling, settings_of
-from loopanimate.wording import EMPTY, player, problem, sentence, weight
-from loopanimate.working import told
+from loopanimate.scene.saliency import automatic_mask, edit, select
 
+PAGE_FOLDER = Path(studio.__file__).parent
 HISTORY = 12  # loops of this visit
 JOBS = 4 if studio.ON_ZERO else 1  # at a time: ZeroGPU gives each a device, otherwise there is one
-FORMATS = {"MP4": ".mp4", "WebM": ".webm", "GIF": ".gif", "WebP": ".webp", "AVIF": ".avif", "APNG": ".png", "PNG sequence": ".zip",
-           "Living page": ".html"}  # fmt: skip
+FORMATS = {
+    "MP4": ".mp4",
+    "WebM": ".webm",
+    "GIF": ".gif",
+    "WebP": ".webp",
+    "AVIF": ".avif",
+    "APNG": ".png",
+    "PNG sequence": ".zip",
+    "Living page": ".html",
+}
 SUGGESTIONS = (
     "it sways gently to the left",
     "it floats up and down slowly",
@@ -166,9 +176,12 @@ def page() -> gr.Blocks:
                     board = gr.Image(label="Click here", interactive=False, type="pil", format="png", buttons=[])
                     hint = gr.Markdown(wording.CLICKS)
                     directions = gr.Dropdown(
-                        [], multiselect=True, allow_custom_value=True, label="Arrows and pins",
+                        [],
+                        multiselect=True,
+                        allow_custom_value=True,
+                        label="Arrows and pins",
                         info="In percent of the picture; × removes one, and you can type them: arrow 20 30 45 30, pin 50 50",
-                    )  # fmt: skip
+                    )
             with gr.Column():
                 prompt = gr.Textbox(label="What should move, and how?", placeholder=SUGGESTIONS[0], max_lines=4)
                 with gr.Row(elem_classes="chips"):
@@ -181,13 +194,21 @@ def page() -> gr.Blocks:
                 moved, freeze = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden")
                 settled, painted = (gr.Button(visible="hidden", elem_id=name) for name in ("settled", "painted"))
                 result = gr.HTML(EMPTY, label="Loop")
-                choice = gr.Gallery(label="Four seeds: click one to see it in full", columns=4, height=180, visible=False,
-                                    allow_preview=False, buttons=[], object_fit="cover")  # fmt: skip
+                choice = gr.Gallery(
+                    label="Four seeds: click one to see it in full",
+                    columns=4,
+                    height=180,
+                    visible=False,
+                    allow_preview=False,
+                    buttons=[],
+                    object_fit="cover",
+                )
                 made = gr.Markdown()
                 with gr.Row():
                     file_format = gr.Dropdown(list(FORMATS), value="MP4", label="Format", scale=1, min_width=120)
-                    size = gr.Dropdown(["source", *SIZES], value="source", label="Size", scale=1, min_width=120,
-                                       allow_custom_value=True)  # fmt: skip
+                    size = gr.Dropdown(
+                        ["source", *SIZES], value="source", label="Size", scale=1, min_width=120, allow_custom_value=True
+                    )
                     save = gr.Button("Download MP4", interactive=False, scale=2)
                 ready = gr.Textbox(visible="hidden")  # the path of a file that is handed out as it is written here
                 # mounted whatever is folded, for what is dropped on the page
@@ -201,8 +222,9 @@ def page() -> gr.Blocks:
                     num_frames = gr.Slider(MIN_FRAMES, MAX_FRAMES, MAX_FRAMES, step=2, label="Frames of the model (8 a second)")
                     repeats = gr.Slider(1, 20, 1, step=1, label="Turns in the file")
                     with gr.Row():
-                        fps = gr.Dropdown(["native", "24", "30", "60"], value="30", label="Frames a second",
-                                          allow_custom_value=True)  # fmt: skip
+                        fps = gr.Dropdown(
+                            ["native", "24", "30", "60"], value="30", label="Frames a second", allow_custom_value=True
+                        )
                         quality = gr.Dropdown(["wallpaper", "share", "small"], value="wallpaper", label="Quality of a video")
                         largest = gr.Number(0, label="Largest file, MB", minimum=0, info="0: any")
                     fit = gr.Checkbox(False, label="Whole picture within the size, instead of cut to it")
@@ -213,14 +235,20 @@ def page() -> gr.Blocks:
                         steps = gr.Slider(0, 50, 0, step=1, label="Sampling steps", info="0: the model's own")
                         guidance = gr.Slider(0, 15, 0, step=0.5, label="Guidance", info="0: the model's own; 1: none")
                     negative = gr.Textbox(label="Keep away from", info="Heard where guidance is not 1")
-                    preset = gr.Dropdown([(f"{name}: {item.needs}", name) for name, item in PRESETS.items()], value="motion",
-                                         label="Model")  # fmt: skip
+                    preset = gr.Dropdown(
+                        [(f"{name}: {item.needs}", name) for name, item in PRESETS.items()], value="motion", label="Model"
+                    )
                     public = studio.OPTIONS["public"]
-                    checkpoint = gr.Textbox(None if public else studio.OPTIONS["checkpoint"], label="Checkpoint",
-                                            info="A folder, or a hub repository (owner/name)", visible=not public)  # fmt: skip
+                    checkpoint = gr.Textbox(
+                        None if public else studio.OPTIONS["checkpoint"],
+                        label="Checkpoint",
+                        info="A folder, or a hub repository (owner/name)",
+                        visible=not public,
+                    )
                     embed = gr.Checkbox(True, label="Settings and mask travel in the file")
-                    picked = gr.UploadButton("Settings of a finished loop (or drop it on the page)", size="sm",
-                                             file_types=[*ENDINGS, PAGE])  # fmt: skip
+                    picked = gr.UploadButton(
+                        "Settings of a finished loop (or drop it on the page)", size="sm", file_types=[*ENDINGS, PAGE]
+                    )
                 with gr.Accordion("Details", open=False):
                     details = gr.Markdown(wording.UNMEASURED, elem_classes="details")
                 with gr.Accordion("This visit", open=False):
@@ -234,8 +262,10 @@ def page() -> gr.Blocks:
             with gr.Row(elem_classes="examples"):
                 for folder in examples:
                     with gr.Column(min_width=0, elem_classes="example"):
-                        gr.HTML(f'<video src="gradio_api/file={html.escape(str(folder / "loop.mp4"))}" loop muted autoplay playsinline '
-                                f'aria-label="{html.escape(folder.name)}"></video>')  # fmt: skip
+                        gr.HTML(
+                            f'<video src="gradio_api/file={html.escape(str(folder / "loop.mp4"))}" loop muted autoplay playsinline '
+                            f'aria-label="{html.escape(folder.name)}"></video>'
+                        )
                         picks.append(gr.Button(folder.name.replace("-", " ").capitalize(), size="sm"))
 
         controls = [
@@ -366,9 +396,16 @@ def page() -> gr.Blocks:
             ending = FORMATS[name]
             try:
                 rate = studio.rate(fps)
-                settings = replace(shown.loop.settings, size=size or "none", fit=fit, quality=quality, max_size=largest or None,
-                                   fps=rate, repeats=int(repeats),
-                                   codec="av1" if av1 and ending in (".mp4", ".webm") else None)  # fmt: skip
+                settings = replace(
+                    shown.loop.settings,
+                    size=size or "none",
+                    fit=fit,
+                    quality=quality,
+                    max_size=largest or None,
+                    fps=rate,
+                    repeats=int(repeats),
+                    codec="av1" if av1 and ending in (".mp4", ".webm") else None,
+                )
                 fitted = Kept(studio.resized(shown, settings))
                 for word in fitted:
                     yield {made: "Fitting the motion to the size …"}
@@ -422,8 +459,11 @@ def page() -> gr.Blocks:
                 repeats: settings.repeats,
             }
             within = {slider: min(value, slider.maximum) for slider, value in given.items()}
-            changes = [f"{slider.label} {within[slider]:g}, not {value:g}" for slider, value in given.items()
-                       if value != within[slider]]  # fmt: skip
+            changes = [
+                f"{slider.label} {within[slider]:g}, not {value:g}"
+                for slider, value in given.items()
+                if value != within[slider]
+            ]
             return {
                 **afresh(),
                 **within,
@@ -491,8 +531,13 @@ def page() -> gr.Blocks:
             }
 
         quiet = {"api_visibility": "private", "show_progress": "hidden"}
-        job = {"api_visibility": "private", "concurrency_id": "device", "concurrency_limit": JOBS,
-               "show_progress": "minimal", "show_progress_on": result}  # fmt: skip
+        job = {
+            "api_visibility": "private",
+            "concurrency_id": "device",
+            "concurrency_limit": JOBS,
+            "show_progress": "minimal",
+            "show_progress_on": result,
+        }
         seen = {"api_visibility": "private", "show_progress_on": editor}
 
         fresh = [directions, tail, earlier, board, hint, current, seeds4, choice, live, result, made, details, save]
@@ -503,10 +548,11 @@ def page() -> gr.Blocks:
         found.then(_board, [editor, directions], board, **quiet)
         sought = find.click(detect, picture, [editor, note, picture], **seen)
         drawn_anew = [
-            button.click(lambda value, past: [*past[-9:], value["layers"]] if value else past, [editor, earlier], earlier, **quiet).then(
-                lambda value, name=button.value: changed(value, name), editor, editor, **quiet)
+            button.click(
+                lambda value, past: [*past[-9:], value["layers"]] if value else past, [editor, earlier], earlier, **quiet
+            ).then(lambda value, name=button.value: changed(value, name), editor, editor, **quiet)
             for button in tools
-        ]  # fmt: skip
+        ]
         drawn_anew.append(undo.click(_undone, [editor, earlier], [editor, earlier], **quiet))
         mask_in.upload(_uploaded, [mask_in, editor], editor, **seen)
         mask_out.click(_saved_mask, [picture, editor], ready, **quiet)
@@ -533,8 +579,10 @@ def page() -> gr.Blocks:
             **quiet,
         )
         # the editor's own events would send its pictures several times a stroke
-        for change in (directions.change(moves, [current, *by_hands], moved, **quiet),
-                       painted.click(frozen, [editor, current, *by_hands], [freeze, moved], **quiet)):  # fmt: skip
+        for change in (
+            directions.change(moves, [current, *by_hands], moved, **quiet),
+            painted.click(frozen, [editor, current, *by_hands], [freeze, moved], **quiet),
+        ):
             change.then(None, [moved, strength, tempo], None, js="(...values) => loopanimate.replace(...values)", **quiet)
         told_in_result = (result, wording.working("Waiting for its turn …"), wording.FAILED)
         told_in_made = (made, "Waiting for its turn …", wording.UNWRITTEN)
@@ -542,9 +590,14 @@ def page() -> gr.Blocks:
             ([go.click, prompt.submit], animate_one, [picture, embed, history, *controls], outputs, told_in_result),
             ([four.click], animate_four, [picture, *controls], outputs, told_in_result),
             ([choice.select], choose, [seeds4, embed, history], [*outputs, seed], told_in_result),
-            ([save.click], download, [current, file_format, size, fit, quality, largest, av1, fps, repeats, embed],
-             [ready, made], told_in_made),
-        ]  # fmt: skip
+            (
+                [save.click],
+                download,
+                [current, file_format, size, fit, quality, largest, av1, fps, repeats, embed],
+                [ready, made],
+                told_in_made,
+            ),
+        ]
         jobs = []
         for triggers, function, inputs, changes, (place, waits, failed) in runs:
             name = json.dumps(function.__name__)
@@ -584,8 +637,14 @@ def page() -> gr.Blocks:
             )
             made_file, found_mask = gr.File(label="loop"), gr.File(label="mask")
             hidden = gr.Button()
-        hidden.click(loop_file, [given, words, given_mask, count, number, power, kind, pixels], made_file, api_name="animate",
-                     concurrency_id="device", concurrency_limit=JOBS)  # fmt: skip
+        hidden.click(
+            loop_file,
+            [given, words, given_mask, count, number, power, kind, pixels],
+            made_file,
+            api_name="animate",
+            concurrency_id="device",
+            concurrency_limit=JOBS,
+        )
         hidden.click(mask_file, given, found_mask, api_name="mask")
         gr.Markdown(f"The motion model is {PRESETS['motion'].needs}. The 512 model {PRESETS['512'].needs}.")
     return blocks
@@ -670,8 +729,8 @@ def main() -> None:
         server_port=options.port,
         share=options.share,
         allowed_paths=[studio.FILES.name, str(ASSETS / "examples")],
-        css=(ASSETS / "page.css").read_text(),
-        js=(ASSETS / "page.js").read_text(),
+        css=(PAGE_FOLDER / "page.css").read_text(),
+        js=(PAGE_FOLDER / "page.js").read_text(),
         footer_links=["api", "gradio", "settings"],
         prevent_thread_lock=True,
     )

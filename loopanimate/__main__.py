@@ -11,13 +11,13 @@ from dataclasses import fields, replace
 import numpy as np
 from PIL import Image
 
-from loopanimate.export import SIZES, frame_rate
+from loopanimate.files.manifests import write_manifests
+from loopanimate.files.media import PAGE, QUALITIES, check_coding, check_output, open_mask, open_picture, replacing
+from loopanimate.files.recipe import pack, small_png
+from loopanimate.files.sizes import SIZES, frame_rate
+from loopanimate.files.video import CODECS
 from loopanimate.loop import LoopSettings, check_page, make_loops
-from loopanimate.manifests import write_manifests
-from loopanimate.media import PAGE, QUALITIES, check_coding, check_output, open_mask, open_picture, replacing
 from loopanimate.presets import PRESETS
-from loopanimate.recipe import pack, small_png
-from loopanimate.video import CODECS
 
 MAX_VARIATIONS = 8
 
@@ -62,8 +62,12 @@ def _parser() -> Parser:
     add = parser.add_argument
     add("picture", metavar="PICTURE", help="JPEG, PNG, WebP, HEIC, ...")
     add("prompt", metavar="PROMPT", help="what should move, and how")
-    add("--output", required=True, metavar="LOOP.mp4", 
-        help="the ending chooses: mp4, webm, gif, webp, png or apng (APNG), avif, zip (PNG sequence), html")  # fmt: skip
+    add(
+        "--output",
+        required=True,
+        metavar="LOOP.mp4",
+        help="the ending chooses: mp4, webm, gif, webp, png or apng (APNG), avif, zip (PNG sequence), html",
+    )
     add("--mask", metavar="M.png", help="white moves; without it the salient object is found")
     add("--save-mask", metavar="M.png", help="write the mask that was used")
     add("--preset", choices=list(PRESETS), default=default["preset"])
@@ -83,13 +87,19 @@ def _parser() -> Parser:
         metavar="T",
         help="0.25 to 4: at 2 a turn lasts half as long (default: 1)",
     )
-    add("--arrow", dest="arrows", type=_numbers(4), action="append", default=[], metavar="X0,Y0,X1,Y1",
-        help="the first point goes to the second, in fractions of the picture; repeatable")  # fmt: skip
+    add(
+        "--arrow",
+        dest="arrows",
+        type=_numbers(4),
+        action="append",
+        default=[],
+        metavar="X0,Y0,X1,Y1",
+        help="the first point goes to the second, in fractions of the picture; repeatable",
+    )
     add("--pin", dest="pins", type=_numbers(2), action="append", default=[], metavar="X,Y", help="stays; repeatable")
     add("--freeze", metavar="M.png", help="white stays")
     add("--fps", type=_fps, metavar="native|N", help="default 30, 12.5 for GIF; native writes exactly N - 1 frames")
-    add("--size", default=default["size"], metavar="source|4k|WxH",
-        help=f"also {', '.join(SIZES)} (default: source)")  # fmt: skip
+    add("--size", default=default["size"], metavar="source|4k|WxH", help=f"also {', '.join(SIZES)} (default: source)")
     add("--fit", action="store_true", help="the whole picture within the size, blurred around it; without it, cut to the size")
     add("--quality", choices=list(QUALITIES), default=default["quality"], help="of a video or WebP (default: %(default)s)")
     add("--codec", choices=list(CODECS), help="of a video (default: h264 in mp4, vp9 in webm, av1 in avif)")

@@ -10,16 +10,16 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from loopanimate.asked import Manner, manner
-from loopanimate.direct import Directions
-from loopanimate.export import cover, cover_box, frame_rate, frame_times, inside, output_size, surround, turns, within
-from loopanimate.field import LoopField, touched
-from loopanimate.living import write_living
-from loopanimate.media import PAGE, QUALITIES, VIDEO, check_coding, check_mask, check_output, write_loop
+from loopanimate.files.living import write_living
+from loopanimate.files.media import PAGE, QUALITIES, VIDEO, check_coding, check_mask, check_output, write_loop
+from loopanimate.files.sizes import cover, cover_box, frame_rate, frame_times, inside, output_size, surround, turns, within
+from loopanimate.files.video import CODECS
+from loopanimate.motion.field import LoopField, touched
+from loopanimate.motion.hands import Directions
 from loopanimate.presets import MAX_FRAMES, NATIVE_FPS, PRESETS, check_num_frames
-from loopanimate.reader import interpret
-from loopanimate.saliency import automatic_mask, edit
-from loopanimate.video import CODECS
+from loopanimate.scene.saliency import automatic_mask, edit
+from loopanimate.words.intent import Manner, manner
+from loopanimate.words.read import interpret
 
 SAMPLING_SIDE = 512  # pixels on the short side of what the networks see; the loop is rendered from the picture itself
 MAX_STRENGTH = 4.0
@@ -131,8 +131,15 @@ class Loop:
         settings = self.settings
         codec = pipeline(settings.preset, settings.checkpoint, settings.device).codec
         latents = codec.part(self.latents, self.part, self.picture.size)
-        frames = codec.frames(latents, np.asarray(self.picture), self.mask, times, settings.motion_strength,
-                              self.directions(), planar and self.surround is None)  # fmt: skip
+        frames = codec.frames(
+            latents,
+            np.asarray(self.picture),
+            self.mask,
+            times,
+            settings.motion_strength,
+            self.directions(),
+            planar and self.surround is None,
+        )
         frames = _resized(frames, self.picture.size)
         return frames if self.surround is None else _surrounded(frames, np.asarray(self.surround))
 
@@ -173,8 +180,18 @@ class Loop:
         times = frame_times(settings.num_frames, fps, 1.0 if settings.fps == "native" else settings.tempo)
         # a picture file goes round by itself: no program waits at its wrap
         repeats = turns(settings.size, settings.repeats, len(times) / fps) if film else settings.repeats
-        write_loop(output, self.frames(times, film), fps, len(times), metadata, repeats, settings.quality, settings.codec,
-                   settings.max_size, progress)  # fmt: skip
+        write_loop(
+            output,
+            self.frames(times, film),
+            fps,
+            len(times),
+            metadata,
+            repeats,
+            settings.quality,
+            settings.codec,
+            settings.max_size,
+            progress,
+        )
         count = len(times) * repeats
         return LoopFile(output, count, float(count / fps), self.size)
 
@@ -219,8 +236,9 @@ def check_page(settings: LoopSettings) -> None:
         raise ValueError(f"expected the motion preset for a living page, got {settings.preset}: it makes frames, not motion")
 
 
-def make_loop(picture: Image.Image, settings: LoopSettings, mask: np.ndarray | None = None,
-              progress: Progress | None = None) -> Loop:  # fmt: skip
+def make_loop(
+    picture: Image.Image, settings: LoopSettings, mask: np.ndarray | None = None, progress: Progress | None = None
+) -> Loop:
     """Animate a picture.
 
     Args:
@@ -233,8 +251,14 @@ def make_loop(picture: Image.Image, settings: LoopSettings, mask: np.ndarray | N
     return make_loops(picture, settings, [settings.seed], mask, progress)[0]
 
 
-def make_loops(picture: Image.Image, settings: LoopSettings, seeds: list[int], mask: np.ndarray | None = None,
-               progress: Progress | None = None, preview: Callable[[Loop], None] | None = None) -> list[Loop]:  # fmt: skip
+def make_loops(
+    picture: Image.Image,
+    settings: LoopSettings,
+    seeds: list[int],
+    mask: np.ndarray | None = None,
+    progress: Progress | None = None,
+    preview: Callable[[Loop], None] | None = None,
+) -> list[Loop]:
     """Several seeds of one loop, sampled together; each gives the loop that it gives alone, but for float rounding.
 
     preview: called after each step, before `progress`, with the first seed's loop as it stands by then.

@@ -12,12 +12,12 @@ from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 from transformers import CLIPVisionModelWithProjection
 
-from loopanimate.codecs import VAECodec
-from loopanimate.conditioning import condition, mask_code, stack
-from loopanimate.encoders import PatchEncoder, encode_image, encode_text
-from loopanimate.motion_codec import MotionCodec
+from loopanimate.network.codecs import VAECodec
+from loopanimate.network.conditioning import condition, mask_code, stack
+from loopanimate.network.encoders import PatchEncoder, encode_image, encode_text
+from loopanimate.network.motion_codec import MotionCodec
+from loopanimate.network.unet import LoopAnimateUNet
 from loopanimate.presets import MAX_FRAMES, check_num_frames
-from loopanimate.unet import LoopAnimateUNet
 
 
 @dataclass

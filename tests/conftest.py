@@ -7,11 +7,11 @@ from diffusers import AutoencoderKL, DDIMScheduler
 from PIL import Image
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from loopanimate.codecs import VAECodec
 from loopanimate.loop import pipeline
+from loopanimate.network.codecs import VAECodec
+from loopanimate.network.unet import LoopAnimateUNet
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.presets import PRESETS
-from loopanimate.unet import LoopAnimateUNet
 
 SMALL = {
     "down_block_types": ("CrossAttnDownBlockMotion", "DownBlockMotion"),
@@ -46,8 +46,13 @@ def small_512():
     common = {"hidden_size": 32, "intermediate_size": 37, "num_hidden_layers": 1, "num_attention_heads": 2}
     text = CLIPTextModel(CLIPTextConfig(**common, vocab_size=len(words), max_position_embeddings=12, eos_token_id=1))
     vision = CLIPVisionModelWithProjection(CLIPVisionConfig(**common, image_size=28, patch_size=14, projection_dim=32))
-    vae = AutoencoderKL(block_out_channels=(8, 16), norm_num_groups=4, latent_channels=4,
-                        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2)  # fmt: skip
+    vae = AutoencoderKL(
+        block_out_channels=(8, 16),
+        norm_num_groups=4,
+        latent_channels=4,
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+    )
     pipe = LoopAnimatePipeline(
         unet=small_unet(),
         scheduler=DDIMScheduler(**PRESETS["512"].scheduler),

@@ -4,12 +4,13 @@ import cv2
 import numpy as np
 import torch
 
-from loopanimate.field import ALL_BORDERS, Borders, LoopField
-from loopanimate.motion_codec import MotionCodec
+from loopanimate.motion.field import ALL_BORDERS, Borders, LoopField
+from loopanimate.network.motion_codec import MotionCodec
 
 
-def random_field(seed: int, shape: tuple[int, int], streams: tuple[int, ...] = (), reach: float = 0.02,
-                 borders: Borders = ALL_BORDERS) -> LoopField:  # fmt: skip
+def random_field(
+    seed: int, shape: tuple[int, int], streams: tuple[int, ...] = (), reach: float = 0.02, borders: Borders = ALL_BORDERS
+) -> LoopField:
     """A field over (h, w) cells whose layers wander up to about `reach` short sides and, where named, stream on.
 
     Its curves hold what the codec lets pass, as every loop's.

@@ -3,7 +3,7 @@
 import torch
 from diffusers import UNetMotionModel
 
-from loopanimate.unet import INJECTION, LoopAnimateUNet
+from loopanimate.network.unet import INJECTION, LoopAnimateUNet
 
 
 class StockUNet(UNetMotionModel):

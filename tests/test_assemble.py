@@ -18,8 +18,8 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPVisionCo
 
 from loopanimate.__main__ import main as animate
 from loopanimate.checkpoints import load_pipeline
+from loopanimate.network.unet import LoopAnimateUNet
 from loopanimate.pipeline import LoopAnimatePipeline
-from loopanimate.unet import LoopAnimateUNet
 from tests.hub import COMMIT, serve
 from train.__main__ import main as train
 from train.assemble import assemble, assemble_unet, motion_state
@@ -32,16 +32,26 @@ SIDE = {"height": 28, "width": 28}
 def spatial_unet(seed=0) -> UNet2DConditionModel:
     torch.manual_seed(seed)
     return UNet2DConditionModel(
-        sample_size=8, layers_per_block=1, block_out_channels=(16, 32), norm_num_groups=8, cross_attention_dim=32,
-        attention_head_dim=8, down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        sample_size=8,
+        layers_per_block=1,
+        block_out_channels=(16, 32),
+        norm_num_groups=8,
+        cross_attention_dim=32,
+        attention_head_dim=8,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-    )  # fmt: skip
+    )
 
 
 def adapter(positions=32, **changes) -> MotionAdapter:
     torch.manual_seed(1)
-    return MotionAdapter(block_out_channels=(16, 32), motion_layers_per_block=1, motion_norm_num_groups=8,
-                         motion_max_seq_length=positions, **changes)  # fmt: skip
+    return MotionAdapter(
+        block_out_channels=(16, 32),
+        motion_layers_per_block=1,
+        motion_norm_num_groups=8,
+        motion_max_seq_length=positions,
+        **changes,
+    )
 
 
 def original(state: dict, prefix="") -> dict:
@@ -52,8 +62,13 @@ def original(state: dict, prefix="") -> dict:
             block = name.removesuffix("pos_embed.pe")
             pairs = [(f"{block}attention_blocks.{index}.pos_encoder.pe", value.clone()) for index in (0, 1)]
         else:
-            for ours, theirs in ((".norm1.", ".norms.0."), (".norm2.", ".norms.1."), (".norm3.", ".ff_norm."),
-                                 (".attn1.", ".attention_blocks.0."), (".attn2.", ".attention_blocks.1.")):  # fmt: skip
+            for ours, theirs in (
+                (".norm1.", ".norms.0."),
+                (".norm2.", ".norms.1."),
+                (".norm3.", ".ff_norm."),
+                (".attn1.", ".attention_blocks.0."),
+                (".attn2.", ".attention_blocks.1."),
+            ):
                 name = name.replace(ours, theirs)
             pairs = [(name, value)]
         for name, value in pairs:
@@ -69,8 +84,13 @@ def base(tmp_path_factory):
     """lambdalabs/sd-image-variations-diffusers in miniature: pickled weights only, the VAE's attention by its old names."""
     folder = tmp_path_factory.mktemp("base")
     torch.manual_seed(0)
-    vae = AutoencoderKL(block_out_channels=(8, 16), norm_num_groups=4, latent_channels=4,
-                        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2)  # fmt: skip
+    vae = AutoencoderKL(
+        block_out_channels=(8, 16),
+        norm_num_groups=4,
+        latent_channels=4,
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+    )
     vision = CLIPVisionConfig(**TOWER, image_size=28, patch_size=14, projection_dim=32)
     checker = CLIPConfig(vision_config={**TOWER, "image_size": 28, "patch_size": 14}, projection_dim=16)
     parts = {
@@ -107,9 +127,16 @@ def words(tmp_path_factory):
     vocabulary = ["<|startoftext|>", "<|endoftext|>", "l", "e", "f", "t</w>", "le", "lef", "left</w>"]
     torch.manual_seed(2)
     config = CLIPConfig(
-        text_config={**TOWER, "vocab_size": len(vocabulary), "max_position_embeddings": 12, "eos_token_id": 1, "bos_token_id": 0},
-        vision_config={**TOWER, "image_size": 28, "patch_size": 14}, projection_dim=24,
-    )  # fmt: skip
+        text_config={
+            **TOWER,
+            "vocab_size": len(vocabulary),
+            "max_position_embeddings": 12,
+            "eos_token_id": 1,
+            "bos_token_id": 0,
+        },
+        vision_config={**TOWER, "image_size": 28, "patch_size": 14},
+        projection_dim=24,
+    )
     model = CLIPModel(config)
     model.save_pretrained(folder)
     torch.save(model.state_dict(), folder / "pytorch_model.bin")
@@ -138,8 +165,24 @@ def test_the_folder_is_a_pipeline_that_runs(assembled, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (40, 48, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "picture.png")
     Image.new("L", (48, 40), 255).save(tmp_path / "mask.png")
-    command = [tmp_path / "picture.png", "left", "--output", tmp_path / "loop.webp", "--preset", "512", "--checkpoint", assembled,
-               "--num-frames", "5", "--steps", "2", "--fps", "native", "--mask", tmp_path / "mask.png"]  # fmt: skip
+    command = [
+        tmp_path / "picture.png",
+        "left",
+        "--output",
+        tmp_path / "loop.webp",
+        "--preset",
+        "512",
+        "--checkpoint",
+        assembled,
+        "--num-frames",
+        "5",
+        "--steps",
+        "2",
+        "--fps",
+        "native",
+        "--mask",
+        tmp_path / "mask.png",
+    ]
     animate([str(part) for part in command])
     with Image.open(tmp_path / "loop.webp") as loop:
         assert loop.n_frames == 4 and loop.size == (48, 40)
@@ -332,8 +375,20 @@ def test_a_hub_out_of_reach_is_one_line(monkeypatch, capsys, tmp_path):
 
 
 def test_a_download_that_was_cut_goes_on_where_it_was(base, words, v1_folder, tmp_path):
-    command = [sys.executable, "-m", "train", "assemble", "--output", str(tmp_path / "start"), "--base", "maker/pictures@v2.0",
-               "--words", "maker/words", "--motion", "maker/motion"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "train",
+        "assemble",
+        "--output",
+        str(tmp_path / "start"),
+        "--base",
+        "maker/pictures@v2.0",
+        "--words",
+        "maker/words",
+        "--motion",
+        "maker/motion",
+    ]
     large = tmp_path / "pictures"
     shutil.copytree(base, large)
     weights = torch.load(large / "unet" / "diffusion_pytorch_model.bin", weights_only=True)

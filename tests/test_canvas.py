@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loopanimate import canvas
-from loopanimate.saliency import select
+from loopanimate.page import canvas
+from loopanimate.scene.saliency import select
 
 
 def test_a_painted_layer_is_read_back():

@@ -29,8 +29,12 @@ def refused(folder, words):
 
 def test_a_folder_of_variants_or_shards_loads(small_512, tmp_path):
     expected = call(small_512)
-    for name, options in (("plain", {}), ("variant", {"variant": "fp16"}), ("shards", {"max_shard_size": "300KB"}),
-                          ("both", {"variant": "fp16", "max_shard_size": "300KB"})):  # fmt: skip
+    for name, options in (
+        ("plain", {}),
+        ("variant", {"variant": "fp16"}),
+        ("shards", {"max_shard_size": "300KB"}),
+        ("both", {"variant": "fp16", "max_shard_size": "300KB"}),
+    ):
         small_512.save_pretrained(tmp_path / name, **options)
         loaded = load_pipeline("512", tmp_path / name, "cpu")
         loaded.set_progress_bar_config(disable=True)
@@ -79,7 +83,7 @@ def test_out_of_gpu_memory_says_what_to_do(folder, monkeypatch):
     def full(*args, **kwargs):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee documentation")
 
-    monkeypatch.setattr("loopanimate.unet.LoopAnimateUNet.forward", full)
+    monkeypatch.setattr("loopanimate.network.unet.LoopAnimateUNet.forward", full)
     settings = LoopSettings("left", preset="512", checkpoint=str(folder), num_frames=5, device="cpu")
     picture = Image.new("RGB", (32, 32), "grey")
     with pytest.raises(ValueError, match=r"--num-frames 21.*--device cpu"):

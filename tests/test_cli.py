@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from loopanimate.__main__ import main
-from loopanimate.media import read_metadata
-from loopanimate.recipe import unpack
+from loopanimate.files.media import read_metadata
+from loopanimate.files.recipe import unpack
 from tests.test_media import bomb
 
 
@@ -83,7 +83,7 @@ def test_an_empty_checkpoint_folder(capsys, tmp_path, picture):
 
 def test_a_checkpoint_without_its_parts(capsys, tmp_path, picture):
     (tmp_path / "part").mkdir()
-    (tmp_path / "part" / "model_index.json").write_text('{"unet": ["loopanimate.unet", "LoopAnimateUNet"]}')
+    (tmp_path / "part" / "model_index.json").write_text('{"unet": ["loopanimate.network.unet", "LoopAnimateUNet"]}')
     arguments = (picture, "it moves", "--output", tmp_path / "loop.mp4", "--checkpoint", tmp_path / "part")
     assert "missing: unet" in refused(capsys, *arguments)
 
@@ -157,8 +157,20 @@ def test_the_command_makes_a_loop(tmp_path, picture):
         "--output",
         str(tmp_path / "loop.webp"),
     ]
-    options = ["--mask", str(tmp_path / "mask.png"), "--save-mask", str(tmp_path / "used.png"), "--num-frames", "5",
-               "--steps", "2", "--fps", "native", "--repeats", "2"]  # fmt: skip
+    options = [
+        "--mask",
+        str(tmp_path / "mask.png"),
+        "--save-mask",
+        str(tmp_path / "used.png"),
+        "--num-frames",
+        "5",
+        "--steps",
+        "2",
+        "--fps",
+        "native",
+        "--repeats",
+        "2",
+    ]
     done = subprocess.run(command + options, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "8 frames, 1.00 s, seed 0" in done.stdout and "Taken for" in done.stdout
@@ -173,8 +185,25 @@ def test_a_command_that_is_stopped_leaves_nothing_half_written(how, tmp_path):
     picture = tmp_path / "picture.png"
     Image.effect_noise((96, 64), 60).convert("RGB").save(picture)
     Image.new("L", (96, 64), 255).save(tmp_path / "mask.png")
-    command = [sys.executable, "-m", "loopanimate", str(picture), "it sways", "--output", str(tmp_path / "loop.mp4"), "--mask",
-               str(tmp_path / "mask.png"), "--num-frames", "35", "--steps", "1", "--fps", "60", "--size", "4k"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "loopanimate",
+        str(picture),
+        "it sways",
+        "--output",
+        str(tmp_path / "loop.mp4"),
+        "--mask",
+        str(tmp_path / "mask.png"),
+        "--num-frames",
+        "35",
+        "--steps",
+        "1",
+        "--fps",
+        "60",
+        "--size",
+        "4k",
+    ]
     heard = partial(signal.signal, how, signal.SIG_DFL)  # also where these tests run behind a shell that ignores it
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     while process.poll() is None and len(list(tmp_path.iterdir())) < 3:  # until the file is begun under another name
@@ -187,8 +216,24 @@ def test_a_command_that_is_stopped_leaves_nothing_half_written(how, tmp_path):
 
 def test_directions_and_settings_travel_in_the_file(tmp_path, picture):
     Image.new("L", (96, 64), 255).save(tmp_path / "all.png")
-    common = [str(picture), "everything sways", "--mask", str(tmp_path / "all.png"), "--num-frames", "3", "--steps", "1",
-              "--fps", "native", "--arrow", "0.5,0.5,0.6,0.5", "--pin", "0.2,0.2", "--pin", "0.8,0.8"]  # fmt: skip
+    common = [
+        str(picture),
+        "everything sways",
+        "--mask",
+        str(tmp_path / "all.png"),
+        "--num-frames",
+        "3",
+        "--steps",
+        "1",
+        "--fps",
+        "native",
+        "--arrow",
+        "0.5,0.5,0.6,0.5",
+        "--pin",
+        "0.2,0.2",
+        "--pin",
+        "0.8,0.8",
+    ]
     main([*common, "--output", str(tmp_path / "loop.mp4"), "--freeze", str(tmp_path / "all.png")])
     settings, mask = unpack(read_metadata(tmp_path / "loop.mp4"))
     assert settings.arrows == ((0.5, 0.5, 0.6, 0.5),) and len(settings.pins) == 2 and settings.freeze

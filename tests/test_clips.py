@@ -38,12 +38,19 @@ def test_reads_exactly_the_frames_asked_for(folder, ending):
         assert numbers(video.read([119, 0, 60], SIDE)) == [index & VISIBLE for index in (119, 0, 60)]  # rereads backwards
 
 
-@pytest.mark.parametrize("name, codec, options", [
-    ("open.mp4", "libx264", {"x264-params": "open-gop=1:bframes=3:b-adapt=0:scenecut=0"}),  # needs the group before it
-    ("open.mkv", "libx264", {"x264-params": "open-gop=1:bframes=3:b-adapt=0:scenecut=0"}),
-    ("order.avi", "libx264", {"x264-params": "bframes=3:b-adapt=0:scenecut=0"}),  # the container has no times of presentation
-    ("stream.mpeg", "mpeg1video", {"bf": "2"}),  # the container has no index
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, codec, options",
+    [
+        ("open.mp4", "libx264", {"x264-params": "open-gop=1:bframes=3:b-adapt=0:scenecut=0"}),  # needs the group before it
+        ("open.mkv", "libx264", {"x264-params": "open-gop=1:bframes=3:b-adapt=0:scenecut=0"}),
+        (
+            "order.avi",
+            "libx264",
+            {"x264-params": "bframes=3:b-adapt=0:scenecut=0"},
+        ),  # the container has no times of presentation
+        ("stream.mpeg", "mpeg1video", {"bf": "2"}),  # the container has no index
+    ],
+)
 def test_reads_what_cannot_be_entered_in_the_middle(folder, name, codec, options):
     path = write_video(folder / name, FRAMES, codec=codec, **options)
     for start in (0, 17, 60, 77):
@@ -143,15 +150,18 @@ def untimed(folder):
     return write_video(folder / "untimed.mpeg", FRAMES, codec="libx264")
 
 
-@pytest.mark.parametrize("make, reason", [
-    (empty, "not a video"),
-    (text, "not a video"),
-    (cut_off, "not a video"),
-    (damaged, "does not decode"),
-    (untimed, "does not decode .frames without a time"),
-    (lambda folder: write_audio(folder / "audio.mp4"), "no video track"),
-    (lambda folder: folder / "gone.mp4", "not a video"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make, reason",
+    [
+        (empty, "not a video"),
+        (text, "not a video"),
+        (cut_off, "not a video"),
+        (damaged, "does not decode"),
+        (untimed, "does not decode .frames without a time"),
+        (lambda folder: write_audio(folder / "audio.mp4"), "no video track"),
+        (lambda folder: folder / "gone.mp4", "not a video"),
+    ],
+)
 def test_a_bad_file_is_one_clear_reason(folder, make, reason):
     path = make(folder)
     with pytest.raises(ClipError, match=reason), Video(clip(path)) as video:
@@ -168,8 +178,13 @@ def test_the_judged_part_bounds_a_clip(folder):
 def test_a_folder_lists_captioned_clips_and_names_the_rest(tmp_path):
     for name in ("a.mp4", "b.mp4", "silent.mp4", "uncaptioned.mp4"):
         (tmp_path / name).touch()
-    rows = [{"file": "b.mp4", "caption": "a cat"}, {"file": "a.mp4", "caption": "ein Hund, groß", "id": "dog"},
-            {"file": "b.mp4", "caption": "again"}, {"file": "silent.mp4", "caption": " "}, {"file": "gone.mp4", "caption": "x"}]  # fmt: skip
+    rows = [
+        {"file": "b.mp4", "caption": "a cat"},
+        {"file": "a.mp4", "caption": "ein Hund, groß", "id": "dog"},
+        {"file": "b.mp4", "caption": "again"},
+        {"file": "silent.mp4", "caption": " "},
+        {"file": "gone.mp4", "caption": "x"},
+    ]
     (tmp_path / "captions.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     clips, skipped = collect(tmp_path)
     assert [(entry.id, entry.caption) for entry in clips] == [("b.mp4", "a cat"), ("dog", "ein Hund, groß")]
@@ -217,13 +232,16 @@ def test_a_malformed_caption_costs_its_own_sample_alone(tmp_path):
     assert skipped == {"malformed .json": ["b"]}
 
 
-@pytest.mark.parametrize("prepare, message", [
-    (lambda folder: folder / "missing", "expected a folder"),
-    (lambda folder: folder, "expected one of captions.csv"),
-    (lambda folder: (folder / "captions.csv").write_text("name,words\na.mp4,b\n") and folder, "columns file and caption"),
-    (lambda folder: (folder / "captions.jsonl").write_text("{broken") and folder, "expected UTF-8 JSONL"),
-    (lambda folder: write_captions(folder, {"gone.mp4": "x"}) or folder, "found none"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "prepare, message",
+    [
+        (lambda folder: folder / "missing", "expected a folder"),
+        (lambda folder: folder, "expected one of captions.csv"),
+        (lambda folder: (folder / "captions.csv").write_text("name,words\na.mp4,b\n") and folder, "columns file and caption"),
+        (lambda folder: (folder / "captions.jsonl").write_text("{broken") and folder, "expected UTF-8 JSONL"),
+        (lambda folder: write_captions(folder, {"gone.mp4": "x"}) or folder, "found none"),
+    ],
+)
 def test_a_collection_that_cannot_be_read_is_one_sentence(tmp_path, prepare, message):
     with pytest.raises(ValueError, match=message):
         collect(prepare(tmp_path))

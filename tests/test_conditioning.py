@@ -1,14 +1,16 @@
 import pytest
 import torch
 
-from loopanimate.conditioning import condition, mask_code, stack
+from loopanimate.network.conditioning import condition, mask_code, stack
 
 
 @pytest.fixture
 def codes():
     generator = torch.Generator().manual_seed(0)
-    return {name: torch.randn(2, channels, 4, 6, generator=generator) for name, channels in
-            (("static", 4), ("dynamic", 4), ("mask", 1), ("far", 1))}  # fmt: skip
+    return {
+        name: torch.randn(2, channels, 4, 6, generator=generator)
+        for name, channels in (("static", 4), ("dynamic", 4), ("mask", 1), ("far", 1))
+    }
 
 
 @pytest.mark.parametrize("num_frames", [3, 15, 35])

@@ -109,8 +109,11 @@ def test_the_caption_is_held_against_the_object(collection, tmp_path, small_512,
         "num_attention_heads": 2,
         "projection_dim": 32,
     }
-    config = CLIPConfig(text_config={**common, **small_512.text_encoder.config.to_dict()},
-                        vision_config={**common, "image_size": 28, "patch_size": 14}, projection_dim=32)  # fmt: skip
+    config = CLIPConfig(
+        text_config={**common, **small_512.text_encoder.config.to_dict()},
+        vision_config={**common, "image_size": 28, "patch_size": 14},
+        projection_dim=32,
+    )
     CLIPModel(config).save_pretrained(tmp_path / "clip")
     size = {"height": 28, "width": 28}
     images = CLIPImageProcessor(size={"shortest_edge": 28}, crop_size=size)

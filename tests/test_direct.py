@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from loopanimate.asked import Manner
-from loopanimate.direct import Directions
-from loopanimate.field import LoopField, border_fade, border_reach, held, in_one_piece, spline_at
-from loopanimate.render import Renderer
+from loopanimate.motion.field import LoopField, border_fade, border_reach, held, in_one_piece, spline_at
+from loopanimate.motion.hands import Directions
+from loopanimate.render.renderer import Renderer
+from loopanimate.words.intent import Manner
 from tests.test_render import curve
 
 HEIGHT, WIDTH = 96, 128

@@ -3,7 +3,7 @@ import random
 import numpy as np
 import torch
 
-from loopanimate.encoders import CLIP_MEAN, CLIP_STD, encode_image, encode_text
+from loopanimate.network.encoders import CLIP_MEAN, CLIP_STD, encode_image, encode_text
 from train.grammar import draw
 from train.networks import whitening
 

@@ -4,8 +4,8 @@ from functools import partial
 import pytest
 import torch
 
-from loopanimate.field import warp
-from loopanimate.motion_codec import MotionCodec, dis_flow
+from loopanimate.motion.field import warp
+from loopanimate.network.motion_codec import MotionCodec, dis_flow
 from tests.test_loader import clips  # noqa: F401
 from train import flow
 from train.loader import Batches, LoopDataset, real_loops

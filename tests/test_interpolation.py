@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 from skimage import data
 
-from loopanimate.interpolation import Ring
 from loopanimate.metrics import psnr, seam
+from loopanimate.render.interpolation import Ring
 
 
 def ring(count):
@@ -11,8 +11,9 @@ def ring(count):
     image = cv2.resize(data.chelsea(), (240, 160), interpolation=cv2.INTER_AREA)
     turns = 2 * np.pi * np.arange(count) / count
     shifts = [np.float32([[1, 0, 6 * np.sin(turn)], [0, 1, 6 * np.cos(turn)]]) for turn in turns]
-    return np.stack([cv2.warpAffine(image, shift, (240, 160), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-                     for shift in shifts])  # fmt: skip
+    return np.stack(
+        [cv2.warpAffine(image, shift, (240, 160), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE) for shift in shifts]
+    )
 
 
 def test_frames_between_are_nearer_to_the_truth_than_a_mixture_is_and_the_wrap_is_as_good():

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 from scipy.interpolate import BSpline
 
-from loopanimate.field import spline_matrix
-from loopanimate.living import QUALITIES, quantised, write_living
-from loopanimate.manifests import write_manifests
-from loopanimate.media import read_metadata
+from loopanimate.files.living import QUALITIES, quantised, write_living
+from loopanimate.files.manifests import write_manifests
+from loopanimate.files.media import read_metadata
+from loopanimate.motion.field import spline_matrix
 from tests.fields import random_field
 
 
@@ -85,7 +85,7 @@ def test_zero_displacement_composites_to_the_picture(blob, tmp_path):
 
 
 def test_a_large_picture_is_kept_at_a_quality_that_fits(tmp_path, monkeypatch):
-    monkeypatch.setattr("loopanimate.living.PICTURE_BYTES", 90_000)
+    monkeypatch.setattr("loopanimate.files.living.PICTURE_BYTES", 90_000)
     noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
     write_living(tmp_path / "loop.html", noise, np.ones((200, 200)), [random_field(3, (12, 12))], "x")
     page = (tmp_path / "loop.html").read_text()
@@ -121,7 +121,9 @@ def test_manifests_name_the_page_and_its_settings(tmp_path, page):
     picture = Image.new("RGB", (900, 600), "teal")
     written = write_manifests(tmp_path / "loop.html", picture, 'a "title"', several=True)
     assert sorted(path.name for path in written) == ["LivelyInfo.json", "LivelyProperties.json", "preview.jpg", "project.json"]
-    engine, info, lively = (json.loads((tmp_path / name).read_text()) for name in ("project.json", "LivelyInfo.json", "LivelyProperties.json"))  # fmt: skip
+    engine, info, lively = (
+        json.loads((tmp_path / name).read_text()) for name in ("project.json", "LivelyInfo.json", "LivelyProperties.json")
+    )
     assert engine["type"] == "web" and engine["file"] == info["FileName"] == "loop.html"
     assert engine["title"] == info["Title"] == 'a "title"'
     known = set(re.findall(r"(\w+):", re.search(r"const settings = \{(.*?)\}", page)[1]))

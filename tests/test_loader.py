@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from loopanimate.motion_codec import MotionCodec
+from loopanimate.network.motion_codec import MotionCodec
 from tests.videos import scene, write_captions, write_video
 from train import loader
 from train.clips import collect

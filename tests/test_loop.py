@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from loopanimate.field import spline_matrix
+from loopanimate.files.recipe import small_png
 from loopanimate.loop import LoopSettings, make_loop, make_loops
 from loopanimate.metrics import psnr, seam
-from loopanimate.preview import measures, scaled
-from loopanimate.recipe import small_png
+from loopanimate.motion.field import spline_matrix
+from loopanimate.page.preview import measures, scaled
 
 NAMES = ("astronaut", "chelsea", "coffee", "rocket", "flower")
 
@@ -107,8 +107,14 @@ def test_the_direction_is_obeyed(motion_pipeline, photos, word, sign):
     prompt = f"the cat moves to the {word}"
     obeyed = []
     for seed in range(10):
-        latents = motion_pipeline(image=picture, mask_image=mask, prompt=prompt, num_frames=35, output_type="latent",
-                                  generator=torch.Generator().manual_seed(seed)).frames[0]  # fmt: skip
+        latents = motion_pipeline(
+            image=picture,
+            mask_image=mask,
+            prompt=prompt,
+            num_frames=35,
+            output_type="latent",
+            generator=torch.Generator().manual_seed(seed),
+        ).frames[0]
         inside = motion_pipeline.codec.displacement(latents)[:, :2, 2:10, 2:10]  # as sampled, drift included
         mean = inside.mean((-2, -1))  # (N, 2)
         obeyed.append(mean[np.linalg.norm(mean, axis=1).argmax(), 0] * sign > 0)
@@ -173,8 +179,15 @@ def test_what_was_cut_off_directs_nothing_and_a_small_copy_is_directed_alike(pho
     picture, mask = photos["coffee"].resize((170, 50)), np.ones((50, 170), np.float32)
     freeze = np.zeros((50, 170), np.float32)
     freeze[:, 85:] = 1
-    settings = LoopSettings("it moves", num_frames=5, num_inference_steps=1, size="50x50", freeze=small_png(freeze),
-                            arrows=((0.1, 0.5, 0.5, 0.5), (0.5, 0.5, 0.6, 0.5)), pins=((0.95, 0.5), (0.4, 0.5)))  # fmt: skip
+    settings = LoopSettings(
+        "it moves",
+        num_frames=5,
+        num_inference_steps=1,
+        size="50x50",
+        freeze=small_png(freeze),
+        arrows=((0.1, 0.5, 0.5, 0.5), (0.5, 0.5, 0.6, 0.5)),
+        pins=((0.95, 0.5), (0.4, 0.5)),
+    )
     loop = make_loop(picture, settings, mask)
     kept = loop.directions()
     assert kept.arrows == (pytest.approx((0.5, 0.5, 0.84, 0.5)),) and kept.pins == (pytest.approx((0.16, 0.5)),)

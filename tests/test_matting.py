@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from skimage import data
 
-from loopanimate.layers import solve, split
-from loopanimate.matting import matte
+from loopanimate.scene.layers import solve, split
+from loopanimate.scene.matting import matte
 
 SIDE = 256
 SHIFTS = ((5, 0), (0, 5), (-4, 3), (-3, -5))  # pixels
@@ -18,8 +18,10 @@ def scene(front, back, hairy=False):
     if hairy:
         random, hair = np.random.default_rng(0), np.zeros((4 * SIDE, 4 * SIDE), np.uint8)
         for angle in random.uniform(0, 2 * np.pi, 60):
-            ends = [2 * SIDE + radius * np.array([np.cos(turn), np.sin(turn)])
-                    for radius, turn in ((270, angle), (random.uniform(310, 370), angle + random.normal() * 0.1))]  # fmt: skip
+            ends = [
+                2 * SIDE + radius * np.array([np.cos(turn), np.sin(turn)])
+                for radius, turn in ((270, angle), (random.uniform(310, 370), angle + random.normal() * 0.1))
+            ]
             cv2.line(hair, *(tuple(end.astype(int).tolist()) for end in ends), 255, 3, cv2.LINE_AA)
         alpha = np.maximum(alpha, cv2.resize(hair, (SIDE, SIDE), interpolation=cv2.INTER_AREA) / 255)
     alpha = alpha.astype(np.float32)
@@ -37,8 +39,10 @@ def rim_error(truth, colour, alpha, plate):
     rim = cv2.morphologyEx((true_alpha > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((9, 9), np.uint8))
     errors = []
     for shift in SHIFTS:
-        true, ours = (shifted(part[0], shift) + (1 - shifted(part[1], shift)[..., None]) * part[2]
-                      for part in ((true_colour, true_alpha, back), (colour, alpha, plate)))  # fmt: skip
+        true, ours = (
+            shifted(part[0], shift) + (1 - shifted(part[1], shift)[..., None]) * part[2]
+            for part in ((true_colour, true_alpha, back), (colour, alpha, plate))
+        )
         errors.append(((true - ours) ** 2)[(rim | shifted(rim, shift)) > 0].mean())
     return np.mean(errors)
 

@@ -16,11 +16,11 @@ import pytest
 from PIL import Image, ImageCms, ImageSequence
 from skimage import data
 
-from loopanimate import media
-from loopanimate.export import cover, cover_box, frame_rate, frame_times, inside, output_size, surround, turns
-from loopanimate.field import LoopField
+from loopanimate.files import media
+from loopanimate.files.sizes import cover, cover_box, frame_rate, frame_times, inside, output_size, surround, turns
 from loopanimate.metrics import psnr, seam
-from loopanimate.render import Renderer
+from loopanimate.motion.field import LoopField
+from loopanimate.render.renderer import Renderer
 
 
 def ring(count=8, size=(36, 49)):
@@ -158,8 +158,9 @@ def test_three_repeats_equal_one_three_times(ending, tmp_path):
 @pytest.mark.parametrize("ending", [".gif", ".webp", ".png", ".zip"])
 def test_pictures_go_round_several_times_from_frames_that_come_once(ending, tmp_path):
     told = []
-    media.write_loop(tmp_path / f"three{ending}", iter(ring()), Fraction(8), 8, "words", repeats=3,
-                     progress=lambda *done: told.append(done))  # fmt: skip
+    media.write_loop(
+        tmp_path / f"three{ending}", iter(ring()), Fraction(8), 8, "words", repeats=3, progress=lambda *done: told.append(done)
+    )
     three = decoded(tmp_path / f"three{ending}").astype(int)
     assert len(three) == 24 and told[-1] == (24, 24)
     assert np.abs(three[8:] - three[:-8]).mean() < (0 if ending in (".png", ".zip") else 2) + 1e-9
@@ -299,8 +300,12 @@ def test_a_largest_size_is_kept_and_filled_without_rendering_again(ending, repea
 
 
 def test_codecs_and_sizes_that_a_format_cannot_have_are_refused(monkeypatch):
-    for ending, codec, size, words in ((".mp4", "vp9", None, "h264, av1 for .mp4, got vp9"), (".gif", "av1", None, "codec only"),
-                                       (".gif", None, 10, "size only"), (".html", None, 10, "size only")):  # fmt: skip
+    for ending, codec, size, words in (
+        (".mp4", "vp9", None, "h264, av1 for .mp4, got vp9"),
+        (".gif", "av1", None, "codec only"),
+        (".gif", None, 10, "size only"),
+        (".html", None, 10, "size only"),
+    ):
         with pytest.raises(ValueError, match=words):
             media.check_coding(ending, codec, size)
     for ending in (*media.ENDINGS, media.PAGE):
@@ -330,7 +335,7 @@ def test_a_full_disk_leaves_no_file(ending, tmp_path):
     script = f"""
 import resource, signal, numpy as np
 from fractions import Fraction
-from loopanimate.media import write_loop
+from loopanimate.files.media import write_loop
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 frames = np.random.default_rng(0).integers(0, 256, (12, 128, 128, 3), dtype=np.uint8)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from loopanimate.field import paced, turned, warp
 from loopanimate.metrics import seam
-from loopanimate.motion_codec import MotionCodec, latent_grid, static_code
+from loopanimate.motion.field import paced, turned, warp
+from loopanimate.network.motion_codec import MotionCodec, latent_grid, static_code
 from tests.test_render import curve
 
 
@@ -148,7 +148,7 @@ def test_a_loop_begins_where_it_goes_as_words_say(words, way):
 @pytest.mark.parametrize(
     "way, drift, expected",
     [(10, 0, 10), (50, 0, 20), (-80, 0, -20), (150, 0, -20), (10, 0.2, 10), (50, 0.2, 20), (150, 0.2, 20)],
-)  # fmt: skip
+)
 def test_what_goes_somewhere_is_turned_to_where_words_say(way, drift, expected):  # what comes back has two ends
     weight, turn = np.ones((12, 16), np.float32), np.radians(way)
     drawn = curve(shape=(12, 16), reach=0.03)[:, :2]

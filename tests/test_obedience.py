@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from loopanimate.conditioning import mask_code
-from loopanimate.words import VERBS
+from loopanimate.network.conditioning import mask_code
+from loopanimate.words.vocabulary import VERBS
 from train.grammar import Motion
 from train.kinds import KindClassifier, true_motion
 from train.obedience import CONTROLS, Sample, _flows, _off_course, _seams, _uniformity, _unpaused, plan

@@ -9,8 +9,8 @@ from diffusers import DPMSolverMultistepScheduler, UniPCMultistepScheduler
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from transformers import CLIPConfig, CLIPImageProcessor
 
-from loopanimate.conditioning import mask_code
-from loopanimate.encoders import encode_image, encode_text
+from loopanimate.network.conditioning import mask_code
+from loopanimate.network.encoders import encode_image, encode_text
 from loopanimate.pipeline import LoopAnimatePipeline
 from tests.reference import ReferenceUNet, reference_loop
 
@@ -46,8 +46,18 @@ def the_equations(pipe, image, mask, steps, guidance):
         noise = torch.randn(1, 4, 5, *code.shape[-2:], generator=torch.Generator().manual_seed(0))
         pipe.scheduler.set_timesteps(steps)
         alphas = torch.cat([pipe.scheduler.alphas_cumprod, pipe.scheduler.final_alpha_cumprod[None]])
-        return reference_loop(ReferenceUNet(pipe.unet), code, mask_code(mask, code.shape[-2:]), text, tokens, empty, noise,
-                              pipe.scheduler.timesteps.tolist(), alphas, guidance)  # fmt: skip
+        return reference_loop(
+            ReferenceUNet(pipe.unet),
+            code,
+            mask_code(mask, code.shape[-2:]),
+            text,
+            tokens,
+            empty,
+            noise,
+            pipe.scheduler.timesteps.tolist(),
+            alphas,
+            guidance,
+        )
 
 
 def model_offload(pipe):
@@ -63,8 +73,11 @@ def sequential_offload(pipe):
             cpu_offload(part, "cpu", offload_buffers=len(part._parameters) > 0)
 
 
-@pytest.mark.parametrize("prepare", [None, lambda pipe: pipe.speed_up(compile_blocks=False), model_offload, sequential_offload],
-                         ids=["plain", "speed_up", "model_offload", "sequential_offload"])  # fmt: skip
+@pytest.mark.parametrize(
+    "prepare",
+    [None, lambda pipe: pipe.speed_up(compile_blocks=False), model_offload, sequential_offload],
+    ids=["plain", "speed_up", "model_offload", "sequential_offload"],
+)
 def test_sampling_equals_the_equations(fresh_512, prepare):
     image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(3))
     mask = torch.zeros(1, 1, 32, 32)

@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from loopanimate.encoders import encode_text
-from loopanimate.prior import (
+from loopanimate.network.encoders import encode_text
+from loopanimate.network.noise import (
     EVEN,
     FLOOR,
     FLOWS,
@@ -23,7 +23,7 @@ from loopanimate.prior import (
     plain_motions,
     to_modes,
 )
-from loopanimate.reader import interpret
+from loopanimate.words.read import interpret
 
 
 def gaussian(seed: int = 0) -> Gaussian:
@@ -116,8 +116,13 @@ def test_the_way_of_a_layers_middle_is_no_wider_than_it_may_be():
     prior = replace(gaussian(), roundness=torch.tensor([[math.log(0.1), 0.0]]))
     white = torch.randn(50, 4, 35, 12, 12, generator=torch.Generator().manual_seed(0))
     # free of where it goes from frame 0 on, which is the mean's
-    still = replace(prior, mean=0 * prior.mean, winding_mean=0 * prior.winding_mean, winding_factors=0 * prior.winding_factors,
-                    winding_deviation=1e-6 * prior.winding_deviation)  # fmt: skip
+    still = replace(
+        prior,
+        mean=0 * prior.mean,
+        winding_mean=0 * prior.winding_mean,
+        winding_factors=0 * prior.winding_factors,
+        winding_deviation=1e-6 * prior.winding_deviation,
+    )
     middle = lowest(to_modes(still.shaped(white, 1.0)[:, :, :-1]))[:, 0, :, :: MODES**2]  # (B, n, 2)
     sizes = torch.linalg.svdvals(middle - middle.mean(1, keepdim=True))
     assert (sizes[:, 1] < 0.101 * sizes[:, 0]).all()

@@ -4,17 +4,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loopanimate.export import cover, surround
+from loopanimate.files.media import read_metadata
+from loopanimate.files.recipe import of_frame, open_small_png, pack, small_png, unpack
+from loopanimate.files.sizes import cover, surround
 from loopanimate.loop import LoopSettings
-from loopanimate.media import read_metadata
-from loopanimate.recipe import of_frame, open_small_png, pack, small_png, unpack
 
 
 def test_settings_and_mask_come_back():
     mask = np.zeros((300, 400), np.float32)
     mask[100:200, 100:300] = 1
-    settings = LoopSettings("it “sways” <b>&", num_frames=15, seed=2**40, guidance_scale=2.0, fps="native", size="phone",
-                            arrows=((0.1, 0.2, 0.3, 0.4),), pins=((0.5, 0.5),), freeze=small_png(mask), mask_invert=True)  # fmt: skip
+    settings = LoopSettings(
+        "it “sways” <b>&",
+        num_frames=15,
+        seed=2**40,
+        guidance_scale=2.0,
+        fps="native",
+        size="phone",
+        arrows=((0.1, 0.2, 0.3, 0.4),),
+        pins=((0.5, 0.5),),
+        freeze=small_png(mask),
+        mask_invert=True,
+    )
     back, given = unpack(pack(settings, mask))
     assert back == settings
     assert given.shape == (192, 256) and given[96, 128] == 1 and given[5, 5] == 0
@@ -34,9 +44,21 @@ def test_a_file_without_a_recipe(text):
 
 @pytest.mark.parametrize(
     "change",
-    [{"seed": "one"}, {"seed": True}, {"prompt": 3}, {"prompt": " "}, {"num_frames": 16}, {"arrows": [[1]]}, {"pins": "x"},
-     {"freeze": "????"}, {"mask": "AAAA"}, {"fps": []}, {"arrows": [[0, 0, 0, 7]]}, {"mask_invert": 1}],
-)  # fmt: skip
+    [
+        {"seed": "one"},
+        {"seed": True},
+        {"prompt": 3},
+        {"prompt": " "},
+        {"num_frames": 16},
+        {"arrows": [[1]]},
+        {"pins": "x"},
+        {"freeze": "????"},
+        {"mask": "AAAA"},
+        {"fps": []},
+        {"arrows": [[0, 0, 0, 7]]},
+        {"mask_invert": 1},
+    ],
+)
 def test_a_broken_recipe_is_refused(change):
     values = json.loads(pack(LoopSettings("it moves"), None))
     with pytest.raises(ValueError, match="^expected"):
@@ -69,8 +91,13 @@ def test_directions_go_with_the_part_that_is_left_of_a_cut_picture(picture):
     mask[:, 200:] = 1  # the right two thirds are kept
     freeze = np.zeros((200, 300), np.float32)
     freeze[:, 150:200] = 1
-    settings = LoopSettings("x", size="200x200", arrows=((0.5, 0.2, 0.75, 0.4), (0.1, 0.5, 0.6, 0.5)),
-                            pins=((0.2, 0.5), (1.0, 1.0)), freeze=small_png(freeze))  # fmt: skip
+    settings = LoopSettings(
+        "x",
+        size="200x200",
+        arrows=((0.5, 0.2, 0.75, 0.4), (0.1, 0.5, 0.6, 0.5)),
+        pins=((0.2, 0.5), (1.0, 1.0)),
+        freeze=small_png(freeze),
+    )
     cut, layer = cover(picture, mask, (200, 200))
     frame, back, again = of_frame(cut, settings, mask)
     assert frame is cut and np.abs(again - layer).max() < 0.05

@@ -5,11 +5,11 @@ import pytest
 import torch
 from skimage import data
 
-from loopanimate.field import ALL_BORDERS, LoopField, border_fade, spline_matrix, touched
-from loopanimate.layers import fill_plate, solve
 from loopanimate.metrics import psnr, seam
-from loopanimate.render import Renderer
-from loopanimate.render_torch import TorchRenderer
+from loopanimate.motion.field import ALL_BORDERS, LoopField, border_fade, spline_matrix, touched
+from loopanimate.render.renderer import Renderer
+from loopanimate.render.torch_renderer import TorchRenderer
+from loopanimate.scene.layers import fill_plate, solve
 from tests.fields import random_field
 
 
@@ -212,8 +212,9 @@ def test_what_touches_no_border_moves_as_one_up_to_it():
     assert touched(mask[:, 6:22]) == ((False, False), (True, True)) and touched(0.2 + 0 * mask) == touched(mask)
     displacement = np.zeros((5, 4, 12, 16), np.float32)
     displacement[2, 0] = -4 / 96  # pixels to the left
-    held, free = (Renderer(image, mask, LoopField(displacement, borders=borders)).frame(2)
-                  for borders in (ALL_BORDERS, touched(mask)))  # fmt: skip
+    held, free = (
+        Renderer(image, mask, LoopField(displacement, borders=borders)).frame(2) for borders in (ALL_BORDERS, touched(mask))
+    )
     columns = [np.flatnonzero(frame[48, :, 0] > 170) for frame in (held, free)]
     assert [(part[0], len(part)) for part in columns][1] == (2, 16)
     assert columns[0][0] > 3  # bent by the border's fade

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from loopanimate.presets import ASSETS
-from loopanimate.saliency import automatic_mask, edit
+from loopanimate.scene.saliency import automatic_mask, edit
 
 
 def test_the_bundled_network_is_the_authors():

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from loopanimate import sampling
+from loopanimate.render import kernels as sampling
 
 STEP = 8
 

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loopanimate import studio, wording
-from loopanimate.field import LoopField
-from loopanimate.living import write_living
+from loopanimate.files.living import write_living
+from loopanimate.files.media import write_loop
+from loopanimate.files.recipe import pack, small_png
 from loopanimate.loop import Loop, LoopFile, LoopSettings
-from loopanimate.media import write_loop
-from loopanimate.recipe import pack, small_png
+from loopanimate.motion.field import LoopField
+from loopanimate.page import studio, wording
 from tests.test_render import curve
 from tests.videos import scene
 
@@ -31,8 +31,10 @@ def test_a_rate_that_is_none_gets_a_sentence(text):
         studio.rate(text)
 
 
-@pytest.mark.parametrize("given", [(None, 0, 1, "source"), (9, None, 1, "source"), (9, 0, None, "source"),
-                                   (1e400, 0, 1, "source"), (9, 0, 7, "source")])  # fmt: skip
+@pytest.mark.parametrize(
+    "given",
+    [(None, 0, 1, "source"), (9, None, 1, "source"), (9, 0, None, "source"), (1e400, 0, 1, "source"), (9, 0, 7, "source")],
+)
 def test_a_program_that_leaves_something_out_gets_a_sentence(given):
     assert studio.asked("it sways", 9, 0, 1, None).num_frames == 9
     with pytest.raises(ValueError, match="^expected"):

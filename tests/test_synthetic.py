@@ -3,9 +3,9 @@ import random
 import pytest
 import torch
 
-from loopanimate.conditioning import mask_code
-from loopanimate.motion_codec import MotionCodec
-from loopanimate.words import DIRECTIONS, STREAMS, STRENGTHS, VERBS, gerund, third_person
+from loopanimate.network.conditioning import mask_code
+from loopanimate.network.motion_codec import MotionCodec
+from loopanimate.words.vocabulary import DIRECTIONS, STREAMS, STRENGTHS, VERBS, gerund, third_person
 from train.grammar import AMPLITUDES, HELD_OUT, HELD_OUT_FORMS, KINDS, Motion, draw, draw_motion, phrase
 from train.synthetic import displacements, make_clips, pictures
 

@@ -8,10 +8,10 @@ from functools import partial
 import pytest
 import torch
 
-from loopanimate.motion_codec import MotionCodec
+from loopanimate.network.motion_codec import MotionCodec
+from loopanimate.network.unet import INJECTION, LoopAnimateUNet
 from loopanimate.presets import PRESETS
-from loopanimate.saliency import automatic_mask
-from loopanimate.unet import INJECTION, LoopAnimateUNet
+from loopanimate.scene.saliency import automatic_mask
 from tests.conftest import SMALL
 from tests.videos import scene, write_captions, write_video
 from train import loader, trainer
@@ -229,20 +229,23 @@ def test_a_dry_run_allocates_nothing_and_leaves_nothing(tmp_path, clips, capsys)
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("values, message", [
-    ({"stage": 2}, "stage before"),
-    ({"stage": 4}, "expected a stage"),
-    ({"stage": 1, "preset": "512"}, "captioned clips"),
-    ({"stage": 1, "preset": "512", "data": "x"}, "assembled"),
-    ({"stage": 0, "preset": "other"}, "expected a preset"),
-    ({"stage": 0, "accumulate": 0}, "at least 1 for accumulate"),
-    ({"stage": 0, "data": "missing"}, "expected a folder"),
-    ({"stage": 0, "trains": ("conv_in", "q")}, "expected all, or some of conv_in, .*, temm_v, to train, got conv_in q"),
-    ({"stage": 0, "trains": ()}, "to train, got nothing"),
-    ({"stage": 0, "trains": ("q",), "dry_run": True}, "to train, got q"),
-    ({"stage": 0, "eight_bit_adam": True}, "bitsandbytes"),
-    ({"stage": 0, "data": "x", "preencode": 1, "sample_every": 1}, "no sample loops"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"stage": 2}, "stage before"),
+        ({"stage": 4}, "expected a stage"),
+        ({"stage": 1, "preset": "512"}, "captioned clips"),
+        ({"stage": 1, "preset": "512", "data": "x"}, "assembled"),
+        ({"stage": 0, "preset": "other"}, "expected a preset"),
+        ({"stage": 0, "accumulate": 0}, "at least 1 for accumulate"),
+        ({"stage": 0, "data": "missing"}, "expected a folder"),
+        ({"stage": 0, "trains": ("conv_in", "q")}, "expected all, or some of conv_in, .*, temm_v, to train, got conv_in q"),
+        ({"stage": 0, "trains": ()}, "to train, got nothing"),
+        ({"stage": 0, "trains": ("q",), "dry_run": True}, "to train, got q"),
+        ({"stage": 0, "eight_bit_adam": True}, "bitsandbytes"),
+        ({"stage": 0, "data": "x", "preencode": 1, "sample_every": 1}, "no sample loops"),
+    ],
+)
 def test_refuses_what_cannot_start(tmp_path, values, message):
     with pytest.raises(ValueError, match=message):
         trainer.train(TrainSettings(output=str(tmp_path), workers=0, **{"steps": 1, **values}))
@@ -272,8 +275,18 @@ def test_clips_that_all_fail_are_one_sentence(tmp_path):
 
 
 def test_a_stage_begins_small_and_ends_on_the_presets_grid():
-    stage = Stage(f=18, trains=("all",), learning_rate=1e-3, iterations=100, batch=3, salient=True, shorter=(8,), small=4,
-                  refine_at=0.7, words_first=0.7)  # fmt: skip
+    stage = Stage(
+        f=18,
+        trains=("all",),
+        learning_rate=1e-3,
+        iterations=100,
+        batch=3,
+        salient=True,
+        shorter=(8,),
+        small=4,
+        refine_at=0.7,
+        words_first=0.7,
+    )
     shapes = [stage.shape(step, 12) for step in range(100)]
     assert shapes[:2] == [(7, 35, 4), (16, 15, 4)] and shapes[69][2] == 4 and shapes[70:72] == [(3, 35, 12), (7, 15, 12)]
     costs = [clips * frames * cells**2 for clips, frames, cells in shapes]

@@ -7,8 +7,8 @@ import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor, AttnProcessor2_0
 
+from loopanimate.network.unet import LoopAnimateUNet, parameter_groups, widen_conv_in
 from loopanimate.presets import PRESETS
-from loopanimate.unet import LoopAnimateUNet, parameter_groups, widen_conv_in
 from tests.conftest import small_unet
 from tests.reference import ReferenceUNet
 from tests.stock import stock_unet
@@ -81,7 +81,7 @@ def chunked_feed_forward(unet, *inputs):
 
 def piecewise_feed_forward(unet, *inputs):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("loopanimate.unet.INNER_VALUES", 500)
+        patch.setattr("loopanimate.network.unet.INNER_VALUES", 500)
         return unet(*inputs).sample
 
 
@@ -90,8 +90,16 @@ def foreign_processor(unet, *inputs):
     return shared_halves(unet, *inputs)
 
 
-SPEED_UPS = [plain, prepared_context, shared_halves, fused_projections, channels_last, chunked_feed_forward,
-             piecewise_feed_forward, foreign_processor]  # fmt: skip
+SPEED_UPS = [
+    plain,
+    prepared_context,
+    shared_halves,
+    fused_projections,
+    channels_last,
+    chunked_feed_forward,
+    piecewise_feed_forward,
+    foreign_processor,
+]
 
 
 def test_parameters_of_table_1():
@@ -182,8 +190,9 @@ def test_deeper_networks_equal_the_equations():
     changes = {
         "down_block_types": ("CrossAttnDownBlockMotion", "CrossAttnDownBlockMotion", "DownBlockMotion"),
         "up_block_types": ("UpBlockMotion", "CrossAttnUpBlockMotion", "CrossAttnUpBlockMotion"),
-        "block_out_channels": (16, 32, 32), "layers_per_block": 2,
-    }  # fmt: skip
+        "block_out_channels": (16, 32, 32),
+        "layers_per_block": 2,
+    }
     unet, given = lively_unet(**changes), inputs(frames=3, size=(6, 10))
     with torch.no_grad():
         assert relative(shared_halves(unet, *given), ReferenceUNet(unet)(*given)) < 1e-5

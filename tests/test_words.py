@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from loopanimate.asked import Manner, courses, is_said, manner, ways
-from loopanimate.lexicon import definitions, kin, predicates, verb_in
-from loopanimate.reader import fit, interpret, read, reader_of
-from loopanimate.words import HINGED, STREAMS, VERBS, any_of, clause, is_rigid, spoken_forms
+from loopanimate.words.intent import Manner, courses, is_said, manner, ways
+from loopanimate.words.read import fit, interpret, read, reader_of
+from loopanimate.words.vocabulary import HINGED, STREAMS, VERBS, any_of, clause, is_rigid, spoken_forms
+from loopanimate.words.wordnet import definitions, kin, predicates, verb_in
 from train.grammar import HELD_OUT
 
 
@@ -21,7 +21,7 @@ from train.grammar import HELD_OUT
         "the boat sails away",
         "the woman sways, the clouds drift to the left",
         "the jellyfish pulses",
-    ],  # fmt: skip
+    ],
 )
 def test_known_words_are_left_alone(motion_pipeline, prompt):
     assert interpret(prompt, motion_pipeline) == (prompt, None)
@@ -72,7 +72,7 @@ def test_most_verbs_that_training_never_spoke_are_read_as_their_kind_in_any_sent
 
 def test_the_bundled_fit_is_of_these_words_and_this_encoder(motion_pipeline, monkeypatch):
     anew = fit(motion_pipeline)
-    monkeypatch.setattr("loopanimate.reader.fit", lambda pipe: pytest.fail("stale: python -m train words"))
+    monkeypatch.setattr("loopanimate.words.read.fit", lambda pipe: pytest.fail("stale: python -m train words"))
     reader_of.cache_clear()
     bundled = reader_of(motion_pipeline)
     assert torch.allclose(bundled.weights, anew.weights, atol=1e-2) and torch.allclose(
@@ -82,8 +82,8 @@ def test_the_bundled_fit_is_of_these_words_and_this_encoder(motion_pipeline, mon
 
 
 def test_other_words_or_another_encoder_are_fitted_anew(motion_pipeline, monkeypatch):
-    monkeypatch.setattr("loopanimate.reader.fit", lambda pipe: "anew")
-    monkeypatch.setattr("loopanimate.reader.RIDGE", 0.5)
+    monkeypatch.setattr("loopanimate.words.read.fit", lambda pipe: "anew")
+    monkeypatch.setattr("loopanimate.words.read.RIDGE", 0.5)
     reader_of.cache_clear()
     assert reader_of(motion_pipeline) == "anew"
     reader_of.cache_clear()
@@ -122,7 +122,7 @@ def test_direction_strength_and_tempo_of_other_words_are_kept(motion_pipeline):
         ("make everything levitate", "everything"),
         ("only the top jitters", "only the top of it"),
         ("the top hat levitates", "it"),
-    ],  # fmt: skip
+    ],
 )
 def test_other_words_keep_the_layer_that_they_are_about(motion_pipeline, prompt, subject):
     taken, _ = interpret(prompt, motion_pipeline)
@@ -131,10 +131,17 @@ def test_other_words_keep_the_layer_that_they_are_about(motion_pipeline, prompt,
 
 @pytest.mark.parametrize(
     "prompt, taken",
-    [("the leaves rustle", "it sways"), ("the curtains waft", "it flutters"), ("the bell tolls", "it swings"),
-     ("der Baum wiegt sich", "it swings"), ("it gushes", "it flows"), ("the waterfall roars", "the waterfall flows"),
-     ("the boat capsizes", "it rocks"), ("the flower blossoms", "it breathes")],
-)  # fmt: skip
+    [
+        ("the leaves rustle", "it sways"),
+        ("the curtains waft", "it flutters"),
+        ("the bell tolls", "it swings"),
+        ("der Baum wiegt sich", "it swings"),
+        ("it gushes", "it flows"),
+        ("the waterfall roars", "the waterfall flows"),
+        ("the boat capsizes", "it rocks"),
+        ("the flower blossoms", "it breathes"),
+    ],
+)
 def test_a_verb_that_says_no_motion_is_taken_for_what_the_thing_does_by_nature(motion_pipeline, prompt, taken):
     assert interpret(prompt, motion_pipeline)[0] == taken
 
@@ -148,24 +155,47 @@ def test_only_what_can_go_anywhere_goes_up_and_down(motion_pipeline, verb, way):
 
 @pytest.mark.parametrize(
     "prompt, rigid",
-    [("the statue sways", True), ("two boats rock, the water flows", True), ("the boat ripples", False), ("the cat sways", False),
-     ("the cat moves rigidly to the left", True), ("the lamp frobnicates", True), ("she carves, the carpet moves", False)],  # fmt: skip
-)  # fmt: skip
+    [
+        ("the statue sways", True),
+        ("two boats rock, the water flows", True),
+        ("the boat ripples", False),
+        ("the cat sways", False),
+        ("the cat moves rigidly to the left", True),
+        ("the lamp frobnicates", True),
+        ("she carves, the carpet moves", False),
+    ],
+)
 def test_things_that_do_not_bend(prompt, rigid):
     assert is_rigid(prompt) == rigid
 
 
 @pytest.mark.parametrize(
     "prompt, asked, hinge",
-    [("the lamp swings", "rigid", "swing"), ("she is slowly turning to the left", "rigid", "turn"), ("it rocks", "rigid", "rock"),
-     ("it rocks and drifts", "rigid", None), ("the cat bobs up and down", "rigid", None), ("it sways", "held", None),
-     ("the statue sways", "rigid", None), ("it flutters", "held waving", None), ("the flag flutters and sways", "held", None),
-     ("it flutters and ripples", "", None), ("it breathes and ripples", "", None), ("it drifts and ripples", "", None), ("everything rocks", "", None),
-     ("only the top of it rocks", "", None), ("everything sways", "", None), ("it rocks, the background drifts", "rigid", "rock"),
-     ("it sways while the camera pans", "held", None), ("she breathes in waves", "in_place", None), ("the statue frobnicates", "rigid", None),
-     ("the clouds in the background drift by and the cat turns", "rigid", "turn"), ("it frobnicates", "", None),
-     ("the background sways", "", None)],
-)  # fmt: skip
+    [
+        ("the lamp swings", "rigid", "swing"),
+        ("she is slowly turning to the left", "rigid", "turn"),
+        ("it rocks", "rigid", "rock"),
+        ("it rocks and drifts", "rigid", None),
+        ("the cat bobs up and down", "rigid", None),
+        ("it sways", "held", None),
+        ("the statue sways", "rigid", None),
+        ("it flutters", "held waving", None),
+        ("the flag flutters and sways", "held", None),
+        ("it flutters and ripples", "", None),
+        ("it breathes and ripples", "", None),
+        ("it drifts and ripples", "", None),
+        ("everything rocks", "", None),
+        ("only the top of it rocks", "", None),
+        ("everything sways", "", None),
+        ("it rocks, the background drifts", "rigid", "rock"),
+        ("it sways while the camera pans", "held", None),
+        ("she breathes in waves", "in_place", None),
+        ("the statue frobnicates", "rigid", None),
+        ("the clouds in the background drift by and the cat turns", "rigid", "turn"),
+        ("it frobnicates", "", None),
+        ("the background sways", "", None),
+    ],
+)
 def test_motions_that_need_no_bending_and_what_bends_from_where_it_is_fixed(prompt, asked, hinge):
     said = replace(manner(prompt, prompt), rests=(False, False))
     assert said == Manner(**dict.fromkeys(asked.split(), True), hinge=HINGED.get(hinge))
@@ -173,32 +203,55 @@ def test_motions_that_need_no_bending_and_what_bends_from_where_it_is_fixed(prom
 
 @pytest.mark.parametrize(
     "words, rests",
-    [("it sways gently", (False, True)), ("only the top of it sways", (False, True)), ("everything sways", (False, False)),
-     ("the background drifts to the left", (True, False)), ("the camera pushes in", (True, False)), ("nothing moves", (True, True)),
-     ("it sways, the background drifts", (False, False)), ("it drifts and rocks", (False, False)), ("it frobnicates", (False, False)),
-     ("the cat sleeps while the clouds drift by", (False, False)), ("the clouds flow to the left", (False, False)),
-     ("the sea behind her ripples", (False, False)), ("it sways, the background stays still", (False, True)),
-     ("it stays still, the background drifts", (True, False)), ("", (False, False))],
-)  # fmt: skip
+    [
+        ("it sways gently", (False, True)),
+        ("only the top of it sways", (False, True)),
+        ("everything sways", (False, False)),
+        ("the background drifts to the left", (True, False)),
+        ("the camera pushes in", (True, False)),
+        ("nothing moves", (True, True)),
+        ("it sways, the background drifts", (False, False)),
+        ("it drifts and rocks", (False, False)),
+        ("it frobnicates", (False, False)),
+        ("the cat sleeps while the clouds drift by", (False, False)),
+        ("the clouds flow to the left", (False, False)),
+        ("the sea behind her ripples", (False, False)),
+        ("it sways, the background stays still", (False, True)),
+        ("it stays still, the background drifts", (True, False)),
+        ("", (False, False)),
+    ],
+)
 def test_what_words_leave_at_rest(words, rests):
     assert manner(words, words).rests == rests
 
 
 @pytest.mark.parametrize(
     "words, speeds",
-    [("it flows", (0.045, None)), ("it flows Gently and quickly", (0.03 * 1.7, None)), ("it sways gently", (None, None)),
-     ("it sways, the clouds in the background drift by strongly", (None, 0.075)), ("it sways, the clouds drift by", (None, None))],
-)  # fmt: skip
+    [
+        ("it flows", (0.045, None)),
+        ("it flows Gently and quickly", (0.03 * 1.7, None)),
+        ("it sways gently", (None, None)),
+        ("it sways, the clouds in the background drift by strongly", (None, 0.075)),
+        ("it sways, the clouds drift by", (None, None)),
+    ],
+)
 def test_how_fast_words_say_that_things_stream(words, speeds):
     assert tuple(course.speed for course in courses(words)) == speeds
 
 
 @pytest.mark.parametrize(
     "words, headings",
-    [("it moves up", (270, None)), ("it flows to the lower right", (45, None)), ("it sways to the left", (None, None)),
-     ("it rocks to the left", (None, None)), ("the background drifts to the left", (None, 180)), ("it bounces", (270, None)),
-     ("the camera pans to the left", (None, None)), ("it moves", (None, None))],
-)  # fmt: skip
+    [
+        ("it moves up", (270, None)),
+        ("it flows to the lower right", (45, None)),
+        ("it sways to the left", (None, None)),
+        ("it rocks to the left", (None, None)),
+        ("the background drifts to the left", (None, 180)),
+        ("it bounces", (270, None)),
+        ("the camera pans to the left", (None, None)),
+        ("it moves", (None, None)),
+    ],
+)
 def test_where_words_say_that_things_go(words, headings):
     assert tuple(course.heading for course in courses(words)) == headings
 
@@ -209,11 +262,20 @@ def test_what_may_turn_about_either_end_turns_about_any_point():
 
 @pytest.mark.parametrize(
     "words, expected",
-    [("it moves to the left", (180, None)), ("it drifts up and to the right, the background slides down", (315, 90)),
-     ("it sways", (None, None)), ("it bounces", (270, None)), ("it bobs up and down", (None, None)), ("it flows to the left", (None, None)),
-     ("the camera pans to the left", (None, None)), ("it moves up while the camera drifts to the left", (270, None)),
-     ("the background moves upwards", (None, 270)), ("it ripples to the right", (None, None)), ("nothing moves", (None, None))],
-)  # fmt: skip
+    [
+        ("it moves to the left", (180, None)),
+        ("it drifts up and to the right, the background slides down", (315, 90)),
+        ("it sways", (None, None)),
+        ("it bounces", (270, None)),
+        ("it bobs up and down", (None, None)),
+        ("it flows to the left", (None, None)),
+        ("the camera pans to the left", (None, None)),
+        ("it moves up while the camera drifts to the left", (270, None)),
+        ("the background moves upwards", (None, 270)),
+        ("it ripples to the right", (None, None)),
+        ("nothing moves", (None, None)),
+    ],
+)
 def test_where_words_say_that_things_go_and_come_back_from(words, expected):
     assert ways(words) == expected
 

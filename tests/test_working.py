@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from loopanimate.working import POLL, told
+from loopanimate.page.working import POLL, told
 
 
 def test_the_newest_word_is_heard_and_the_result_returned():

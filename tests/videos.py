@@ -28,8 +28,17 @@ def number(frame: np.ndarray) -> int:
     )
 
 
-def write_video(path: Path, frames: list[np.ndarray], fps: int = 24, times: list[float] | None = None,
-                rotation: int = 0, gop: int = 12, codec: str | None = None, title: str = "", **options: str) -> Path:  # fmt: skip
+def write_video(
+    path: Path,
+    frames: list[np.ndarray],
+    fps: int = 24,
+    times: list[float] | None = None,
+    rotation: int = 0,
+    gop: int = 12,
+    codec: str | None = None,
+    title: str = "",
+    **options: str,
+) -> Path:
     """H.264 (MPEG-4 for .avi) or another codec, with its options; `times` in seconds make the rate variable."""
     even = path.suffix in (".avi", ".mpeg")
     with av.open(str(path), "w") as container:

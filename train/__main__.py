@@ -14,7 +14,7 @@ def params(preset: str = "512", json_: Annotated[bool, tyro.conf.arg(name="json"
     """Count the parameters of Table 1 (PAPER.md §4) without allocating them."""
     import torch
 
-    from loopanimate.unet import LoopAnimateUNet, parameter_groups
+    from loopanimate.network.unet import LoopAnimateUNet, parameter_groups
 
     with torch.device("meta"):
         unet = LoopAnimateUNet(**_preset(preset).unet)
@@ -37,7 +37,7 @@ def prior(settings: Annotated[PriorSettings, tyro.conf.arg(name="")]) -> None:
 def words() -> None:
     """Fit what unknown words are read with anew, after the vocabulary or the bundled text encoder changed."""
     from loopanimate import load_pipeline
-    from loopanimate.reader import FITTED, save
+    from loopanimate.words.read import FITTED, save
 
     save(load_pipeline("motion"))
     print(f"written to {FITTED}")
@@ -85,8 +85,9 @@ def ablate(settings: Annotated[AblateSettings, tyro.conf.arg(name="")]) -> None:
     print(tabulate(settings))
 
 
-def assemble(output: str, base: str | None = None, words: str | None = None, motion: str | None = None,
-             text_attention: str | None = None) -> None:  # fmt: skip
+def assemble(
+    output: str, base: str | None = None, words: str | None = None, motion: str | None = None, text_attention: str | None = None
+) -> None:
     """Put the 512 preset's starting point together from public checkpoints, each a folder or owner/name@revision.
 
     Args:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from scipy import stats
 
-from loopanimate.encoders import encode_text
+from loopanimate.network.encoders import encode_text
 from loopanimate.pipeline import LoopAnimatePipeline
 from train.encoded import with_tokens
 from train.evaluate import COLUMNS, ImageEmbedder, entries, loop_frames, measure
@@ -56,11 +56,15 @@ TABLES = {
     },
 }
 OBEDIENCE = (  # of the motion preset
-    "direction within 45 degrees, percent", "direction within 90 degrees, percent", "kind recognised, percent",
-    "gently < plainly < strongly, percent of triples", "median displacement of what moves, percent",
-    "median of what should be still, percent of the short side", "two seeds differ, median share of the size",
+    "direction within 45 degrees, percent",
+    "direction within 90 degrees, percent",
+    "kind recognised, percent",
+    "gently < plainly < strongly, percent of triples",
+    "median displacement of what moves, percent",
+    "median of what should be still, percent of the short side",
+    "two seeds differ, median share of the size",
     "jitter of what should be still, median, percent of the short side",
-)  # fmt: skip
+)
 # The paper's column → (measure of ours, whether more is better): the same one, or the motion preset's nearest without
 # CLIP and without people. QM asks whether the motion is what the words want; CLIP-I and QS, how true the result is.
 SAME = {name: (name, name != "MSE_F0") for name in COLUMNS}
@@ -94,8 +98,10 @@ def _result(settings: AblateSettings, row: Row, name: str, seed: int) -> dict[st
     Stage 0, of the motion preset, stands for the base that the paper starts from: it has seen loops of stage 1's length only.
     Each row has its own, or all begin from one (`init`), which should have read as every row does (`every_injection`).
     """
-    own, shared = (Path(settings.output) / f"{row.replace(' / ', '-').replace(' ', '')}-seed{seed}"
-                   for row in (name, METHOD if settings.table == 5 else name))  # fmt: skip
+    own, shared = (
+        Path(settings.output) / f"{row.replace(' / ', '-').replace(' ', '')}-seed{seed}"
+        for row in (name, METHOD if settings.table == 5 else name)
+    )
     measured = own / "measures.json"
     if measured.is_file():
         return json.loads(measured.read_text())
@@ -112,9 +118,22 @@ def _result(settings: AblateSettings, row: Row, name: str, seed: int) -> dict[st
             changes = row.change if settings.table == 4 or last else {}
             if index == 0 and 1 in STAGES[settings.preset]:
                 changes = {**changes, "f": STAGES[settings.preset][1].f}
-            train(TrainSettings(stage=index, preset=settings.preset, data=settings.data, output=str(output), seed=seed,
-                                steps=steps, cells=settings.cells, workers=settings.workers, mixed_precision=settings.mixed_precision,
-                                gradient_checkpointing=settings.gradient_checkpointing, **init, **changes))  # fmt: skip
+            train(
+                TrainSettings(
+                    stage=index,
+                    preset=settings.preset,
+                    data=settings.data,
+                    output=str(output),
+                    seed=seed,
+                    steps=steps,
+                    cells=settings.cells,
+                    workers=settings.workers,
+                    mixed_precision=settings.mixed_precision,
+                    gradient_checkpointing=settings.gradient_checkpointing,
+                    **init,
+                    **changes,
+                )
+            )
     pipe = LoopAnimatePipeline.from_pretrained(own / f"stage{index}" / "pipeline")
     pipe.set_progress_bar_config(disable=True)
     pipe.to("cuda" if torch.cuda.is_available() else "cpu")

@@ -20,22 +20,27 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
 
-from loopanimate.codecs import VAECodec
+from loopanimate.network.codecs import VAECodec
+from loopanimate.network.unet import LoopAnimateUNet, widen_conv_in
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.presets import PRESETS
-from loopanimate.unet import LoopAnimateUNet, widen_conv_in
 from train.sources import Source, find
 
 BASE = "lambdalabs/sd-image-variations-diffusers@v2.0"
 WORDS = "openai/clip-vit-large-patch14@32bd64288804d66eefd0ccbe215aa642df71cc41"
 MOTION = "guoyww/animatediff-motion-adapter-v1-5@50585043613863954defef3da6869e012623d0fb"
-BLOCKS = {"CrossAttnDownBlock2D": "CrossAttnDownBlockMotion", "DownBlock2D": "DownBlockMotion",
-          "CrossAttnUpBlock2D": "CrossAttnUpBlockMotion", "UpBlock2D": "UpBlockMotion"}  # fmt: skip
+BLOCKS = {
+    "CrossAttnDownBlock2D": "CrossAttnDownBlockMotion",
+    "DownBlock2D": "DownBlockMotion",
+    "CrossAttnUpBlock2D": "CrossAttnUpBlockMotion",
+    "UpBlock2D": "UpBlockMotion",
+}
 SPARE = 1.05  # of the bytes to be written, for what a file system takes for itself
 
 
-def assemble(output: str | Path, base: str = BASE, words: str = WORDS, motion: str = MOTION,
-             text_attention: str | None = None) -> Path:  # fmt: skip
+def assemble(
+    output: str | Path, base: str = BASE, words: str = WORDS, motion: str = MOTION, text_attention: str | None = None
+) -> Path:
     """Write the pipeline folder `output`, with its provenance and the licences of its parts.
 
     Each source is a local folder, a hub repository ("owner/name@revision") or, for `motion`, a checkpoint file.
@@ -159,8 +164,11 @@ def motion_state(path: Path) -> dict[str, torch.Tensor]:
     motion module, save PIA's first convolution.
     """
     if path.is_dir():
-        path = next(path / name for name in ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
-                    if (path / name).is_file())  # fmt: skip
+        path = next(
+            path / name
+            for name in ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
+            if (path / name).is_file()
+        )
     try:  # tensors alone: what else a pickle holds is refused, not run
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, SafetensorError) as error:
@@ -185,8 +193,9 @@ def motion_state(path: Path) -> dict[str, torch.Tensor]:
     return kept
 
 
-def assemble_unet(spatial: UNet2DConditionModel, motion: dict[str, torch.Tensor],
-                  reader: UNet2DConditionModel | None = None) -> LoopAnimateUNet:  # fmt: skip
+def assemble_unet(
+    spatial: UNet2DConditionModel, motion: dict[str, torch.Tensor], reader: UNet2DConditionModel | None = None
+) -> LoopAnimateUNet:
     """The 9-channel network from a spatial UNet, motion modules and, optionally, one whose cross-attention reads words."""
     config = spatial.config
     if config.use_linear_projection or config.in_channels != 4 or not set(config.down_block_types) <= set(BLOCKS):

@@ -156,15 +156,26 @@ def _from_manifest(manifest: Path):
             raise ValueError(f"expected id, file, caption and kept in each line of {manifest}, got {', '.join(row)}")
         if row["kept"]:
             path = manifest.parent / row["file"]
-            clip = Clip(row["id"], row["caption"], path, *(row.get(key) for key in ("offset", "size")),
-                        row.get("first_frame", 0), row.get("num_frames"))  # fmt: skip
+            clip = Clip(
+                row["id"],
+                row["caption"],
+                path,
+                *(row.get(key) for key in ("offset", "size")),
+                row.get("first_frame", 0),
+                row.get("num_frames"),
+            )
             yield clip, None if path.is_file() else "no such file"
 
 
 def relative(clip: Clip, folder: Path) -> dict:
     """The clip as a manifest in `folder` says it; `_from_manifest` reads it back."""
-    return {"id": clip.id, "file": os.path.relpath(clip.path, folder), "caption": clip.caption,
-            "offset": clip.offset, "size": clip.size}  # fmt: skip
+    return {
+        "id": clip.id,
+        "file": os.path.relpath(clip.path, folder),
+        "caption": clip.caption,
+        "offset": clip.offset,
+        "size": clip.size,
+    }
 
 
 class Video:

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from loopanimate.saliency import automatic_mask
+from loopanimate.scene.saliency import automatic_mask
 from train.clips import Clip, ClipError, Video, check_length, collect, relative
 from train.loader import one_opencv_thread, start_worker
 from train.loop_sampling import STRIDE
@@ -42,8 +42,9 @@ def judge(clip: Clip, settings: CurateSettings) -> dict:
     except ClipError as error:
         return {**row, "reason": str(error)}
     (first, clear_first), (last, clear_last) = (automatic_mask(Image.fromarray(frames[k])) for k in (0, -1))
-    row["area_first"], row["area_last"] = (float((mask > 0.5).mean()) if clear else 0.0
-                                           for mask, clear in ((first, clear_first), (last, clear_last)))  # fmt: skip
+    row["area_first"], row["area_last"] = (
+        float((mask > 0.5).mean()) if clear else 0.0 for mask, clear in ((first, clear_first), (last, clear_last))
+    )
     carried, row["cut"], row["motion"] = follow(first, frames)
     union = np.maximum(carried, last > 0.5).sum()
     row["stays"] = float(np.minimum(carried, last > 0.5).sum() / max(union, 1e-6)) if clear_first and clear_last else 0.0
@@ -100,8 +101,10 @@ def clip_model(source: str):
     try:
         return CLIPModel.from_pretrained(source).eval(), CLIPProcessor.from_pretrained(source)
     except (OSError, ValueError) as error:
-        raise ValueError(f"expected a CLIP model in {source}, found none that loads: name a folder with --clip,"
-                         " or leave the check out with --no-caption-check") from error  # fmt: skip
+        raise ValueError(
+            f"expected a CLIP model in {source}, found none that loads: name a folder with --clip,"
+            " or leave the check out with --no-caption-check"
+        ) from error
 
 
 def similarity(source: str, picture: Image.Image, caption: str) -> float:
@@ -133,8 +136,9 @@ def curate(settings: CurateSettings) -> Counter:
         with open(growing, "a", encoding="utf-8") as file, one_opencv_thread():
             if not file.tell():
                 for reason, names in skipped.items():
-                    file.writelines(_line({"id": name, "file": "", "caption": "", "kept": False, "reason": reason})
-                                    for name in names)  # fmt: skip
+                    file.writelines(
+                        _line({"id": name, "file": "", "caption": "", "kept": False, "reason": reason}) for name in names
+                    )
             for clip, row in tqdm(zip(todo, rows), "curating", total=len(clips), initial=len(done), mininterval=5):
                 file.write(_line({**relative(clip, folder), **row}))
                 file.flush()
@@ -176,8 +180,10 @@ def _same_run(path: Path, settings: CurateSettings) -> None:
         before = json.loads(path.read_text())
         changed = next((name for name in now if before.get(name) != now[name]), None)
         if changed:
-            raise ValueError(f"expected {changed} {before.get(changed)} as {path.parent} began with, got {now[changed]}:"
-                             " choose another output")  # fmt: skip
+            raise ValueError(
+                f"expected {changed} {before.get(changed)} as {path.parent} began with, got {now[changed]}:"
+                " choose another output"
+            )
     path.write_text(json.dumps(now, indent=2))
 
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from loopanimate.encoders import encode_image, encode_text
+from loopanimate.network.encoders import encode_image, encode_text
 from loopanimate.pipeline import LoopAnimatePipeline
 from train.loader import Batches, LoopDataset, Loops, join, real_loops, shuffled
 from train.networks import writing
@@ -29,8 +29,16 @@ def _path(folder: Path, number: int) -> Path:
     return folder / f"{number:08d}.safetensors"
 
 
-def preencode(dataset: LoopDataset, numbers: Iterable[int], workers: int, pipe: LoopAnimatePipeline, encoder_trains: bool,
-              folder: Path, device, skipped: Callable[[str, str], None]) -> None:  # fmt: skip
+def preencode(
+    dataset: LoopDataset,
+    numbers: Iterable[int],
+    workers: int,
+    pipe: LoopAnimatePipeline,
+    encoder_trains: bool,
+    folder: Path,
+    device,
+    skipped: Callable[[str, str], None],
+) -> None:
     """Write the loops `numbers` that `folder` does not hold yet, each aside and renamed: what is there is whole."""
     folder.mkdir(parents=True, exist_ok=True)
     todo = [number for number in numbers if not _path(folder, number).is_file()]

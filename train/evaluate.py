@@ -14,11 +14,11 @@ from tqdm import tqdm
 
 from loopanimate import metrics
 from loopanimate.checkpoints import load_pipeline
-from loopanimate.encoders import encode_image
-from loopanimate.media import open_picture, write_loop
+from loopanimate.files.media import open_picture, write_loop
+from loopanimate.network.encoders import encode_image
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.presets import NATIVE_FPS
-from loopanimate.saliency import automatic_mask
+from loopanimate.scene.saliency import automatic_mask
 from train.clips import VIDEO_ENDINGS, Clip, ClipError, Video, collect, summary
 from train.pages import find_the_cut, rating
 from train.settings import EvaluateSettings
@@ -125,9 +125,17 @@ def loop_frames(
     """(frames (N, H, W, 3), the picture as the pipeline saw it (H, W, 3)), uint8."""
     size = pipe.codec.picture_size(*entry.picture.size[::-1])
     picture = entry.picture.resize(size[::-1], Image.Resampling.LANCZOS)
-    clip = pipe(image=picture, mask_image=entry.mask.resize(size[::-1]), prompt=entry.caption, num_frames=settings.num_frames,
-                num_inference_steps=settings.steps, guidance_scale=settings.guidance, hold_ends=settings.hold_ends,
-                generator=torch.Generator().manual_seed(seed), output_type="np").frames[0]  # fmt: skip
+    clip = pipe(
+        image=picture,
+        mask_image=entry.mask.resize(size[::-1]),
+        prompt=entry.caption,
+        num_frames=settings.num_frames,
+        num_inference_steps=settings.steps,
+        guidance_scale=settings.guidance,
+        hold_ends=settings.hold_ends,
+        generator=torch.Generator().manual_seed(seed),
+        output_type="np",
+    ).frames[0]
     return (clip * 255).round().astype(np.uint8), np.asarray(picture)
 
 
@@ -179,8 +187,10 @@ def _cell(value: float | str | None) -> str:
 def markdown(settings: EvaluateSettings, means: dict, rows: dict) -> str:
     """Table 2 beside the paper's own numbers, the other measures, and the table of each loop."""
     own = f"this run: {settings.preset}, {settings.checkpoint or 'bundled'}"
-    paper = {**{name: (*values, count) for (name, values), count in zip(PAPER.items(), (32, 16, 25, 15, 21, 35))},
-             own: (*(means[name] for name in COLUMNS), settings.num_frames)}  # fmt: skip
+    paper = {
+        **{name: (*values, count) for (name, values), count in zip(PAPER.items(), (32, 16, 25, 15, 21, 35))},
+        own: (*(means[name] for name in COLUMNS), settings.num_frames),
+    }
     lines = ["| method | CLIP-I ↑ | MSE_F0 ↓ | FC ↑ | Motion ↑ | Loop-C ↑ | frames |", "|---" * 7 + "|"]
     for name, (*values, frames) in paper.items():
         lines.append(f"| {name} | {' | '.join(map(_cell, values))} | {frames} |")

@@ -5,7 +5,7 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 
-from loopanimate.motion_codec import Flow, dis_flow
+from loopanimate.network.motion_codec import Flow, dis_flow
 
 SMALLEST = 128  # pixels on a side: RAFT's coarsest correlations are of an eighth of an eighth
 TOGETHER = 8  # pairs of frames, which bounds its memory
@@ -33,7 +33,7 @@ def estimator(name: str, device: str | torch.device = "cpu") -> Flow:
 
 @torch.no_grad()
 def raft_flow(network: torch.nn.Module, clip: torch.Tensor) -> torch.Tensor:
-    """As `loopanimate.motion_codec.dis_flow`, by a network of pairs (B, 3, H, W) in [-1, 1] → refined flows (B, 2, H, W)."""
+    """As `loopanimate.network.motion_codec.dis_flow`, by a network of pairs (B, 3, H, W) in [-1, 1] → refined flows (B, 2, H, W)."""
     height, width = clip.shape[-2:]
     size = [max(SMALLEST, 8 * round(side / 8)) for side in (height, width)]
     frames = F.interpolate(clip.transpose(0, 1).float(), size=size, mode="bilinear", antialias=True)

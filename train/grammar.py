@@ -8,10 +8,36 @@ import math
 import random
 from dataclasses import dataclass, replace
 
-from loopanimate.words import DIRECTIONS, FREQUENCIES, PACE, SPEEDS, STILL, STREAMS, STRENGTHS, TEMPOS, VERBS, clause, gerund
+from loopanimate.words.vocabulary import (
+    DIRECTIONS,
+    FREQUENCIES,
+    PACE,
+    SPEEDS,
+    STILL,
+    STREAMS,
+    STRENGTHS,
+    TEMPOS,
+    VERBS,
+    clause,
+    gerund,
+)
 
-KINDS = ("still", "sway", "shift", "bob", "bounce", "rock", "swing", "turn", "pulse", "ripple", "flutter", "tremble", "zoom",
-         "stream")  # fmt: skip
+KINDS = (
+    "still",
+    "sway",
+    "shift",
+    "bob",
+    "bounce",
+    "rock",
+    "swing",
+    "turn",
+    "pulse",
+    "ripple",
+    "flutter",
+    "tremble",
+    "zoom",
+    "stream",
+)
 
 HELD_OUT = {  # never spoken in training
     "sway": ("rustle", "swish"),
@@ -28,7 +54,7 @@ HELD_OUT = {  # never spoken in training
     "stream": ("gush", "flow without end"),
 }
 SUBJECTS = (
-    *("it",) * 16,  # what `loopanimate.words.interpret` says in place of words that are not known
+    *("it",) * 16,  # what `loopanimate.words.vocabulary.interpret` says in place of words that are not known
     *("the subject", "the object", "the figure", "the foreground", "this", "the thing in front"),
     *("the woman", "the man", "she", "he", "the child", "the cat", "the dog", "the bird", "the horse", "the fish"),
     *("the hair", "the dress", "the flag", "the curtain", "the scarf", "the cloth", "the leaf", "the tree", "the grass"),
@@ -70,8 +96,14 @@ def _adverbs(rng: random.Random, motion: dict, strength: str | None, tempo: str)
     return " ".join(before), " ".join(after)
 
 
-def draw_motion(rng: random.Random, kind: str, strength: str | None = None, tempo: str | None = None,
-                direction: int | None = None, named: bool | None = None) -> tuple[Motion, str, str]:  # fmt: skip
+def draw_motion(
+    rng: random.Random,
+    kind: str,
+    strength: str | None = None,
+    tempo: str | None = None,
+    direction: int | None = None,
+    named: bool | None = None,
+) -> tuple[Motion, str, str]:
     """One motion of `kind` with the adverbs that say it, (motion, before, after); None draws that property.
 
     `named` decides whether the words name a direction; only kinds that can go somewhere do.

@@ -9,8 +9,8 @@ import random
 import torch
 import torch.nn.functional as F
 
-from loopanimate.conditioning import mask_code
-from loopanimate.field import grid_points
+from loopanimate.motion.field import grid_points
+from loopanimate.network.conditioning import mask_code
 from loopanimate.presets import NATIVE_FPS
 from train.grammar import VERBS, draw_motion
 from train.synthetic import displacements, pictures
@@ -42,11 +42,22 @@ def features(displacement: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
 
     along, down = ring[:, 0], ring[:, 1]  # (B, N-1, h, w)
     size = mean(along**2 + down**2).mean(1).clamp(min=1e-10).sqrt()  # (B,)
-    modes = torch.stack(  # (B, 8, N-1): translation, rotation, divergence, two shears, bending in height
-        [mean(along), mean(down), mean(down * x[:, None] - along * y[:, None]), mean(along * x[:, None] + down * y[:, None]),
-         mean(along * x[:, None] - down * y[:, None]), mean(along * y[:, None] + down * x[:, None]),
-         mean(along * (y * y)[:, None]), mean(down * (x * x)[:, None])], dim=1,
-    ) / size[:, None, None]  # fmt: skip
+    modes = (
+        torch.stack(  # (B, 8, N-1): translation, rotation, divergence, two shears, bending in height
+            [
+                mean(along),
+                mean(down),
+                mean(down * x[:, None] - along * y[:, None]),
+                mean(along * x[:, None] + down * y[:, None]),
+                mean(along * x[:, None] - down * y[:, None]),
+                mean(along * y[:, None] + down * x[:, None]),
+                mean(along * (y * y)[:, None]),
+                mean(down * (x * x)[:, None]),
+            ],
+            dim=1,
+        )
+        / size[:, None, None]
+    )
     energy = modes.square().mean(-1)
     together = F.normalize(modes, dim=-1) @ F.normalize(modes, dim=-1).mT  # (B, 8, 8); which way a turn shifts says about what
     row, column = torch.triu_indices(8, 8, 1)
@@ -80,8 +91,9 @@ def features(displacement: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
     )
 
 
-def true_motion(kind: str, support: torch.Tensor, rng: random.Random, generator: torch.Generator,
-                num_frames: int) -> torch.Tensor:  # fmt: skip
+def true_motion(
+    kind: str, support: torch.Tensor, rng: random.Random, generator: torch.Generator, num_frames: int
+) -> torch.Tensor:
     """Procedural motion (B, 2, N, h, w) of one kind, one for each mask (B, 1, h, w), as its words would have it."""
     motions = [(draw_motion(rng, kind)[0],) for _ in range(len(support))]
     phase = (torch.arange(num_frames) / (num_frames - 1)).expand(len(support), -1)

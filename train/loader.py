@@ -19,10 +19,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from loopanimate.conditioning import mask_code
-from loopanimate.field import warp
-from loopanimate.motion_codec import Flow, MotionCodec, dis_flow
-from loopanimate.saliency import automatic_mask, session
+from loopanimate.motion.field import warp
+from loopanimate.network.conditioning import mask_code
+from loopanimate.network.motion_codec import Flow, MotionCodec, dis_flow
+from loopanimate.scene.saliency import automatic_mask, session
 from train.clips import Clip, ClipError, Video, check_length
 from train.loop_sampling import loop_indices
 from train.stages import Stage
@@ -180,8 +180,10 @@ def real_loops(
             for problem in problems:
                 skipped(*problem)
             if loop is None:
-                raise ValueError(f"expected clips of enough frames that decode, got {len(problems)} in a row that do not,"
-                                 f" the last: {problems[-1][0]} ({problems[-1][1]})")  # fmt: skip
+                raise ValueError(
+                    f"expected clips of enough frames that decode, got {len(problems)} in a row that do not,"
+                    f" the last: {problems[-1][0]} ({problems[-1][1]})"
+                )
         loops = [loop for loop, _ in items]
         if dataset.codec:
             yield join(loops).to(device)
@@ -195,5 +197,12 @@ def procedural_loops(codec, stage: Stage, sampling: str, numbered: Iterator[tupl
     """A batch of procedural motion for each (step, seed) of `numbered`."""
     for step, seed in numbered:
         clips = make_clips(*stage.shape(step, codec.config.short_side), seed, sampling, device, focus=stage.focus(step))
-        yield Loops(clips.image, clips.mask, codec.compress(clips.displacement), clips.static_code, clips.latent_mask,
-                    clips.middle_mask, tuple(clips.captions))  # fmt: skip
+        yield Loops(
+            clips.image,
+            clips.mask,
+            codec.compress(clips.displacement),
+            clips.static_code,
+            clips.latent_mask,
+            clips.middle_mask,
+            tuple(clips.captions),
+        )

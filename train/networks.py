@@ -15,12 +15,12 @@ from diffusers import DDIMScheduler
 from safetensors import SafetensorError
 from transformers import AutoTokenizer, BertModel
 
-from loopanimate.encoders import PatchEncoder, encode_text
-from loopanimate.media import write_loop
-from loopanimate.motion_codec import MotionCodec
+from loopanimate.files.media import write_loop
+from loopanimate.network.encoders import PatchEncoder, encode_text
+from loopanimate.network.motion_codec import MotionCodec
+from loopanimate.network.unet import INJECTION, LoopAnimateUNet
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.presets import NATIVE_FPS, Preset
-from loopanimate.unet import INJECTION, LoopAnimateUNet
 from train.grammar import draw
 from train.loader import Loops
 from train.settings import TrainSettings
@@ -115,13 +115,20 @@ def save_pipeline(pipeline: LoopAnimatePipeline, folder: Path, record: dict) -> 
     partial.rename(folder)
 
 
-def write_sample(accelerator: Accelerator, pipe: LoopAnimatePipeline, loops: Loops, folder: Path, step: int,
-                 num_frames: int) -> None:  # fmt: skip
+def write_sample(
+    accelerator: Accelerator, pipe: LoopAnimatePipeline, loops: Loops, folder: Path, step: int, num_frames: int
+) -> None:
     """A loop of the batch's first picture, as it trains: a file in FOLDER/samples and a contact sheet in the log."""
     pipe.unet.eval()
     image, mask = (value[:1].float() for value in (loops.image, loops.mask))
-    clip = pipe(image=image / 2 + 0.5, mask_image=mask, prompt=loops.captions[0], num_frames=num_frames,
-                generator=torch.Generator().manual_seed(0), output_type="np").frames[0]  # fmt: skip
+    clip = pipe(
+        image=image / 2 + 0.5,
+        mask_image=mask,
+        prompt=loops.captions[0],
+        num_frames=num_frames,
+        generator=torch.Generator().manual_seed(0),
+        output_type="np",
+    ).frames[0]
     pipe.unet.train()
     frames = (clip * 255).round().astype(np.uint8)  # (N, H, W, 3)
     (folder / "samples").mkdir(exist_ok=True)

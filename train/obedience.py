@@ -18,17 +18,17 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from loopanimate.asked import Manner, manner
-from loopanimate.conditioning import mask_code
-from loopanimate.direct import Directions
-from loopanimate.field import LoopField, border_fade, border_reach, close, spline_matrix, touched
-from loopanimate.media import open_picture
+from loopanimate.files.media import open_picture
 from loopanimate.metrics import is_seamless, seam
-from loopanimate.motion_codec import MotionCodec
+from loopanimate.motion.field import LoopField, border_fade, border_reach, close, spline_matrix, touched
+from loopanimate.motion.hands import Directions
+from loopanimate.network.conditioning import mask_code
+from loopanimate.network.motion_codec import MotionCodec
 from loopanimate.pipeline import LoopAnimatePipeline
-from loopanimate.reader import interpret
-from loopanimate.render import Renderer
-from loopanimate.saliency import automatic_mask
+from loopanimate.render.renderer import Renderer
+from loopanimate.scene.saliency import automatic_mask
+from loopanimate.words.intent import Manner, manner
+from loopanimate.words.read import interpret
 from train.grammar import DIRECTIONS, STILL, VERBS, Motion, phrase
 from train.kinds import KindClassifier, true_motion
 
@@ -64,8 +64,15 @@ def pictures(folder: str | None) -> list[tuple[str, Image.Image, Image.Image]]:
 class Sample:
     """One sampled loop: its displacement, and each layer's mean over where it is."""
 
-    def __init__(self, codec: MotionCodec, picture: Image.Image, mask: Image.Image, prompt: str, latents: torch.Tensor,
-                 drawn: torch.Tensor):  # fmt: skip
+    def __init__(
+        self,
+        codec: MotionCodec,
+        picture: Image.Image,
+        mask: Image.Image,
+        prompt: str,
+        latents: torch.Tensor,
+        drawn: torch.Tensor,
+    ):
         self.picture, self.mask, self.prompt = picture, mask, prompt
         grey = np.asarray(mask, dtype=np.float32) / 255
         directions = Directions((), (), None, grey, manner(prompt, prompt))  # as every road to a loop has them
@@ -152,8 +159,10 @@ class Sample:
         options = {"interpolation": cv2.INTER_LANCZOS4, "borderMode": cv2.BORDER_REPLICATE}
         warped = cv2.remap(np.asarray(self.picture), x - across.astype(np.float32), y - down.astype(np.float32), **options)
         deep = cv2.erode((grey > 0.9).astype(np.uint8), np.ones((9, 9))) > 0
-        ours, theirs = (cv2.Laplacian(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.CV_32F)[deep].var()
-                        for frame in (self.frames[time], warped))  # fmt: skip
+        ours, theirs = (
+            cv2.Laplacian(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.CV_32F)[deep].var()
+            for frame in (self.frames[time], warped)
+        )
         return float(ours / theirs)
 
 
@@ -204,8 +213,16 @@ def plan(entries: int, first: int = 0) -> list[Case]:
     return cases
 
 
-def evaluate(pipe: LoopAnimatePipeline, folder: str | None = None, num_frames: int = 35, sheets: str | None = None,
-             limit: int | None = None, rendered: bool = True, first: int = 0, **options) -> dict:  # fmt: skip
+def evaluate(
+    pipe: LoopAnimatePipeline,
+    folder: str | None = None,
+    num_frames: int = 35,
+    sheets: str | None = None,
+    limit: int | None = None,
+    rendered: bool = True,
+    first: int = 0,
+    **options,
+) -> dict:
     """The table of measures; `options` go to the pipeline's call.
 
     Args:
@@ -217,8 +234,11 @@ def evaluate(pipe: LoopAnimatePipeline, folder: str | None = None, num_frames: i
     entries = pictures(folder)[:limit]
     cases = plan(len(entries), first)
     samples, taken = [], []
-    batches = [own[start : start + TOGETHER] for own in (list(group) for _, group in groupby(cases, lambda case: case.entry))
-               for start in range(0, len(own), TOGETHER)]  # fmt: skip
+    batches = [
+        own[start : start + TOGETHER]
+        for own in (list(group) for _, group in groupby(cases, lambda case: case.entry))
+        for start in range(0, len(own), TOGETHER)
+    ]
     for batch in tqdm(batches, mininterval=5):
         words, notes = zip(*(interpret(case.prompt, pipe) for case in batch))  # as every road to a loop does
         taken += [note is not None for note in notes]
@@ -229,9 +249,16 @@ def evaluate(pipe: LoopAnimatePipeline, folder: str | None = None, num_frames: i
             drawn.update(tensors)
             return {}
 
-        latents = pipe(image=[picture] * len(batch), mask_image=[mask] * len(batch), prompt=list(words),
-                       generator=[torch.Generator().manual_seed(case.seed) for case in batch],
-                       num_frames=num_frames, output_type="latent", callback_on_step_end=keep, **options).frames  # fmt: skip
+        latents = pipe(
+            image=[picture] * len(batch),
+            mask_image=[mask] * len(batch),
+            prompt=list(words),
+            generator=[torch.Generator().manual_seed(case.seed) for case in batch],
+            num_frames=num_frames,
+            output_type="latent",
+            callback_on_step_end=keep,
+            **options,
+        ).frames
         samples += [Sample(pipe.codec, picture, mask, *loop) for loop in zip(words, latents, drawn["latents"])]
     for index, sample in enumerate(samples if sheets else (), 1):
         _write_sheet(sample, Path(sheets) / f"{index:03d}.png")
@@ -278,8 +305,10 @@ def _words(pairs, num_frames: int) -> dict:
             found += [kind == case.motion.kind for kind in classifier(moved, inside)]
         truth = true_motion(case.motion.kind, inside[None].expand(8, -1, -1, -1), rng, generator, num_frames)
         ceiling += [kind == case.motion.kind for kind in classifier(truth, inside.expand(8, -1, -1))]
-    seeds = [float(np.linalg.norm(a.mean[:, 0] - b.mean[:, 0], axis=1).mean() / ((a.peak() + b.peak()) / 2))
-             for a, b in _groups(pairs, "seeds")]  # fmt: skip
+    seeds = [
+        float(np.linalg.norm(a.mean[:, 0] - b.mean[:, 0], axis=1).mean() / ((a.peak() + b.peak()) / 2))
+        for a, b in _groups(pairs, "seeds")
+    ]
     return {
         "direction within 45 degrees, percent": _share(angle < 45 for angle in angles),
         "direction within 90 degrees, percent": _share(angle < 90 for angle in angles),
@@ -368,8 +397,16 @@ CONTROLS: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # PAPER.md §6: rin
     "doubled frame": lambda ring: np.concatenate([ring, ring[:1]]),
     "frozen": lambda ring: np.repeat(ring[:1], len(ring), axis=0),
     "eased to a stop": lambda ring: ring[
-        np.round(len(ring) * (np.linspace(0, 1, len(ring), endpoint=False) - np.sin(2 * np.pi * np.linspace(0, 1, len(ring), endpoint=False)) / (2 * np.pi))).astype(int) % len(ring)],
-}  # fmt: skip
+        np.round(
+            len(ring)
+            * (
+                np.linspace(0, 1, len(ring), endpoint=False)
+                - np.sin(2 * np.pi * np.linspace(0, 1, len(ring), endpoint=False)) / (2 * np.pi)
+            )
+        ).astype(int)
+        % len(ring)
+    ],
+}
 
 
 def _seams(pairs) -> dict:

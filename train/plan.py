@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from loopanimate.network.unet import LoopAnimateUNet
 from loopanimate.presets import Preset
-from loopanimate.unet import LoopAnimateUNet
 from train.clips import collect, summary
 from train.settings import TrainSettings
 from train.stages import Stage, trainable_names
@@ -47,10 +47,11 @@ def plan(settings: TrainSettings, preset: Preset, stage: Stage, folder: Path) ->
         "learning rate": f"{stage.learning_rate:g}",
         "steps": f"{stage.iterations:,} of {stage.batch} x {settings.accumulate} loops a device",
         "memory": f"about {(fixed + activations) / 1e9:.1f} GB: weights and optimizer {fixed / 1e9:.1f},"
-        f" activations {activations / 1e9:.1f}" + (" and one recomputed block" if settings.gradient_checkpointing else "")
+        f" activations {activations / 1e9:.1f}"
+        + (" and one recomputed block" if settings.gradient_checkpointing else "")
         + "; codec and encoders besides",
         "disk": f"about {checkpoint * KEPT / 1e9:.1f} GB for checkpoints, {free / 1e9:.1f} GB free in {folder}",
-    }  # fmt: skip
+    }
     return "\n".join(f"{name:17} {value}" for name, value in rows.items())
 
 

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
-from loopanimate.encoders import encode_text
-from loopanimate.motion_codec import MotionCodec
+from loopanimate.network.encoders import encode_text
+from loopanimate.network.motion_codec import MotionCodec
+from loopanimate.network.noise import WIDTH
 from loopanimate.presets import PRESETS
-from loopanimate.prior import WIDTH
 from train.grammar import AMPLITUDES, KINDS, PARTS, Motion, draw
 from train.networks import build, save_pipeline
 from train.settings import PriorSettings, TrainSettings

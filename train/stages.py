@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from diffusers import UNetMotionModel
 
-from loopanimate.unet import parameter_groups
+from loopanimate.network.unet import parameter_groups
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ STAGES = {
             shorter=(8, 18, 4),
             small=4,
             words_first=0.4,
-        ),  # fmt: skip
+        ),
         1: Stage(
             f=8, trains=("conv_in", "cab", "temm"), learning_rate=2e-4, iterations=40, batch=6, salient=False, last_frame=6.0
         ),

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from loopanimate.conditioning import mask_code
-from loopanimate.field import box_of, from_hold, grid_points, warp
-from loopanimate.motion_codec import latent_grid, static_code
+from loopanimate.motion.field import box_of, from_hold, grid_points, warp
+from loopanimate.network.conditioning import mask_code
+from loopanimate.network.motion_codec import latent_grid, static_code
 from loopanimate.presets import NATIVE_FPS
 from train.grammar import KINDS, Motion, draw
 from train.loop_sampling import STRIDE, loop_indices
@@ -41,9 +41,17 @@ class Clips:
     motions: list[tuple[Motion, Motion]]  # of the salient layer and the background
 
 
-def make_clips(batch: int, num_frames: int, short: int, seed: int, sampling: str = "native",
-               device: str | torch.device = "cpu", size: tuple[int, int] | None = None, focus: float = 0.0,
-               drawn: list[tuple[str, Motion, Motion]] | None = None) -> Clips:  # fmt: skip
+def make_clips(
+    batch: int,
+    num_frames: int,
+    short: int,
+    seed: int,
+    sampling: str = "native",
+    device: str | torch.device = "cpu",
+    size: tuple[int, int] | None = None,
+    focus: float = 0.0,
+    drawn: list[tuple[str, Motion, Motion]] | None = None,
+) -> Clips:
     """`batch` clips of `num_frames` frames, the same for the same seed and device.
 
     Args:
@@ -92,8 +100,9 @@ def _uniform(generator, shape, low=0.0, high=1.0):
     return torch.rand(shape, generator=generator, device=generator.device) * (high - low) + low
 
 
-def displacements(motions: list[tuple[Motion, ...]], support: torch.Tensor, phase: torch.Tensor, duration: float,
-                  generator: torch.Generator) -> torch.Tensor:  # fmt: skip
+def displacements(
+    motions: list[tuple[Motion, ...]], support: torch.Tensor, phase: torch.Tensor, duration: float, generator: torch.Generator
+) -> torch.Tensor:
     """Displacement fields (B, L, 2, N, h, w) in short sides of `motions` (B rows of L layers).
 
     Args:
@@ -293,8 +302,12 @@ def _masks(batch: int, height: int, width: int, generator: torch.Generator) -> t
     size = _uniform(generator, column, 0.12, 0.42)
     rim = torch.zeros(batch, height, width, device=device)
     for k in range(1, 7):
-        rim += 0.3 * torch.randn(column, generator=generator, device=device) / k * torch.cos(
-            k * angle + _uniform(generator, column, 0, 2 * math.pi))  # fmt: skip
+        rim += (
+            0.3
+            * torch.randn(column, generator=generator, device=device)
+            / k
+            * torch.cos(k * angle + _uniform(generator, column, 0, 2 * math.pi))
+        )
     blob = size * (1 + rim.clamp(-0.6, 0.8)) - ((x / stretch) ** 2 + (y * stretch) ** 2).sqrt()
     trunk_width = size * torch.where(_uniform(generator, column) < 0.5, 0.15, _uniform(generator, column, 0.5, 1.1))
     trunk = torch.minimum(trunk_width * (1 + 0.5 * y.clamp(0, 1)) - x.abs(), y)

@@ -21,9 +21,9 @@ from diffusers.training_utils import EMAModel
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
-from loopanimate.conditioning import condition, stack
-from loopanimate.encoders import PatchEncoder, encode_image, encode_text
-from loopanimate.unet import LoopAnimateUNet
+from loopanimate.network.conditioning import condition, stack
+from loopanimate.network.encoders import PatchEncoder, encode_image, encode_text
+from loopanimate.network.unet import LoopAnimateUNet
 from train.clips import Skipped, collect, summary
 from train.encoded import EncodedDataset, encoded_loops, preencode, with_tokens
 from train.flow import estimator
@@ -161,8 +161,9 @@ def train(settings: TrainSettings) -> None:
         return
     # one image token needs no query and no key, and some injections leave out a projection
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    accelerator = Accelerator(mixed_precision=settings.mixed_precision, log_with="tensorboard", project_dir=folder,
-                              kwargs_handlers=[unused])  # fmt: skip
+    accelerator = Accelerator(
+        mixed_precision=settings.mixed_precision, log_with="tensorboard", project_dir=folder, kwargs_handlers=[unused]
+    )
     if accelerator.distributed_type not in (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU):
         raise ValueError(f"expected one process or data-parallel ones, got {accelerator.distributed_type.value}")
     device, steps = accelerator.device, stage.iterations
@@ -236,8 +237,13 @@ def train(settings: TrainSettings) -> None:
         progress.add(total)
         bar.set_postfix(loss=f"{progress.loss:.4f}", refresh=False)
         seconds = time.perf_counter() - began
-        values = {"loss": total, "learning_rate": schedules[-1].get_last_lr()[0], "clips_per_second": size * parts / seconds,
-                  "waiting_for_clips": waited / seconds, "skipped_clips": sum(map(len, progress.skipped.values()))}  # fmt: skip
+        values = {
+            "loss": total,
+            "learning_rate": schedules[-1].get_last_lr()[0],
+            "clips_per_second": size * parts / seconds,
+            "waiting_for_clips": waited / seconds,
+            "skipped_clips": sum(map(len, progress.skipped.values())),
+        }
         accelerator.log(values, step=step)
         if (step + 1) % settings.save_every == 0 or step + 1 == steps:
             progress.gather()
@@ -249,8 +255,15 @@ def train(settings: TrainSettings) -> None:
     if ema:
         ema.copy_to(parameters)
     if accelerator.is_main_process:
-        record = {**asdict(settings), "steps": steps, "loss": progress.loss, "num_frames": stage.num_frames,
-                  "clips_a_step": together, "learning_rate": stage.learning_rate, "skipped": progress.skipped}  # fmt: skip
+        record = {
+            **asdict(settings),
+            "steps": steps,
+            "loss": progress.loss,
+            "num_frames": stage.num_frames,
+            "clips_a_step": together,
+            "learning_rate": stage.learning_rate,
+            "skipped": progress.skipped,
+        }
         save_pipeline(pipe, folder / "pipeline", record)
     accelerator.wait_for_everyone()
     accelerator.end_training()
@@ -304,8 +317,7 @@ def _rate(step: int, stage: Stage) -> float:
     return min(1.0, step / WARMUP) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, after)))
 
 
-def _source(accelerator: Accelerator, settings: TrainSettings, stage: Stage, pipe, folder: Path, done: int,
-            progress: Progress):  # fmt: skip
+def _source(accelerator: Accelerator, settings: TrainSettings, stage: Stage, pipe, folder: Path, done: int, progress: Progress):
     """Loops of this process, batch after batch, from step `done` on."""
     parts, rank = settings.accumulate * accelerator.num_processes, accelerator.process_index
     if settings.data is None:
@@ -344,8 +356,10 @@ def _same_run(accelerator: Accelerator, folder: Path, settings: TrainSettings, s
         before = json.loads(path.read_text())
         changed = [name for name in now if before.get(name) != now[name]]
         if changed:
-            raise ValueError(f"expected {changed[0]} {before.get(changed[0])} as {folder} began with, got {now[changed[0]]}:"
-                             " choose another output")  # fmt: skip
+            raise ValueError(
+                f"expected {changed[0]} {before.get(changed[0])} as {folder} began with, got {now[changed[0]]}:"
+                " choose another output"
+            )
     elif accelerator.is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")

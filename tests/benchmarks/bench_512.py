@@ -20,10 +20,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from loopanimate.codecs import VAECodec
+from loopanimate.network.codecs import VAECodec
+from loopanimate.network.unet import LoopAnimateUNet
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.presets import PRESETS
-from loopanimate.unet import LoopAnimateUNet
 from tests.stock import stock_unet
 from train.stages import STAGES, trainable_names
 
@@ -46,17 +46,28 @@ FULL = Size(
     unet=PRESETS["512"].unet,
     vae={"block_out_channels": (128, 256, 512, 512), "layers_per_block": 2},
     text={"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12},
-    vision={"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
-            "projection_dim": 768},
-    side=512, frames=(15, 21, 35), steps=25, rounds=3,
-)  # fmt: skip
+    vision={
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "projection_dim": 768,
+    },
+    side=512,
+    frames=(15, 21, 35),
+    steps=25,
+    rounds=3,
+)
 SMALL = Size(
     unet={"block_out_channels": (64, 128, 128, 128), "cross_attention_dim": 64, "norm_num_groups": 16},
     vae={"block_out_channels": (16, 16, 16, 16), "norm_num_groups": 8},
     text={"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4},
     vision={"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4, "projection_dim": 64},
-    side=160, frames=(5, 7, 11), steps=2, rounds=5,
-)  # fmt: skip
+    side=160,
+    frames=(5, 7, 11),
+    steps=2,
+    rounds=5,
+)
 
 
 def build(size: Size, device: str, dtype: torch.dtype) -> LoopAnimatePipeline:
@@ -64,8 +75,12 @@ def build(size: Size, device: str, dtype: torch.dtype) -> LoopAnimatePipeline:
     torch.set_default_dtype(dtype)
     with torch.device(device):
         blocks = len(size.vae["block_out_channels"])
-        vae = AutoencoderKL(latent_channels=4, down_block_types=("DownEncoderBlock2D",) * blocks,
-                            up_block_types=("UpDecoderBlock2D",) * blocks, **size.vae)  # fmt: skip
+        vae = AutoencoderKL(
+            latent_channels=4,
+            down_block_types=("DownEncoderBlock2D",) * blocks,
+            up_block_types=("UpDecoderBlock2D",) * blocks,
+            **size.vae,
+        )
         words = ["<|startoftext|>", "<|endoftext|>", "l", "l</w>"]
         pipe = LoopAnimatePipeline(
             unet=LoopAnimateUNet(**size.unet).eval(),
@@ -83,8 +98,14 @@ def build(size: Size, device: str, dtype: torch.dtype) -> LoopAnimatePipeline:
 
 def sample(pipe: LoopAnimatePipeline, size: Size, frames: int) -> torch.Tensor:
     image = torch.rand(1, 3, size.side, size.side, generator=torch.Generator().manual_seed(0))
-    return pipe(image=image, prompt=PROMPT, num_frames=frames, num_inference_steps=size.steps, output_type="latent",
-                generator=torch.Generator().manual_seed(0)).frames  # fmt: skip
+    return pipe(
+        image=image,
+        prompt=PROMPT,
+        num_frames=frames,
+        num_inference_steps=size.steps,
+        output_type="latent",
+        generator=torch.Generator().manual_seed(0),
+    ).frames
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -219,8 +240,16 @@ def approximations() -> None:
     image = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
 
     def loop(**options):
-        return pipe(image=image, prompt=PROMPT, num_frames=15, num_inference_steps=12, guidance_scale=2.0, output_type="latent",
-                    generator=torch.Generator().manual_seed(0), **options).frames  # fmt: skip
+        return pipe(
+            image=image,
+            prompt=PROMPT,
+            num_frames=15,
+            num_inference_steps=12,
+            guidance_scale=2.0,
+            output_type="latent",
+            generator=torch.Generator().manual_seed(0),
+            **options,
+        ).frames
 
     exact = loop()
     for options in ({"cache_interval": 2}, {"cache_interval": 3}, {"guidance_interval": (0.0, 0.5)}):

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.loop import LoopSettings, make_loop, pipeline
-from loopanimate.saliency import automatic_mask
+from loopanimate.scene.saliency import automatic_mask
 
 
 def page_answers(runs: int) -> float:

@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 from skimage import data
 
-from loopanimate.export import SIZES, frame_times
-from loopanimate.field import LoopField
-from loopanimate.render import Renderer
-from loopanimate.video import CODECS, encode
+from loopanimate.files.sizes import SIZES, frame_times
+from loopanimate.files.video import CODECS, encode
+from loopanimate.motion.field import LoopField
+from loopanimate.render.renderer import Renderer
 
 FPS, H264 = Fraction(60), CODECS["h264"]
 CELLS = (12, 20)
@@ -67,9 +67,16 @@ def speed(size: str, case: str, path: Path) -> dict:
     layers = time.perf_counter() - start
     encode(path, map(renderer.frame, times), FPS, len(times), None, H264, H264.levels["wallpaper"])
     whole = time.perf_counter() - start
-    return {"frames": len(times), "encoder alone, s": alone, "layers, s": layers, "whole export, s": whole,
-            "export / encoder": whole / alone, "after the layers / encoder": (whole - layers) / alone,
-            "render only, ms a frame": 1000 * rendering / len(some), "seconds of loop": float(len(times) / FPS)}  # fmt: skip
+    return {
+        "frames": len(times),
+        "encoder alone, s": alone,
+        "layers, s": layers,
+        "whole export, s": whole,
+        "export / encoder": whole / alone,
+        "after the layers / encoder": (whole - layers) / alone,
+        "render only, ms a frame": 1000 * rendering / len(some),
+        "seconds of loop": float(len(times) / FPS),
+    }
 
 
 def peak(size: str, case: str, path: Path, frames: int) -> dict:

@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from loopanimate.export import frame_times
-from loopanimate.living import write_living
-from loopanimate.media import write_loop
-from loopanimate.render import Renderer
+from loopanimate.files.living import write_living
+from loopanimate.files.media import write_loop
+from loopanimate.files.sizes import frame_times
+from loopanimate.render.renderer import Renderer
 from tests.browser.conftest import CHROMIUM, CHROMIUM_OPTIONS
 from tests.fields import random_field
 
 SECONDS = 8.0
-FRAMES = "() => new Promise((done) => { let n = 0; const end = performance.now() + %d; const step = (now) => { n++; now < end ? requestAnimationFrame(step) : done(n) }; requestAnimationFrame(step) })"  # fmt: skip
-SHOWN = "() => { const quality = document.querySelector('video').getVideoPlaybackQuality(); return quality.totalVideoFrames - quality.droppedVideoFrames }"  # fmt: skip
+FRAMES = "() => new Promise((done) => { let n = 0; const end = performance.now() + %d; const step = (now) => { n++; now < end ? requestAnimationFrame(step) : done(n) }; requestAnimationFrame(step) })"
+SHOWN = "() => { const quality = document.querySelector('video').getVideoPlaybackQuality(); return quality.totalVideoFrames - quality.droppedVideoFrames }"
 DRAWS = """() => {
     const gl = document.getElementById("canvas").getContext("webgl2"), pixel = new Uint8Array(4), times = [];
     for (let i = 0; i < 12; i++) {
@@ -89,8 +89,10 @@ def main(width: int = 1920, height: int = 1080) -> None:
             elapsed = time.perf_counter() - before[1]
             shown = shown if name == "living page" else page.evaluate(SHOWN) - before[2]
             share = (processor_seconds(os.getpid()) - before[0]) / elapsed
-            print(f"{name:12} {shown / elapsed:5.1f} frames a second, {100 * share:4.0f} % of a core, "
-                  f"{1000 * share * elapsed / max(shown, 1):6.1f} ms of processor a frame")  # fmt: skip
+            print(
+                f"{name:12} {shown / elapsed:5.1f} frames a second, {100 * share:4.0f} % of a core, "
+                f"{1000 * share * elapsed / max(shown, 1):6.1f} ms of processor a frame"
+            )
             browser.close()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from loopanimate.motion_codec import MotionCodec
+from loopanimate.network.motion_codec import MotionCodec
 from loopanimate.presets import ASSETS
 from tests.videos import scene, write_captions, write_video
 from train import trainer

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from loopanimate.media import write_loop
+from loopanimate.files.media import write_loop
 from tests.test_media import AV1
 from tests.videos import scene
 
@@ -45,10 +45,15 @@ PICTURE_SCRIPT = """async ([content, type]) => {
     return [...size, seconds, colour, frameCount, repetitionCount];
 }"""
 FILES = [
-    (".mp4", "video/mp4", None), (".webm", "video/webm", None), (".gif", "image/gif", None), (".webp", "image/webp", None),
-    (".apng", "image/png", None), pytest.param(".avif", "image/avif", None, marks=AV1),
-    pytest.param(".mp4", "video/mp4", "av1", marks=AV1), pytest.param(".webm", "video/webm", "av1", marks=AV1),
-]  # fmt: skip
+    (".mp4", "video/mp4", None),
+    (".webm", "video/webm", None),
+    (".gif", "image/gif", None),
+    (".webp", "image/webp", None),
+    (".apng", "image/png", None),
+    pytest.param(".avif", "image/avif", None, marks=AV1),
+    pytest.param(".mp4", "video/mp4", "av1", marks=AV1),
+    pytest.param(".webm", "video/webm", "av1", marks=AV1),
+]
 
 
 @pytest.mark.parametrize("ending, kind, codec", FILES)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loopanimate.field import LoopField, touched
-from loopanimate.living import motion_of, write_living
+from loopanimate.files.living import motion_of, write_living
 from loopanimate.metrics import psnr, seam
-from loopanimate.render import Renderer
+from loopanimate.motion.field import LoopField, touched
+from loopanimate.render.renderer import Renderer
 from tests.fields import random_field
 from tests.test_render import curve
 
@@ -84,7 +84,9 @@ def test_another_motion_takes_the_place_of_the_first(opened, photos):
     assert not page.errors
 
 
-@pytest.mark.parametrize("name, streams", [("astronaut", ()), ("chelsea", (1,)), ("coffee", (0,)), ("rocket", (0, 1)), ("flower", ())])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, streams", [("astronaut", ()), ("chelsea", (1,)), ("coffee", (0,)), ("rocket", (0, 1)), ("flower", ())]
+)
 def test_the_page_draws_what_the_renderer_draws(opened, photos, name, streams):
     image, mask = small(photos[name])
     field = random_field(len(name), grid(image), streams, borders=touched(mask))
@@ -132,8 +134,15 @@ def test_options_in_the_address(opened, blob):
     field = random_field(6, (12, 16))
     page = opened(image, mask, [field], query="paused=1&strength=0&tempo=2&fps=30&fit=fit&parallax=1&panel=0&unknown=1")
     assert page.evaluate("living.settings") == {
-        "strength": 0, "tempo": 2, "fps": 30, "fit": "fit", "parallax": True, "wander": False, "paused": True, "panel": False,
-    }  # fmt: skip
+        "strength": 0,
+        "tempo": 2,
+        "fps": 30,
+        "fit": "fit",
+        "parallax": True,
+        "wander": False,
+        "paused": True,
+        "panel": False,
+    }
     assert np.array_equal(drawn(page, 0.4), image)
     page.evaluate("living.advance(1)")
     assert page.evaluate("living.walk.now.time") == pytest.approx((0.4 + 2 / 4.25) % 1)
@@ -195,7 +204,7 @@ def test_it_plays_pauses_and_sleeps(opened, blob):
 
 def test_frames_are_capped_and_a_change_is_drawn_at_once(opened, blob):
     image, mask = blob
-    count = "window.draws = 0; addEventListener('DOMContentLoaded', () => { const inner = Drawing.prototype.draw; Drawing.prototype.draw = function (...given) { draws++; inner.apply(this, given) } })"  # fmt: skip
+    count = "window.draws = 0; addEventListener('DOMContentLoaded', () => { const inner = Drawing.prototype.draw; Drawing.prototype.draw = function (...given) { draws++; inner.apply(this, given) } })"
     page = opened(image, mask, [random_field(9, (12, 16))], query="fps=10&panel=0", script=count)
     before = page.evaluate("draws")
     page.wait_for_timeout(1500)
@@ -244,7 +253,9 @@ def test_a_lost_context_comes_back(opened, blob):
     image, mask = blob
     page = opened(image, mask, [random_field(9, (12, 16))])
     before = drawn(page, 0.3)
-    page.evaluate("() => { window.lose = document.getElementById('canvas').getContext('webgl2').getExtension('WEBGL_lose_context'); lose.loseContext() }")  # fmt: skip
+    page.evaluate(
+        "() => { window.lose = document.getElementById('canvas').getContext('webgl2').getExtension('WEBGL_lose_context'); lose.loseContext() }"
+    )
     until(page, "!document.documentElement.classList.contains('playing')")
     page.evaluate("lose.restoreContext()")
     until(page, "document.documentElement.classList.contains('playing')")

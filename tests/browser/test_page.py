@@ -15,10 +15,10 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import expect
 
+from loopanimate.files.media import read_metadata, write_loop
+from loopanimate.files.recipe import pack, unpack
 from loopanimate.loop import LoopSettings
-from loopanimate.media import read_metadata, write_loop
 from loopanimate.presets import ASSETS
-from loopanimate.recipe import pack, unpack
 from tests.browser.steps import VIDEO, animate, chosen, mask_of, prepare, put, saved, seconds, until, upload
 
 
@@ -87,8 +87,10 @@ def test_an_arrow_turns_the_motion_and_a_pin_stops_it(page, picture, tmp_path):
         listed.fill(text)
         listed.press("Enter")
         page.wait_for_function(f"{VIDEO} && {VIDEO}.src != {source!r}")
-        grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-                for frame in iio.imiter(saved(page, "MP4", tmp_path / "loop.mp4"), plugin="pyav")]  # fmt: skip
+        grey = [
+            cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+            for frame in iio.imiter(saved(page, "MP4", tmp_path / "loop.mp4"), plugin="pyav")
+        ]
         estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         return np.stack([-estimator.calc(frame, grey[0], None) for frame in grey[1:]])  # how content moved, (K, H, W, 2)
 
@@ -156,8 +158,10 @@ def test_programs_are_queued_and_served(address, picture, tmp_path):
     mask = clients[0].predict(handle_file(str(picture)), api_name="/mask")
     with Image.open(mask) as found:
         assert found.size == (600, 400) and found.getextrema()[1] > 200
-    jobs = [client.submit(handle_file(str(picture)), "it sways to the left", handle_file(mask), 3, api_name="/animate")
-            for client in clients]  # fmt: skip
+    jobs = [
+        client.submit(handle_file(str(picture)), "it sways to the left", handle_file(mask), 3, api_name="/animate")
+        for client in clients
+    ]
     for job in jobs:
         assert seconds(job.result(timeout=120)) == pytest.approx(0.25, abs=0.02)
 
@@ -253,8 +257,15 @@ def drop(page, path, place):
     box = page.locator(place).first.bounding_box()
     session = page.context.new_cdp_session(page)
     for kind in ("dragEnter", "dragOver", "drop"):
-        session.send("Input.dispatchDragEvent", {"type": kind, "x": box["x"] + box["width"] / 2, "y": box["y"] + 20,
-                     "data": {"items": [], "files": [str(path)], "dragOperationsMask": 1}})  # fmt: skip
+        session.send(
+            "Input.dispatchDragEvent",
+            {
+                "type": kind,
+                "x": box["x"] + box["width"] / 2,
+                "y": box["y"] + 20,
+                "data": {"items": [], "files": [str(path)], "dragOperationsMask": 1},
+            },
+        )
 
 
 def test_what_is_dropped_on_the_page_is_taken_or_refused(page, picture, tmp_path):

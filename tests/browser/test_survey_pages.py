@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from loopanimate.media import write_loop
+from loopanimate.files.media import write_loop
 from tests.videos import scene
 from train.pages import find_the_cut, rating
 

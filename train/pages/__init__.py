@@ -36,9 +36,17 @@ def rating(folders: list[Path], captions: dict[str, str]) -> str:
     if not shared:
         raise ValueError(f"expected loops of the same names in {', '.join(map(str, folders))}, found none")
     labels = [str(folder) for folder in folders]
-    items = [{"name": name, "caption": captions[name],
-              "loops": [{"method": label, "frames": _frames(_read(folder / "loops" / f"{name}.mp4"))}
-                        for label, folder in zip(labels, folders)]} for name in shared]  # fmt: skip
+    items = [
+        {
+            "name": name,
+            "caption": captions[name],
+            "loops": [
+                {"method": label, "frames": _frames(_read(folder / "loops" / f"{name}.mp4"))}
+                for label, folder in zip(labels, folders)
+            ],
+        }
+        for name in shared
+    ]
     return _page("rating.html", items=items, fps=NATIVE_FPS)
 
 

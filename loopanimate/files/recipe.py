@@ -10,9 +10,9 @@ from typing import get_args, get_origin, get_type_hints
 import numpy as np
 from PIL import Image
 
-from loopanimate.export import cover_box, inside, within
+from loopanimate.files.sizes import cover_box, inside, within
 from loopanimate.loop import LoopSettings
-from loopanimate.saliency import edit
+from loopanimate.scene.saliency import edit
 
 MASK_SIDE = 256  # pixels on the long side of the mask that travels
 PRIVATE = ("checkpoint", "device")  # of the machine that made the loop, and nobody's to choose for another
@@ -58,8 +58,7 @@ def unpack(text: str | None) -> tuple[LoopSettings, np.ndarray | None]:
     return settings, mask
 
 
-def of_frame(frame: Image.Image, settings: LoopSettings,
-             mask: np.ndarray) -> tuple[Image.Image, LoopSettings, np.ndarray]:  # fmt: skip
+def of_frame(frame: Image.Image, settings: LoopSettings, mask: np.ndarray) -> tuple[Image.Image, LoopSettings, np.ndarray]:
     """Picture, settings and mask for a finished loop's frame, where the picture that it was made from is not at hand.
 
     A picture shown whole is cut out of its surround. Of one that was cut to its size a part is left: mask, arrows, pins and

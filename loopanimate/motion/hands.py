@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from loopanimate.asked import Manner
-from loopanimate.field import (
+from loopanimate.motion.field import (
     ALL_BORDERS,
     Borders,
     border_ramp,
@@ -22,6 +21,7 @@ from loopanimate.field import (
     spline_matrix,
     touched,
 )
+from loopanimate.words.intent import Manner
 
 PIN_REACH = 0.35  # short sides in which a direction fades out
 STEEPNESS = 5.0  # that reach in lengths of an arrow, at least: phi's steepest slope is 2.1 / reach, so it cannot fold
@@ -71,8 +71,9 @@ class Directions:
         for index, arrow in enumerate(arrows):
             wanted[index] = (np.array(arrow[2:]) - arrow[:2]) * sides
         reach = np.maximum(PIN_REACH, STEEPNESS * np.hypot(*wanted.T))  # (K,)
-        y, x = np.meshgrid((np.arange(height) + 0.5) / height * sides[1], (np.arange(width) + 0.5) / width * sides[0],
-                           indexing="ij")  # fmt: skip
+        y, x = np.meshgrid(
+            (np.arange(height) + 0.5) / height * sides[1], (np.arange(width) + 0.5) / width * sides[0], indexing="ij"
+        )
         bumps = np.stack([wendland(np.hypot(x - px, y - py) / r) for (px, py), r in zip(places * sides, reach)])  # (K, h, w)
         rows, columns = spline_at(height, places[:, 1]), spline_at(width, places[:, 0])  # (K, h), (K, w)
 

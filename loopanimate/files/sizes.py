@@ -6,15 +6,21 @@ from math import ceil
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
-from loopanimate.media import GIF_RATES
+from loopanimate.files.media import GIF_RATES
 from loopanimate.presets import NATIVE_FPS
 
 SIZES = {  # width, height
-    "1080p": (1920, 1080), "1440p": (2560, 1440), "4k": (3840, 2160), "8k": (7680, 4320), "ultrawide": (3440, 1440),
-    "phone": (1080, 1920), "android": (1080, 2400), "iphone": (1290, 2796),
+    "1080p": (1920, 1080),
+    "1440p": (2560, 1440),
+    "4k": (3840, 2160),
+    "8k": (7680, 4320),
+    "ultrawide": (3440, 1440),
+    "phone": (1080, 1920),
+    "android": (1080, 2400),
+    "iphone": (1290, 2796),
     "wallpaper-engine": (3840, 2160),  # takes H.264 up to 4096 x 2304
     "lively": (1920, 1080),
-}  # fmt: skip
+}
 MIN_SECONDS = {"lively": 60}  # it pauses at each wrap of the file, so that it should be rare
 MAX_OUTPUT_SIDE = 7680
 
@@ -99,8 +105,9 @@ def cover_box(mask: np.ndarray, size: tuple[int, int]) -> tuple[float, float, fl
     scale = max(size[0] / width, size[1] / height)
     wide, high = min(size[0] / scale, width), min(size[1] / scale, height)  # no rounding beyond the picture
     centres = [float(np.average(np.arange(side) + 0.5, weights=mask.sum(axis))) for axis, side in enumerate((width, height))]
-    left, top = (min(max(centre - part / 2, 0), side - part)
-                 for centre, part, side in zip(centres, (wide, high), (width, height)))  # fmt: skip
+    left, top = (
+        min(max(centre - part / 2, 0), side - part) for centre, part, side in zip(centres, (wide, high), (width, height))
+    )
     return left, top, min(left + wide, width), min(top + high, height)
 
 

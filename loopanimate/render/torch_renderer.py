@@ -4,8 +4,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from loopanimate.field import ALIKE, MEAN_SIGMA, LoopField
-from loopanimate.render import Renderer
+from loopanimate.motion.field import ALIKE, MEAN_SIGMA, LoopField
+from loopanimate.render.renderer import Renderer
 
 
 class TorchRenderer(Renderer):
@@ -31,8 +31,12 @@ class TorchRenderer(Renderer):
         places = []
         for index, fade in enumerate(fades):
             fields = (self._tensor(part) for part in self._fields(index, displacement))
-            places.append([torch.stack([axis - rows @ part @ columns * fade for axis, part in zip(self.places, field)])
-                           for field in fields])  # fmt: skip
+            places.append(
+                [
+                    torch.stack([axis - rows @ part @ columns * fade for axis, part in zip(self.places, field)])
+                    for field in fields
+                ]
+            )
         planes = []
         for group, sources, means in zip(self.groups, self.sources, self.means):
             over, under = (self._whole(group.ratio, *layer) for layer in zip(sources, means, places, weights))
@@ -42,8 +46,9 @@ class TorchRenderer(Renderer):
             return np.concatenate([plane.reshape(-1) for plane in planes]).reshape(-1, self.width)
         return np.ascontiguousarray(planes[0].transpose(1, 2, 0))
 
-    def _whole(self, ratio: int, source: torch.Tensor, mean: torch.Tensor | None, places: list[torch.Tensor],
-               weight: float) -> torch.Tensor:  # fmt: skip
+    def _whole(
+        self, ratio: int, source: torch.Tensor, mean: torch.Tensor | None, places: list[torch.Tensor], weight: float
+    ) -> torch.Tensor:
         """A layer's planes (C, H / ratio, W / ratio), 0 to 255."""
         if not places:
             return source

@@ -47,8 +47,10 @@ CODECS = {
     "av1": Codec("libsvtav1", {"wallpaper": 2, "share": 26, "small": 40}, 63),
 }
 FORMATS = {  # container, codecs that it takes: its own, and those to ask for
-    ".mp4": ("mp4", ("h264", "av1")), ".webm": ("webm", ("vp9", "av1")), ".avif": ("avif", ("av1",)),
-}  # fmt: skip
+    ".mp4": ("mp4", ("h264", "av1")),
+    ".webm": ("webm", ("vp9", "av1")),
+    ".avif": ("avif", ("av1",)),
+}
 
 
 def codec_of(ending: str, codec: str | None) -> Codec:
@@ -62,8 +64,9 @@ def codec_of(ending: str, codec: str | None) -> Codec:
     return found
 
 
-def encode(path: Path, frames: Iterable[np.ndarray], fps: Fraction, count: int, metadata: str | None, codec: Codec,
-           level: int) -> None:  # fmt: skip
+def encode(
+    path: Path, frames: Iterable[np.ndarray], fps: Fraction, count: int, metadata: str | None, codec: Codec, level: int
+) -> None:
     """One turn of `count` frames, (H, W, 3) RGB or (3H/2, W) I420 uint8, into a file of `FORMATS`.
 
     Odd sides of RGB frames lose their last row or column. level: constant rate factor.
@@ -136,14 +139,14 @@ def _x264(count: int, fps: Fraction) -> dict[str, str]:
     length = min(round(RAMP * fps), count // 2)
     starts = [count - length + length * step // RAMP_STEPS for step in range(RAMP_STEPS + 1)]
     zones = [(0, 0, RAMP_BITS)]
-    zones += [(start, end - 1, RAMP_BITS ** ((step + 1) / RAMP_STEPS))
-              for step, (start, end) in enumerate(zip(starts, starts[1:])) if 0 < start < end]  # fmt: skip
+    zones += [
+        (start, end - 1, RAMP_BITS ** ((step + 1) / RAMP_STEPS))
+        for step, (start, end) in enumerate(zip(starts, starts[1:]))
+        if 0 < start < end
+    ]
     zoned = "/".join(f"{first},{last},b={bits:.2f}" for first, last, bits in zones)
     # one key frame a turn, no other: each would be a seam of its own
-    return {
-        "preset": "veryfast",
-        "x264-params": f"keyint=infinite:scenecut=0:open-gop=0:{X264_MOVES}:zones={zoned}",
-    }
+    return {"preset": "veryfast", "x264-params": f"keyint=infinite:scenecut=0:open-gop=0:{X264_MOVES}:zones={zoned}"}
 
 
 def _vp9(count: int, fps: Fraction) -> dict[str, str]:

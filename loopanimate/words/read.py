@@ -11,11 +11,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from loopanimate.asked import is_said
-from loopanimate.encoders import encode_text
-from loopanimate.lexicon import FARTHER, RARER, definitions, kin, predicates, verb_in
+from loopanimate.network.encoders import encode_text
 from loopanimate.presets import ASSETS
-from loopanimate.words import (
+from loopanimate.words.intent import is_said
+from loopanimate.words.vocabulary import (
     AIMED,
     ALIKE,
     DIRECTED,
@@ -32,6 +31,7 @@ from loopanimate.words import (
     spoken_forms,
     subject_of,
 )
+from loopanimate.words.wordnet import FARTHER, RARER, definitions, kin, predicates, verb_in
 
 FITTED = ASSETS / "motion" / "reader.safetensors"  # `python -m train words` writes it
 SPOKEN_OF = ("it", "the clouds")

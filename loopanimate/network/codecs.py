@@ -13,8 +13,8 @@ from diffusers import AutoencoderKL, ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.utils.accelerate_utils import apply_forward_hook
 
-from loopanimate.direct import Directions
-from loopanimate.interpolation import Ring
+from loopanimate.motion.hands import Directions
+from loopanimate.render.interpolation import Ring
 
 APPEARANCE = "expected a motion strength of 1 (latents are appearance, not motion), got {}"
 CHUNK_PIXELS = 4 * 512 * 512  # a VAE call: bounds memory, and frames are independent
@@ -44,8 +44,13 @@ class FrameCodec(Protocol):
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
         """An estimate of clean latents (B, 4, N, h, w) as the nearest that this codec can mean; the sampler keeps to it."""
 
-    def as_asked(self, latents: torch.Tensor, latent_mask: torch.Tensor, prompts: list[str],
-                 shown: tuple[torch.Tensor, torch.Tensor] | None = None) -> torch.Tensor:  # fmt: skip
+    def as_asked(
+        self,
+        latents: torch.Tensor,
+        latent_mask: torch.Tensor,
+        prompts: list[str],
+        shown: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
         """Sampled latents (B, 4, N, h, w) of masks (B, 1, h, w), brought to what prompts say as far as that can be computed.
 
         shown: pictures (B, 3, H, W) in [-1, 1] and masks (B, 1, H, W), on which the loops will be seen.
@@ -57,13 +62,21 @@ class FrameCodec(Protocol):
         size: (width, height) of the part as it is shown. Appearance is sampled as it is shown, and is left as it is.
         """
 
-    def decode(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor,
-               motion_strength: float = 1.0) -> torch.Tensor:  # fmt: skip
+    def decode(
+        self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, motion_strength: float = 1.0
+    ) -> torch.Tensor:
         """Latents of pictures (B, 3, H, W) with masks (B, 1, H, W) → clips (B, 3, N, H, W) in [0, 1]."""
 
-    def frames(self, latents: torch.Tensor, image: np.ndarray, mask: np.ndarray, times: list[float],
-               motion_strength: float = 1.0, directions: Directions | None = None,
-               planar: bool = False) -> Iterator[np.ndarray]:  # fmt: skip
+    def frames(
+        self,
+        latents: torch.Tensor,
+        image: np.ndarray,
+        mask: np.ndarray,
+        times: list[float],
+        motion_strength: float = 1.0,
+        directions: Directions | None = None,
+        planar: bool = False,
+    ) -> Iterator[np.ndarray]:
         """Frames (H, W, 3) uint8 of one loop (4, N, h, w) at `times` in native frames, one at a time.
 
         planar: for a video file; a codec that can make its planes directly gives them, (3H/2, W) I420.
@@ -120,24 +133,37 @@ class VAECodec(ModelMixin, ConfigMixin):
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
         return clean
 
-    def as_asked(self, latents: torch.Tensor, latent_mask: torch.Tensor, prompts: list[str],
-                 shown: tuple[torch.Tensor, torch.Tensor] | None = None) -> torch.Tensor:  # fmt: skip
+    def as_asked(
+        self,
+        latents: torch.Tensor,
+        latent_mask: torch.Tensor,
+        prompts: list[str],
+        shown: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
         return latents
 
     def part(self, latents: torch.Tensor, part: tuple[float, float, float, float], size: tuple[int, int]) -> torch.Tensor:
         return latents
 
-    def decode(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor,
-               motion_strength: float = 1.0) -> torch.Tensor:  # fmt: skip
+    def decode(
+        self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, motion_strength: float = 1.0
+    ) -> torch.Tensor:
         if motion_strength != 1:
             raise ValueError(APPEARANCE.format(motion_strength))
         flat = latents.transpose(1, 2).flatten(0, 1)  # (B·N, 4, h, w)
         frames = torch.cat([self._pixels(part) for part in self._parts(flat)])
         return frames.unflatten(0, latents.shape[:1] + latents.shape[2:3]).transpose(1, 2)
 
-    def frames(self, latents: torch.Tensor, image: np.ndarray, mask: np.ndarray, times: list[float],
-               motion_strength: float = 1.0, directions: Directions | None = None,
-               planar: bool = False) -> Iterator[np.ndarray]:  # fmt: skip
+    def frames(
+        self,
+        latents: torch.Tensor,
+        image: np.ndarray,
+        mask: np.ndarray,
+        times: list[float],
+        motion_strength: float = 1.0,
+        directions: Directions | None = None,
+        planar: bool = False,
+    ) -> Iterator[np.ndarray]:
         if directions is not None:
             raise ValueError("expected no arrows, pins or frozen places: this preset's latents are appearance, not motion")
         if motion_strength != 1:

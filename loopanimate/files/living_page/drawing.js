@@ -1,4 +1,4 @@
-// The renderer in WebGL 2: two layers, each moved by its displacement, composited. Mirrors loopanimate/render.py.
+// The renderer in WebGL 2: two layers, each moved by its displacement, composited. Mirrors loopanimate/render/renderer.py.
 const SUBDIVISIONS = 4; // of a cell, to a side of the mesh: the displacement is a cubic at its corners, linear between
 
 const WHOLE = `#version 300 es

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from loopanimate.living import STRONGEST
-from loopanimate.media import replacing
+from loopanimate.files.living import STRONGEST
+from loopanimate.files.media import replacing
 
 PREVIEW_SIDE = 512  # pixels
 SLIDERS = {"strength": ("Strength", 0, STRONGEST, 0.05), "tempo": ("Tempo", 0.25, 2, 0.05)}  # text, least, most, step
@@ -25,21 +25,38 @@ def write_manifests(page: Path, picture: Image.Image, title: str, several: bool)
     """
     title = " ".join(title.split())
     checks = CHECKS | ({"wander": "Never the same twice"} if several else {})
-    engine = {
-        name: {"type": "slider", "text": text, "min": least, "max": most, "step": step, "value": 1, "fraction": True, "precision": 2}
-        for name, (text, least, most, step) in SLIDERS.items()
-    } | {
-        name: {"type": "bool", "text": text, "value": name == "wander"} for name, text in checks.items()
-    } | {
-        "fit": {"type": "combo", "text": "Size", "value": "fill",
-                "options": [{"label": text, "value": value} for value, text in FITS.items()]}
-    }  # fmt: skip
-    lively = {
-        name: {"type": "slider", "text": text, "min": least, "max": most, "step": step, "value": 1}
-        for name, (text, least, most, step) in SLIDERS.items()
-    } | {
-        name: {"type": "checkbox", "text": text, "value": name == "wander"} for name, text in checks.items()
-    } | {"fit": {"type": "dropdown", "text": "Size", "value": 0, "items": list(FITS.values())}}  # fmt: skip
+    engine = (
+        {
+            name: {
+                "type": "slider",
+                "text": text,
+                "min": least,
+                "max": most,
+                "step": step,
+                "value": 1,
+                "fraction": True,
+                "precision": 2,
+            }
+            for name, (text, least, most, step) in SLIDERS.items()
+        }
+        | {name: {"type": "bool", "text": text, "value": name == "wander"} for name, text in checks.items()}
+        | {
+            "fit": {
+                "type": "combo",
+                "text": "Size",
+                "value": "fill",
+                "options": [{"label": text, "value": value} for value, text in FITS.items()],
+            }
+        }
+    )
+    lively = (
+        {
+            name: {"type": "slider", "text": text, "min": least, "max": most, "step": step, "value": 1}
+            for name, (text, least, most, step) in SLIDERS.items()
+        }
+        | {name: {"type": "checkbox", "text": text, "value": name == "wander"} for name, text in checks.items()}
+        | {"fit": {"type": "dropdown", "text": "Size", "value": 0, "items": list(FITS.values())}}
+    )
     documents = {
         "project.json": {
             "file": page.name,

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from loopanimate.field import grid_points
+from loopanimate.motion.field import grid_points
 from loopanimate.presets import NATIVE_FPS
 
 LAYERS, AXES = 2, 2
@@ -163,9 +163,21 @@ class NoisePrior(nn.Module):
         self.queries = nn.Linear(text_width, QUERIES, bias=False)
         self.read = nn.Linear(QUERIES * text_width, WIDTH)
         self.hidden = nn.Linear(WIDTH + 6, WIDTH)
-        self.parts = {"size": 1, "factors": SIZE * FACTORS, "deviation": SIZE, "mean": SIZE, "rates": len(KNOTS),
-                      "plain": PLAIN, "plain_mean": PLAIN, "winding_size": 1, "winding_deviation": SIZE, "winding_mean": SIZE,
-                      "flows": FLOWS, "flows_mean": FLOWS, "roundness": 1}  # fmt: skip
+        self.parts = {
+            "size": 1,
+            "factors": SIZE * FACTORS,
+            "deviation": SIZE,
+            "mean": SIZE,
+            "rates": len(KNOTS),
+            "plain": PLAIN,
+            "plain_mean": PLAIN,
+            "winding_size": 1,
+            "winding_deviation": SIZE,
+            "winding_mean": SIZE,
+            "flows": FLOWS,
+            "flows_mean": FLOWS,
+            "roundness": 1,
+        }
         self.out = nn.Linear(WIDTH, LAYERS * sum(self.parts.values()))
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)

@@ -22,7 +22,7 @@ def session():
     """rembg's u2netp session over the bundled weights."""
     import numba
 
-    import loopanimate.sampling  # noqa: F401  is compiled before anything is not
+    import loopanimate.render.kernels  # noqa: F401  is compiled before anything is not
 
     os.environ["U2NET_HOME"] = str(ASSETS / "saliency")
     # rembg imports PyMatting, whose kernels numba would compile for a minute; a mask needs none of them

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from loopanimate.loop import Loop, LoopFile
-from loopanimate.preview import measures
+from loopanimate.page.preview import measures
 
 SHOWN_SIDE = 1280  # pixels on the long side of the loop on the page; the file has the size that was asked for
 EMPTY = '<div class="empty">Your loop will play here.<br>Choose a picture, say what should move, press Animate.</div>'
@@ -40,8 +40,11 @@ TEMPORARY = folders(tempfile.gettempdir(), os.environ.get("GRADIO_TEMP_DIR", tem
 
 def working(text: str, share: float | None = None, glimpse: bytes | None = None, lives: bool = False) -> str:
     """lives: the living preview plays above, so that the glimpse is for browsers that cannot draw it."""
-    picture = f'<img alt="The motion so far" src="data:image/webp;base64,{base64.b64encode(glimpse).decode()}">' if glimpse else (
-        '<div class="empty">Your loop is on its way.</div>')  # fmt: skip
+    picture = (
+        f'<img alt="The motion so far" src="data:image/webp;base64,{base64.b64encode(glimpse).decode()}">'
+        if glimpse
+        else ('<div class="empty">Your loop is on its way.</div>')
+    )
     bar = f'<progress aria-label="Progress" max="1" value="{share:.3f}"></progress>' if share is not None else ""
     kind = "result lives" if lives else "result"
     return f'<div class="{kind}" aria-busy="true">{picture}{bar}<p role="status">{html.escape(text)}</p></div>'

@@ -68,8 +68,10 @@ def touched(mask: np.ndarray) -> Borders:
 def border_fade(height: int, width: int, reach: float, borders: Borders = ALL_BORDERS) -> np.ndarray:
     """(H, W) float32: 0 at those borders of the picture, 1 from `reach` short sides inwards, smooth between."""
     short = min(height, width)
-    ramps = [border_ramp((np.arange(pixels) + 0.5) / pixels, reach * short / pixels, ends)
-             for pixels, ends in zip((height, width), borders)]  # fmt: skip
+    ramps = [
+        border_ramp((np.arange(pixels) + 0.5) / pixels, reach * short / pixels, ends)
+        for pixels, ends in zip((height, width), borders)
+    ]
     return np.outer(*ramps).astype(np.float32)
 
 

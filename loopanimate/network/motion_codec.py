@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 
-from loopanimate.asked import courses, manner, ways
-from loopanimate.direct import Directions
-from loopanimate.field import LoopField, close, held, hopping, in_place, paced, spline_at, streams, touched, turned, warp
 from loopanimate.metrics import is_seamless, seam
+from loopanimate.motion.field import LoopField, close, held, hopping, in_place, paced, spline_at, streams, touched, turned, warp
+from loopanimate.motion.hands import Directions
+from loopanimate.network.noise import NoisePrior
 from loopanimate.presets import NATIVE_FPS
-from loopanimate.prior import NoisePrior
-from loopanimate.render import Renderer
-from loopanimate.render_torch import TorchRenderer
+from loopanimate.render.renderer import Renderer
+from loopanimate.render.torch_renderer import TorchRenderer
+from loopanimate.words.intent import courses, manner, ways
 
 # Displacements span two orders of magnitude, from "barely" to a stream's progress. Latents are their inverse hyperbolic
 # sine: linear below the knee, logarithmic above, so that an error is absolute in what is nearly still and relative in
@@ -95,9 +95,15 @@ class MotionCodec(ModelMixin, ConfigMixin):
     is_motion = True
 
     @register_to_config
-    def __init__(self, short_side: int = 12, knee: float = KNEE, stream_knee: float = STREAM_KNEE,
-                 standard_deviation: tuple[float, ...] = STANDARD_DEVIATION, passed: tuple[float, float] = PASSED,
-                 text_width: int = 384):  # fmt: skip
+    def __init__(
+        self,
+        short_side: int = 12,
+        knee: float = KNEE,
+        stream_knee: float = STREAM_KNEE,
+        standard_deviation: tuple[float, ...] = STANDARD_DEVIATION,
+        passed: tuple[float, float] = PASSED,
+        text_width: int = 384,
+    ):
         super().__init__()
         self.prior = NoisePrior(text_width)
 
@@ -153,8 +159,13 @@ class MotionCodec(ModelMixin, ConfigMixin):
         """Curves through zero at frame 0 without harmonics above what words ask for: what is quicker is sampling noise."""
         return self.compress(self._displacement(clean, self.config.passed))
 
-    def as_asked(self, latents: torch.Tensor, latent_mask: torch.Tensor, prompts: list[str],
-                 shown: tuple[torch.Tensor, torch.Tensor] | None = None) -> torch.Tensor:  # fmt: skip
+    def as_asked(
+        self,
+        latents: torch.Tensor,
+        latent_mask: torch.Tensor,
+        prompts: list[str],
+        shown: tuple[torch.Tensor, torch.Tensor] | None = None,
+    ) -> torch.Tensor:
         """The same curves, as words have them: turned to where they say, streams as fast as they say, held where fixed, well begun.
 
         A closed curve may begin anywhere: its displacement is counted from where it begins. That is a frame at which its wrap
@@ -233,8 +244,9 @@ class MotionCodec(ModelMixin, ConfigMixin):
         moved = self._displacement(latents[None].float(), PASSED)[0].transpose(0, 1)
         return (moved - moved[:1]).cpu().numpy()
 
-    def decode(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor,
-               motion_strength: float = 1.0) -> torch.Tensor:  # fmt: skip
+    def decode(
+        self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, motion_strength: float = 1.0
+    ) -> torch.Tensor:
         times = list(range(latents.shape[2]))
         clips = []
         for clip, picture, layer in zip(latents, image, mask):
@@ -243,9 +255,16 @@ class MotionCodec(ModelMixin, ConfigMixin):
             clips.append(torch.from_numpy(np.stack(list(frames))).permute(3, 0, 1, 2))  # (3, N, H, W)
         return torch.stack(clips).to(image.device).float() / 255
 
-    def frames(self, latents: torch.Tensor, image: np.ndarray, mask: np.ndarray, times: list[float],
-               motion_strength: float = 1.0, directions: Directions | None = None,
-               planar: bool = False) -> Iterator[np.ndarray]:  # fmt: skip
+    def frames(
+        self,
+        latents: torch.Tensor,
+        image: np.ndarray,
+        mask: np.ndarray,
+        times: list[float],
+        motion_strength: float = 1.0,
+        directions: Directions | None = None,
+        planar: bool = False,
+    ) -> Iterator[np.ndarray]:
         field = LoopField(self.displacement(latents), motion_strength, directions, touched(mask))
         on_gpu = latents.device.type == "cuda"
         renderer = TorchRenderer(image, mask, field, planar, latents.device) if on_gpu else Renderer(image, mask, field, planar)
@@ -306,8 +325,11 @@ def _beginnings(field: LoopField, layers: np.ndarray, headings: tuple[float | No
         wishes = [cosine > TOWARDS, cosine > SAME_WAY, *wishes]
     else:
         wishes.append(fair)
-    ranked = [first for wish in wishes
-              for first in sorted(np.flatnonzero(fair & wish), key=lambda first: (back[first] // BACK, near[first]))]  # fmt: skip
+    ranked = [
+        first
+        for wish in wishes
+        for first in sorted(np.flatnonzero(fair & wish), key=lambda first: (back[first] // BACK, near[first]))
+    ]
     return list(dict.fromkeys([*map(int, ranked), 0]))
 
 

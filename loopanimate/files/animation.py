@@ -20,7 +20,7 @@ import av
 import numpy as np
 from PIL import ExifTags, Image
 
-from loopanimate.video import ahead
+from loopanimate.files.video import ahead
 
 # container, codec, pixels, codec options, container options, ticks a second that the format counts
 KINDS = {

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from loopanimate.field import ALIKE, BORDER_REACH, MAX_BORDER, MEAN_SIGMA, MIN_BORDER, LoopField
-from loopanimate.layers import Layers, solve, split
-from loopanimate.media import replacing
+from loopanimate.files.media import replacing
+from loopanimate.motion.field import ALIKE, BORDER_REACH, MAX_BORDER, MEAN_SIGMA, MIN_BORDER, LoopField
 from loopanimate.presets import NATIVE_FPS
+from loopanimate.scene.layers import Layers, solve, split
 
 PAGE = Path(__file__).parent / "living_page"
 SCRIPTS = ("motion.js", "drawing.js", "player.js")
@@ -36,8 +36,14 @@ def write_living(path: str | Path, *arguments, **options) -> None:
         partial.write_text(page, encoding="utf-8")
 
 
-def living_page(image: np.ndarray, mask: np.ndarray, fields: Sequence[LoopField], title: str,
-                metadata: str | None = None, tempo: float = 1.0) -> str:  # fmt: skip
+def living_page(
+    image: np.ndarray,
+    mask: np.ndarray,
+    fields: Sequence[LoopField],
+    title: str,
+    metadata: str | None = None,
+    tempo: float = 1.0,
+) -> str:
     """HTML that plays a picture (H, W, 3) uint8 for ever, without a network.
 
     mask: (H, W) in [0, 1], the raw mask, as the renderer takes it. fields: the loops, all of one grid and period; the
@@ -46,8 +52,13 @@ def living_page(image: np.ndarray, mask: np.ndarray, fields: Sequence[LoopField]
     At the picture's own size and strength 1 the page draws a loop as the renderer does.
     """
     title = " ".join("".join(letter if letter.isprintable() else " " for letter in title).split())
-    parts = {"TITLE": html.escape(title), "PICTURE": _data_url(*_picture(image)), "RECIPE": _json(metadata), "LOOP": _json(_loop(image, mask, fields, tempo)),
-             "SCRIPT": "\n".join((PAGE / name).read_text() for name in SCRIPTS)}  # fmt: skip
+    parts = {
+        "TITLE": html.escape(title),
+        "PICTURE": _data_url(*_picture(image)),
+        "RECIPE": _json(metadata),
+        "LOOP": _json(_loop(image, mask, fields, tempo)),
+        "SCRIPT": "\n".join((PAGE / name).read_text() for name in SCRIPTS),
+    }
     return re.sub("@(TITLE|PICTURE|RECIPE|LOOP|SCRIPT)@", lambda part: parts[part[1]], (PAGE / "page.html").read_text())
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from loopanimate.matting import matte
+from loopanimate.scene.matting import matte
 
 ALPHA_RAMP = (0.3, 0.7)  # of the raw mask
 COVERED = 0.05  # alpha above which what lies behind is filled ...
@@ -134,6 +134,8 @@ def _mirrored(values: np.ndarray, nearest: np.ndarray, where: np.ndarray) -> np.
     """Values (h, w, C) as far beyond the nearest pixel outside as each place of `where` is before it, (places, C)."""
     found = np.unravel_index(nearest[where], where.shape)
     beyond = (2 * edge - place for edge, place in zip(found, np.nonzero(where)))
-    inner = (np.where(axis < 0, -axis, np.where(axis >= side, 2 * side - 2 - axis, axis)).clip(0, side - 1)
-             for axis, side in zip(beyond, where.shape))  # fmt: skip
+    inner = (
+        np.where(axis < 0, -axis, np.where(axis >= side, 2 * side - 2 - axis, axis)).clip(0, side - 1)
+        for axis, side in zip(beyond, where.shape)
+    )
     return values[tuple(inner)]

@@ -289,8 +289,7 @@ def _attended(attention: Attention, tokens: torch.Tensor) -> Attended:
         return Attended(constant=attention.to_out[0](values))
     heads = (attention.heads, -1)
     return Attended(
-        keys=attention.to_k(tokens).unflatten(2, heads).transpose(1, 2),
-        values=values.unflatten(2, heads).transpose(1, 2),
+        keys=attention.to_k(tokens).unflatten(2, heads).transpose(1, 2), values=values.unflatten(2, heads).transpose(1, 2)
     )
 
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from loopanimate import sampling
-from loopanimate.field import ALIKE, MEAN_SIGMA, LoopField, border_ramp, border_reach, spline_at
-from loopanimate.layers import Layers, solve, split
+from loopanimate.motion.field import ALIKE, MEAN_SIGMA, LoopField, border_ramp, border_reach, spline_at
+from loopanimate.render import kernels as sampling
+from loopanimate.scene.layers import Layers, solve, split
 
 TILE = 240  # pixels; what one is sampled from fits the cache of a core
 RIM_TILE = 120  # pixels, where both layers show: each is drawn in as few places as can be
@@ -72,8 +72,10 @@ class Renderer:
             colour = [_halved(part[..., 1:]) for part in parts]
             half = _halved(alpha)
             still = [brightness[0][..., 0], *cv2.split(colour[0][::2, ::2])]
-            self.groups = [self._group(1, solve(brightness[0], alpha, brightness[1]), True),
-                           self._group(2, solve(colour[0], half, colour[1]), False)]  # fmt: skip
+            self.groups = [
+                self._group(1, solve(brightness[0], alpha, brightness[1]), True),
+                self._group(2, solve(colour[0], half, colour[1]), False),
+            ]
         else:
             still = cv2.split(image)
             self.groups = [self._group(1, self.layers, True)]
@@ -85,12 +87,20 @@ class Renderer:
         self.y, self.x = (place.astype(np.float32) - np.float32(0.5) for place in places)  # pixel indices
         self.at_rest = np.stack(np.meshgrid(self.x, self.y))
         cells, border = field.winding.shape[-2:], border_reach(field.reach) * self.short
-        self.rows, columns = (spline_at(count, place / side) for count, place, side
-                              in zip(cells, places, (self.height, self.width)))  # fmt: skip
+        self.rows, columns = (
+            spline_at(count, place / side) for count, place, side in zip(cells, places, (self.height, self.width))
+        )
         self.columns = np.ascontiguousarray(columns.T)
-        self.fades = [np.outer(*(border_ramp(place / side, border / side, ends) for place, side, ends
-                                 in zip(places, (self.height, self.width), borders))).astype(np.float32) * self.short
-                      for borders in field.borders]  # fmt: skip
+        self.fades = [
+            np.outer(
+                *(
+                    border_ramp(place / side, border / side, ends)
+                    for place, side, ends in zip(places, (self.height, self.width), borders)
+                )
+            ).astype(np.float32)
+            * self.short
+            for borders in field.borders
+        ]
         self.threads = ThreadPoolExecutor(max(2, (os.cpu_count() or 1) // 2))  # an encoder wants the others
 
     def _group(self, ratio: int, layers: Layers, double: bool) -> _Group:
@@ -138,11 +148,14 @@ class Renderer:
             start += frame[-1].size
         if moves:
             displacement, weights = self.field.at(time)
-            known = [[self._places(fade, part) for part in self._fields(index, displacement)]
-                     for index, fade in enumerate(self.fades)]  # fmt: skip
+            known = [
+                [self._places(fade, part) for part in self._fields(index, displacement)]
+                for index, fade in enumerate(self.fades)
+            ]
             workers = self.threads._max_workers
-            jobs = [self.threads.submit(self._draw, frame, known, weights, self.tiles[start::workers])
-                    for start in range(workers)]  # fmt: skip
+            jobs = [
+                self.threads.submit(self._draw, frame, known, weights, self.tiles[start::workers]) for start in range(workers)
+            ]
             for job in jobs:
                 job.result()
         return flat.reshape(-1, self.width) if self.planar else cv2.merge(list(frame[0]))
@@ -186,8 +199,15 @@ class Renderer:
         alphas = [sampling.alphas(places, self.step, *limits, *self.alpha_range) for places in known or [self.at_rest]]
         return any(most > 0 for _, most in alphas), any(least < 255 for least, _ in alphas)
 
-    def _show(self, group: _Group, index: int, known: list[np.ndarray], weight: float, box: tuple[slice, slice],
-              planes: np.ndarray | None = None) -> np.ndarray:  # fmt: skip
+    def _show(
+        self,
+        group: _Group,
+        index: int,
+        known: list[np.ndarray],
+        weight: float,
+        box: tuple[slice, slice],
+        planes: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Draw a layer in a box of the frame into the frame's planes (P, h, w) uint8, or into new ones of the box."""
         source = (group.layer, group.plate)[index]
         origin = (0, 0)

@@ -3,8 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from loopanimate.lexicon import NOT_BEFORE
-from loopanimate.words import (
+from loopanimate.words.vocabulary import (
     AIMED,
     DIRECTED,
     DIRECTIONS,
@@ -24,6 +23,7 @@ from loopanimate.words import (
     known_forms,
     subject_of,
 )
+from loopanimate.words.wordnet import NOT_BEFORE
 
 OF_THE_CAMERA = re.compile(r"\b(camera|view)\b", re.IGNORECASE)
 BEHIND = re.compile(rf"\b({LAYERS['the background']}|camera|view)\b", re.IGNORECASE)

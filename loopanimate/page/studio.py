@@ -23,15 +23,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from loopanimate import canvas, wording
-from loopanimate.living import motion_of, write_living
+from loopanimate.files.living import motion_of, write_living
+from loopanimate.files.media import open_picture, read_metadata
+from loopanimate.files.recipe import of_frame, open_small_png, pack, small_png, unpack
 from loopanimate.loop import Loop, LoopFile, LoopSettings, make_loops, pipeline
-from loopanimate.media import open_picture, read_metadata
+from loopanimate.page import canvas, wording
+from loopanimate.page.preview import first_frame, scaled, webp
+from loopanimate.page.working import POLL, told
 from loopanimate.presets import NATIVE_FPS
-from loopanimate.preview import first_frame, scaled, webp
-from loopanimate.recipe import of_frame, open_small_png, pack, small_png, unpack
-from loopanimate.saliency import automatic_mask, edit, session
-from loopanimate.working import POLL, told
+from loopanimate.scene.saliency import automatic_mask, edit, session
 
 LIVING_SIDE = 800  # pixels on the long side of the living preview
 GLIMPSE_SIDE, GLIMPSE_SECONDS = 224, 0.7  # of the moving picture while sampling, and how often it is renewed
@@ -138,8 +138,24 @@ def sampled(picture, settings, seeds, mask):
     yield [replace(loop, latents=loop.latents.cpu()) for loop in loops] if ON_ZERO else loops
 
 
-def settings_of(editor, prompt, num_frames, seed, strength, tempo, steps, guidance, negative, preset, checkpoint, fps, size,
-                fit, repeats, directions) -> tuple[LoopSettings, np.ndarray | None]:  # fmt: skip
+def settings_of(
+    editor,
+    prompt,
+    num_frames,
+    seed,
+    strength,
+    tempo,
+    steps,
+    guidance,
+    negative,
+    preset,
+    checkpoint,
+    fps,
+    size,
+    fit,
+    repeats,
+    directions,
+) -> tuple[LoopSettings, np.ndarray | None]:
     """What the controls say, checked, and the painted mask (h, w)."""
     mask = canvas.read(editor["layers"])[0] if editor and editor.get("layers") else None
     arrows, pins = canvas.directions(directions or [])
@@ -177,11 +193,18 @@ def rate(text: str | None) -> float | str:
 def asked(prompt, num_frames, seed, motion_strength, size) -> LoopSettings:
     """What a program asks for, checked."""
     try:
-        settings = LoopSettings(prompt or "", num_frames=int(num_frames), seed=int(seed), size=size or "none",
-                                motion_strength=float(motion_strength), checkpoint=OPTIONS["checkpoint"])  # fmt: skip
+        settings = LoopSettings(
+            prompt or "",
+            num_frames=int(num_frames),
+            seed=int(seed),
+            size=size or "none",
+            motion_strength=float(motion_strength),
+            checkpoint=OPTIONS["checkpoint"],
+        )
     except (TypeError, OverflowError):
-        raise ValueError(f"expected numbers for num_frames, seed and motion_strength, "
-                         f"got {num_frames}, {seed} and {motion_strength}") from None  # fmt: skip
+        raise ValueError(
+            f"expected numbers for num_frames, seed and motion_strength, got {num_frames}, {seed} and {motion_strength}"
+        ) from None
     settings.check()
     return settings
 

@@ -13,8 +13,8 @@ import imageio.v3 as iio
 import numpy as np
 from PIL import Image
 
+from loopanimate.files.media import PAGE, VIDEO, open_picture
 from loopanimate.loop import Loop
-from loopanimate.media import PAGE, VIDEO, open_picture
 from loopanimate.metrics import seam
 from loopanimate.presets import NATIVE_FPS
 

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 from pillow_heif import register_heif_opener
 
-from loopanimate import animation, video
+from loopanimate.files import animation, video
 
 register_heif_opener()
 
@@ -29,9 +29,15 @@ MIN_SIDE = 32
 MAX_ASPECT = 4.0
 GIF_RATES = (10, 12.5, 20, 25, 50)  # frames a second that hundredths of a second can hold
 ENDINGS = {
-    ".mp4": "MP4", ".webm": "WebM", ".gif": "GIF", ".webp": "WebP", ".png": "APNG", ".apng": "APNG", ".avif": "AVIF",
+    ".mp4": "MP4",
+    ".webm": "WebM",
+    ".gif": "GIF",
+    ".webp": "WebP",
+    ".png": "APNG",
+    ".apng": "APNG",
+    ".avif": "AVIF",
     ".zip": "PNG sequence",
-}  # fmt: skip
+}
 PAGE = ".html"  # a living page, which living.py writes
 VIDEO = tuple(video.FORMATS)
 QUALITIES = tuple(animation.WEBP_LEVELS)
@@ -95,8 +101,9 @@ def open_mask(source: str | Path, size: tuple[int, int]) -> np.ndarray:
     mask = open_picture(source).convert("L")
     if mask.size != size:
         if abs(mask.width * size[1] / (mask.height * size[0]) - 1) > 0.02:
-            raise ValueError(f"expected a mask of the picture's shape {size[0]} x {size[1]}, "
-                             f"got {mask.width} x {mask.height} in {source}")  # fmt: skip
+            raise ValueError(
+                f"expected a mask of the picture's shape {size[0]} x {size[1]}, got {mask.width} x {mask.height} in {source}"
+            )
         mask = mask.resize(size, Image.Resampling.BILINEAR)
     return check_mask(np.asarray(mask, dtype=np.float32) / 255)
 
@@ -160,9 +167,18 @@ def check_coding(ending: str, codec: str | None, max_size: float | None) -> None
         raise ValueError(f"expected a largest size only with {', '.join((*VIDEO, '.webp'))}, got one for {ending}")
 
 
-def write_loop(path: str | Path, frames: Iterable[np.ndarray], fps: Fraction, count: int, metadata: str | None = None,
-               repeats: int = 1, quality: str = "wallpaper", codec: str | None = None, max_size: float | None = None,
-               progress: Callable[[int, int], None] | None = None) -> None:  # fmt: skip
+def write_loop(
+    path: str | Path,
+    frames: Iterable[np.ndarray],
+    fps: Fraction,
+    count: int,
+    metadata: str | None = None,
+    repeats: int = 1,
+    quality: str = "wallpaper",
+    codec: str | None = None,
+    max_size: float | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
     """Write one turn of `count` frames, without the duplicate last one, as a loop; the ending chooses the format.
 
     Args:
@@ -231,8 +247,10 @@ def _write_within(path: Path, frames: Iterable[np.ndarray], choice: range, limit
                 slope = min(0.5, max(0.05, np.log2(first / second) / (other - one)))
             level = min(max(level + int(np.ceil(np.log2(size / limit) / slope)), low + 1), high - 1)
         if high == choice.stop:
-            raise ValueError(f"expected a largest size that the loop can be coded in, got {limit / 1e6:g} MB where the "
-                             f"coarsest takes {size / 1e6:.3g} MB: try a smaller picture or fewer frames a second")  # fmt: skip
+            raise ValueError(
+                f"expected a largest size that the loop can be coded in, got {limit / 1e6:g} MB where the "
+                f"coarsest takes {size / 1e6:.3g} MB: try a smaller picture or fewer frames a second"
+            )
 
 
 class _Spooled:
@@ -268,8 +286,16 @@ def read_metadata(path: str | Path) -> str | None:
         with Image.open(path) as file:
             text = file.info.get("comment") or file.info.get("Comment")
             text = text or file.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment)
-    except (av.FFmpegError, UnidentifiedImageError, OSError, SyntaxError, UnicodeDecodeError, json.JSONDecodeError,
-            BadZipFile, KeyError):  # fmt: skip
+    except (
+        av.FFmpegError,
+        UnidentifiedImageError,
+        OSError,
+        SyntaxError,
+        UnicodeDecodeError,
+        json.JSONDecodeError,
+        BadZipFile,
+        KeyError,
+    ):
         return None
     if isinstance(text, bytes):
         return text.removeprefix(animation.EXIF_TEXT).decode(errors="replace")

@@ -1,0 +1,1 @@
+"""Pictures in; videos, animations and living pages out."""

@@ -1,0 +1,1 @@
+"""How layers move: the closed curve, its edits, where a loop begins."""

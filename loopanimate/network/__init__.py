@@ -1,0 +1,1 @@
+"""The diffusion network: UNet, conditioning, encoders, codecs, noise."""

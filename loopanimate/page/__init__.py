@@ -1,0 +1,1 @@
+"""The page: everything that only app.py needs."""

@@ -1,0 +1,1 @@
+"""Frames of a moving picture, at any size and time."""

@@ -1,0 +1,1 @@
+"""What a picture holds: regions, layers, their edges and what lies behind them."""
