@@ -18,7 +18,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from loopanimate.motion.field import ALIKE, MEAN_SIGMA, LoopField, border_ramp, border_reach, spline_at
+from loopanimate.motion.border import border_ramp, border_reach
+from loopanimate.motion.field import ALIKE, MEAN_SIGMA
+from loopanimate.motion.grid import spline_at
 from loopanimate.render import kernels as sampling
 from loopanimate.scene.layers import Layers, solve, split
 
@@ -48,6 +50,24 @@ class _Group:
     means: list[np.ndarray | None]  # local means of both at the planes' size, float32, where they stream
 
 
+class _Flat:  # bridge until the renderer draws any number of layers
+    def __init__(self, field):
+        self.field = field
+        self.__dict__.update({n: getattr(field, n) for n in ("period", "turns", "even", "reach", "reaches", "moves", "borders")})
+        self.winding = field.winding.reshape(-1, *field.winding.shape[2:])
+        self.ring = field.ring.reshape(len(field.ring), -1, *field.ring.shape[3:])
+        self.curve = lambda t: (lambda v: v.reshape(*v.shape[:-4], -1, *v.shape[-2:]))(field.curve(t))
+
+    def at(self, time):
+        d, w = self.field.at(time)
+        return d.reshape(self.winding.shape), w
+
+    def headroom(self, strongest):
+        from loopanimate.motion.edits import unfolded
+        f = self.field
+        return [max(1.0, strongest * unfolded(f.ring[:, k], f.winding[k], f.borders[k], strongest)) for k in range(f.layers)]
+
+
 class Renderer:
     """Frames of one picture moved by a LoopField, one at a time: memory does not grow with length or rate.
 
@@ -56,7 +76,8 @@ class Renderer:
     is cut. Otherwise they are RGB (H, W, 3).
     """
 
-    def __init__(self, image: np.ndarray, mask: np.ndarray, field: LoopField, planar: bool = False):
+    def __init__(self, image: np.ndarray, mask: np.ndarray, field, planar: bool = False):
+        mask, field = mask[0], _Flat(field)
         if planar:
             image, mask = (part[: part.shape[0] // 2 * 2, : part.shape[1] // 2 * 2] for part in (image, mask))
         self.field, self.planar = field, planar

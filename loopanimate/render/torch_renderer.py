@@ -4,14 +4,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from loopanimate.motion.field import ALIKE, MEAN_SIGMA, LoopField
+from loopanimate.motion.field import ALIKE, MEAN_SIGMA
 from loopanimate.render.renderer import Renderer
 
 
 class TorchRenderer(Renderer):
     """Frames as `Renderer` makes them, but for rounding, on `device`."""
 
-    def __init__(self, image: np.ndarray, mask: np.ndarray, field: LoopField, planar: bool, device: torch.device):
+    def __init__(self, image: np.ndarray, mask: np.ndarray, field, planar: bool, device: torch.device):
         super().__init__(image, mask, field, planar)
         self.device = device
         self.splines = [self._tensor(part) for part in (self.rows, self.columns, *self.fades)]
