@@ -11,10 +11,11 @@ from dataclasses import fields, replace
 import numpy as np
 from PIL import Image
 
+from loopanimate.files.formats import FORMATS, QUALITIES, Format, check, check_output, list_endings
 from loopanimate.files.manifests import write_manifests
-from loopanimate.files.media import PAGE, QUALITIES, check_coding, check_output, open_mask, open_picture, replacing
+from loopanimate.files.pictures import open_mask, open_picture, replacing
 from loopanimate.files.recipe import pack, small_png
-from loopanimate.files.sizes import SIZES, frame_rate
+from loopanimate.files.sizes import SIZES
 from loopanimate.files.video import CODECS
 from loopanimate.loop import LoopSettings, check_page, make_loops
 from loopanimate.presets import PRESETS
@@ -60,14 +61,13 @@ def _parser() -> Parser:
     parser = Parser(prog="python -m loopanimate", description="Turn a picture into a seamless loop.")
     default = {field.name: field.default for field in fields(LoopSettings)}
     add = parser.add_argument
+    graded = list_endings(lambda form: form.graded)
+    codecs = ", ".join(f"{form.codecs[0]} in {form.endings[0]}" for form in FORMATS if form.codecs)
+    rates = "".join(f", {float(form.rate):g} for {form.name}" for form in FORMATS if form.rates)
+    formats = ", ".join(f"{' or '.join(form.endings)} ({form.name})" for form in FORMATS)
     add("picture", metavar="PICTURE", help="JPEG, PNG, WebP, HEIC, ...")
     add("prompt", metavar="PROMPT", help="what should move, and how")
-    add(
-        "--output",
-        required=True,
-        metavar="LOOP.mp4",
-        help="the ending chooses: mp4, webm, gif, webp, png or apng (APNG), avif, zip (PNG sequence), html",
-    )
+    add("--output", required=True, metavar="LOOP.mp4", help=f"the ending chooses: {formats}")
     add("--mask", metavar="M.png", help="white moves; without it the salient object is found")
     add("--save-mask", metavar="M.png", help="write the mask that was used")
     add("--preset", choices=list(PRESETS), default=default["preset"])
@@ -98,12 +98,12 @@ def _parser() -> Parser:
     )
     add("--pin", dest="pins", type=_numbers(2), action="append", default=[], metavar="X,Y", help="stays; repeatable")
     add("--freeze", metavar="M.png", help="white stays")
-    add("--fps", type=_fps, metavar="native|N", help="default 30, 12.5 for GIF; native writes exactly N - 1 frames")
+    add("--fps", type=_fps, metavar="native|N", help=f"default {Format.rate}{rates}; native writes exactly N - 1 frames")
     add("--size", default=default["size"], metavar="source|4k|WxH", help=f"also {', '.join(SIZES)} (default: source)")
     add("--fit", action="store_true", help="the whole picture within the size, blurred around it; without it, cut to the size")
-    add("--quality", choices=list(QUALITIES), default=default["quality"], help="of a video or WebP (default: %(default)s)")
-    add("--codec", choices=list(CODECS), help="of a video (default: h264 in mp4, vp9 in webm, av1 in avif)")
-    add("--max-size", type=_megabytes, metavar="MB", help="of a video or WebP file: coded more coarsely until it fits")
+    add("--quality", choices=list(QUALITIES), default=default["quality"], help=f"of {graded} (default: %(default)s)")
+    add("--codec", choices=list(CODECS), help=f"default: {codecs}")
+    add("--max-size", type=_megabytes, metavar="MB", help=f"of {graded}: coded more coarsely until it fits")
     add("--repeats", type=int, default=default["repeats"], metavar="R", help="turns in the file (default: 1)")
     add("--variations", type=int, default=1, metavar="V", help="loops that an html page wanders among (default: 1)")
     add("--manifests", action="store_true", help="write Wallpaper Engine's and Lively's files beside an html page")
@@ -125,9 +125,7 @@ def main(arguments: list[str] | None = None) -> None:
     settings = LoopSettings(**options)
     try:
         settings.check()
-        ending = check_output(output).suffix.lower()
-        frame_rate(settings.fps, ending)
-        check_coding(ending, settings.codec, settings.max_size)
+        check(check_output(output), settings.fps, settings.codec, settings.max_size)
         check_living(output, settings, variations, manifests)
         if save_mask:
             check_output_mask(save_mask)
@@ -162,10 +160,11 @@ def check_living(output: str, settings: LoopSettings, variations: int, manifests
     """Raises ValueError for what only a living page can hold, or for a living page of settings that make none."""
     if not 1 <= variations <= MAX_VARIATIONS:
         raise ValueError(f"expected 1 to {MAX_VARIATIONS} variations, got {variations}")
-    if output.lower().endswith(PAGE):
+    if check(output).kind == "page":
         check_page(settings)
     elif variations > 1 or manifests:
-        raise ValueError(f"expected an output ending in {PAGE} for --variations and --manifests, got {output}")
+        pages = list_endings(lambda form: form.kind == "page")
+        raise ValueError(f"expected an output ending in {pages} for --variations and --manifests, got {output}")
 
 
 def check_output_mask(path: str):

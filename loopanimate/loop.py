@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.files.living import write_living
-from loopanimate.files.media import PAGE, QUALITIES, VIDEO, check_coding, check_mask, check_output, write_loop
-from loopanimate.files.sizes import cover, cover_box, frame_rate, frame_times, inside, output_size, surround, turns, within
+from loopanimate.files.formats import QUALITIES, Coding, check, check_output, write_loop
+from loopanimate.files.pictures import check_mask
+from loopanimate.files.sizes import cover, cover_box, frame_times, inside, output_size, surround, turns, within
 from loopanimate.files.video import CODECS
 from loopanimate.motion.field import LoopField, touched
 from loopanimate.motion.hands import Directions
@@ -172,28 +173,17 @@ class Loop:
             progress: called after each frame; whatever it raises stops the work.
         """
         output, settings = check_output(output), self.settings
-        check_coding(output.suffix.lower(), settings.codec, settings.max_size)
-        if output.suffix.lower() == PAGE:
+        form = check(output, settings.fps, settings.codec, settings.max_size)
+        if form.kind == "page":
             return self.write_page(output, metadata=metadata)
-        fps = frame_rate(settings.fps, output.suffix.lower())
-        film = output.suffix.lower() in VIDEO  # one turn is coded and then copied
+        fps = form.frame_rate(settings.fps)
         times = frame_times(settings.num_frames, fps, 1.0 if settings.fps == "native" else settings.tempo)
         # a picture file goes round by itself: no program waits at its wrap
-        repeats = turns(settings.size, settings.repeats, len(times) / fps) if film else settings.repeats
-        write_loop(
-            output,
-            self.frames(times, film),
-            fps,
-            len(times),
-            metadata,
-            repeats,
-            settings.quality,
-            settings.codec,
-            settings.max_size,
-            progress,
-        )
+        repeats = turns(settings.size, settings.repeats, len(times) / fps) if form.kind == "film" else settings.repeats
+        coding = Coding(fps, settings.quality, settings.codec, settings.max_size, repeats)
+        write_loop(output, self.frames(times, form.planar), len(times), coding, metadata, progress)
         count = len(times) * repeats
-        return LoopFile(output, count, float(count / fps), self.size)
+        return LoopFile(output, count, float(count / fps), form.size(*self.size))
 
     def write_page(self, output: str | Path, others: Sequence["Loop"] = (), metadata: str | None = None) -> "LoopFile":
         """Write a living page; with `others`, loops of the same picture and mask, it wanders among all of them."""

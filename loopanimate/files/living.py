@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from loopanimate.files.media import replacing
+from loopanimate.files.pictures import replacing
 from loopanimate.motion.field import ALIKE, BORDER_REACH, MAX_BORDER, MEAN_SIGMA, MIN_BORDER, LoopField
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.scene.layers import Layers, solve, split
