@@ -102,7 +102,7 @@ def _parser() -> Parser:
     add("--size", default=default["size"], metavar="source|4k|WxH", help=f"also {', '.join(SIZES)} (default: source)")
     add("--fit", action="store_true", help="the whole picture within the size, blurred around it; without it, cut to the size")
     add("--quality", choices=list(QUALITIES), default=default["quality"], help=f"of {graded} (default: %(default)s)")
-    add("--codec", choices=list(CODECS), help=f"default: {codecs}")
+    add("--codec", choices=list(CODECS), help=f"of a video (default: {codecs})")
     add("--max-size", type=_megabytes, metavar="MB", help=f"of {graded}: coded more coarsely until it fits")
     add("--repeats", type=int, default=default["repeats"], metavar="R", help="turns in the file (default: 1)")
     add("--variations", type=int, default=1, metavar="V", help="loops that an html page wanders among (default: 1)")

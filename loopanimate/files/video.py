@@ -93,12 +93,11 @@ def write_film(
         level: constant rate factor.
         container: FFmpeg's name.
     """
-    codec = CODECS[coding.codec]
     if coding.repeats == 1:
-        return encode(path, frames, count, coding.fps, codec, level, container, text)
+        return _encode(path, frames, count, coding, level, text, container)
     with replacing(path.with_name(f"{path.stem}.turn{path.suffix}"), keep=False) as turn:
-        encode(turn, frames, count, coding.fps, codec, level, container)
-        _repeat(turn, path, coding.repeats, count / coding.fps, container, text)
+        _encode(turn, frames, count, coding, level, None, container)
+        _repeat(turn, path, coding.repeats, count / coding.fps, text, container)
 
 
 def write_avif(path: Path, frames: Iterable[np.ndarray], count: int, coding: Coding, level: int, text: str | None) -> None:
@@ -108,18 +107,12 @@ def write_avif(path: Path, frames: Iterable[np.ndarray], count: int, coding: Cod
         chunks.add_avif_text(path, text)
 
 
-def encode(
-    path: Path,
-    frames: Iterable[np.ndarray],
-    count: int,
-    fps: Fraction,
-    codec: Codec,
-    level: int,
-    container: str,
-    text: str | None = None,
+def _encode(
+    path: Path, frames: Iterable[np.ndarray], count: int, coding: Coding, level: int, text: str | None, container: str
 ) -> None:
     """Write one turn; arguments as in `write_film`."""
-    with _open(path, container, text) as file:
+    codec, fps = CODECS[coding.codec], coding.fps
+    with _open(path, text, container) as file:
         stream = None
         for index, pixels in enumerate(ahead(frames)):
             frame = _to_planes(pixels)
@@ -136,9 +129,9 @@ def encode(
         file.mux(stream.encode())
 
 
-def _repeat(turn: Path, path: Path, repeats: int, seconds: Fraction, container: str, text: str | None) -> None:
+def _repeat(turn: Path, path: Path, repeats: int, seconds: Fraction, text: str | None, container: str) -> None:
     """Copy the packets of a film that lasts `seconds` to a film of `repeats` turns."""
-    with _open(path, container, text) as out:
+    with _open(path, text, container) as out:
         stream = None
         for index in range(repeats):
             with av.open(str(turn)) as source:
@@ -152,7 +145,7 @@ def _repeat(turn: Path, path: Path, repeats: int, seconds: Fraction, container: 
                     out.mux(packet)
 
 
-def _open(path: Path, container: str, text: str | None) -> av.container.OutputContainer:
+def _open(path: Path, text: str | None, container: str) -> av.container.OutputContainer:
     """Open a new film that will carry `text`."""
     file = av.open(str(path), "w", format=container, options={"movflags": "+faststart"} if container == "mp4" else {})
     if text:
