@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loopanimate.files.living import write_living
 from loopanimate.files.formats import Coding, write_loop
+from loopanimate.files.living import write_living
 from loopanimate.files.recipe import pack, small_png
 from loopanimate.loop import Loop, LoopFile, LoopSettings
 from loopanimate.motion.field import LoopField

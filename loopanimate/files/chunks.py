@@ -1,21 +1,21 @@
-"""Containers written by hand: animated WebP, and the text that travels in a loop's file.
+"""Containers written by hand: animated WebP, and the text that travels in a loop's file; and all readers of that text.
 
-Libraries were tried first (FFmpeg 8.1 through PyAV 18.1, Pillow 12.3), on 128 frames of a 480 x 320 photograph in which
-one object moves. Seam measures are those of metrics.seam (1 is no seam); memory is the peak for a file four times as long,
-sixteen times for GIF.
+Libraries were tried first: FFmpeg 8.1 through PyAV 18.1, Pillow 12.3. The loop is a photograph of 480 x 320 in which one
+object moves: 128 frames, of GIF 64. Step and pause at the wrap are those of metrics.seam (1: like any other place). Memory
+is the peak above that of the idle process, while the loop is written four times in a row, as GIF sixteen times.
 
-                                        megabytes  step  pause  memory  carries text
-    WebP, here: cut to what moves            1.28  1.07   1.22   68 MB  yes
-    WebP, FFmpeg: still frames               3.44  0.88   1.41   64 MB  no
-    WebP, Pillow: key frames only            3.44  0.88   1.41  430 MB  yes
-    WebP, Pillow: as it comes                1.58  1.06   2.96       -  yes
-    AVIF, FFmpeg, the text added here        0.48  1.14   1.27  147 MB  yes
-    AVIF, Pillow at quality 90               0.26  1.61   1.97  388 MB  yes
-    GIF, FFmpeg, the text added here         4.20  0.98   1.08   MEM_GIF MB  yes
-    GIF, Pillow                              4.25  0.98   1.08  214 MB  yes
+                                     megabytes  step  pause  memory, MB  carries the text
+    WebP, here: cut to what moves         1.28  1.07   1.22          68  yes
+    WebP, FFmpeg: still frames            3.44  0.88   1.41          64  no
+    WebP, Pillow: only key frames         3.44  0.88   1.41         430  yes
+    WebP, Pillow: its defaults            1.58  1.06   2.96              yes
+    AVIF, FFmpeg, the text from here      0.48  1.14   1.27         147  yes
+    AVIF, Pillow at quality 90            0.26  1.61   1.97         388  yes
+    GIF, FFmpeg, the text from here       4.20  0.98   1.08          55  yes
+    GIF, Pillow                           4.25  0.98   1.08         214  yes
 
-Where everything moves, WebP by hand and by FFmpeg have the same size. FFmpeg's muxers for GIF, APNG, WebP and AVIF drop all
-metadata. Pillow keeps all frames of an animation in memory, and merges equal neighbours, so that frames go missing.
+Where everything moves, WebP from here and from FFmpeg have the same size. FFmpeg's muxers of GIF, APNG, WebP and AVIF drop
+all metadata. Pillow keeps all frames in memory, and merges equal neighbours, so that frames go missing.
 """
 
 import json

@@ -1,6 +1,8 @@
 """What a loop can be written as: one row a format. Everything that depends on a file's ending reads this table.
 
-A new format is a row and at most a writer of its own: `write(path, frames, count, coding, level, text)`.
+A new format is a row, and at most a writer of its own: `write(path, frames, count, coding, level, text)`. A film's writer gets
+one turn of `count` frames, any other all of `coding.repeats` turns: (3H/2, W) I420 or (H, W, 3) RGB uint8 where the row is
+planar, otherwise RGB. `level` is one of the row's or the codec's; `text` has to come back from the row's `read`.
 """
 
 import os

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from loopanimate.files.living import write_living
 from loopanimate.files.formats import Coding, write_loop
+from loopanimate.files.living import write_living
 from loopanimate.files.sizes import frame_times
 from loopanimate.render.renderer import Renderer
 from tests.browser.conftest import CHROMIUM, CHROMIUM_OPTIONS

@@ -149,7 +149,7 @@ def test_three_turns_are_one_three_times(ending, codec, tmp_path):
 
 @each(lambda form: form.kind != "sequence")
 def test_no_seam_is_left_in_the_decoded_file(ending, codec, tmp_path):
-    form, fps = by_ending(ending), 60 if ending in (".mp4", ".webm", ".avif") else 25
+    form, fps = by_ending(ending), 60 if film(by_ending(ending)) else 25
     frames = circling(1.6, fps, form.planar)
     shown = decode(write(tmp_path / f"loop{ending}", frames, fps, codec=codec))
     measures = seam(shown)
@@ -230,10 +230,10 @@ def test_a_coarser_quality_takes_fewer_bytes(ending, codec, tmp_path):
         (".html", 0, None, None, "1 to 120 frames a second, got 0"),
         (".gif", 30, None, None, "a GIF rate of 10, 12.5, 20, 25, 50 or native, got 30"),
         (".mp4", None, "vp9", None, "a codec out of h264, av1 for .mp4, got vp9"),
-        (".gif", None, "av1", None, "a codec only with .mp4, .webm, .avif, got av1 for .gif"),
-        (".gif", None, None, 10, "a largest size only with .mp4, .webm, .webp, .avif, got one for .gif"),
+        (".gif", None, "av1", None, "a codec only with .mp4, .webm, .*, got av1 for .gif"),
+        (".gif", None, None, 10, "a largest size only with .mp4, .webm, .*, got one for .gif"),
         (".html", None, None, 10, "a largest size only with"),
-        (".avi", None, None, None, "ending in .mp4, .webm, .gif, .webp, .avif, .png, .apng, .zip, .html, got .avi"),
+        (".avi", None, None, None, "ending in .mp4, .webm, .*, .html, got .avi"),
     ],
 )
 def test_what_a_format_cannot_hold_is_refused_before_any_work(ending, fps, codec, size, words):
