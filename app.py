@@ -12,7 +12,8 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from loopanimate.files.media import ENDINGS, PAGE, open_mask
+from loopanimate.files.formats import ENDINGS, FORMATS
+from loopanimate.files.pictures import open_mask
 from loopanimate.files.recipe import pack
 from loopanimate.files.sizes import SIZES
 from loopanimate.loop import MAX_STRENGTH, MAX_TEMPO, MIN_TEMPO, LoopFile, LoopSettings, pipeline
@@ -27,16 +28,7 @@ from loopanimate.scene.saliency import automatic_mask, edit, select
 PAGE_FOLDER = Path(studio.__file__).parent
 HISTORY = 12  # loops of this visit
 JOBS = 4 if studio.ON_ZERO else 1  # at a time: ZeroGPU gives each a device, otherwise there is one
-FORMATS = {
-    "MP4": ".mp4",
-    "WebM": ".webm",
-    "GIF": ".gif",
-    "WebP": ".webp",
-    "AVIF": ".avif",
-    "APNG": ".png",
-    "PNG sequence": ".zip",
-    "Living page": ".html",
-}
+NAMED = {form.name: form for form in FORMATS}
 SUGGESTIONS = (
     "it sways gently to the left",
     "it floats up and down slowly",
@@ -205,14 +197,14 @@ def page() -> gr.Blocks:
                 )
                 made = gr.Markdown()
                 with gr.Row():
-                    file_format = gr.Dropdown(list(FORMATS), value="MP4", label="Format", scale=1, min_width=120)
+                    file_format = gr.Dropdown(list(NAMED), value="MP4", label="Format", scale=1, min_width=120)
                     size = gr.Dropdown(
                         ["source", *SIZES], value="source", label="Size", scale=1, min_width=120, allow_custom_value=True
                     )
                     save = gr.Button("Download MP4", interactive=False, scale=2)
                 ready = gr.Textbox(visible="hidden")  # the path of a file that is handed out as it is written here
                 # mounted whatever is folded, for what is dropped on the page
-                dropped = gr.File(visible="hidden", elem_id="restore", file_types=[*ENDINGS, PAGE])
+                dropped = gr.File(visible="hidden", elem_id="restore", file_types=[*ENDINGS])
                 with gr.Accordion("More", open=False):
                     with gr.Row():
                         seed = gr.Number(0, label="Seed", precision=0, minimum=0)
@@ -247,7 +239,7 @@ def page() -> gr.Blocks:
                     )
                     embed = gr.Checkbox(True, label="Settings and mask travel in the file")
                     picked = gr.UploadButton(
-                        "Settings of a finished loop (or drop it on the page)", size="sm", file_types=[*ENDINGS, PAGE]
+                        "Settings of a finished loop (or drop it on the page)", size="sm", file_types=[*ENDINGS]
                     )
                 with gr.Accordion("Details", open=False):
                     details = gr.Markdown(wording.UNMEASURED, elem_classes="details")
@@ -393,7 +385,7 @@ def page() -> gr.Blocks:
             yield {made: gr.skip()}
             if shown is None:
                 return
-            ending = FORMATS[name]
+            form = NAMED[name]
             try:
                 rate = studio.rate(fps)
                 settings = replace(
@@ -404,15 +396,15 @@ def page() -> gr.Blocks:
                     max_size=largest or None,
                     fps=rate,
                     repeats=int(repeats),
-                    codec="av1" if av1 and ending in (".mp4", ".webm") else None,
+                    codec="av1" if av1 and "av1" in form.codecs else None,
                 )
                 fitted = Kept(studio.resized(shown, settings))
                 for word in fitted:
                     yield {made: "Fitting the motion to the size …"}
                 loop = fitted.result
-                if ending == ".gif" and rate != "native":  # it cannot hold every rate, and takes its own default
+                if form.rates and rate != "native":  # it cannot hold every rate, and takes its own default
                     loop = replace(loop, settings=replace(settings, fps=None))
-                target = new_file(ending)
+                target = new_file(form.endings[0])
                 recipe = pack(settings, shown.mask) if embed else None
                 writing = Kept(told(lambda tell: loop.write(target, recipe, lambda *done: tell(done))))
                 for word in writing:
@@ -423,8 +415,6 @@ def page() -> gr.Blocks:
                 return
             file = writing.result
             wide, high = file.size
-            if ending in (".mp4", ".webm"):  # even sides
-                wide, high = wide // 2 * 2, high // 2 * 2
             yield {
                 ready: str(target),
                 made: f"{name}: {wide} x {high}, {file.seconds:.2f} s, {file.frames} frames, {weight(target)}, seed {settings.seed}.",
@@ -653,8 +643,8 @@ def page() -> gr.Blocks:
 def loop_file(picture, prompt, mask, num_frames, seed, motion_strength, file_format, size):
     """A picture file and a sentence → the loop as a file; without a mask the salient object moves."""
     try:
-        if file_format not in FORMATS:
-            raise ValueError(f"expected a format out of {', '.join(FORMATS)}, got {file_format}")
+        if file_format not in NAMED:
+            raise ValueError(f"expected a format out of {', '.join(NAMED)}, got {file_format}")
         if picture is None:
             raise ValueError("expected a picture, got none")
         settings = studio.asked(prompt, num_frames, seed, motion_strength, size)
@@ -667,7 +657,7 @@ def loop_file(picture, prompt, mask, num_frames, seed, motion_strength, file_for
                 loop = word[0]
             else:
                 yield gr.skip()
-        target = new_file(FORMATS[file_format])
+        target = new_file(NAMED[file_format].endings[0])
         for _ in told(lambda tell: loop.write(target, pack(settings, layer), lambda *done: tell(done))):
             yield gr.skip()
     except ValueError as error:

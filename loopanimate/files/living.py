@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from loopanimate.files.media import replacing
+from loopanimate.files.pictures import replacing
 from loopanimate.motion.border import BORDER_REACH, MAX_BORDER, MIN_BORDER
 from loopanimate.motion.field import ALIKE, MEAN_SIGMA
 from loopanimate.presets import NATIVE_FPS
@@ -39,12 +39,7 @@ def write_living(path: str | Path, *arguments, **options) -> None:
 
 
 def living_page(
-    image: np.ndarray,
-    mask: np.ndarray,
-    fields: Sequence[_Flat],
-    title: str,
-    metadata: str | None = None,
-    tempo: float = 1.0,
+    image: np.ndarray, mask: np.ndarray, fields: Sequence[_Flat], title: str, metadata: str | None = None, tempo: float = 1.0
 ) -> str:
     """HTML that plays a picture (H, W, 3) uint8 for ever, without a network.
 

@@ -13,7 +13,8 @@ import imageio.v3 as iio
 import numpy as np
 from PIL import Image
 
-from loopanimate.files.media import PAGE, VIDEO, open_picture
+from loopanimate.files.formats import ENDINGS
+from loopanimate.files.pictures import open_picture
 from loopanimate.loop import Loop
 from loopanimate.metrics import seam
 from loopanimate.presets import NATIVE_FPS
@@ -64,12 +65,13 @@ def measures(loop: Loop) -> dict[str, float]:
 def first_frame(path: str | Path) -> Image.Image:
     """The picture that a finished loop starts with; ValueError in one sentence where there is none."""
     ending = Path(path).suffix.lower()
-    if ending not in (*VIDEO, PAGE, ".zip"):
+    kind = ENDINGS[ending].kind if ending in ENDINGS else "animation"
+    if kind == "animation":
         return open_picture(path)
     try:
-        if ending == PAGE:
+        if kind == "page":
             return open_picture(base64.b64decode(PICTURE.search(Path(path).read_text(encoding="utf-8"))[1]))
-        if ending == ".zip":
+        if kind == "sequence":
             with ZipFile(path) as file:
                 return open_picture(file.read(min(name for name in file.namelist() if name.endswith(".png"))))
         return Image.fromarray(iio.imread(path, index=0, plugin="pyav"))

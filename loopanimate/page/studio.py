@@ -23,8 +23,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from loopanimate.files.formats import read_metadata
 from loopanimate.files.living import motion_of, write_living
-from loopanimate.files.media import open_picture, read_metadata
+from loopanimate.files.pictures import open_picture
 from loopanimate.files.recipe import of_frame, open_small_png, pack, small_png, unpack
 from loopanimate.loop import Loop, LoopFile, LoopSettings, make_loops, pipeline
 from loopanimate.page import canvas, wording

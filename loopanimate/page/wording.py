@@ -73,7 +73,7 @@ def living(page: Path | None, loop: Loop) -> str:
 
 
 def made(file: LoopFile, loop: Loop) -> str:
-    width, height = (side // 2 * 2 for side in file.size)
+    width, height = file.size
     full = loop.size
     text = f"{width} x {height}, {file.seconds:.2f} s, {file.frames} frames, {weight(file.path)}, seed {loop.settings.seed}."
     text += f" The download has {full[0]} x {full[1]}." if max(full) > SHOWN_SIDE else ""

@@ -53,7 +53,9 @@ class _Group:
 class _Flat:  # bridge until the renderer draws any number of layers
     def __init__(self, field):
         self.field = field
-        self.__dict__.update({n: getattr(field, n) for n in ("period", "turns", "even", "reach", "reaches", "moves", "borders")})
+        self.__dict__.update(
+            {n: getattr(field, n) for n in ("period", "turns", "even", "reach", "reaches", "moves", "borders")}
+        )
         self.winding = field.winding.reshape(-1, *field.winding.shape[2:])
         self.ring = field.ring.reshape(len(field.ring), -1, *field.ring.shape[3:])
         self.curve = lambda t: (lambda v: v.reshape(*v.shape[:-4], -1, *v.shape[-2:]))(field.curve(t))
@@ -64,6 +66,7 @@ class _Flat:  # bridge until the renderer draws any number of layers
 
     def headroom(self, strongest):
         from loopanimate.motion.edits import unfolded
+
         f = self.field
         return [max(1.0, strongest * unfolded(f.ring[:, k], f.winding[k], f.borders[k], strongest)) for k in range(f.layers)]
 

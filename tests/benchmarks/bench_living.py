@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from loopanimate.files.formats import Coding, write_loop
 from loopanimate.files.living import write_living
-from loopanimate.files.media import write_loop
 from loopanimate.files.sizes import frame_times
 from loopanimate.render.renderer import Renderer
 from tests.browser.conftest import CHROMIUM, CHROMIUM_OPTIONS
@@ -71,7 +71,7 @@ def main(width: int = 1920, height: int = 1080) -> None:
         write_living(living, image, mask, [field], "a loop")
         renderer = Renderer(image, mask, field, planar=True)
         times = frame_times(35, Fraction(30))
-        write_loop(video, map(renderer.frame, times), Fraction(30), len(times))
+        write_loop(video, map(renderer.frame, times), len(times), Coding(Fraction(30)))
         player = Path(folder) / "video.html"
         player.write_text(f'<body style="margin:0"><video src="{video.name}" width="{width}" autoplay loop muted></video>')
         print(f"{width} x {height}: page {living.stat().st_size / 1e6:.2f} MB, MP4 {video.stat().st_size / 1e6:.2f} MB")
