@@ -8,10 +8,10 @@ from PIL import Image
 from pydantic import Field
 
 from loopanimate import options
+from loopanimate.files.formats import FORMATS, check, check_output, list_endings
 from loopanimate.files.manifests import write_manifests
-from loopanimate.files.media import PAGE, check_coding, check_output, open_mask, open_picture, replacing
+from loopanimate.files.pictures import open_mask, open_picture, replacing
 from loopanimate.files.recipe import pack, small_png
-from loopanimate.files.sizes import frame_rate
 from loopanimate.settings import Machine, Settings, make_settings
 
 

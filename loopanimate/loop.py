@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from loopanimate.files.living import write_living
 from loopanimate.files.formats import Coding, check, check_output, write_loop
+from loopanimate.files.living import write_living
 from loopanimate.files.pictures import check_mask
 from loopanimate.files.sizes import cover, cover_box, frame_times, inside, output_size, surround, turns, within
 from loopanimate.metrics import is_seamless, seam
