@@ -45,8 +45,8 @@ def draw(image: np.ndarray, masks: Sequence[np.ndarray], field: Field, time: flo
             large = np.stack([part if planes.ratio == 2 else enlarge(part) for part in planes.layers[k]]).astype(np.float64)
             shown = show(large, field, k, displacement[k], weights[k])
             colours, alpha = shown[: len(planes.picture)], shown[len(planes.picture) :] / 255  # the background has no alpha
-            frame = colours + (1 - alpha) * frame if len(alpha) else colours
-        drawn.append(np.rint(np.clip(frame, 0, 255)).astype(np.uint8))
+            frame = np.rint(colours + (1 - alpha) * frame if len(alpha) else colours)  # whole: at rest it is the very picture
+        drawn.append(np.clip(frame, 0, 255).astype(np.uint8))
     return np.concatenate([part.ravel() for part in drawn]).reshape(-1, image.shape[1]) if planar else np.dstack(drawn[0])
 
 
