@@ -13,7 +13,9 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.files.media import replacing
-from loopanimate.motion.field import ALIKE, BORDER_REACH, MAX_BORDER, MEAN_SIGMA, MIN_BORDER, LoopField
+from loopanimate.motion.border import BORDER_REACH, MAX_BORDER, MIN_BORDER
+from loopanimate.motion.field import ALIKE, MEAN_SIGMA
+from loopanimate.render.renderer import _Flat
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.scene.layers import Layers, solve, split
 
@@ -39,7 +41,7 @@ def write_living(path: str | Path, *arguments, **options) -> None:
 def living_page(
     image: np.ndarray,
     mask: np.ndarray,
-    fields: Sequence[LoopField],
+    fields: Sequence[_Flat],
     title: str,
     metadata: str | None = None,
     tempo: float = 1.0,
@@ -62,7 +64,7 @@ def living_page(
     return re.sub("@(TITLE|PICTURE|RECIPE|LOOP|SCRIPT)@", lambda part: parts[part[1]], (PAGE / "page.html").read_text())
 
 
-def motion_of(fields: Sequence[LoopField]) -> dict:
+def motion_of(fields: Sequence[_Flat]) -> dict:
     """What the page's script needs of the motion alone: `living.replace` takes it, for another motion of the same picture."""
     loops = [
         quantised(field)
@@ -78,7 +80,7 @@ def motion_of(fields: Sequence[LoopField]) -> dict:
     return {"rows": fields[0].winding.shape[-2], "columns": fields[0].winding.shape[-1], "loops": loops}
 
 
-def quantised(field: LoopField) -> dict:
+def quantised(field: _Flat) -> dict:
     """A field's closed curve as the page's script reads it (living_page/motion.js).
 
     The winding, then cosine and sine of the loop's harmonics, as 16-bit coefficients (h, w, 4) of a spline over the
@@ -123,8 +125,9 @@ def _coefficients(values: np.ndarray) -> np.ndarray:
     return inverses[0] @ values @ inverses[1].T
 
 
-def _loop(image: np.ndarray, mask: np.ndarray, fields: Sequence[LoopField], tempo: float) -> dict:
+def _loop(image: np.ndarray, mask: np.ndarray, fields: Sequence[_Flat], tempo: float) -> dict:
     """Everything that the page's script needs besides the picture."""
+    mask, fields = mask[0], [_Flat(field) for field in fields]
     motion = motion_of(fields)
     reach = max(limit * own for loop in motion["loops"] for limit, own in zip(loop["limits"], loop["peaks"]))
     apart = int(np.ceil(2 * reach * min(image.shape[:2])))  # pixels that the layers may come apart
