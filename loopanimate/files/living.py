@@ -15,7 +15,6 @@ from PIL import Image
 from loopanimate.files.media import replacing
 from loopanimate.motion.border import BORDER_REACH, MAX_BORDER, MIN_BORDER
 from loopanimate.motion.field import ALIKE, MEAN_SIGMA
-from loopanimate.render.renderer import _Flat
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.scene.layers import Layers, solve, split
 
@@ -29,6 +28,24 @@ PICTURE_BYTES = 6_000_000  # a picture is kept without loss up to here, then at 
 LOSSLESS_PIXELS = 4_000_000  # beyond, a photograph without loss would not fit: not tried
 QUALITIES = (97, 95, 92, 88)  # JPEG, colour at full size
 PLATE_QUALITY = 90  # WebP
+
+
+class _Flat:  # bridge until this page draws any number of layers
+    def __init__(self, field):
+        self.field = field
+        self.__dict__.update({n: getattr(field, n) for n in ("period", "turns", "even", "reach", "reaches", "moves", "borders")})
+        self.winding = field.winding.reshape(-1, *field.winding.shape[2:])
+        self.ring = field.ring.reshape(len(field.ring), -1, *field.ring.shape[3:])
+        self.curve = lambda t: (lambda v: v.reshape(*v.shape[:-4], -1, *v.shape[-2:]))(field.curve(t))
+
+    def at(self, time):
+        d, w = self.field.at(time)
+        return d.reshape(self.winding.shape), w
+
+    def headroom(self, strongest):
+        from loopanimate.motion.edits import unfolded
+        f = self.field
+        return [max(1.0, strongest * unfolded(f.ring[:, k], f.winding[k], f.borders[k], strongest)) for k in range(f.layers)]
 
 
 def write_living(path: str | Path, *arguments, **options) -> None:
