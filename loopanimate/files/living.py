@@ -31,6 +31,24 @@ QUALITIES = (97, 95, 92, 88)  # JPEG, colour at full size
 PLATE_QUALITY = 90  # WebP
 
 
+class _Flat:  # bridge until this page draws any number of layers
+    def __init__(self, field):
+        self.field = field
+        self.__dict__.update({n: getattr(field, n) for n in ("period", "turns", "even", "reach", "reaches", "moves", "borders")})
+        self.winding = field.winding.reshape(-1, *field.winding.shape[2:])
+        self.ring = field.ring.reshape(len(field.ring), -1, *field.ring.shape[3:])
+        self.curve = lambda t: (lambda v: v.reshape(*v.shape[:-4], -1, *v.shape[-2:]))(field.curve(t))
+
+    def at(self, time):
+        d, w = self.field.at(time)
+        return d.reshape(self.winding.shape), w
+
+    def headroom(self, strongest):
+        from loopanimate.motion.edits import unfolded
+        f = self.field
+        return [max(1.0, strongest * unfolded(f.ring[:, k], f.winding[k], f.borders[k], strongest)) for k in range(f.layers)]
+
+
 def write_living(path: str | Path, *arguments, **options) -> None:
     """Write the HTML of `living_page` to a file."""
     page = living_page(*arguments, **options)
