@@ -15,6 +15,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import av
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -42,7 +43,7 @@ def write_gif(path: Path, frames: Iterable[np.ndarray], count: int, coding: Codi
         indices = Image.fromarray(pixels).quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
         return av.VideoFrame.from_ndarray((np.asarray(indices), argb), format="pal8")
 
-    _encode(path, chain([first], frames), convert, coding.fps, "gif", {}, {"loop": "0"}, 100)
+    _encode(path, chain([first], frames), convert, coding.fps, "gif", 100, {"loop": "0"})
     if text:
         chunks.add_gif_text(path, text)
 
@@ -53,23 +54,26 @@ def write_apng(path: Path, frames: Iterable[np.ndarray], count: int, coding: Cod
     def convert(pixels: np.ndarray) -> av.VideoFrame:
         return av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
 
-    _encode(path, frames, convert, coding.fps, "apng", {"pred": "up"}, {"plays": "0"}, 1000)
+    _encode(path, frames, convert, coding.fps, "apng", 1000, {"plays": "0"}, pred="up")
     if text:
         chunks.add_png_text(path, text)
 
 
 def _encode(
     path: Path,
-    frames: Iterable[np.ndarray],
-    convert: Callable[[np.ndarray], av.VideoFrame],
+    frames: Iterable,
+    convert: Callable,
     fps: Fraction,
     name: str,
-    options: dict[str, str],
-    container_options: dict[str, str],
     ticks: int,
+    forever: dict[str, str],
+    **options: str,
 ) -> None:
-    """Encode by FFmpeg's codec and muxer of this name, which counts so many ticks a second."""
-    with av.open(str(path), "w", format=name, options=container_options) as container:
+    """Encode converted frames by FFmpeg's codec and muxer of that name, which counts so many ticks a second.
+
+    forever: the muxer's option that repeats the animation; options: the codec's.
+    """
+    with av.open(str(path), "w", format=name, options=forever) as container:
         stream = None
         for index, pixels in enumerate(ahead(frames)):
             frame = convert(pixels)
@@ -92,35 +96,31 @@ def _span(index: int, fps: Fraction, ticks: int) -> tuple[int, int]:
 def write_webp(path: Path, frames: Iterable[np.ndarray], count: int, coding: Coding, level: int, text: str | None) -> None:
     """Write frames (H, W, 3) uint8 as a WebP that repeats for ever; level: 100 less WebP's quality."""
 
-    def code(part: tuple[np.ndarray, int, int, int]) -> chunks.WebPFrame:
-        pixels, index, left, top = part
+    def code(part: tuple[np.ndarray, tuple[int, int], int]) -> tuple[bytes, tuple[int, int], tuple[int, int], int]:
+        pixels, corner, index = part
         still = io.BytesIO()
         Image.fromarray(pixels).save(still, "WEBP", quality=100 - level)
-        height, width = pixels.shape[:2]
-        return chunks.WebPFrame(still.getvalue(), left, top, width, height, _span(index, coding.fps, 1000)[1])
+        return still.getvalue(), corner, pixels.shape[1::-1], _span(index, coding.fps, 1000)[1]
 
     chunks.write_webp(path, _in_order(code, _crop_to_motion(frames)), text)
 
 
-def _crop_to_motion(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, int, int, int]]:
+def _crop_to_motion(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, tuple[int, int], int]]:
     """Yield the first frame, and of every other the box of all pixels that have changed so far.
 
     What lies outside of the box is coded in the first frame alone, so it does not change at the wrap either.
-    Yields the part (h, w, 3), the frame's index, and the part's left and top, which are even.
+    Yields the part (h, w, 3), its left and top, which are even, and the frame's index.
     """
-    first, moved = None, None
     for index, pixels in enumerate(frames):
-        if first is None:
+        if index == 0:
             first, moved = pixels, np.zeros(pixels.shape[:2], bool)
-            yield pixels, index, 0, 0
+            yield pixels, (0, 0), index
             continue
         moved |= (pixels != first).any(2)
-        box = []
-        for axis in (1, 0):
-            places = np.flatnonzero(moved.any(axis))
-            start, stop = (places[0] // 2 * 2, places[-1] + 1) if len(places) else (0, 1)
-            box.append(slice(int(start), int(stop)))
-        yield pixels[tuple(box)], index, box[1].start, box[0].start
+        left, top, width, height = cv2.boundingRect(moved.view(np.uint8))  # all 0 where nothing has moved
+        right, bottom = max(left + width, 1), max(top + height, 1)
+        left, top = left // 2 * 2, top // 2 * 2
+        yield pixels[top:bottom, left:right], (left, top), index
 
 
 def write_sequence(path: Path, frames: Iterable[np.ndarray], count: int, coding: Coding, level: int, text: str | None) -> None:

@@ -1,77 +1,57 @@
-"""Containers written by hand: animated WebP, and the text that travels in a loop's file; and all readers of that text.
+"""Containers written by hand: animated WebP, and the text that travels in a loop's file; and the readers of that text.
 
-Libraries were tried first: FFmpeg 8.1 through PyAV 18.1, Pillow 12.3. The loop is a photograph of 480 x 320 in which one
-object moves: 128 frames, of GIF 64. Step and pause at the wrap are those of metrics.seam (1: like any other place). Memory
-is the peak above that of the idle process, while the loop is written four times in a row, as GIF sixteen times.
+Libraries were tried first: FFmpeg 8.1 through PyAV 18.1 (whose muxers drop the text) and Pillow 12.3 (which keeps all frames
+in memory, and merges equal neighbours). Measured on a photograph of 480 x 320 in which one object moves, 128 frames: bytes,
+pause at the wrap (metrics.seam; 1 is none), and peak memory of a file four times as long, of GIF sixteen times.
 
-                                     megabytes  step  pause  memory, MB  carries the text
-    WebP, here: cut to what moves         1.28  1.07   1.22          68  yes
-    WebP, FFmpeg: still frames            3.44  0.88   1.41          64  no
-    WebP, Pillow: only key frames         3.44  0.88   1.41         430  yes
-    WebP, Pillow: its defaults            1.58  1.06   2.96              yes
-    AVIF, FFmpeg, the text from here      0.48  1.14   1.27         147  yes
-    AVIF, Pillow at quality 90            0.26  1.61   1.97         388  yes
-    GIF, FFmpeg, the text from here       4.20  0.98   1.08          55  yes
-    GIF, Pillow                           4.25  0.98   1.08         214  yes
-
-Where everything moves, WebP from here and from FFmpeg have the same size. FFmpeg's muxers of GIF, APNG, WebP and AVIF drop
-all metadata. Pillow keeps all frames in memory, and merges equal neighbours, so that frames go missing.
+    WebP    here, cut to what moves    1.28 MB, 1.22,  68 MB    AVIF    FFmpeg, text from here    0.48 MB, 1.27, 147 MB
+            FFmpeg, still frames       3.44 MB, 1.41,  64 MB            Pillow, quality 90        0.26 MB, 1.97, 388 MB
+            Pillow, only key frames    3.44 MB, 1.41, 430 MB    GIF     FFmpeg, text from here    4.20 MB, 1.08,  55 MB
+            Pillow, its defaults       1.58 MB, 2.96                    Pillow                    4.25 MB, 1.08, 214 MB
 """
 
 import json
-import os
 import re
 import shutil
 import struct
 import uuid
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZipFile
 
 import av
 from PIL import ExifTags, Image
 
+from loopanimate.files.pictures import replacing
+
 SEQUENCE_TEXT = "loopanimate.json"  # the file beside a sequence's pictures
 AVIF_TEXT = uuid.uuid5(uuid.NAMESPACE_URL, "loopanimate:recipe").bytes  # names the box that holds the text
 EXIF_CODE = b"\0" * 8  # character code of an EXIF comment: undefined, as the standard has none for UTF-8
 
 
-@dataclass(frozen=True)
-class WebPFrame:
-    """One frame of an animated WebP: a still WebP file's bytes, that replace a part of the canvas."""
+def write_webp(path: Path, frames: Iterable[tuple[bytes, tuple[int, int], tuple[int, int], int]], text: str | None) -> None:
+    """Write an animated WebP that repeats for ever (developers.google.com/speed/webp/docs/riff_container).
 
-    still: bytes
-    left: int  # pixels, even
-    top: int  # pixels, even
-    width: int
-    height: int
-    milliseconds: int
-
-
-def write_webp(path: Path, frames: Iterable[WebPFrame], text: str | None) -> None:
-    """Write an animated WebP that repeats for ever; the first frame has the size of the canvas.
-
-    Source: developers.google.com/speed/webp/docs/riff_container.
+    frames: a still WebP file's bytes; left and top, both even; width and height, of the first those of the canvas;
+        milliseconds. A frame replaces that part of the canvas.
     """
 
-    def uint24(number: int) -> bytes:
-        return struct.pack("<I", number)[:3]
+    def uint24(*numbers: int) -> bytes:
+        return b"".join(struct.pack("<I", number)[:3] for number in numbers)
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return kind + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
 
     with path.open("wb") as file:
-        for index, frame in enumerate(frames):
-            sides = uint24(frame.width - 1) + uint24(frame.height - 1)
+        for index, (still, (left, top), (width, height), milliseconds) in enumerate(frames):
             if index == 0:
                 flags = 0x02 | 0x08 * bool(text)  # animated, with EXIF
-                file.write(b"RIFF\0\0\0\0WEBP" + chunk(b"VP8X", bytes([flags, 0, 0, 0]) + sides))
+                file.write(b"RIFF\0\0\0\0WEBP" + chunk(b"VP8X", bytes([flags, 0, 0, 0]) + uint24(width - 1, height - 1)))
                 file.write(chunk(b"ANIM", bytes(6)))  # no background, repeats for ever
-            place = uint24(frame.left // 2) + uint24(frame.top // 2) + sides + uint24(frame.milliseconds)
-            # 2: the frame replaces what was there, without blending. A still's chunks follow 12 bytes of RIFF header.
-            file.write(chunk(b"ANMF", place + b"\x02" + frame.still[12:]))
+            place = uint24(left // 2, top // 2, width - 1, height - 1, milliseconds)
+            # 2: replace, do not blend; a still file's chunks follow 12 bytes of RIFF header
+            file.write(chunk(b"ANMF", place + b"\x02" + still[12:]))
         if text:
             exif = Image.Exif()
             exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = EXIF_CODE + text.encode()
@@ -139,11 +119,6 @@ def read_page_text(path: Path) -> str | None:
 
 def _insert(path: Path, place: int, content: bytes) -> None:
     """Insert bytes into a file at `place`, by way of a copy."""
-    copy = path.with_name(path.name + ".comment")
-    try:
-        with path.open("rb") as source, copy.open("wb") as target:
-            target.write(source.read(place) + content)
-            shutil.copyfileobj(source, target)
-        os.replace(copy, path)
-    finally:
-        copy.unlink(missing_ok=True)
+    with replacing(path) as copy, copy.open("wb") as target, path.open("rb") as source:
+        target.write(source.read(place) + content)
+        shutil.copyfileobj(source, target)

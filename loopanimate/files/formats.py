@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from itertools import chain
-from math import ceil, log2, prod
+from math import ceil, log2
 from pathlib import Path
 from typing import BinaryIO, Literal
 from zipfile import BadZipFile
@@ -24,7 +24,7 @@ import numpy as np
 from loopanimate.files.animation import WEBP_LEVELS, WORST_WEBP, write_apng, write_gif, write_sequence, write_webp
 from loopanimate.files.chunks import read_avif_text, read_page_text, read_picture_text, read_sequence_text, read_video_text
 from loopanimate.files.pictures import replacing
-from loopanimate.files.video import CODECS, Codec, Coding, even, write_avif, write_film
+from loopanimate.files.video import CODECS, Codec, Coding, even, write_film
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.settings import MAX_FPS, MIN_FPS
 
@@ -66,19 +66,19 @@ class Format:
 
     def codec(self, name: str | None) -> Codec | None:
         """Return the codec of that name, or for None the format's own. Raises ValueError for one that cannot be written."""
-        if name is not None and name not in self.codecs:
-            if not self.codecs:
+        ending = self.endings[0]
+        if not self.codecs:
+            if name is not None:
                 raise ValueError(
-                    f"expected a codec only with {list_endings(lambda form: form.codecs)}, got {name} for {self.endings[0]}"
+                    f"expected a codec only with {list_endings(lambda form: form.codecs)}, got {name} for {ending}"
                 )
-            raise ValueError(f"expected a codec out of {', '.join(self.codecs)} for {self.endings[0]}, got {name}")
-        name = name or next(iter(self.codecs), None)
-        if name is None:
             return None
-        if CODECS[name].encoder not in av.codecs_available:
-            raise ValueError(
-                f"expected a build of PyAV with {CODECS[name].encoder} for {name} in {self.endings[0]}, got one without it"
-            )
+        name = name or self.codecs[0]
+        if name not in self.codecs:
+            raise ValueError(f"expected a codec out of {', '.join(self.codecs)} for {ending}, got {name}")
+        encoder = CODECS[name].encoder
+        if encoder not in av.codecs_available:
+            raise ValueError(f"expected a build of PyAV with {encoder} for {name} in {ending}, got one without it")
         return CODECS[name]
 
     def levels_from(self, quality: str, codec: str | None) -> range:
@@ -97,7 +97,7 @@ FORMATS = (
     # a GIF counts in hundredths of a second
     Format("GIF", (".gif",), "animation", write_gif, read_picture_text, rates=(10, 12.5, 20, 25, 50), rate=Fraction(25, 2)),
     Format("WebP", (".webp",), "animation", write_webp, read_picture_text, levels=WEBP_LEVELS, worst=WORST_WEBP),
-    Format("AVIF", (".avif",), "film", write_avif, read_avif_text, ("av1",), planar=True),
+    Format("AVIF", (".avif",), "film", partial(write_film, container="avif"), read_avif_text, ("av1",), planar=True),
     Format("APNG", (".png", ".apng"), "animation", write_apng, read_picture_text),
     Format("PNG sequence", (".zip",), "sequence", write_sequence, read_sequence_text),
     Format("Living page", (".html",), "page", None, read_page_text),
@@ -119,12 +119,9 @@ def by_ending(path: str | Path) -> Format:
 
 
 def check(path: str | Path, fps: float | str | None = None, codec: str | None = None, max_size: float | None = None) -> Format:
-    """Return the format of a file or ending, if it can hold all this; raises ValueError in one sentence before any work.
+    """Return the format of a file or ending. Raises ValueError, before any work, for what it cannot hold.
 
-    Args:
-        fps: frames a second, "native", or None for the format's own.
-        codec: a name in video.CODECS, or None for the format's own.
-        max_size: megabytes, or None for any size.
+    fps: frames a second or "native"; codec: a name in video.CODECS; max_size: megabytes. None leaves it to the format.
     """
     form = by_ending(path)
     form.frame_rate(fps)
@@ -231,18 +228,16 @@ class _Spool:
     """Frames that are taken from their source once and kept in a file, so that they can be read again."""
 
     def __init__(self, frames: Iterable[np.ndarray], file: BinaryIO):
-        self.frames, self.file, self.shape = frames, file, None
+        self.source, self.file, self.count = iter(frames), file, 0
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        if self.shape is None:
-            for pixels in self.frames:
-                self.shape = pixels.shape
-                self.file.write(np.ascontiguousarray(pixels))
-                yield pixels
-        else:
-            self.file.seek(0)
-            while content := self.file.read(prod(self.shape)):
-                yield np.frombuffer(content, np.uint8).reshape(self.shape)
+        self.file.seek(0)
+        for _ in range(self.count):
+            yield np.load(self.file)
+        for pixels in self.source:
+            np.save(self.file, pixels)
+            self.count += 1
+            yield pixels
 
 
 def read_metadata(path: str | Path) -> str | None:

@@ -29,6 +29,8 @@ RAMP, RAMP_STEPS = 0.75, 6  # seconds before the wrap over which quality rises, 
 RAMP_BITS = 16  # bits of the key frame and of the ramp's end, as a factor on those of other frames
 # Slow motion changes a frame by less than x264 thinks worth coding: without these it repeats frames, and then jumps.
 X264_MOVES = "fast-pskip=0:dct-decimate=0:deadzone-inter=8:b-pyramid=none"
+VP9 = {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "g": "9999"}
+AV1 = {"preset": "5", "g": "9999", "svtav1-params": "scd=0:enable-tf=0"}
 BT709 = 1
 LIMITED = 1  # range of the planes' levels
 os.environ.setdefault("SVT_LOG", "1")  # errors only
@@ -59,14 +61,6 @@ def _x264(count: int, fps: Fraction) -> dict[str, str]:
     return {"preset": "veryfast", "x264-params": f"keyint=infinite:scenecut=0:open-gop=0:{X264_MOVES}:zones={zoned}"}
 
 
-def _vp9(count: int, fps: Fraction) -> dict[str, str]:
-    return {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "g": "9999"}
-
-
-def _av1(count: int, fps: Fraction) -> dict[str, str]:
-    return {"preset": "5", "g": "9999", "svtav1-params": "scd=0:enable-tf=0"}
-
-
 @dataclass(frozen=True)
 class Codec:
     encoder: str  # FFmpeg's name
@@ -77,8 +71,8 @@ class Codec:
 
 CODECS = {
     "h264": Codec("libx264", _x264, {"wallpaper": 18, "share": 23, "small": 28}, 51),
-    "vp9": Codec("libvpx-vp9", _vp9, {"wallpaper": 12, "share": 24, "small": 36}, 63),
-    "av1": Codec("libsvtav1", _av1, {"wallpaper": 2, "share": 26, "small": 40}, 63),
+    "vp9": Codec("libvpx-vp9", lambda *_: VP9, {"wallpaper": 12, "share": 24, "small": 36}, 63),
+    "av1": Codec("libsvtav1", lambda *_: AV1, {"wallpaper": 2, "share": 26, "small": 40}, 63),
 }
 
 
@@ -94,16 +88,12 @@ def write_film(
         container: FFmpeg's name.
     """
     if coding.repeats == 1:
-        return _encode(path, frames, count, coding, level, text, container)
-    with replacing(path.with_name(f"{path.stem}.turn{path.suffix}"), keep=False) as turn:
-        _encode(turn, frames, count, coding, level, None, container)
-        _repeat(turn, path, coding.repeats, count / coding.fps, text, container)
-
-
-def write_avif(path: Path, frames: Iterable[np.ndarray], count: int, coding: Coding, level: int, text: str | None) -> None:
-    """Write an AVIF as `write_film` does; FFmpeg's muxer drops its text."""
-    write_film(path, frames, count, coding, level, None, "avif")
-    if text:
+        _encode(path, frames, count, coding, level, text, container)
+    else:
+        with replacing(path.with_name(f"{path.stem}.turn{path.suffix}"), keep=False) as turn:
+            _encode(turn, frames, count, coding, level, None, container)
+            _repeat(turn, path, coding.repeats, count / coding.fps, text, container)
+    if text and container == "avif":  # FFmpeg's muxer drops it
         chunks.add_avif_text(path, text)
 
 
