@@ -11,7 +11,7 @@ from loopanimate import options
 from loopanimate.files.manifests import write_manifests
 from loopanimate.files.media import PAGE, check_coding, check_output, open_mask, open_picture, replacing
 from loopanimate.files.recipe import pack, small_png
-from loopanimate.files.sizes import SIZES, frame_rate
+from loopanimate.files.sizes import frame_rate
 from loopanimate.settings import Machine, Settings, make_settings
 
 

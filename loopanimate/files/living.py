@@ -15,8 +15,8 @@ from PIL import Image
 from loopanimate.files.media import replacing
 from loopanimate.motion.border import BORDER_REACH, MAX_BORDER, MIN_BORDER
 from loopanimate.motion.field import ALIKE, MEAN_SIGMA
-from loopanimate.render.renderer import _Flat
 from loopanimate.presets import NATIVE_FPS
+from loopanimate.render.renderer import _Flat
 from loopanimate.scene.layers import Layers, solve, split
 
 PAGE = Path(__file__).parent / "living_page"
