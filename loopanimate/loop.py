@@ -3,7 +3,6 @@
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -11,9 +10,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from loopanimate.files.formats import Coding, check, check_output, write_loop
 from loopanimate.files.living import write_living
-from loopanimate.files.media import PAGE, VIDEO, check_coding, check_mask, check_output, write_loop
-from loopanimate.files.sizes import cover, cover_box, frame_rate, frame_times, inside, output_size, surround, turns, within
+from loopanimate.files.pictures import check_mask
+from loopanimate.files.sizes import cover, cover_box, frame_times, inside, output_size, surround, turns, within
 from loopanimate.metrics import is_seamless, seam
 from loopanimate.motion.border import ALL_BORDERS, touched_borders
 from loopanimate.motion.curve import Motion
@@ -82,11 +82,7 @@ class Loop:
         return frames if shown.surround is None else _surround(frames, np.asarray(shown.surround))
 
     def write(
-        self,
-        path: str | Path,
-        output: Output | None = None,
-        metadata: str | None = None,
-        progress: Progress | None = None,
+        self, path: str | Path, output: Output | None = None, metadata: str | None = None, progress: Progress | None = None
     ) -> LoopFile:
         """Render into a file; its ending chooses the format. Nothing is half-written.
 
@@ -95,28 +91,20 @@ class Loop:
             progress: called after each frame; whatever it raises stops the work.
         """
         path, output = check_output(path), output or self.settings.output
-        ending = path.suffix.lower()
-        check_coding(ending, output.codec, output.max_size)
-        if ending == PAGE:
+        form = check(path, output.fps, output.codec, output.max_size)
+        if form.kind == "page":
             return self.write_page(path, output=output, metadata=metadata)
-        fps = frame_rate(output.fps, ending)
-        film = ending in VIDEO  # one round is coded and then copied
+        fps = form.frame_rate(output.fps)
         times = frame_times(self.settings.request.num_frames, fps, 1.0 if output.fps == "native" else self.settings.hands.tempo)
         # an animated picture goes round by itself: no program waits at its wrap
-        repeats = turns(output.size, output.repeats, len(times) / fps) if film else output.repeats
-        frames = self.frames(times, output, film)
-        write_loop(
-            path, frames, fps, len(times), metadata, repeats, output.quality, output.codec, output.max_size, progress
-        )
+        repeats = turns(output.size, output.repeats, len(times) / fps) if form.kind == "film" else output.repeats
+        coding = Coding(fps, output.quality, output.codec, output.max_size, repeats)
+        write_loop(path, self.frames(times, output, form.planar), len(times), coding, metadata, progress)
         count = len(times) * repeats
-        return LoopFile(path, count, float(Fraction(count) / fps), self.size(output))
+        return LoopFile(path, count, float(count / fps), form.size(*self.size(output)))
 
     def write_page(
-        self,
-        path: str | Path,
-        others: Sequence["MotionLoop"] = (),
-        output: Output | None = None,
-        metadata: str | None = None,
+        self, path: str | Path, others: Sequence["MotionLoop"] = (), output: Output | None = None, metadata: str | None = None
     ) -> LoopFile:
         """Write a living page; ValueError for a loop that is no motion."""
         raise ValueError("expected the motion preset for a living page: this loop is frames, not motion")
@@ -151,11 +139,7 @@ class MotionLoop(Loop):
         return map(renderer.frame, times)
 
     def write_page(
-        self,
-        path: str | Path,
-        others: Sequence["MotionLoop"] = (),
-        output: Output | None = None,
-        metadata: str | None = None,
+        self, path: str | Path, others: Sequence["MotionLoop"] = (), output: Output | None = None, metadata: str | None = None
     ) -> LoopFile:
         """Write a living page; with `others`, loops of the same picture and mask, it wanders among all of them."""
         path, shown = check_output(path), self.shown(output)
@@ -252,7 +236,9 @@ def _frame_loops(pipe, picture, mask, settings, seeds, progress, preview) -> Ite
 
 def check_appearance(hands: Hands) -> None:
     if hands.motion_strength != 1:
-        raise ValueError(f"expected a motion strength of 1 (this preset samples frames, not motion), got {hands.motion_strength:g}")
+        raise ValueError(
+            f"expected a motion strength of 1 (this preset samples frames, not motion), got {hands.motion_strength:g}"
+        )
     if hands.arrows or hands.pins or hands.freeze:
         raise ValueError("expected no arrows, pins or frozen places: this preset samples frames, not motion")
 

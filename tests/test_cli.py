@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from loopanimate.__main__ import main
-from loopanimate.files.media import read_metadata
+from loopanimate.files.formats import read_metadata
 from loopanimate.files.recipe import unpack
-from tests.test_media import bomb
+from tests.files.test_pictures import bomb
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loopanimate.files.media import read_metadata
+from loopanimate.files.formats import read_metadata
 from loopanimate.files.recipe import VERSION, of_frame, open_small_png, pack, small_png, unpack
 from loopanimate.files.sizes import cover, surround
 from loopanimate.settings import make_settings
