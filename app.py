@@ -5,15 +5,17 @@ from pathlib import Path
 
 import gradio as gr
 
-from loopanimate.page import layout
+from loopanimate import page
 from loopanimate.page.events import Page
 from loopanimate.page.jobs import KEEP_SECONDS, ON_ZERO, Server
 from loopanimate.presets import ASSETS
 
+PAGE = Path(page.__file__).parent
+
 
 def build(server: Server) -> gr.Blocks:
     with gr.Blocks(title="LoopAnimate", delete_cache=(600, KEEP_SECONDS)) as blocks:
-        Page(**vars(layout.lay_out(server)), server=server).wire()
+        Page(server)
     return blocks.queue(max_size=32)
 
 
@@ -31,7 +33,7 @@ def main() -> None:
         server_port=options.port,
         share=options.share,
         allowed_paths=[server.folder.name, str(ASSETS / "examples")],
-        css=Path(layout.__file__).with_name("page.css").read_text(),
+        css=(PAGE / "page.css").read_text(),
         footer_links=["api", "gradio", "settings"],
         prevent_thread_lock=True,
     )

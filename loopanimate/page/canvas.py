@@ -1,17 +1,27 @@
 """What is painted on the picture: how the editor shows it, how it is read back, and the board that takes clicks."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from loopanimate.files.recipe import open_small_png, small_png
+from loopanimate.scene.saliency import edit
 
 SIDE = 640  # pixels on the long side of the copy that is painted on
 RED, BLUE = (255, 64, 64), (48, 96, 255)  # colours of what moves and of what is frozen
 OPACITY = 0.55  # of the colours where the mask is white
 SAME_FREEZE = 0.0005  # share of the picture; a dot of a small brush is more
+TOOLS = {  # what each makes of the whole mask
+    "Clear": np.zeros_like,
+    "Invert": lambda mask: 1 - mask,
+    "Grow": lambda mask: edit(mask, grow=1),
+    "Shrink": lambda mask: edit(mask, grow=-1),
+    "Feather": lambda mask: edit(mask, feather=1),
+    "Whole picture": np.ones_like,
+    "Unfreeze": lambda mask: mask,
+}
 
 
 @dataclass(frozen=True)
@@ -29,9 +39,6 @@ class Painting:
             return None
         return cls(value["background"].convert("RGB"), *read_layers(value["layers"]))
 
-    def replace(self, **changes) -> "Painting":
-        return replace(self, **changes)
-
     def editor(self) -> dict:
         """The value of an editor that shows this."""
         return {"background": self.picture, "layers": [draw_layer(self.mask, self.freeze)], "composite": None}
@@ -43,27 +50,21 @@ class Painting:
     def board(self, texts: list[str], tail: tuple[float, float] | None = None) -> Image.Image:
         """Draw the picture with mask, arrows and pins; `tail` is the first click of an arrow, in fractions of the picture."""
         arrows, pins = read_directions(texts)
-        shown = Image.alpha_composite(self.picture.convert("RGBA"), draw_layer(self.mask, self.freeze)).convert("RGB")
-        draw, size = ImageDraw.Draw(shown), np.array(shown.size)
+        shown = np.array(Image.alpha_composite(self.picture.convert("RGBA"), draw_layer(self.mask, self.freeze)).convert("RGB"))
 
-        def dot(point, radius, colour):
-            x, y = point * size
-            draw.ellipse((x - radius - 2, y - radius - 2, x + radius + 2, y + radius + 2), fill="white")
-            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+        def place(point):
+            return [round(share * side) for share, side in zip(point, self.picture.size)]
 
         for arrow in arrows:
-            start, end = np.array(arrow).reshape(2, 2) * size
-            along = (end - start) / max(np.linalg.norm(end - start), 1e-6)
-            across = np.array([-along[1], along[0]])
-            barbs = [tuple(end - 14 * along + side * 8 * across) for side in (-1, 1)]
-            for colour, width in (("white", 7), ("black", 3)):
-                draw.line([*start, *end], fill=colour, width=width)
-                draw.line([barbs[0], tuple(end), barbs[1]], fill=colour, width=width, joint="curve")
-        for pin in pins:
-            dot(pin, 6, "black")
-        if tail:
-            dot(tail, 5, RED)
-        return shown
+            start, end = place(arrow[:2]), place(arrow[2:])
+            for colour, width in (((255, 255, 255), 7), ((0, 0, 0), 3)):
+                cv2.arrowedLine(
+                    shown, start, end, colour, width, cv2.LINE_AA, tipLength=14 / max(1, np.hypot(*np.subtract(end, start)))
+                )
+        for point, radius, colour in [(pin, 6, (0, 0, 0)) for pin in pins] + ([(tail, 5, RED)] if tail else []):
+            cv2.circle(shown, place(point), radius + 2, (255, 255, 255), -1, cv2.LINE_AA)
+            cv2.circle(shown, place(point), radius, colour, -1, cv2.LINE_AA)
+        return Image.fromarray(shown)
 
 
 def shrink(picture: Image.Image) -> Image.Image:

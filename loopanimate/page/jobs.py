@@ -3,11 +3,6 @@
 Generators yield HTML that says how it goes, or None when there is nothing new; closing one stops the work.
 """
 
-try:
-    import spaces  # ZeroGPU's, which has to be imported before torch
-except ImportError:
-    spaces = None
-
 import os
 import random
 import tempfile
@@ -20,27 +15,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from loopanimate.files.formats import Format, read_metadata
 from loopanimate.files.living import motion_of
-from loopanimate.files.media import open_picture, read_metadata
+from loopanimate.files.pictures import open_picture
 from loopanimate.files.recipe import of_frame, open_small_png, pack, unpack
 from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, make_loops
-from loopanimate.page import canvas, text
+from loopanimate.page import canvas, spaces, text
 from loopanimate.page.preview import first_frame, shrink, webp
 from loopanimate.page.work import POLL, follow, relay, start
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.scene.saliency import automatic_mask, edit, session
 from loopanimate.settings import Output, Settings
 
-FORMATS = {
-    "MP4": ".mp4",
-    "WebM": ".webm",
-    "GIF": ".gif",
-    "WebP": ".webp",
-    "AVIF": ".avif",
-    "APNG": ".png",
-    "PNG sequence": ".zip",
-    "Living page": ".html",
-}
 LIVING_SIDE = 800  # pixels on the long side of the living preview
 GLIMPSE_SIDE, GLIMPSE_SECONDS = 224, 0.7  # pixels of the moving picture while sampling, and how often it is renewed
 KEEP_SECONDS = 3600  # finished files on disk
@@ -61,6 +47,7 @@ class Shown:
     file: LoopFile | None = None
     thumbnail: str | None = None
     living: LoopFile | None = None  # the living page in which hands may change it; frames have none
+    details: str = ""
 
     def is_kept(self) -> bool:
         """Whether its files are still there: they go after KEEP_SECONDS."""
@@ -203,21 +190,20 @@ class Server:
             follow_writing(small, self.new_file(".mp4"), output, recipe),
             lambda word: word and text.working("Rendering", word[0] / word[1], glimpse, bool(living)),
         )
-        return Shown(path, mask, loop, file, thumbnail, living)
+        return Shown(path, mask, loop, file, thumbnail, living, text.details(loop))
 
-    def write(self, shown: Shown, settings: Settings, name: str, embed: bool, checkpoint: str | None):
-        """Generator; writes the loop on the page in the format of that name, by these settings, and returns the file."""
+    def write(self, shown: Shown, settings: Settings, form: Format, embed: bool, checkpoint: str | None):
+        """Generator; writes the loop on the page by these settings, as far as the format can hold them; returns the file."""
         loop, output, before = direct(shown.loop, settings), settings.output, shown.loop.settings.output
         if not isinstance(loop, MotionLoop) and (output.size, output.fit) != (before.size, before.fit):
-            sampled = self.sample_loops(shown.path, settings, 1, shown.mask, checkpoint)
-            (loop,) = yield from relay(sampled, lambda _: text.busy("Fitting the loop to the size …"))
-        recipe, changes = pack(settings, shown.mask) if embed else None, {}
-        if name == "GIF" and output.fps != "native":  # it cannot hold every rate, and takes its own
-            changes["fps"] = None
-        if name not in ("MP4", "WebM"):
-            changes["codec"] = None
-        written = follow_writing(loop, self.new_file(FORMATS[name]), output.model_copy(update=changes), recipe)
-        return (yield from relay(written, lambda word: word and text.busy(f"Writing frame {word[0]} of {word[1]} …")))
+            sampling = self.sample_loops(shown.path, settings, 1, shown.mask, checkpoint)
+            (loop,) = yield from relay(sampling, lambda _: text.busy("Fitting the loop to the size …"))
+        held = {"codec": output.codec if output.codec in form.codecs else None}
+        if form.rates and output.fps != "native":
+            held["fps"] = None  # the format's own
+        recipe = pack(settings, shown.mask) if embed else None
+        writing = follow_writing(loop, self.new_file(form.endings[0]), output.model_copy(update=held), recipe)
+        return (yield from relay(writing, lambda word: word and text.busy(f"Writing frame {word[0]} of {word[1]} …")))
 
     def write_living(self, loop: Loop) -> LoopFile | None:
         """A small living page of the loop at its own pace, for the page around it to play with; None for frames."""

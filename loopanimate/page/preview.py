@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from loopanimate.files.media import PAGE, VIDEO, open_picture
+from loopanimate.files.formats import by_ending
+from loopanimate.files.pictures import open_picture
 from loopanimate.loop import Loop
 from loopanimate.metrics import seam
 from loopanimate.presets import NATIVE_FPS
@@ -74,13 +75,13 @@ def measure(loop: Loop) -> dict[str, float]:
 
 def first_frame(path: str | Path) -> Image.Image:
     """The picture that a finished loop begins with; ValueError in one sentence where there is none."""
-    path, ending = Path(path), Path(path).suffix.lower()
-    if ending not in (*VIDEO, PAGE, ".zip"):
+    path, kind = Path(path), by_ending(path).kind
+    if kind == "animation":
         return open_picture(path)
     try:
-        if ending == PAGE:
+        if kind == "page":
             return open_picture(base64.b64decode(PICTURE.search(path.read_text(encoding="utf-8"))[1]))
-        if ending == ".zip":
+        if kind == "sequence":
             with ZipFile(path) as file:
                 return open_picture(file.read(min(name for name in file.namelist() if name.endswith(".png"))))
         with av.open(str(path)) as film:

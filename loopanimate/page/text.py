@@ -7,9 +7,9 @@ import re
 import tempfile
 from pathlib import Path
 
+from loopanimate.files.formats import by_ending
 from loopanimate.loop import Loop, LoopFile
 from loopanimate.page.preview import measure
-from loopanimate.presets import PRESETS
 
 SHOWN_SIDE = 1280  # pixels on the long side of the loop on the page; a download has the size that was asked for
 SUGGESTIONS = (
@@ -32,11 +32,9 @@ HEAD = "Now click where this point goes."
 DIRECTED = "The loop follows the arrow. Set a pin where something should stay."
 DIRECTIONS = "In percent of the picture; × removes one, and you can type them: arrow 20 30 45 30, pin 50 50"
 AV1 = "AV1 in MP4 and WebM: smaller at share and small, with a slight step at the wrap there"
-MODELS = f"The motion model is {PRESETS['motion'].needs}. The 512 model {PRESETS['512'].needs}."
 UNMEASURED = "Seam and stillness are measured when a loop is made."
-NO_PICTURE = "Choose a picture first."
-NO_PICTURE_YET = "Choose a picture first, then its mask."
-GONE = "The files of this loop went after an hour. Choose its picture again and press Animate."
+NO_PICTURE = "choose a picture first"
+GONE = "the files of this loop went after an hour: choose its picture again and press Animate"
 EXAMPLE = "A finished example. Change anything and press Animate."
 WAITING = "Waiting for its turn …"
 FAILED = (
@@ -55,18 +53,14 @@ MEASURES = {
 }
 
 
-def below(*roots: str) -> re.Pattern:
-    """A pattern of the folders in front of a file's own name, where the file lies below one of these folders."""
-    return re.compile("|".join(rf"{re.escape(root.rstrip('/'))}/(?:[^/\s]+/)*" for root in roots))
-
-
 # folders of uploads and finished files
-TEMPORARY = below(tempfile.gettempdir(), os.environ.get("GRADIO_TEMP_DIR", tempfile.gettempdir()))
+TEMPORARY = {tempfile.gettempdir(), os.environ.get("GRADIO_TEMP_DIR", tempfile.gettempdir())}
 
 
 def plain(error: Exception) -> str:
     """A mistake's own words, without the folders that visitors' files lie in."""
-    return TEMPORARY.sub("", str(error))
+    folders = "|".join(re.escape(folder.rstrip("/")) for folder in TEMPORARY)
+    return re.sub(rf"(?:{folders})/(?:[^/\s]+/)*", "", str(error))
 
 
 def sentence(error: Exception) -> str:
@@ -121,7 +115,7 @@ def describe(file: LoopFile, seed: int) -> str:
 
 
 def made(file: LoopFile, loop: Loop) -> str:
-    width, height = loop.size()
+    width, height = by_ending(file.path).size(*loop.size())
     words = describe(file, loop.settings.request.seed)
     words += f" The download has {width} x {height}." if max(width, height) > SHOWN_SIDE else ""
     return f"{words} {html.escape(loop.note)}" if loop.note else words

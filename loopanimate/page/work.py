@@ -1,9 +1,7 @@
 """Work in threads that a generator waits for: closing the generator stops the waiting, and the work where it can stop."""
 
 import contextvars
-import queue
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 
@@ -33,24 +31,17 @@ def follow(work: Callable[[Callable], object]) -> Iterator:
 
     Closing the generator stops the work where it next tells something, and waits for its end.
     """
-    told, stopped = queue.SimpleQueue(), threading.Event()
+    newest, stopped = [None], threading.Event()
 
     def tell(word):
         if stopped.is_set():
             raise Stopped
-        told.put(word)
+        newest[0] = word
 
-    # the context carries whose request this is
-    future = start(contextvars.copy_context().run, work, tell)
-    future.add_done_callback(lambda _: told.put(None))
+    future = start(contextvars.copy_context().run, work, tell)  # the context carries whose request this is
     try:
-        while not future.done():
-            word, until = None, time.monotonic() + POLL
-            while not future.done() and (left := until - time.monotonic()) > 0:
-                try:
-                    word = told.get(timeout=left)
-                except queue.Empty:
-                    break
+        while wait([future], POLL).not_done:
+            word, newest[0] = newest[0], None
             yield word
     finally:
         stopped.set()
