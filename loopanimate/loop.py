@@ -186,7 +186,7 @@ def make_loops(
     """
     seeds = [settings.request.seed] if seeds is None else list(seeds)
     if not pipe.codec.is_motion:
-        _check_appearance(settings.hands)
+        check_appearance(settings.hands)
     output_size(settings.output.size, *picture.size)
     mask, found = _mask(picture, settings, mask)
     made = partial(_motion_loops if pipe.codec.is_motion else _frame_loops, pipe, picture, mask, settings, seeds)
@@ -234,7 +234,7 @@ def _frame_loops(pipe, picture, mask, settings, seeds, progress, preview) -> Ite
         yield FrameLoop(picture, mask, True, settings.change(seed=seed), None, sampled)
 
 
-def _check_appearance(hands: Hands) -> None:
+def check_appearance(hands: Hands) -> None:
     if hands.motion_strength != 1:
         raise ValueError(
             f"expected a motion strength of 1 (this preset samples frames, not motion), got {hands.motion_strength:g}"
