@@ -229,7 +229,7 @@ def _frame_loops(pipe, picture, mask, settings, seeds, progress, preview) -> Ite
 
     latents = _sample(pipe, _small(shown.picture), shown.mask, settings.request.prompt, settings, seeds, on_step)
     for clip, seed in zip(latents, seeds, strict=True):
-        pixels = pipe.codec.decode(clip[None, :, :-1], None, None)[0]  # (3, N - 1, H, W)
+        pixels = pipe.codec.decode(clip[None, :, :-1])[0]  # (3, N - 1, H, W)
         sampled = (pixels * 255).round().byte().permute(1, 2, 3, 0).cpu().numpy()
         yield FrameLoop(picture, mask, True, settings.change(seed=seed), None, sampled)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from loopanimate.motion.field import box_of, from_hold, grid_points, warp
+from loopanimate.motion.grid import box_of, from_hold, grid_points, warp
 from loopanimate.network.conditioning import mask_code
 from loopanimate.network.motion_codec import latent_grid, static_code
 from loopanimate.presets import NATIVE_FPS
