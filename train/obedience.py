@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from loopanimate.files.media import open_picture
+from loopanimate.files.pictures import open_picture
 from loopanimate.metrics import is_seamless, seam
 from loopanimate.motion.field import LoopField, border_fade, border_reach, close, spline_matrix, touched
 from loopanimate.motion.hands import Directions

@@ -12,7 +12,7 @@ from loopanimate.presets import MAX_FRAMES, PRESETS, Preset, check_num_frames
 if TYPE_CHECKING:
     from train.stages import Stage
 
-PresetName = Literal[*PRESETS]
+PresetName = Literal[tuple(PRESETS)]
 Tokens = Literal["image", "text", "none"]
 Precision = Literal["no", "fp16", "bf16"]
 Sampling = Literal["native", "alss"]

@@ -30,6 +30,23 @@ BEHIND = re.compile(rf"\b({LAYERS['the background']}|camera|view)\b", re.IGNOREC
 
 
 @dataclass(frozen=True)
+class Intent:
+    """What words ask of one layer, beside the kind of motion that the network samples."""
+
+    kinds: frozenset[str] = frozenset()
+    heading: float | None = None
+    way: float | None = None
+    speed: float | None = None
+    rigid: bool = False
+    hinge: tuple[float, float] | None = None
+    hold: bool = False
+    waving: bool = False
+    in_place: bool = False
+    hops: tuple[float, float] | None = None
+    rests: bool = False
+
+
+@dataclass(frozen=True)
 class Manner:
     """How words let the object move, beside the motion that is sampled."""
 

@@ -14,9 +14,55 @@ RARER = 0.8  # weight of a verb's next sense
 FARTHER = 0.5  # of verbs two steps away, or of a narrower meaning
 ENDINGS = (("ies", "y"), ("es", "e"), ("es", ""), ("s", ""), ("ing", "e"), ("ing", ""), ("ed", "e"), ("ed", ""))
 NOT_BEFORE = frozenset(  # a verb
-    "a an the this that these those its his her my your their our of in on at with by from into like as some every".split()
+    [
+        "a",
+        "an",
+        "the",
+        "this",
+        "that",
+        "these",
+        "those",
+        "its",
+        "his",
+        "her",
+        "my",
+        "your",
+        "their",
+        "our",
+        "of",
+        "in",
+        "on",
+        "at",
+        "with",
+        "by",
+        "from",
+        "into",
+        "like",
+        "as",
+        "some",
+        "every",
+    ]
 )
-LEADS = frozenset("it he she they to can could should will would is are and starts begins keeps".split())
+LEADS = frozenset(
+    [
+        "it",
+        "he",
+        "she",
+        "they",
+        "to",
+        "can",
+        "could",
+        "should",
+        "will",
+        "would",
+        "is",
+        "are",
+        "and",
+        "starts",
+        "begins",
+        "keeps",
+    ]
+)
 
 
 @cache
