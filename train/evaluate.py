@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -160,7 +160,7 @@ def evaluate(settings: EvaluateSettings) -> dict:
             loops[name] = frames[:-1]
     means = {name: _mean([row[name] for row in rows.values()]) for name in (*COLUMNS, *(f"seam {part}" for part in SEAM))}
     means |= vbench(folder / "loops", folder)
-    table = {"settings": asdict(settings), "mean": means, "loops": rows}
+    table = {"settings": settings.model_dump(), "mean": means, "loops": rows}
     _write(folder / "table.json", json.dumps(table, indent=2))
     _write(folder / "table.md", markdown(settings, means, rows))
     _write(folder / "find_the_cut.html", find_the_cut(loops))
