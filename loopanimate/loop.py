@@ -18,8 +18,8 @@ from loopanimate.motion.field import LoopField, touched
 from loopanimate.motion.hands import Directions
 from loopanimate.presets import MAX_FRAMES, NATIVE_FPS, PRESETS, check_num_frames
 from loopanimate.scene.saliency import automatic_mask, edit
-from loopanimate.words.intent import Manner, manner
-from loopanimate.words.read import interpret
+from loopanimate.words.intent import Intent
+from loopanimate.words.read import Reading, read
 
 SAMPLING_SIDE = 512  # pixels on the short side of what the networks see; the loop is rendered from the picture itself
 MAX_STRENGTH = 4.0
@@ -116,7 +116,7 @@ class Loop:
     found: bool  # False: no clear object and no mask given, so the whole picture moves
     settings: LoopSettings
     latents: object  # tensor (4, N, h, w), of motion that of the whole picture
-    words: str  # what the model was asked for, the prompt or what it was taken for
+    intents: tuple[Intent, Intent]  # what the prompt asks of the object and of the background
     note: str | None  # a sentence, where the prompt's words were taken for others
     part: tuple[float, float, float, float]  # left, top, right, bottom of what the cut kept, in fractions of the whole
     surround: Image.Image | None = None  # of the output size, behind the picture's middle
@@ -146,9 +146,7 @@ class Loop:
     def directions(self) -> Directions | None:
         """The settings' arrows, pins and frozen places on the picture as it was cut to the output's size; and its words' manner."""
         settings = self.settings
-        is_motion = pipeline(settings.preset, settings.checkpoint, settings.device).codec.is_motion
-        how = manner(settings.prompt, self.words) if is_motion else Manner()
-        if not (settings.arrows or settings.pins or settings.freeze or how != Manner()):
+        if not (settings.arrows or settings.pins or settings.freeze or self.intents != (Intent(), Intent())):
             return None
         arrows, pins = ([within(self.part, points) for points in given] for given in (settings.arrows, settings.pins))
         freeze = None
@@ -161,7 +159,7 @@ class Loop:
             tuple(pin for pin in pins if 0 <= min(pin) and max(pin) <= 1),
             freeze,
             self.mask,
-            how,
+            self.intents,
         )
 
     def write(self, output: str | Path, metadata: str | None = None, progress: Progress | None = None) -> "LoopFile":
@@ -268,14 +266,15 @@ def make_loops(
     loaded = pipeline(settings.preset, settings.checkpoint, settings.device)
     mask, found = _mask(picture, settings, mask)
     shown = _shown(picture, mask, settings)
-    words, note = settings.prompt, None
+    reading = Reading(settings.prompt, None, (Intent(), Intent()))
     if loaded.codec.is_motion:  # one seed is one motion, however much of it a size shows
-        words, note = interpret(settings.prompt, loaded)
+        reading = read(settings.prompt, loaded)
     else:
         picture, mask = shown["picture"], shown["mask"]
 
     def loop(latents, seed):
-        return Loop(found=found, settings=replace(settings, seed=seed), latents=latents, words=words, note=note, **shown)
+        how = {"intents": reading.layers, "note": reading.note}
+        return Loop(found=found, settings=replace(settings, seed=seed), latents=latents, **how, **shown)
 
     def on_step(step, steps, latents):
         if preview is not None:
@@ -283,7 +282,7 @@ def make_loops(
         if progress is not None:
             progress(step, steps)
 
-    return [loop(*made) for made in zip(_sample(loaded, picture, mask, words, settings, seeds, on_step), seeds)]
+    return [loop(*made) for made in zip(_sample(loaded, picture, mask, reading.sentence, settings, seeds, on_step), seeds)]
 
 
 def _mask(picture: Image.Image, settings: LoopSettings, mask: np.ndarray | None) -> tuple[np.ndarray, bool]:

@@ -34,13 +34,23 @@ def prior(settings: Annotated[PriorSettings, tyro.conf.arg(name="")]) -> None:
     print(f"written to {fit(settings)}")
 
 
-def words() -> None:
-    """Fit what unknown words are read with anew, after the vocabulary or the bundled text encoder changed."""
-    from loopanimate import load_pipeline
-    from loopanimate.words.read import FITTED, save
+def words(output: str | None = None, check: bool = False) -> None:
+    """Fit what unknown words are read with, after the vocabulary or the bundled text encoder changed.
 
-    save(load_pipeline("motion"))
-    print(f"written to {FITTED}")
+    Args:
+        output: new file; assets/motion/reader.safetensors is the one that is read.
+        check: only compare a new fit with that file, and fail where they differ.
+    """
+    from loopanimate import load_pipeline
+    from loopanimate.words.read import check_fit, save
+
+    if (output is None) == (not check):
+        raise ValueError("expected either --output FILE or --check")
+    if check:
+        check_fit(load_pipeline("motion"))
+    else:
+        save(load_pipeline("motion"), output)
+    print(f"written to {output}" if output else "the bundled fit is up to date")
 
 
 def run(settings: Annotated[TrainSettings, tyro.conf.arg(name="")]) -> None:

@@ -261,7 +261,7 @@ class LoopField:
         self.period = frames - 1  # native frames
         ring, winding = close(displacement)
         layers = slice(0, 2), slice(2, 4)
-        rests = (False, False) if directions is None else directions.manner.rests
+        rests = (False, False) if directions is None else tuple(intent.rests for intent in directions.intents)
         peaks = [0.0 if resting else _peak(ring[:, layer]) + _peak(winding[layer]) for layer, resting in zip(layers, rests)]
         self.strength, self.turns, self.even = [strength, strength], [1, 1], [0.0, 0.0]
         self.winding, self.ring = winding * strength, ring * strength

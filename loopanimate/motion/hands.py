@@ -21,7 +21,7 @@ from loopanimate.motion.field import (
     spline_matrix,
     touched,
 )
-from loopanimate.words.intent import Manner
+from loopanimate.words.intent import Intent
 
 PIN_REACH = 0.35  # short sides in which a direction fades out
 STEEPNESS = 5.0  # that reach in lengths of an arrow, at least: phi's steepest slope is 2.1 / reach, so it cannot fold
@@ -39,7 +39,7 @@ class Directions:
     pins: tuple[tuple[float, float], ...]
     freeze: np.ndarray | None  # (H, W) in [0, 1], white stays
     mask: np.ndarray  # (H, W) in [0, 1], the loop's: an arrow moves the layer that its tail lies on
-    manner: Manner = Manner()
+    intents: tuple[Intent, Intent] = (Intent(), Intent())  # of the object and of the background
 
     def applied(self, ring: np.ndarray, winding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Periodic part (N, 4, h, w) and winding (4, h, w) of a loop, in short sides, directed.
@@ -48,9 +48,9 @@ class Directions:
         one that streams it reaches the head as the loop ends.
         """
         ring, winding = ring.copy(), winding.copy()
-        if self.manner.rigid and not winding[:2].any():
+        if self.intents[0].rigid and not winding[:2].any():
             mask = cv2.resize(self.mask, ring.shape[:-3:-1], interpolation=cv2.INTER_AREA)
-            ring[:, :2] = in_one_piece(ring[:, :2], mask, self.manner.hinge)
+            ring[:, :2] = in_one_piece(ring[:, :2], mask, self.intents[0].hinge)
         for index, layer in enumerate((slice(0, 2), slice(2, 4))):
             arrows = [arrow for arrow in self.arrows if self._layer(*arrow[:2]) == index]
             places = np.array([arrow[2:] for arrow in arrows] + list(self.pins), dtype=np.float64).reshape(-1, 2)

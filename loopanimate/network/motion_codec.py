@@ -17,7 +17,8 @@ from loopanimate.network.noise import NoisePrior
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.render.renderer import Renderer
 from loopanimate.render.torch_renderer import TorchRenderer
-from loopanimate.words.intent import courses, manner, ways
+from loopanimate.words.intent import form_intents
+from loopanimate.words.parse import clauses, is_rigid
 
 # Displacements span two orders of magnitude, from "barely" to a stream's progress. Latents are their inverse hyperbolic
 # sine: linear below the knee, logarithmic above, so that an error is absolute in what is nearly still and relative in
@@ -180,16 +181,17 @@ class MotionCodec(ModelMixin, ConfigMixin):
             moved = self.displacement(clip)
             ring, winding = close(moved)
             seconds = (len(ring) - 1) / NATIVE_FPS
-            for layer, weight, course in zip((slice(0, 2), slice(2, 4)), layers, courses(prompt), strict=True):
+            intents = form_intents(clauses(prompt), is_rigid(prompt))
+            for layer, weight, course in zip((slice(0, 2), slice(2, 4)), layers, intents, strict=True):
                 if course.speed is not None:  # however little of it was sampled
                     winding[layer] = moved[-1, layer]
                 if course.heading is not None:
                     ring[:, layer], winding[layer] = turned(ring[:, layer], winding[layer], weight, course.heading)
                 if course.speed is not None:
                     winding[layer] = paced(winding[layer], weight, course.speed * seconds)
-            how = manner(prompt, prompt)
+            how = intents[0]
             if not winding[:2].any():
-                if how.held:
+                if how.hold:
                     ring[:, :2] = held(ring[:, :2], grey, how.waving)
                 if how.in_place:
                     ring[:, :2] = in_place(ring[:, :2], grey)
@@ -197,7 +199,7 @@ class MotionCodec(ModelMixin, ConfigMixin):
                     least, most = (max(1, round(rate * seconds)) for rate in how.hops)
                     ring[:, :2] = hopping(ring[:, :2], grey, range(least, most + 1))
             ramp = np.linspace(0, 1, len(ring), dtype=np.float32)[:, None, None, None]
-            directions = Directions((), (), None, grey, how)
+            directions = Directions((), (), None, grey, intents)
 
             def begun(first: int) -> tuple[torch.Tensor, LoopField]:  # and as it will be shown
                 rolled = np.roll(ring[:-1], -first, axis=0) - ring[first]
@@ -206,7 +208,7 @@ class MotionCodec(ModelMixin, ConfigMixin):
                 return clip, LoopField(self.displacement(clip), 1.0, directions, touched(grey))
 
             _, field = begun(0)
-            firsts = _beginnings(field, layers, ways(prompt), how.hops is not None)
+            firsts = _beginnings(field, layers, tuple(intent.way for intent in intents), how.hops is not None)
             tries = map(begun, firsts[:TRIES] if picture and any(field.moves) and field.period > 4 else [])
             asked.append(next((clip for clip, field in tries if _is_seamless(field, *picture)), begun(firsts[0])[0]))
         return torch.stack(asked).to(latents)
