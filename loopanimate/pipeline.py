@@ -234,8 +234,7 @@ class LoopAnimatePipeline(DiffusionPipeline):
                 bar.update()
 
         image, mask = image.repeat_interleave(copies, dim=0), mask.repeat_interleave(copies, dim=0)
-        said = [prompt for prompt in prompts for _ in range(copies)]
-        frames = latents = self.codec.as_asked(latents, latent_mask, said, (image, mask))
+        frames = latents
         if output_type != "latent":
             frames = self.codec.decode(latents, image, mask, motion_strength).transpose(1, 2)  # (B, N, 3, H, W)
             if self.safety_checker is not None:

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from loopanimate.files.formats import Coding, write_loop
 from loopanimate.files.living import write_living
-from loopanimate.files.media import write_loop
 from loopanimate.files.recipe import pack, small_png
 from loopanimate.loop import Loop, LoopFile, LoopSettings
 from loopanimate.motion.field import LoopField
 from loopanimate.page import studio, wording
-from tests.test_render import curve
+from tests.fields import curve
 from tests.videos import scene
 
 CONTROLS = (None, "it sways", 9, 0, 1, 1, 0, 0, "", "motion", "someone/else", "30", "source", False, 1, [])
@@ -72,7 +72,7 @@ def test_a_finished_file_gives_settings_and_picture_back(tmp_path, blob, ending)
     if ending == ".html":
         write_living(file, image, mask, [LoopField(curve())], "<b>", recipe)
     else:
-        write_loop(file, iter([image] * 4), Fraction(10), 4, recipe)
+        write_loop(file, iter([image] * 4), 4, Coding(Fraction(10)), recipe)
     settings, back, path = studio.recovered(str(file), None)
     assert settings.num_frames == 9 and back.max() == 1
     assert np.abs(np.asarray(Image.open(path), dtype=int) - image).mean() < 6

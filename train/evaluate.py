@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from loopanimate import metrics
 from loopanimate.checkpoints import load_pipeline
-from loopanimate.files.media import open_picture, write_loop
+from loopanimate.files.formats import Coding, write_loop
+from loopanimate.files.pictures import open_picture
 from loopanimate.network.encoders import encode_image
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.presets import NATIVE_FPS
@@ -153,7 +154,7 @@ def evaluate(settings: EvaluateSettings) -> dict:
             name = f"{entry.name}-{seed}"
             frames, picture = loop_frames(pipe, entry, settings, seed)
             rows[name] = {"caption": entry.caption, **measure(frames, picture, embed)}
-            write_loop(folder / "loops" / f"{name}.mp4", iter(frames[:-1]), Fraction(NATIVE_FPS), len(frames) - 1)
+            write_loop(folder / "loops" / f"{name}.mp4", iter(frames[:-1]), len(frames) - 1, Coding(Fraction(NATIVE_FPS)))
             shown = frames[np.linspace(0, len(frames) - 1, SHEET).round().astype(int)]
             Image.fromarray(np.concatenate(list(shown), axis=1)).save(folder / "sheets" / f"{name}.png")
             loops[name] = frames[:-1]

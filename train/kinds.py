@@ -12,8 +12,7 @@ import torch.nn.functional as F
 from loopanimate.motion.field import grid_points
 from loopanimate.network.conditioning import mask_code
 from loopanimate.presets import NATIVE_FPS
-from loopanimate.words.kinds import SPOKEN
-from train.grammar import draw_motion
+from train.grammar import VERBS, draw_motion
 from train.synthetic import displacements, pictures
 
 CELLS = 12
@@ -105,7 +104,7 @@ class KindClassifier:
     """Kind of motion from `features`: a few networks of two layers, trained here on true motion under procedural masks."""
 
     def __init__(self, num_frames: int, clips: int = 160, batches: int = 4, epochs: int = 400, seed: int = 0):
-        self.kinds = SPOKEN
+        self.kinds = tuple(VERBS)
         rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
         inputs, labels = [], []
         for _ in range(batches):

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from loopanimate.files.media import open_picture
+from loopanimate.files.pictures import open_picture
 from loopanimate.metrics import is_seamless, seam
 from loopanimate.motion.field import LoopField, border_fade, border_reach, close, spline_matrix, touched
 from loopanimate.motion.hands import Directions
@@ -27,16 +27,14 @@ from loopanimate.network.motion_codec import MotionCodec
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.render.renderer import Renderer
 from loopanimate.scene.saliency import automatic_mask
-from loopanimate.words.intent import Intent, form_intents
-from loopanimate.words.kinds import KINDS, SPOKEN
-from loopanimate.words.parse import clauses, is_rigid
-from loopanimate.words.read import read
-from loopanimate.words.vocabulary import DIRECTIONS, STILL
-from train.grammar import Motion, phrase
+from loopanimate.words.intent import Manner, manner
+from loopanimate.words.read import interpret
+from train.grammar import DIRECTIONS, STILL, VERBS, Motion, phrase
 from train.kinds import KindClassifier, true_motion
 
 SIDE = 256  # pixels on the short side: the motion preset sees no more
 STILLNESS = 0.002  # short sides, the largest mean displacement of what should be still
+WHOLE = ("shift", "bob", "bounce", "ripple", "tremble")  # kinds in which nothing is pinned: all of the object moves
 TOGETHER = 12  # loops of one picture that are sampled at once
 SMOOTH_HARMONICS = 7  # of a curve against itself without higher ones: jitter
 
@@ -77,8 +75,7 @@ class Sample:
     ):
         self.picture, self.mask, self.prompt = picture, mask, prompt
         grey = np.asarray(mask, dtype=np.float32) / 255
-        self.intents = form_intents(clauses(prompt), is_rigid(prompt))
-        directions = Directions((), (), None, grey, self.intents)
+        directions = Directions((), (), None, grey, manner(prompt, prompt))  # as every road to a loop has them
         self.drawn = _closed(*close(codec.displacement(drawn)))  # (N, 4, h, w) in short sides, by the network alone
         self.displacement = _closed(*directions.applied(*close(codec.displacement(latents))))  # nothing put to rest
         self.inside = mask_code(torch.from_numpy(grey)[None, None], self.displacement.shape[-2:])[0, 0].numpy()  # (h, w)
@@ -100,7 +97,7 @@ class Sample:
     @cached_property
     def field(self) -> LoopField:
         grey = np.asarray(self.mask, dtype=np.float32) / 255
-        rests = tuple(Intent(rests=intent.rests) for intent in self.intents)  # the rest of it has been applied
+        rests = Manner(rests=manner(self.prompt, self.prompt).rests)  # the rest of it has been applied
         return LoopField(self.displacement, 1.0, Directions((), (), None, grey, rests), touched(grey))
 
     @cached_property
@@ -210,8 +207,8 @@ def plan(entries: int, first: int = 0) -> list[Case]:
             alike("strength", kind, 10 * entry + index, [{"strength": word, "seed": 20} for word in strengths])
         for index, kind in enumerate(("shift", "bob")):
             alike("tempo", kind, 10 * entry + index, [{"tempo": word, "seed": 21} for word in ("slowly", "quickly")])
-        cases += [case("kind", kind, 30 + index, named=False) for index, kind in enumerate(SPOKEN)]
-        cases += [Case(entry, rng.choice(STILL["caption"]), Motion(), first + 50 + index, "still") for index in range(2)]
+        cases += [case("kind", kind, 30 + index, named=False) for index, kind in enumerate(VERBS)]
+        cases += [Case(entry, rng.choice(STILL), Motion(), first + 50 + index, "still") for index in range(2)]
         alike("seeds", "sway", entry, [{"seed": 60}, {"seed": 61}])
     return cases
 
@@ -243,9 +240,8 @@ def evaluate(
         for start in range(0, len(own), TOGETHER)
     ]
     for batch in tqdm(batches, mininterval=5):
-        readings = [read(case.prompt, pipe) for case in batch]
-        words = [reading.sentence for reading in readings]
-        taken += [reading.note is not None for reading in readings]
+        words, notes = zip(*(interpret(case.prompt, pipe) for case in batch))  # as every road to a loop does
+        taken += [note is not None for note in notes]
         _, picture, mask = entries[batch[0].entry]
         drawn = {}
 
@@ -256,7 +252,7 @@ def evaluate(
         latents = pipe(
             image=[picture] * len(batch),
             mask_image=[mask] * len(batch),
-            prompt=words,
+            prompt=list(words),
             generator=[torch.Generator().manual_seed(case.seed) for case in batch],
             num_frames=num_frames,
             output_type="latent",
@@ -332,7 +328,7 @@ def _stillness(pairs) -> dict:
     nothing = [sample for case, sample in pairs if case.purpose == "still"]
     silent = [sample.peak(1) for _, sample in moving] + [sample.peak(layer) for sample in nothing for layer in (0, 1)]
     jitters = [sample.jitter[1] for _, sample in moving] + [sample.jitter.max() for sample in nothing]
-    whole = [sample for case, sample in moving if KINDS[case.motion.kind].whole]
+    whole = [sample for case, sample in moving if case.motion.kind in WHOLE]
     shown = [_peak(sample.shown[:, 2:], 1 - sample.inside) for _, sample in moving]
     ratios = [_peak(sample.shown[:, 2:], 1 - sample.inside) / _peak(sample.shown[:, :2], sample.inside) for sample in whole]
     raw = [sample.peak(1) / sample.peak(0) for sample in whole]

@@ -17,11 +17,9 @@ from loopanimate.motion.field import box_of, from_hold, grid_points, warp
 from loopanimate.network.conditioning import mask_code
 from loopanimate.network.motion_codec import latent_grid, static_code
 from loopanimate.presets import NATIVE_FPS
-from loopanimate.words import kinds
-from train.grammar import Motion, draw
+from train.grammar import KINDS, Motion, draw
 from train.loop_sampling import STRIDE, loop_indices
 
-KINDS = tuple(kinds.KINDS)
 CELL = 8  # picture pixels a latent cell
 HARMONICS = 12
 ASPECTS = {(1, 1): 16, (4, 3): 4, (3, 4): 4, (16, 9): 2, (9, 16): 2, (21, 9): 1, (9, 21): 1}  # (height, width): weight

@@ -1,6 +1,6 @@
-"""What Wallpaper Engine and Lively read beside a living page: title, preview, and controls of their own.
+"""What Wallpaper Engine and Lively read beside a living page: a title, a preview, and controls of their own.
 
-The controls' names are the page's settings (living_page/player.js).
+The controls' names are the settings of the page (living_page/player.js).
 Formats: docs.wallpaperengine.io/en/web, and Lively's schemas/livelyPropertiesSchema.json.
 """
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from loopanimate.files.living import STRONGEST
-from loopanimate.files.media import replacing
+from loopanimate.files.pictures import replacing
 
 PREVIEW_SIDE = 512  # pixels
 SLIDERS = {"strength": ("Strength", 0, STRONGEST, 0.05), "tempo": ("Tempo", 0.25, 2, 0.05)}  # text, least, most, step
@@ -19,44 +19,22 @@ FITS = {"fill": "Fill the screen", "fit": "Fit in whole"}
 
 
 def write_manifests(page: Path, picture: Image.Image, title: str, several: bool) -> list[Path]:
-    """Write project.json, LivelyInfo.json, LivelyProperties.json and preview.jpg beside `page`; the paths written.
+    """Write project.json, LivelyInfo.json, LivelyProperties.json and preview.jpg beside `page`; return their paths.
 
-    several: the page has several loops, so that wandering among them is one of the controls.
+    several: the page has several loops, so a control lets it wander among them.
     """
     title = " ".join(title.split())
     checks = CHECKS | ({"wander": "Never the same twice"} if several else {})
-    engine = (
-        {
-            name: {
-                "type": "slider",
-                "text": text,
-                "min": least,
-                "max": most,
-                "step": step,
-                "value": 1,
-                "fraction": True,
-                "precision": 2,
-            }
-            for name, (text, least, most, step) in SLIDERS.items()
-        }
-        | {name: {"type": "bool", "text": text, "value": name == "wander"} for name, text in checks.items()}
-        | {
-            "fit": {
-                "type": "combo",
-                "text": "Size",
-                "value": "fill",
-                "options": [{"label": text, "value": value} for value, text in FITS.items()],
-            }
-        }
-    )
-    lively = (
-        {
-            name: {"type": "slider", "text": text, "min": least, "max": most, "step": step, "value": 1}
-            for name, (text, least, most, step) in SLIDERS.items()
-        }
-        | {name: {"type": "checkbox", "text": text, "value": name == "wander"} for name, text in checks.items()}
-        | {"fit": {"type": "dropdown", "text": "Size", "value": 0, "items": list(FITS.values())}}
-    )
+    lively, engine = {}, {}
+    for name, (text, least, most, step) in SLIDERS.items():
+        lively[name] = {"type": "slider", "text": text, "min": least, "max": most, "step": step, "value": 1}
+        engine[name] = lively[name] | {"fraction": True, "precision": 2}
+    for name, text in checks.items():
+        lively[name] = {"type": "checkbox", "text": text, "value": name == "wander"}
+        engine[name] = lively[name] | {"type": "bool"}
+    lively["fit"] = {"type": "dropdown", "text": "Size", "value": 0, "items": list(FITS.values())}
+    options = [{"label": text, "value": value} for value, text in FITS.items()]
+    engine["fit"] = {"type": "combo", "text": "Size", "value": "fill", "options": options}
     documents = {
         "project.json": {
             "file": page.name,
@@ -76,7 +54,7 @@ def write_manifests(page: Path, picture: Image.Image, title: str, several: bool)
             "Author": "",
             "License": "",
             "Contact": "",
-            "Type": 1,  # a web page that uses the mouse and has no need of a network
+            "Type": 1,  # a web page that uses the mouse and needs no network
             "FileName": page.name,
             "Arguments": None,
             "IsAbsolutePath": False,

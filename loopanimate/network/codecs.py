@@ -13,7 +13,7 @@ from diffusers import AutoencoderKL, ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.utils.accelerate_utils import apply_forward_hook
 
-from loopanimate.motion.hands import Directions
+Directions = object
 from loopanimate.render.interpolation import Ring
 
 APPEARANCE = "expected a motion strength of 1 (latents are appearance, not motion), got {}"

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from loopanimate.motion.field import grid_points
+from loopanimate.motion.grid import grid_points
 from loopanimate.presets import NATIVE_FPS
 
 LAYERS, AXES = 2, 2

@@ -19,11 +19,12 @@ import numpy as np
 from skimage import data
 
 from loopanimate.files.sizes import SIZES, frame_times
-from loopanimate.files.video import CODECS, encode
+from loopanimate.files.video import CODECS, Coding, write_film
 from loopanimate.motion.field import LoopField
 from loopanimate.render.renderer import Renderer
 
-FPS, H264 = Fraction(60), CODECS["h264"]
+FPS = Fraction(60)
+AS_MP4 = Coding(FPS, codec="h264"), CODECS["h264"].levels["wallpaper"], None, "mp4"
 CELLS = (12, 20)
 REACH = {"salient": (0.02, 0.0), "both": (0.02, 0.01), "stream": (0.0, 0.005)}  # short sides, of each layer
 
@@ -59,13 +60,13 @@ def speed(size: str, case: str, path: Path) -> dict:
     rendering = time.perf_counter() - start
     frames = [renderer.frame(moment) for moment in times]
     start = time.perf_counter()
-    encode(path, frames, FPS, len(times), None, H264, H264.levels["wallpaper"])
+    write_film(path, frames, len(times), *AS_MP4)
     alone = time.perf_counter() - start
     del frames, renderer
     start = time.perf_counter()
     renderer = Renderer(image, mask, field, planar=True)
     layers = time.perf_counter() - start
-    encode(path, map(renderer.frame, times), FPS, len(times), None, H264, H264.levels["wallpaper"])
+    write_film(path, map(renderer.frame, times), len(times), *AS_MP4)
     whole = time.perf_counter() - start
     return {
         "frames": len(times),
@@ -85,7 +86,7 @@ def peak(size: str, case: str, path: Path, frames: int) -> dict:
     idle = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     times = (frame_times(35, FPS) * (frames // 255 + 1))[:frames]
     renderer = Renderer(image, mask, field, planar=True)
-    encode(path, map(renderer.frame, times), FPS, len(times), None, H264, H264.levels["wallpaper"])
+    write_film(path, map(renderer.frame, times), len(times), *AS_MP4)
     return {
         "frames": frames,
         "peak over idle, GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9 - idle / 1e9,

@@ -12,8 +12,7 @@ from loopanimate.files.living import motion_of, write_living
 from loopanimate.metrics import psnr, seam
 from loopanimate.motion.field import LoopField, touched
 from loopanimate.render.renderer import Renderer
-from tests.fields import random_field
-from tests.test_render import curve
+from tests.fields import curve, random_field
 
 SIDE = 192  # pixels of the short side
 
