@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from loopanimate.network.conditioning import mask_code
-from loopanimate.words.vocabulary import VERBS
+from loopanimate.words.kinds import SPOKEN
 from train.grammar import Motion
 from train.kinds import KindClassifier, true_motion
 from train.obedience import CONTROLS, Sample, _flows, _off_course, _seams, _uniformity, _unpaused, plan
@@ -83,7 +83,7 @@ def test_kinds_are_recognised_in_true_motion():
     classifier = KindClassifier(35, clips=40, batches=2, epochs=200)
     rng, generator = random.Random(9), torch.Generator().manual_seed(9)
     right = []
-    for kind in VERBS:
+    for kind in SPOKEN:
         _, mask = pictures(10, 96, 96, generator)
         support = mask_code(mask, (12, 12))
         right += [found == kind for found in classifier(true_motion(kind, support, rng, generator, 35), support[:, 0])]
