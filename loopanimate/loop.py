@@ -27,7 +27,7 @@ from loopanimate.render.renderer import Renderer
 from loopanimate.scene.saliency import automatic_mask, edit
 from loopanimate.settings import Hands, Output, Settings
 from loopanimate.words.intent import Intent
-from loopanimate.words.reading import read
+from loopanimate.words.read import read
 
 SAMPLING_SIDE = 512  # pixels on the short side of what the networks see; the loop is rendered from the picture itself
 PROOF_SIDE = 256  # pixels on the short side of the frames on which a wrap is proved to be no seam

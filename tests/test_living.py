@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 from scipy.interpolate import BSpline
 
+from loopanimate.files.formats import read_metadata
 from loopanimate.files.living import QUALITIES, quantised, write_living
 from loopanimate.files.manifests import write_manifests
-from loopanimate.files.formats import read_metadata
 from loopanimate.motion.field import spline_matrix
 from tests.fields import random_field
 
