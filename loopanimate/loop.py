@@ -137,7 +137,7 @@ class MotionLoop(Loop):
 
     def _frames(self, shown: Shown, times: Sequence[float], planar: bool) -> Iterator[np.ndarray]:
         scene = np.asarray(shown.picture), [shown.mask], self.field(shown), planar
-        if self.device == "cpu":
+        if self.device != "cuda":
             return map(Renderer(*scene).frame, times)
         from loopanimate.render.torch_renderer import TorchRenderer
 
