@@ -1,4 +1,4 @@
-"""The Salient Dataset: which clips hold the object that their caption names, from beginning to end (PAPER.md §5).
+"""The Salient Dataset: which clips hold the object that their caption names, from beginning to end (train/METHOD.md §5).
 
 Every clip gets a row with its scores and, where it is rejected, the reason; the manifest of rows is what training reads.
 """

@@ -29,7 +29,7 @@ SHEET = 8  # frames of a contact sheet
 COLUMNS = ("CLIP-I", "MSE_F0", "FC", "Motion", "Loop-C")
 SEAM = ("step", "jerk", "pause")
 VBENCH = ("subject_consistency", "motion_smoothness", "dynamic_degree")
-PAPER = {  # PAPER.md §6, Table 2
+PAPER = {  # train/METHOD.md §6, Table 2
     "I2VGen-XL (paper)": (0.882, 64.0, 0.972, 0.740, 0.812),
     "PIA (paper)": (0.905, 62.7, 0.985, 0.835, 0.893),
     "SVD-XT (paper)": (0.946, 49.3, 0.985, 0.660, 0.945),
