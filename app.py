@@ -22,7 +22,8 @@ from loopanimate.page.studio import KEEP_SECONDS, Kept, new_file, opened, render
 from loopanimate.page.wording import EMPTY, player, problem, sentence, weight
 from loopanimate.page.working import told
 from loopanimate.presets import ASSETS, MAX_FRAMES, MIN_FRAMES, NATIVE_FPS, PRESETS
-from loopanimate.scene.saliency import automatic_mask, edit, select
+from loopanimate.scene.regions import select
+from loopanimate.scene.saliency import automatic_mask, edit
 
 PAGE_FOLDER = Path(studio.__file__).parent
 HISTORY = 12  # loops of this visit

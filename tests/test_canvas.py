@@ -3,7 +3,6 @@ import pytest
 from PIL import Image
 
 from loopanimate.page import canvas
-from loopanimate.scene.saliency import select
 
 
 def test_a_painted_layer_is_read_back():
@@ -33,18 +32,3 @@ def test_directions_are_read_as_they_are_written():
 def test_other_words_are_refused(text):
     with pytest.raises(ValueError, match="^expected"):
         canvas.directions([text])
-
-
-def test_a_click_selects_what_hangs_together():
-    rng = np.random.default_rng(0)
-    pixels = np.full((240, 320, 3), (90, 150, 230), np.uint8)
-    pixels[150:] = (60, 110, 50)
-    y, x = np.mgrid[0:240, 0:320]
-    pixels[np.hypot(x - 160, y - 120) < 60] = (200, 60, 40)
-    picture = Image.fromarray(np.clip(pixels + rng.normal(0, 4, pixels.shape), 0, 255).astype(np.uint8))
-    sky = (pixels == (90, 150, 230)).all(-1)
-    chosen = select(picture, 0.1, 0.1) > 0.5
-    assert (chosen & sky).sum() / (chosen | sky).sum() > 0.95
-    disc = (pixels == (200, 60, 40)).all(-1)
-    chosen = select(picture, 0.5, 0.5) > 0.5
-    assert (chosen & disc).sum() / (chosen | disc).sum() > 0.95

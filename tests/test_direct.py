@@ -8,7 +8,7 @@ from loopanimate.motion.field import LoopField, border_fade, border_reach, held,
 from loopanimate.motion.hands import Directions
 from loopanimate.render.renderer import Renderer
 from loopanimate.words.intent import Manner
-from tests.test_render import curve
+from tests.fields import curve
 
 HEIGHT, WIDTH = 96, 128
 

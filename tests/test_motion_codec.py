@@ -7,7 +7,7 @@ import torch
 from loopanimate.metrics import seam
 from loopanimate.motion.field import paced, turned, warp
 from loopanimate.network.motion_codec import MotionCodec, latent_grid, static_code
-from tests.test_render import curve
+from tests.fields import curve
 
 
 def test_latent_grid_keeps_the_aspect_in_multiples_of_four():

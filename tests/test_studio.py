@@ -11,7 +11,7 @@ from loopanimate.files.recipe import pack, small_png
 from loopanimate.loop import Loop, LoopFile, LoopSettings
 from loopanimate.motion.field import LoopField
 from loopanimate.page import studio, wording
-from tests.test_render import curve
+from tests.fields import curve
 from tests.videos import scene
 
 CONTROLS = (None, "it sways", 9, 0, 1, 1, 0, 0, "", "motion", "someone/else", "30", "source", False, 1, [])

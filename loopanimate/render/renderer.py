@@ -219,5 +219,5 @@ class Renderer:
         step = self.step // group.ratio
         near = (slice(None), *(slice(part.start // step, -(-part.stop // step) + 2) for part in box))
         apart = np.hypot(*(known[1][near] - known[0][near]))  # pixels of the frame
-        gain = restore_contrast(correlate(apart, self.sigma), weight)
+        gain = restore_contrast(correlate(apart, self.sigma), float(weight))  # a numpy scalar would make it float64
         kernels.cross_fade(phases, layer.means, gain, weight, step, target, *limits, *origin)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from loopanimate.scene.layers import solve, split
+from loopanimate.scene.layers import fill_plate, separate, solve, split
 from loopanimate.scene.matting import matte
 
 SIDE = 256
@@ -90,3 +90,61 @@ def test_dark_pixels_of_the_rim_leave_no_specks_on_the_plate():
     assert not gave_way[alpha >= 80].any()
     under = [cv2.multiply(channel, 255 - alpha, scale=1 / 255) for channel in cv2.split(layers.plate)]
     assert np.array_equal(layers.colour.astype(int) + np.dstack(under), image)
+
+
+def test_layers_composite_to_the_exact_picture_over_any_plate():
+    random = np.random.default_rng(0)
+    image, plate = random.integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)
+    alpha = random.integers(0, 256, (64, 96), dtype=np.uint8)
+    alpha[:20], alpha[20:40] = 0, 255
+    layers = solve(image, alpha, plate)
+    under = [cv2.multiply(channel, 255 - alpha, scale=1 / 255) for channel in cv2.split(layers.plate)]
+    assert np.array_equal(layers.colour.astype(int) + np.dstack(under), image)
+    assert np.array_equal(layers.plate[:20], image[:20]) and not layers.colour[:20].any()
+
+
+def test_plate_is_the_picture_outside_the_layer_and_hides_the_layer_inside(blob):
+    image, mask = blob
+    plate = fill_plate(image, mask, band=12)
+    outside = np.hypot(*(np.mgrid[0:96, 0:128] - np.array([48, 64])[:, None, None])) > 30
+    assert np.allclose(plate[outside], image[outside])
+    rim = (np.hypot(*(np.mgrid[0:96, 0:128] - np.array([48, 64])[:, None, None])) < 22) & (mask > 0)
+    around = image[(mask == 0)].mean()
+    assert abs(plate[rim].mean() - around) < abs(image[rim].mean() - around)
+
+
+@pytest.mark.parametrize("size", [1, 8])
+def test_plate_goes_on_with_what_is_around_and_with_nothing_of_the_layer(size):
+    grass = cv2.resize(data.grass(), (192, 192), interpolation=cv2.INTER_AREA)
+    grass = np.tile(grass, (size, size))  # of one grain, however large the picture
+    away = np.hypot(*(np.mgrid[0 : 192 * size, 0 : 192 * size] - 96 * size)) / size
+    image = np.where(away[..., None] < 50, [250, 20, 20], grass[..., None].repeat(3, 2)).astype(np.uint8)
+    alpha = np.clip(size * (50 - away) - 0.5, 0, 1).astype(np.float32)  # a mask a little too small
+    plate = fill_plate(image, alpha, band=20 * size).astype(np.float32)
+    band, around = (away < 46) & (away > 32), (away > 60) & (away < 90)
+    red = plate[..., 0] - plate[..., 1]
+    assert red[band].mean() < 3
+
+    def roughness(where):
+        grey = plate.mean(2)
+        return sum((np.diff(grey, axis=axis, append=0)[where] ** 2).mean() for axis in (0, 1))
+
+    assert 0.5 < roughness(band) / roughness(around) < 2  # Telea's alone has a tenth
+
+
+def test_masks_continue_behind_the_layers_in_front():
+    """Two discs side by side: behind the front one, the other goes on, not the background."""
+    y, x = np.mgrid[0:96, 0:128]
+    first, second = (np.hypot(x - left, y - 48) < 24 for left in (40, 80))
+    image = np.full((96, 128, 3), (40, 90, 160), np.uint8)
+    image[second], image[first] = (60, 200, 60), (220, 60, 40)
+    second &= ~first
+    front, middle = separate(image, [first.astype(np.float32), second.astype(np.float32)], 16)
+    behind = (np.hypot(x - 80, y - 48) < 23) & (np.hypot(x - 40, y - 48) < 22)  # hidden by the first, within the second's disc
+    assert behind.sum() > 50 and (middle.alpha[behind] > 128).mean() > 0.9
+    assert not (middle.alpha[:, :40] > 128).any()  # far behind the first there is background
+    assert np.array_equal(front.colour[second & (front.alpha == 0)], np.zeros_like(image[second & (front.alpha == 0)]))
+    under = image
+    for layer in (front, middle):
+        assert np.array_equal(layer.colour + ((255 - layer.alpha[..., None]) * (layer.plate / 255)).round(), under)
+        under = layer.plate
