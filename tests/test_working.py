@@ -1,7 +1,6 @@
 import time
 
 import pytest
-
 from loopanimate.page.working import POLL, told
 
 
