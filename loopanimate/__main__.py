@@ -12,6 +12,7 @@ from loopanimate.files.formats import FORMATS, check, check_output, list_endings
 from loopanimate.files.manifests import write_manifests
 from loopanimate.files.pictures import open_mask, open_picture, replacing
 from loopanimate.files.recipe import pack, small_png
+from loopanimate.files.sizes import output_size
 from loopanimate.settings import Machine, Settings, make_settings
 
 
@@ -63,15 +64,16 @@ def animate(files: Files, settings: Settings, machine: Machine) -> None:
     if files.save_mask:
         check_mask_output(files.save_mask)
     picture = open_picture(files.picture)
+    output_size(wanted.size, *picture.size)
     mask = open_mask(files.mask, picture.size) if files.mask else None
     if files.freeze:
         settings = settings.change(freeze=small_png(open_mask(files.freeze, picture.size)))
 
     # torch and diffusers take seconds to import: mistakes are said before
-    from loopanimate.checkpoints import load_pipeline
+    from loopanimate.checkpoints import load_quietly
     from loopanimate.loop import make_loops
 
-    pipe = load_pipeline(settings.preset, machine.checkpoint, machine.device)
+    pipe = load_quietly(settings.preset, machine.checkpoint, machine.device)
     seeds = [settings.request.seed + index for index in range(files.variations)]
     loop, *others = make_loops(pipe, picture, settings, seeds, mask, _show_progress)
     recipe = pack(settings, mask) if files.metadata else None

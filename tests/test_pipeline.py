@@ -252,13 +252,6 @@ def test_attention_slicing_and_tiling_are_taken(fresh_512):
     assert call(fresh_512, output_type="pt").shape == (1, 5, 3, 32, 32)
 
 
-def test_frames_come_one_by_one_and_are_the_decoded_ones(small_512):
-    latents = call(small_512)
-    whole = (small_512.codec.decode(latents, None, None)[0] * 255).round().byte().permute(1, 2, 3, 0).numpy()
-    frames = small_512.codec.frames(latents[0], None, None, [0, 1, 2, 3, 0, 1])
-    assert np.array_equal(np.stack(list(frames)), whole[[0, 1, 2, 3, 0, 1]])
-
-
 @pytest.mark.parametrize("refuses", [True, False])
 def test_the_safety_checker_is_honoured(fresh_512, tmp_path, refuses):
     common = {"hidden_size": 32, "intermediate_size": 37, "num_hidden_layers": 1, "num_attention_heads": 2}

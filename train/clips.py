@@ -1,4 +1,4 @@
-"""Captioned clips: a folder with captions, WebDataset shards, or the manifest of `curate` (PAPER.md §5).
+"""Captioned clips: a folder with captions, WebDataset shards, or the manifest of `curate` (train/METHOD.md §5).
 
 `collect` lists what there is without opening a video; `Video` decodes the few frames that a loop asks for. Whatever is
 wrong with one clip is a `ClipError` with a reason: the caller skips, counts and names it.

@@ -1,4 +1,4 @@
-"""The Salient Dataset: which clips hold the object that their caption names, from beginning to end (PAPER.md §5).
+"""The Salient Dataset: which clips hold the object that their caption names, from beginning to end (train/METHOD.md §5).
 
 Every clip gets a row with its scores and, where it is rejected, the reason; the manifest of rows is what training reads.
 """
@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
@@ -175,7 +175,7 @@ def _whole_rows(growing: Path) -> set[str]:
 
 
 def _same_run(path: Path, settings: CurateSettings) -> None:
-    now = {name: value for name, value in asdict(settings).items() if name not in ("output", "processes", "ray")}
+    now = settings.model_dump(exclude={"output", "processes", "ray"})
     if path.is_file():
         before = json.loads(path.read_text())
         changed = next((name for name in now if before.get(name) != now[name]), None)

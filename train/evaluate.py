@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -29,7 +29,7 @@ SHEET = 8  # frames of a contact sheet
 COLUMNS = ("CLIP-I", "MSE_F0", "FC", "Motion", "Loop-C")
 SEAM = ("step", "jerk", "pause")
 VBENCH = ("subject_consistency", "motion_smoothness", "dynamic_degree")
-PAPER = {  # PAPER.md §6, Table 2
+PAPER = {  # train/METHOD.md §6, Table 2
     "I2VGen-XL (paper)": (0.882, 64.0, 0.972, 0.740, 0.812),
     "PIA (paper)": (0.905, 62.7, 0.985, 0.835, 0.893),
     "SVD-XT (paper)": (0.946, 49.3, 0.985, 0.660, 0.945),
@@ -160,7 +160,7 @@ def evaluate(settings: EvaluateSettings) -> dict:
             loops[name] = frames[:-1]
     means = {name: _mean([row[name] for row in rows.values()]) for name in (*COLUMNS, *(f"seam {part}" for part in SEAM))}
     means |= vbench(folder / "loops", folder)
-    table = {"settings": asdict(settings), "mean": means, "loops": rows}
+    table = {"settings": settings.model_dump(), "mean": means, "loops": rows}
     _write(folder / "table.json", json.dumps(table, indent=2))
     _write(folder / "table.md", markdown(settings, means, rows))
     _write(folder / "find_the_cut.html", find_the_cut(loops))

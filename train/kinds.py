@@ -9,7 +9,7 @@ import random
 import torch
 import torch.nn.functional as F
 
-from loopanimate.motion.field import grid_points
+from loopanimate.motion.grid import grid_points
 from loopanimate.network.conditioning import mask_code
 from loopanimate.presets import NATIVE_FPS
 from train.grammar import VERBS, draw_motion

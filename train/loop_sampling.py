@@ -1,4 +1,4 @@
-"""ALSS, the Asymmetric Loop Sampling Strategy (PAPER.md §2, eq. 3-4), with exact uniform draws."""
+"""ALSS, the Asymmetric Loop Sampling Strategy (train/METHOD.md §2, eq. 3-4), with exact uniform draws."""
 
 import random
 from functools import cache

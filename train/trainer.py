@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -256,7 +256,7 @@ def train(settings: TrainSettings) -> None:
         ema.copy_to(parameters)
     if accelerator.is_main_process:
         record = {
-            **asdict(settings),
+            **settings.model_dump(),
             "steps": steps,
             "loss": progress.loss,
             "num_frames": stage.num_frames,
@@ -348,7 +348,7 @@ def _source(accelerator: Accelerator, settings: TrainSettings, stage: Stage, pip
 def _same_run(accelerator: Accelerator, folder: Path, settings: TrainSettings, steps: int, together: int) -> None:
     """Raises ValueError where `folder` holds something of a run that began otherwise: going on would belong to neither."""
     changeable = ("output", "batch", "accumulate", "workers", "save_every", "sample_every", "dry_run", "gradient_checkpointing")
-    now = {name: value for name, value in asdict(settings).items() if name not in changeable}
+    now = {name: value for name, value in settings.model_dump().items() if name not in changeable}
     now = json.loads(json.dumps({**now, "steps": steps, "clips_a_step": together}))
     path = folder / "settings.json"
     left = ("checkpoint-*[0-9]", "pipeline", "encoded/*.safetensors")

@@ -245,6 +245,10 @@ class LoopAnimateUNet(UNetMotionModel):
         hidden = hidden.unflatten(0, (context.batch, num_frames)).transpose(1, 2)  # (G·B, 4, N, h, w)
         return UNetMotionOutput(sample=hidden) if return_dict else (hidden,)
 
+    def enable_freeu(self, s1: float, s2: float, b1: float, b2: float) -> None:
+        """Refused: FreeU scales skips inside diffusers' up blocks, whose forward passes do not run here."""
+        raise NotImplementedError("expected no FreeU: LoopAnimateUNet runs its own forward pass, which has none")
+
     def _recomputed(self, module, *args, **kwargs):
         # diffusers checkpoints only the resnets here; the attention activations are most of the memory.
         return torch.utils.checkpoint.checkpoint(partial(module, **kwargs), *args, use_reentrant=False)

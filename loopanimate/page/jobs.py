@@ -89,7 +89,7 @@ class Server:
         """Load a pipeline, unless it is the one that is held: a second one may not find room."""
         failed = self.pipe and self.pipe.done() and self.pipe.exception()
         if failed or self.key != (preset, checkpoint):
-            self.key, self.pipe = (preset, checkpoint), start(load_quietly, preset, checkpoint)
+            self.key, self.pipe = (preset, checkpoint), start(load, preset, checkpoint)
         return self.pipe
 
     def choose_checkpoint(self, typed: str | None) -> str | None:
@@ -212,19 +212,10 @@ class Server:
         return shrink(replace(loop, settings=loop.settings.change(tempo=1.0)), LIVING_SIDE).write_page(self.new_file(".html"))
 
 
-def load_quietly(preset: str, checkpoint: str | None):
-    # torch and diffusers take seconds to import
-    import diffusers.utils.logging
-    import transformers.utils.logging
+def load(preset: str, checkpoint: str | None):
+    from loopanimate.checkpoints import load_quietly  # torch and diffusers take seconds to import
 
-    from loopanimate.checkpoints import load_pipeline
-
-    diffusers.utils.logging.set_verbosity_error()
-    for library in (diffusers, transformers):
-        library.utils.logging.disable_progress_bar()
-    pipe = load_pipeline(preset, checkpoint)
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
+    return load_quietly(preset, checkpoint)
 
 
 def follow_writing(loop: Loop, target: Path, output: Output, recipe: str | None):

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from loopanimate.checkpoints import load_pipeline
+from loopanimate.checkpoints import load_quietly
 from loopanimate.loop import make_loops
 from loopanimate.scene.saliency import automatic_mask
 from loopanimate.settings import make_settings
@@ -50,8 +50,7 @@ def picture_to_loop(runs: int) -> dict[str, float]:
     from skimage import data
 
     picture = Image.fromarray(data.astronaut())
-    pipe = load_pipeline("motion", device="cpu")
-    pipe.set_progress_bar_config(disable=True)
+    pipe = load_quietly("motion", device="cpu")
     parts: dict[str, list[float]] = {"mask": [], "sampling": [], "rendering and encoding": [], "whole": []}
     with tempfile.TemporaryDirectory() as folder:
         for run in range(runs + 1):

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,8 +45,7 @@ def test_real_clips_become_a_loop(clips, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(STAGES, "motion", {index: replace(stage, f=3, batch=1) for index, stage in STAGES["motion"].items()})
 
     def command(*words):
-        monkeypatch.setattr(sys, "argv", ["train", *map(str, words)])
-        main()
+        main(list(map(str, words)))
         return capsys.readouterr().out
 
     salient, runs = tmp_path / "salient", tmp_path / "runs"
@@ -70,14 +68,13 @@ def test_real_clips_become_a_loop(clips, tmp_path, monkeypatch, capsys):
         assert sum(1 for _ in container.decode(video=0)) == 4
 
 
-def test_a_mistake_is_one_line(tmp_path, monkeypatch, capsys):
+def test_a_mistake_is_one_line(tmp_path, capsys):
     for words in (
         ["run", "--stage", "1", "--preset", "512"],
         ["curate", "--data", str(tmp_path / "none"), "--output", str(tmp_path)],
     ):
-        monkeypatch.setattr(sys, "argv", ["train", *words])
         with pytest.raises(SystemExit) as ended:
-            main()
+            main(words)
         printed = capsys.readouterr()
         assert ended.value.code == 2 and printed.out == ""
         assert len(printed.err.strip().splitlines()) == 1 and printed.err.startswith("error: expected")

@@ -1,7 +1,6 @@
 import json
 import multiprocessing
 import os
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,7 +40,7 @@ def rows(folder):
 @pytest.fixture(scope="module")
 def curated(collection, tmp_path_factory):
     folder = tmp_path_factory.mktemp("curated")
-    return folder, curate.curate(CurateSettings(str(collection), str(folder), **WORDS))
+    return folder, curate.curate(CurateSettings(data=str(collection), output=str(folder), **WORDS))
 
 
 def test_each_clip_is_kept_or_rejected_for_its_reason(curated):
@@ -73,7 +72,7 @@ def test_the_manifest_is_what_training_reads(curated):
 def test_a_cut_run_goes_on_behind_the_last_whole_row(curated, collection, tmp_path):
     whole = (curated[0] / "manifest.jsonl").read_text().splitlines(keepends=True)
     kept = next(k for k, line in enumerate(whole) if json.loads(line)["kept"])
-    settings = CurateSettings(str(collection), str(tmp_path), **WORDS)
+    settings = CurateSettings(data=str(collection), output=str(tmp_path), **WORDS)
     marked = whole[kept].replace('"kept": true', '"kept": true, "mark": 1')
     (tmp_path / "manifest.partial").write_text("".join(whole[:kept]) + marked + whole[kept + 1][:20])
     curate.curate(settings)
@@ -82,7 +81,7 @@ def test_a_cut_run_goes_on_behind_the_last_whole_row(curated, collection, tmp_pa
     strip = [[{**json.loads(line), "file": None, "mark": None} for line in lines] for lines in (whole, again)]
     assert strip[0] == strip[1]
     with pytest.raises(ValueError, match="expected f 3"):
-        curate.curate(replace(settings, f=8))
+        curate.curate(settings.model_copy(update={"f": 8}))
 
 
 @pytest.mark.skipif(multiprocessing.get_start_method() != "fork", reason="the decoder is replaced in forked processes")
@@ -94,7 +93,7 @@ def test_a_decoder_that_crashes_is_a_row(collection, tmp_path, monkeypatch):
             super().__init__(clip)
 
     monkeypatch.setattr(curate, "Video", Crashing)
-    curate.curate(CurateSettings(str(collection), str(tmp_path), **WORDS))
+    curate.curate(CurateSettings(data=str(collection), output=str(tmp_path), **WORDS))
     found = rows(tmp_path)
     assert len(found) == 8
     assert found["leaves.mp4"]["reason"] == "crashes its decoder"
@@ -119,16 +118,16 @@ def test_the_caption_is_held_against_the_object(collection, tmp_path, small_512,
     images = CLIPImageProcessor(size={"shortest_edge": 28}, crop_size=size)
     CLIPProcessor(images, small_512.tokenizer).save_pretrained(tmp_path / "clip")
     clip = next(clip for clip in collect(collection)[0] if clip.id == "sways.mp4")
-    settings = CurateSettings(str(collection), "", f=3, clip=str(tmp_path / "clip"), min_caption=-1.0)
+    settings = CurateSettings(data=str(collection), output="", f=3, clip=str(tmp_path / "clip"), min_caption=-1.0)
     row = curate.judge(clip, settings)
     assert row["kept"] and -1 <= row["similarity"] <= 1
-    row = curate.judge(clip, replace(settings, min_caption=1.0))
+    row = curate.judge(clip, settings.model_copy(update={"min_caption": 1.0}))
     assert row["reason"] == "the object is not what the caption names"
 
 
 def test_without_clip_weights_the_check_is_refused(collection, tmp_path):
     with pytest.raises(ValueError, match="no-caption-check"):
-        curate.curate(CurateSettings(str(collection), str(tmp_path / "out"), clip=str(tmp_path / "none")))
+        curate.curate(CurateSettings(data=str(collection), output=str(tmp_path / "out"), clip=str(tmp_path / "none")))
     assert not (tmp_path / "out").exists()
 
 
@@ -136,7 +135,7 @@ def test_ray_judges_as_the_processes_do(collection, curated, tmp_path):
     ray = pytest.importorskip("ray", reason="Ray is optional")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
-        counts = curate.curate(CurateSettings(str(collection), str(tmp_path), **{**WORDS, "ray": True}))
+        counts = curate.curate(CurateSettings(data=str(collection), output=str(tmp_path), **{**WORDS, "ray": True}))
     finally:
         ray.shutdown()
     assert counts == curated[1]
@@ -149,7 +148,7 @@ def test_ray_judges_as_the_processes_do(collection, curated, tmp_path):
 def test_a_shard_is_curated_in_place(collection, tmp_path):
     (tmp_path / "sways.txt").write_text("a disc sways")
     write_shard(tmp_path / "0.tar", [collection / "sways.mp4", tmp_path / "sways.txt"])
-    curate.curate(CurateSettings(str(tmp_path / "0.tar"), str(tmp_path / "out"), **{**WORDS, "processes": 1}))
+    curate.curate(CurateSettings(data=str(tmp_path / "0.tar"), output=str(tmp_path / "out"), **{**WORDS, "processes": 1}))
     clips, _ = collect(tmp_path / "out" / "manifest.jsonl")
     with Video(clips[0]) as video:
         assert video.num_frames == 40

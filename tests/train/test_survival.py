@@ -24,7 +24,7 @@ WEIGHTS = "stage0/pipeline/unet/diffusion_pytorch_model.safetensors"
 
 
 def supervise(task: str, folder: Path) -> None:
-    """What `python -m tests.test_survival TASK FOLDER` does."""
+    """What `python -m tests.train.test_survival TASK FOLDER` does."""
     import transformers.utils.logging
 
     from loopanimate.presets import PRESETS
@@ -110,7 +110,7 @@ def supervise(task: str, folder: Path) -> None:
 
 
 def run(task: str, folder: Path) -> str:
-    command = [sys.executable, "-m", "tests.test_survival", task, str(folder)]
+    command = [sys.executable, "-m", "tests.train.test_survival", task, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout

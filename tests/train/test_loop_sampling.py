@@ -27,7 +27,7 @@ def test_draws_are_uniform():
     rng = random.Random(0)
     sequences = [s for s in itertools.product(BACKWARD_STEPS, repeat=4) if sum(s) == 24]
     draws = 400 * len(sequences)
-    seen = Counter(tuple(a - b for a, b in zip(i[4:], i[5:])) for i in (loop_indices(5, rng) for _ in range(draws)))
+    seen = Counter(tuple(a - b for a, b in itertools.pairwise(i[4:])) for i in (loop_indices(5, rng) for _ in range(draws)))
     assert set(seen) == set(sequences)
     chi_square = sum((seen[s] - 400) ** 2 / 400 for s in sequences)
     freedom = len(sequences) - 1

@@ -24,6 +24,7 @@ from tests.hub import COMMIT, serve
 from train.__main__ import main as train
 from train.assemble import assemble, assemble_unet, motion_state
 from train.networks import save_pipeline
+from train.settings import AssembleSettings
 
 TOWER = {"hidden_size": 32, "intermediate_size": 37, "num_hidden_layers": 1, "num_attention_heads": 2}
 SIDE = {"height": 28, "width": 28}
@@ -158,7 +159,11 @@ def v1_folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def assembled(base, words, v1_folder, tmp_path_factory):
-    return assemble(tmp_path_factory.mktemp("out") / "start", str(base), str(words), str(v1_folder))
+    return put_together(tmp_path_factory.mktemp("out") / "start", base=base, words=words, motion=v1_folder)
+
+
+def put_together(output, **sources):
+    return assemble(AssembleSettings(output=str(output), **{part: str(path) for part, path in sources.items()}))
 
 
 def test_the_folder_is_a_pipeline_that_runs(assembled, tmp_path):
@@ -317,7 +322,7 @@ class Evil:
 def test_pickled_code_is_not_run(base, words, tmp_path, capsys):
     torch.save({**original(adapter(24).state_dict()), "x": Evil()}, tmp_path / "evil.ckpt")
     with pytest.raises(ValueError, match="tensors alone"):
-        assemble(tmp_path / "out", str(base), str(words), str(tmp_path / "evil.ckpt"))
+        put_together(tmp_path / "out", base=base, words=words, motion=tmp_path / "evil.ckpt")
     assert "never run" not in capsys.readouterr().out and not list(tmp_path.glob("out*"))
 
 
@@ -325,7 +330,7 @@ def test_refusals(base, words, v1_folder, tmp_path, monkeypatch):
     def refused(match, output=tmp_path / "out", **sources):
         given = {"base": base, "words": words, "motion": v1_folder, **sources}
         with pytest.raises(ValueError, match=match) as error:
-            assemble(output, **{part: str(path) for part, path in given.items()})
+            put_together(output, **given)
         assert "\n" not in str(error.value) and not (tmp_path / "out").exists() and not list(tmp_path.glob("*.partial"))
 
     refused("no such thing", base=tmp_path / "nowhere")
@@ -366,9 +371,8 @@ def only_unet(base, tmp_path):
 
 def test_a_hub_out_of_reach_is_one_line(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(sys, "argv", ["train", "assemble", "--output", str(tmp_path / "out")])
     with pytest.raises(SystemExit) as ended:
-        train()
+        train(["assemble", "--output", str(tmp_path / "out")])
     printed = capsys.readouterr().err
     assert ended.value.code == 2 and len(printed.strip().splitlines()) == 1 and "expected to reach the hub" in printed
     assert not list(tmp_path.iterdir())
@@ -411,5 +415,5 @@ def test_a_repository_that_is_not_there_is_one_sentence(tmp_path, monkeypatch):
     with serve({}) as (address, _):
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
         with pytest.raises(ValueError, match="public repository maker/nothing on the hub") as error:
-            assemble(tmp_path / "out", base="maker/nothing")
+            put_together(tmp_path / "out", base="maker/nothing")
     assert "\n" not in str(error.value)

@@ -53,7 +53,7 @@ def test_the_same_seed_gives_the_same_clips():
 @pytest.mark.parametrize("direction, sign", [(180, -1), (0, 1)])
 def test_words_and_motion_agree_on_direction(kind, direction, sign):
     rng = random.Random(0)
-    motions = [draw_motion(rng, kind, direction=direction, named=True)[0] for _ in range(48)]
+    motions = [draw_motion(rng, kind, direction=direction, named=True)[0] for _ in range(192)]
     mean = mean_displacement(*fields(motions))
     extreme = mean.gather(2, mean.norm(dim=1).argmax(1)[:, None, None].expand(-1, 2, 1))[..., 0]
     assert (extreme[:, 0] * sign > 0).float().mean() > 0.95
