@@ -10,13 +10,22 @@ from loopanimate.page.events import Page
 from loopanimate.page.jobs import KEEP_SECONDS, ON_ZERO, Server
 from loopanimate.presets import ASSETS
 
-PAGE = Path(page.__file__).parent
 
-
-def build(server: Server) -> gr.Blocks:
+def launch(server: Server, **options) -> gr.Blocks:
+    """Build the page and serve it, with these options of Gradio's `launch`; the models are loaded meanwhile."""
     with gr.Blocks(title="LoopAnimate", delete_cache=(600, KEEP_SECONDS)) as blocks:
         Page(server)
-    return blocks.queue(max_size=32)
+    if ON_ZERO:
+        server.load("motion", server.checkpoint).result()  # ZeroGPU wants the model on its device before the first request
+    blocks.queue(max_size=32).launch(
+        allowed_paths=[server.folder.name, str(ASSETS / "examples")],
+        css_paths=Path(page.__file__).with_name("page.css"),
+        footer_links=["api", "gradio", "settings"],
+        prevent_thread_lock=True,
+        **options,
+    )
+    _ = server.saliency, server.load("motion", server.checkpoint)
+    return blocks
 
 
 def main() -> None:
@@ -26,19 +35,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", help="folder or hub repository of a LoopAnimate checkpoint")
     options = parser.parse_args()
     server = Server(options.checkpoint, public=options.share)
-    if ON_ZERO:
-        server.load("motion", options.checkpoint).result()  # ZeroGPU wants the model on its device before the first request
-    blocks = build(server)
-    blocks.launch(
-        server_port=options.port,
-        share=options.share,
-        allowed_paths=[server.folder.name, str(ASSETS / "examples")],
-        css=(PAGE / "page.css").read_text(),
-        footer_links=["api", "gradio", "settings"],
-        prevent_thread_lock=True,
-    )
-    _ = server.saliency, server.load("motion", options.checkpoint)  # off the start-up path
-    blocks.block_thread()
+    launch(server, server_port=options.port, share=options.share).block_thread()
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from loopanimate.render.renderer import Renderer
 from loopanimate.scene.saliency import automatic_mask, edit
 from loopanimate.settings import Hands, Output, Settings
 from loopanimate.words.intent import Intent
-from loopanimate.words.reading import read
+from loopanimate.words.read import read
 
 SAMPLING_SIDE = 512  # pixels on the short side of what the networks see; the loop is rendered from the picture itself
 PROOF_SIDE = 256  # pixels on the short side of the frames on which a wrap is proved to be no seam
@@ -116,6 +116,7 @@ class MotionLoop(Loop):
 
     motion: Motion  # of the whole picture; words' edits are applied and the start is chosen
     intents: tuple[Intent, ...]  # of each layer
+    device: str = "cpu"  # where frames are rendered, as torch names it
 
     def field(self, shown: Shown) -> Field:
         """The motion of what is shown, by the settings' hands."""
@@ -135,8 +136,12 @@ class MotionLoop(Loop):
         return Field(limit(motion, borders), borders)
 
     def _frames(self, shown: Shown, times: Sequence[float], planar: bool) -> Iterator[np.ndarray]:
-        renderer = Renderer(np.asarray(shown.picture), [shown.mask], self.field(shown), planar)
-        return map(renderer.frame, times)
+        scene = np.asarray(shown.picture), [shown.mask], self.field(shown), planar
+        if self.device != "cuda":
+            return map(Renderer(*scene).frame, times)
+        from loopanimate.render.torch_renderer import TorchRenderer
+
+        return map(TorchRenderer(*scene, self.device).frame, times)
 
     def write_page(
         self, path: str | Path, others: Sequence["MotionLoop"] = (), output: Output | None = None, metadata: str | None = None
@@ -200,7 +205,9 @@ def _motion_loops(pipe, picture, mask, settings, seeds, progress, preview) -> It
 
     def loop(latents, seed: int, begins: bool) -> MotionLoop:
         motion = obey(pipe.codec.decode_motion(latents), reading.layers, small if begins else None, mask)
-        return MotionLoop(picture, mask, True, settings.change(seed=seed), reading.note, motion, reading.layers)
+        return MotionLoop(
+            picture, mask, True, settings.change(seed=seed), reading.note, motion, reading.layers, pipe.device.type
+        )
 
     def on_step(step, steps, clean):
         if preview is not None:

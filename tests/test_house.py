@@ -11,7 +11,7 @@ PACKAGE = ROOT / "loopanimate"
 # each may import what stands in the rows above it and in its own; `words` reads with the sentence encoder of `network`
 FLOORS = (
     {"presets", "metrics", "options", "settings"},
-    {"words.intent", "words.kinds", "words.parse", "words.wordnet"},
+    {"words.vocabulary", "words.kinds", "words.parse", "words.wordnet", "words.intent"},
     {"motion"},
     {"network"},
     {"words"},

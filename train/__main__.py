@@ -28,12 +28,17 @@ def prior(asked: settings.PriorSettings) -> str:
     return f"written to {fit(asked)}"
 
 
-def words(_: settings.WordsSettings) -> str:
+def words(asked: settings.WordsSettings) -> str:
     from loopanimate import load_pipeline
-    from loopanimate.words.read import FITTED, save
+    from loopanimate.words.read import check_fit, save
 
-    save(load_pipeline("motion"))
-    return f"written to {FITTED}"
+    if (asked.output is None) == (not asked.check):
+        raise ValueError("expected either --output FILE or --check")
+    if asked.check:
+        check_fit(load_pipeline("motion"))
+        return "the bundled fit is up to date"
+    save(load_pipeline("motion"), asked.output)
+    return f"written to {asked.output}"
 
 
 def run(asked: settings.TrainSettings) -> None:

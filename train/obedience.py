@@ -22,16 +22,17 @@ from loopanimate.loop import MotionLoop, obey
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.scene.saliency import automatic_mask
 from loopanimate.settings import make_settings
-from loopanimate.words.reading import read
+from loopanimate.words.kinds import KINDS, SPOKEN
+from loopanimate.words.read import read
+from loopanimate.words.vocabulary import DIRECTIONS, STILL
 from train import seams
-from train.grammar import DIRECTIONS, STILL, VERBS, Motion, phrase
+from train.grammar import Motion, phrase
 from train.recognise import KindClassifier, make_motion
 from train.sample import Sample
 from train.seams import percent
 
 SIDE = 256  # pixels on the short side: the motion preset sees no more
 STILLNESS = 0.002  # short sides, the largest mean displacement of what should be still
-WHOLE = ("shift", "bob", "bounce", "ripple", "tremble")  # kinds in which nothing is pinned: all of the object moves
 TOGETHER = 12  # loops of one picture that are sampled at once
 
 
@@ -99,17 +100,17 @@ def _cases(entry: int, first: int) -> Iterator[Case]:
             yield say(purpose, kind, group=group, named=False, **variant)
 
     for index, kind in enumerate(("shift",) * 4 + ("sway", "rock", "swing") + ("stream",) * 3):
-        sides = list(DIRECTIONS) if kind in ("shift", "stream") else [0, 180]
+        sides = list(DIRECTIONS) if KINDS[kind].directed == "any" else [0, 180]
         yield say("direction", kind, index, direction=rng.choice(sides), named=True)
     strengths = [{"strength": word, "seed": 20} for word in ("gently", "plainly", "strongly")]
     tempos = [{"tempo": word, "seed": 21} for word in ("slowly", "quickly")]
     for purpose, kinds, variants in (("strength", ("sway", "shift"), strengths), ("tempo", ("shift", "bob"), tempos)):
         for index, kind in enumerate(kinds):
             yield from vary(purpose, kind, 10 * entry + index, variants)
-    for index, kind in enumerate(VERBS):
+    for index, kind in enumerate(SPOKEN):
         yield say("kind", kind, 30 + index, named=False)
     for seed in (50, 51):
-        yield Case(entry, rng.choice(STILL), Motion(), first + seed, "still")
+        yield Case(entry, rng.choice(STILL["caption"]), Motion(), first + seed, "still")
     yield from vary("seeds", "sway", entry, [{"seed": 60}, {"seed": 61}])
 
 
@@ -244,7 +245,7 @@ def _kinds(pairs, num_frames: int) -> dict:
 def _stillness(pairs) -> dict:
     moving = [sample for case, sample in pairs if case.purpose != "still"]
     nothing = [sample for case, sample in pairs if case.purpose == "still"]
-    whole = [sample for case, sample in pairs if case.purpose != "still" and case.motion.kind in WHOLE]
+    whole = [sample for case, sample in pairs if case.purpose != "still" and KINDS[case.motion.kind].whole]
     silent = [(sample, 1) for sample in moving] + [(sample, layer) for sample in nothing for layer in (0, 1)]
     peaks = [sample.sampled.peak(layer) for sample, layer in silent]
     jitters = [sample.sampled.jitter(layer) for sample, layer in silent]

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from loopanimate.motion.grid import grid_points
 from loopanimate.network.conditioning import mask_code
 from loopanimate.presets import NATIVE_FPS
-from train.grammar import VERBS, draw_motion
+from loopanimate.words.kinds import SPOKEN
+from train.grammar import draw_motion
 from train.synthetic import CELL, displacements, pictures
 
 CELLS = 12  # of the square grid that the classifier is trained on
@@ -79,7 +80,7 @@ class KindClassifier:
     """A few small networks over `features`, trained when it is made: on `batches` x `clips` motions of each kind."""
 
     def __init__(self, num_frames: int, clips: int = 160, batches: int = 4, epochs: int = 400, seed: int = 0):
-        self.kinds = tuple(VERBS)
+        self.kinds = SPOKEN
         rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
         inputs = []
         for _ in range(batches):

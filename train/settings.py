@@ -124,6 +124,9 @@ class PriorSettings(Options):
 class WordsSettings(Options):
     """Fit again how unknown words are read, after the vocabulary or the bundled text encoder changed."""
 
+    output: str | None = Field(None, description="new file; assets/motion/reader.safetensors is the one that is read")
+    check: bool = Field(False, description="only compare a new fit with that file, and fail where they differ")
+
 
 class CurateSettings(Options):
     """Judge every clip of a collection; the same command resumes where it was cut."""

@@ -13,11 +13,11 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.files.pictures import replacing
-from loopanimate.motion.border import BORDER_REACH, MAX_BORDER, MIN_BORDER
 from loopanimate.motion.edits import unfolded
-from loopanimate.motion.field import ALIKE, MEAN_SIGMA, Field
+from loopanimate.motion.field import Field
 from loopanimate.presets import NATIVE_FPS
-from loopanimate.scene.layers import solve, split
+from loopanimate.render import reference
+from loopanimate.scene.layers import separate
 
 VERSION = 1  # of the page's data, which the scripts check too (living_page/motion.js)
 PAGE = Path(__file__).parent / "living_page"
@@ -26,15 +26,11 @@ MAX_LAYERS = 8  # WebGL 2 promises a shader 16 textures, and a layer that stream
 STRONGEST = 2  # highest strength on the page, as a factor on the loop's own
 SLIDERS = {"strength": ("Strength", 0, STRONGEST, 0.05), "tempo": ("Tempo", 0.25, 2, 0.05)}  # text, least, most, step
 FITS = {"fill": "Fill the screen", "fit": "Fit in whole"}
-CONSTANTS = {  # the numbers that Python and the page's scripts share; lengths are in short sides of the picture
-    "borderReach": BORDER_REACH,
-    "minBorder": MIN_BORDER,
-    "maxBorder": MAX_BORDER,
-    "meanSigma": MEAN_SIGMA,
-    "alikeness": ALIKE * MEAN_SIGMA,  # two phases of a stream, a distance r apart, correlate by exp(-alikeness * r)
+CONSTANTS = {  # the numbers that Python and the page's scripts share
+    **reference.CONSTANTS,
     "nativeFps": NATIVE_FPS,
     "strongest": STRONGEST,
-    "parallax": (0.008, -0.004),  # displacement of the first and the last layer with the mouse at the screen's edge
+    "parallax": (0.008, -0.004),  # short sides that the first and the last layer move with the mouse at the screen's edge
 }
 HARMONICS_ERROR = 1e-4  # short sides; largest error of leaving out the loop's higher harmonics
 STEP = 4e-6  # short sides; rounding of the coefficients, coarser where 16 bits would not hold them
@@ -69,25 +65,20 @@ def living_page(
 
     At the picture's own size and strength 1 the page draws a loop as the renderer does.
 
-    Args:
-        image: picture (H, W, 3) uint8.
-        masks: raw masks (H, W) in [0, 1] of all layers but the last, front to back, as the renderer takes them.
-        fields: the loops, all of one grid and period. The first one plays at the start; among several the page wanders.
-        title: any text.
-        metadata: text that the file carries, for `media.read_metadata`.
-        tempo: factor on the pace.
-
-    Raises: ValueError for a number of masks that is not one less than the layers, or more layers than `MAX_LAYERS`.
+    image: (H, W, 3) uint8. masks: raw masks (H, W) in [0, 1] of all layers but the last, front to back, as the renderer takes
+    them. fields: the loops, of one grid and period; the first one plays at the start, among several the page wanders.
+    title: any text. metadata: text that the file carries, for `media.read_metadata`. tempo: factor on the pace.
+    Raises ValueError for a number of masks that is not one less than the layers, or more layers than `MAX_LAYERS`.
     """
     layers = fields[0].layers
     if len(masks) != layers - 1 or layers > MAX_LAYERS:
         raise ValueError(
-            f"expected at most {MAX_LAYERS} layers and a mask for each but the last, got {layers} layers and {len(masks)} masks"
+            f"expected at most {MAX_LAYERS} layers, all but the last with a mask, got {layers} with {len(masks)} masks"
         )
     title = " ".join("".join(letter if letter.isprintable() else " " for letter in title).split())
     parts = {
         "TITLE": html.escape(title),
-        "PICTURE": _embed(*_encode_picture(image)),
+        "PICTURE": _embed_picture(image),
         "SLIDERS": "\n".join(
             f'<label>{text} <input type="range" name="{name}" min="{least}" max="{most}" step="{step}"></label>'
             for name, (text, least, most, step) in SLIDERS.items()
@@ -124,7 +115,10 @@ def motion_of(fields: Sequence[Field]) -> dict:
             "even": field.even,
             "streams": [field.streams(layer) for layer in range(field.layers)],
             "peaks": field.reaches,
-            "limits": [_strongest(field, layer) for layer in range(field.layers)],
+            "limits": [  # largest factors on the displacement at which no cell folds
+                max(1.0, STRONGEST * unfolded(field.ring[:, layer], field.winding[layer], field.borders[layer], STRONGEST))
+                for layer in range(field.layers)
+            ],
         }
         for field in fields
     ]
@@ -137,7 +131,7 @@ def quantize(field: Field) -> dict:
 
     "data" holds the winding, then cosine and sine of each harmonic of the loop: (1 + 2 harmonics, L, h, w, 2) as base64, in
     units of "windingStep" and "step", coefficients of a spline over the cells. There are as many harmonics as
-    `HARMONICS_ERROR` asks for. "error" is the largest difference from the field at any place and time, in short sides.
+    `HARMONICS_ERROR` asks for.
     """
     count = OVERSAMPLING * field.period
     curve = _coefficients(field.curve(np.arange(count) / OVERSAMPLING)).reshape(count, -1)  # (T, L·2·h·w)
@@ -149,17 +143,11 @@ def quantize(field: Field) -> dict:
         used_waves, used_terms = waves[:, :harmonics].reshape(count, -1), terms[:harmonics].reshape(2 * harmonics, -1)
         if np.abs(used_waves @ used_terms - curve).max() <= HARMONICS_ERROR:
             break
-    winding = _coefficients(field.winding).reshape(1, -1)
-    steps = [max(STEP, float(np.abs(part).max()) / 32767) for part in (winding, used_terms)]
-    whole = [np.rint(part / step) for part, step in zip((winding, used_terms), steps)]
-    error = np.abs(used_waves @ whole[1] * steps[1] - curve).max() + np.abs(whole[0] * steps[0] - winding).max()
-    numbers = np.moveaxis(np.concatenate(whole).reshape(-1, *field.winding.shape), 2, -1)
-    return {
-        "windingStep": steps[0],
-        "step": steps[1],
-        "error": float(error),
-        "data": base64.b64encode(numbers.astype("<i2").tobytes()).decode(),
-    }
+    parts = _coefficients(field.winding).reshape(1, -1), used_terms
+    steps = [max(STEP, float(np.abs(part).max()) / 32767) for part in parts]
+    numbers = np.concatenate([np.rint(part / step) for part, step in zip(parts, steps)]).reshape(-1, *field.winding.shape)
+    data = np.moveaxis(numbers, 2, -1).astype("<i2").tobytes()
+    return {"windingStep": steps[0], "step": steps[1], "data": base64.b64encode(data).decode()}
 
 
 def _coefficients(values: np.ndarray) -> np.ndarray:
@@ -176,24 +164,13 @@ def _coefficients(values: np.ndarray) -> np.ndarray:
     return inverses[0] @ values @ inverses[1].T
 
 
-def _strongest(field: Field, layer: int) -> float:
-    """Largest factor, from 1 to `STRONGEST`, on a layer's displacement at which no cell folds."""
-    return max(1.0, STRONGEST * unfolded(field.ring[:, layer], field.winding[layer], field.borders[layer], STRONGEST))
-
-
 def _data(image: np.ndarray, masks: Sequence[np.ndarray], fields: Sequence[Field], tempo: float) -> dict:
     """Collect everything that the page's scripts need besides the picture."""
     motion = motion_of(fields)
     reach = max(limit * peak for loop in motion["loops"] for limit, peak in zip(loop["limits"], loop["peaks"]))
     apart = int(np.ceil(2 * reach * min(image.shape[:2])))  # pixels that two layers may come apart
-    return {
-        "constants": CONSTANTS,
-        "width": image.shape[1],
-        "height": image.shape[0],
-        "tempo": tempo,
-        "layers": _layers(image, masks, fields[0], apart),
-        **motion,
-    }
+    shape = {"width": image.shape[1], "height": image.shape[0]}
+    return {"constants": CONSTANTS, **shape, "tempo": tempo, "layers": _layers(image, masks, fields[0], apart), **motion}
 
 
 def _layers(image: np.ndarray, masks: Sequence[np.ndarray], field: Field, apart: int) -> list[dict]:
@@ -201,47 +178,38 @@ def _layers(image: np.ndarray, masks: Sequence[np.ndarray], field: Field, apart:
 
     The last one has no alpha: it covers the whole picture, as the background does or a layer before it may.
     """
-    layers = [
-        {"borders": [int(end) for ends in zip(*borders[::-1]) for end in ends]} for borders in field.borders
-    ]  # L, T, R, B
-    for index, mask in enumerate(masks):
-        cut = solve(image, *split(image, mask, apart))
+    # borders: left, top, right, bottom
+    layers = [{"borders": [int(end) for ends in zip(*borders[::-1]) for end in ends]} for borders in field.borders]
+    for index, (layer, cut) in enumerate(zip(layers, separate(image, masks, apart))):
         if (cut.alpha == 255).all():
             return layers[: index + 1]
-        layers[index]["alpha"] = _embed("webp", _encode(cut.alpha, "WEBP", lossless=True))
+        layer["alpha"] = _embed(cut.alpha, "WEBP", lossless=True)
         # the plate is kept only where layers that come so far apart can show it, and where it is not the picture anyway
         depth = cv2.distanceTransform((cut.alpha == 255).astype(np.uint8), cv2.DIST_L2, 3)
         shown = (cut.plate != image).any(-1) & (depth <= apart + 2)
         if shown.any():
             (top, bottom), (left, right) = (np.flatnonzero(shown.any(axis))[[0, -1]] + (0, 1) for axis in (1, 0))
             pixels = np.dstack([cut.plate, shown * np.uint8(255)])[top:bottom, left:right]
-            source = _embed("webp", _encode(pixels, "WEBP", quality=PLATE_QUALITY))
-            layers[index]["plate"] = {"at": [int(left), int(top)], "source": source}
+            layer["plate"] = {"at": [int(left), int(top)], "source": _embed(pixels, "WEBP", quality=PLATE_QUALITY)}
         image = cut.plate
     return layers
 
 
-def _encode_picture(image: np.ndarray) -> tuple[str, bytes]:
-    """Encode the picture (H, W, 3) as a file; its type and bytes."""
-    if image.shape[0] * image.shape[1] <= LOSSLESS_PIXELS:
-        content = _encode(image, "WEBP", lossless=True)
-        if len(content) <= PICTURE_BYTES:
-            return "webp", content
-    for quality in QUALITIES:
-        content = _encode(image, "JPEG", quality=quality, subsampling=0)
-        if len(content) <= PICTURE_BYTES:
+def _embed_picture(image: np.ndarray) -> str:
+    """Encode the picture (H, W, 3) as a data URL: without loss, or at the best quality that fits."""
+    ways = [("WEBP", {"lossless": True})] if image.shape[0] * image.shape[1] <= LOSSLESS_PIXELS else []
+    for kind, options in [*ways, *(("JPEG", {"quality": quality, "subsampling": 0}) for quality in QUALITIES)]:
+        url = _embed(image, kind, **options)
+        if len(url) * 3 / 4 <= PICTURE_BYTES:
             break
-    return "jpeg", content
+    return url
 
 
-def _encode(pixels: np.ndarray, file_format: str, **options) -> bytes:
+def _embed(pixels: np.ndarray, kind: str, **options) -> str:
+    """Encode pixels as a data URL, by one of Pillow's formats."""
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format=file_format, **options)
-    return file.getvalue()
-
-
-def _embed(kind: str, content: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    Image.fromarray(pixels).save(file, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _json(value: dict | str | None) -> str:

@@ -18,12 +18,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from loopanimate.files.media import write_loop
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 from skimage import data
 
 from loopanimate.files.living import write_living
-from loopanimate.files.media import write_loop
 from loopanimate.files.sizes import frame_times
 from loopanimate.render.renderer import Renderer
 from tests.browser.conftest import CHROMIUM, CHROMIUM_OPTIONS
@@ -33,6 +33,7 @@ SECONDS = 8.0
 ROUNDS = 15  # turns of each page
 FPS = 30
 SIZE = (1920, 1080)
+WARM_UP = "(frames) => new Promise((done) => { const step = () => (frames-- ? requestAnimationFrame(step) : done()); step() })"
 SHOWN = {  # counts what was shown: calls `done` with the number at the end of so many milliseconds
     "living page": """(milliseconds) => new Promise((done) => {
         let draws = 0;
@@ -94,7 +95,7 @@ def compare_with_video(browser: Browser, width: int, height: int) -> None:
         for name, address in (("living page", f"file://{living}?fps={FPS}&panel=0"), ("video", f"file://{player}")):
             page = browser.new_page(viewport={"width": width, "height": height})
             page.goto(address)
-            page.evaluate(SHOWN[name], 2000)  # the layers are made, the decoder is warm
+            page.evaluate(WARM_UP, 30)
             used, begun = processor_seconds(os.getpid()), time.perf_counter()
             shown = page.evaluate(SHOWN[name], 1000 * SECONDS)
             used, elapsed = processor_seconds(os.getpid()) - used, time.perf_counter() - begun
@@ -103,12 +104,13 @@ def compare_with_video(browser: Browser, width: int, height: int) -> None:
                 f"{1000 * used / max(shown, 1):6.1f} ms of processor a frame"
             )
             page.close()
+        compare_pages(browser, [living], width, height)
 
 
-def compare_pages(browser: Browser, paths: Iterable[str]) -> None:
+def compare_pages(browser: Browser, paths: Iterable[str | Path], width: int, height: int) -> None:
     pages = {}
     for path in paths:
-        pages[path] = browser.new_page(viewport=dict(zip(("width", "height"), SIZE)))
+        pages[path] = browser.new_page(viewport={"width": width, "height": height})
         pages[path].goto(f"file://{Path(path).resolve()}?paused=1&panel=0")
         pages[path].evaluate("living.ready")
         pages[path].evaluate(DRAWS)
@@ -123,7 +125,7 @@ def main(*arguments: str) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
         if arguments and not arguments[0].isdigit():
-            compare_pages(browser, arguments)
+            compare_pages(browser, arguments, *SIZE)
         else:
             compare_with_video(browser, *map(int, arguments or SIZE))
         browser.close()

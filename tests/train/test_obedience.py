@@ -10,7 +10,7 @@ from loopanimate.loop import MotionLoop
 from loopanimate.motion.curve import Motion
 from loopanimate.network.conditioning import mask_code
 from loopanimate.settings import make_settings
-from loopanimate.words.vocabulary import VERBS
+from loopanimate.words.kinds import SPOKEN
 from tests.motion.motions import STILL, circle, of_ring
 from train import grammar, obedience, seams
 from train.recognise import KindClassifier, make_motion
@@ -91,7 +91,7 @@ def test_kinds_are_recognised_in_procedural_motion():
     classifier = KindClassifier(35, clips=40, batches=2, epochs=200)
     rng, generator = random.Random(9), torch.Generator().manual_seed(9)
     right = []
-    for kind in VERBS:
+    for kind in SPOKEN:
         support = mask_code(pictures(10, 96, 96, generator)[1], (12, 12))
         right += [found == kind for found in classifier(make_motion(kind, support, rng, generator, 35), support[:, 0])]
     assert np.mean(right) > 0.75

@@ -3,15 +3,14 @@
 const SUBDIVISIONS = 4; // of a cell's side: the displacement is a cubic at the corners of the mesh and linear between them
 
 // One triangle that covers the target.
-const WHOLE = `#version 300 es
+const WHOLE = `
 void main() {
   gl_Position = vec4(vec2(gl_VertexID & 1, gl_VertexID >> 1) * 4.0 - 1.0, 0, 1);
 }`;
 
 // A layer's colours, premultiplied, and its alpha; or, with behind = 1, the picture behind it. Both composite to the picture
 // exactly: where no colour of that alpha can give it over the plate, the plate is moved until one can.
-const SEPARATE = `#version 300 es
-precision highp float;
+const SEPARATE = `
 uniform sampler2D picture, plate, alpha;
 uniform float behind;
 out vec4 result;
@@ -26,29 +25,22 @@ void main() {
   result = behind > 0.0 ? vec4(back, 1) : vec4(seen - clear * back, share);
 }`;
 
-// Doubles the pixels along one axis: even places keep theirs, Lanczos over eight pixels gives those between.
-const DOUBLE = `#version 300 es
-precision highp float;
+// Doubles the pixels along one axis: even places keep theirs, a weighted sum of ten pixels gives those half-way between.
+const DOUBLE = `
 uniform sampler2D pixels;
 uniform vec2 axis;
+uniform float halfWay[10];
 out vec4 result;
 void main() {
   ivec2 along = ivec2(axis), at = ivec2(gl_FragCoord.xy), last = textureSize(pixels, 0) - 1, source = at / (1 + along);
   result = texelFetch(pixels, source, 0);
   if ((at.x * along.x + at.y * along.y) % 2 == 0) return;
-  vec4 sum = vec4(0);
-  float total = 0.0;
-  for (int i = -3; i <= 4; i++) {
-    float angle = 3.14159265 * (float(i) - 0.5), weight = sin(angle) * sin(angle / 4.0) / (angle * angle);
-    sum += weight * texelFetch(pixels, clamp(source + i * along, ivec2(0), last), 0);
-    total += weight;
-  }
-  result = sum / total;
+  result = vec4(0);
+  for (int i = 0; i < 10; i++) result += halfWay[i] * texelFetch(pixels, clamp(source + (i - 4) * along, ivec2(0), last), 0);
 }`;
 
 // Gaussian blur along one axis, into a target that may be smaller.
-const BLUR = `#version 300 es
-precision highp float;
+const BLUR = `
 uniform sampler2D pixels;
 uniform vec2 axis, target;
 uniform float sigma;
@@ -73,8 +65,7 @@ void main() {
 // two vertex attributes and two textures, any other layer one.
 const MESH = (layers) => {
   const names = layers.flatMap(({ streams }, k) => (streams ? [`moved${k}`, `wound${k}`] : [`moved${k}`]));
-  return `#version 300 es
-precision highp float;
+  return `
 uniform vec2 mesh, scale;
 ${names.map((name, place) => `layout(location = ${place}) in vec2 ${name}At; out vec2 ${name};`).join("\n")}
 void main() {
@@ -85,8 +76,7 @@ void main() {
 }`;
 };
 
-const COMPOSITE = (layers) => `#version 300 es
-precision highp float;
+const COMPOSITE = (layers) => `
 uniform vec2 canvas, scale; // pixels of the canvas; the picture's share of it, 1 fills it
 uniform vec2 size; // pixels of the layers before they are doubled
 uniform float border; // width of the fade at the picture's borders, in short sides
@@ -190,7 +180,7 @@ class Drawing {
     const gl = this.gl, program = gl.createProgram();
     const shaders = sources.map((source, index) => {
       const shader = gl.createShader(index ? gl.FRAGMENT_SHADER : gl.VERTEX_SHADER);
-      gl.shaderSource(shader, source);
+      gl.shaderSource(shader, `#version 300 es\nprecision highp float;\n${source}`);
       gl.compileShader(shader);
       gl.attachShader(program, shader);
       return shader;
@@ -280,7 +270,7 @@ class Drawing {
       }
       const mean = streams && twice(this.blur, pixels, [[small[0], high], small], { sigma: [sigma] });
       if (!moves) return { pixels, mean, offset: 0 };
-      const doubled = twice(this.double, pixels, [[2 * wide, high], [2 * wide, 2 * high]]);
+      const doubled = twice(this.double, pixels, [[2 * wide, high], [2 * wide, 2 * high]], { halfWay: constants.halfWay });
       free(pixels);
       return { pixels: doubled, mean, offset: 0.25 };
     });

@@ -14,16 +14,6 @@ function check({ version }) {
   throw new Error(note.textContent);
 }
 
-// From 0 to 1 for a share in [0, 1], level at both ends.
-function ease(share) {
-  return share * share * (3 - 2 * share);
-}
-
-// Width of the fade at the picture's borders for a largest displacement, both in short sides.
-function borderWidth(reach) {
-  return Math.min(constants.maxBorder, Math.max(constants.minBorder, constants.borderReach * reach));
-}
-
 // The displacement of all layers in one loop, in short sides: a few harmonics of the loop, plus the winding that a stream
 // travels between two cross-fades. Values stand layer by layer, for each cell of the grid x and then y. They are coefficients
 // of a cubic B-spline over the cells (splineAt).
@@ -42,7 +32,8 @@ class Motion {
     return this.limits.map((limit) => Math.min(strength, limit));
   }
 
-  // Adds weight * displacement to `out`. time: in loops; phases: of each layer's cross-fade, 0 to 1. All zero, it adds nothing.
+  // Adds weight * displacement, and weight * winding, to the arrays of that name in `out`. time: in loops; phases: of each
+  // layer's cross-fade, 0 to 1. Where they are all zero, so is the displacement.
   add(out, time, phases, weight, factors) {
     const { block, size, terms, winding } = this, waves = [];
     for (let k = 1; waves.length * size < terms.length; k++)
@@ -51,18 +42,10 @@ class Motion {
       for (let i = layer * block; i < (layer + 1) * block; i++) {
         let sum = phases[layer] * winding[i];
         for (let k = 0; k < waves.length; k++) sum += waves[k] * terms[k * size + i];
-        out[i] += weight * factor * sum;
+        out.displacement[i] += weight * factor * sum;
+        out.winding[i] += weight * factor * winding[i];
       }
     });
-  }
-
-  addWinding(out, weight, factors) {
-    for (let i = 0; i < this.size; i++) out[i] += weight * factors[Math.floor(i / this.block)] * this.winding[i];
-  }
-
-  // The largest displacement of any layer.
-  reach(factors) {
-    return Math.max(...this.peaks.map((peak, layer) => peak * factors[layer]));
   }
 }
 
@@ -123,9 +106,9 @@ class Walk {
   meeting() {
     const path = ({ motion, force }, start) =>
       [0.25, 0.5, 0.75].map((part) => {
-        const out = new Float32Array(motion.size);
+        const out = { displacement: new Float32Array(motion.size), winding: new Float32Array(motion.size) };
         motion.add(out, start + part * CHANGE, motion.turns.map(() => 0), 1, motion.factors(force));
-        return out;
+        return out.displacement;
       });
     const mine = path(this.now, this.now.time);
     let best = 0, least = Infinity;
@@ -137,24 +120,22 @@ class Walk {
     return best;
   }
 
-  // What is drawn at that strength. weights: how much each layer shows its earlier phase; streams: how much it streams.
+  // What is drawn at that strength. weights: how much each layer shows its earlier phase; streams: how much it streams;
+  // border: width of the fade at the picture's borders, in short sides.
   state(strength) {
-    const { size, turns } = this.now.motion, share = this.share();
-    const state = {
-      displacement: new Float32Array(size), winding: new Float32Array(size), phases: this.phases,
-      weights: turns.map(() => 0), streams: turns.map(() => 0), border: 0,
-    };
-    for (const [visit, weight] of [[this.now, 1 - share], [this.next, share]]) {
+    const { size, turns } = this.now.motion, [reaches, least, most] = constants.border, none = turns.map(() => 0);
+    const state = { displacement: new Float32Array(size), winding: new Float32Array(size), weights: none, streams: none, border: 0 };
+    for (const [visit, weight] of [[this.now, 1 - this.share()], [this.next, this.share()]]) {
       if (!weight) continue;
       const { motion, time, force } = visit, factors = motion.factors(strength * force);
-      motion.add(state.displacement, time, this.phases, weight, factors);
-      motion.addWinding(state.winding, weight, factors);
-      this.phases.forEach((phase, layer) => {
-        const even = motion.even[layer]; // the share of the cross-fade that grows evenly
-        state.weights[layer] += weight * (even * phase + (1 - even) * ease(phase));
-        state.streams[layer] += weight * motion.streams[layer];
+      motion.add(state, time, this.phases, weight, factors);
+      state.weights = this.phases.map((phase, layer) => { // a cross-fade grows evenly by its share `even`, else it eases in and out
+        const even = motion.even[layer];
+        return state.weights[layer] + weight * (even * phase + (1 - even) * phase * phase * (3 - 2 * phase));
       });
-      state.border += weight * borderWidth(motion.reach(factors));
+      state.streams = state.streams.map((share, layer) => share + weight * motion.streams[layer]);
+      const reach = Math.max(...motion.peaks.map((peak, layer) => peak * factors[layer]));
+      state.border += weight * Math.min(most, Math.max(least, reaches * reach));
     }
     return state;
   }

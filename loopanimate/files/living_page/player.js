@@ -86,10 +86,8 @@ function stir() {
 }
 
 async function decode(source) {
-  if (!source) return null;
-  const image = new Image();
-  image.src = source;
-  await image.decode();
+  const image = source && Object.assign(new Image(), { src: source });
+  await image?.decode();
   return image;
 }
 
