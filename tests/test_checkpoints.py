@@ -11,6 +11,7 @@ from PIL import Image
 
 from loopanimate.checkpoints import load_pipeline
 from loopanimate.loop import LoopSettings, make_loop
+from loopanimate.presets import PRESETS
 from tests.hub import serve
 from tests.test_pipeline import call
 
@@ -42,12 +43,50 @@ def test_a_folder_of_variants_or_shards_loads(small_512, tmp_path):
     assert len(list((tmp_path / "both" / "unet").glob("*.fp16-*.safetensors"))) > 1
 
 
-@pytest.mark.parametrize("cut", [4, 100, -1])
-def test_a_cut_file_is_named_before_anything_is_loaded(folder, cut, monkeypatch):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: data[:4],
+        lambda data: data[:100],
+        lambda data: data[:-1],
+        lambda data: data + bytes(8),
+        lambda data: bytes(len(data)),
+        lambda data: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1234567\n",
+        lambda data: (2).to_bytes(8, "little") + b"{}",
+    ],
+    ids=["empty", "no header", "half a header", "last byte", "longer", "zeros", "a pointer", "no weights"],
+)
+def test_a_damaged_file_is_named_before_anything_is_loaded(folder, damage, monkeypatch):
     weights = folder / "text_encoder" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:cut])
+    weights.write_bytes(damage(weights.read_bytes()))
     monkeypatch.setattr("loopanimate.checkpoints.LoopAnimatePipeline.from_pretrained", None)  # would be a TypeError
-    refused(folder, "text_encoder/model.safetensors should have")
+    refused(folder, "text_encoder/model.safetensors is not whole .*: fetch it again")
+
+
+def test_a_checkpoint_from_when_modules_had_other_names_loads(folder, small_512):
+    index = folder / "model_index.json"
+    text = index.read_text().replace("loopanimate.network.", "loopanimate.")
+    assert '"loopanimate.unet"' in text and '"loopanimate.codecs"' in text
+    index.write_text(text)
+    loaded = load_pipeline("512", folder, "cpu")
+    loaded.set_progress_bar_config(disable=True)
+    assert torch.allclose(call(loaded), call(small_512), atol=1e-4)
+    loaded.save_pretrained(folder.with_name("again"))
+    assert '"loopanimate.network.unet"' in (folder.with_name("again") / "model_index.json").read_text()
+
+
+@pytest.mark.slow
+def test_the_bundled_checkpoint_from_when_modules_had_other_names_loads(motion_pipeline, tmp_path):
+    bundled = PRESETS["motion"].checkpoint
+    for part in bundled.iterdir():
+        (tmp_path / part.name).symlink_to(part)
+    (tmp_path / "model_index.json").unlink()
+    text = (bundled / "model_index.json").read_text().replace("loopanimate.network.", "loopanimate.")
+    assert '"loopanimate.motion_codec"' in text and '"loopanimate.encoders"' in text
+    (tmp_path / "model_index.json").write_text(text)
+    loaded = load_pipeline("motion", tmp_path, "cpu")
+    assert {type(part) for part in loaded.components.values()} == {type(part) for part in motion_pipeline.components.values()}
 
 
 def test_a_missing_shard_is_named(small_512, tmp_path):

@@ -13,8 +13,8 @@ from PIL import Image
 
 from loopanimate.checkpoints import load_quietly
 from loopanimate.loop import make_loops
-from loopanimate.settings import make_settings
 from loopanimate.presets import PRESETS
+from loopanimate.settings import make_settings
 from tests.conftest import SMALL
 from tests.videos import write_captions
 from train.__main__ import main
