@@ -61,11 +61,11 @@ def evaluate(asked: EvaluateSettings) -> str:
         return json.dumps(means, indent=2) if asked.as_json else f"written to {asked.output}"
     if asked.preset != "motion":
         raise ValueError(f"expected captioned pictures or clips (--data) to evaluate preset {asked.preset} on")
-    from loopanimate import load_pipeline
+    from loopanimate.checkpoints import load_quietly
     from train import obedience
 
     given = {"num_inference_steps": asked.steps, "guidance_scale": asked.guidance}
-    pipe = load_pipeline("motion", asked.checkpoint)
+    pipe = load_quietly("motion", asked.checkpoint)
     table = obedience.evaluate(pipe, asked.pictures, asked.num_frames, asked.sheets, asked.limit, **given)
     return json.dumps(table, indent=2) if asked.as_json else obedience.report(table)
 
