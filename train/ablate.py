@@ -36,7 +36,7 @@ class Row:
     paper: dict[str, float]
 
 
-# PAPER.md §6
+# train/METHOD.md §6
 TABLES = {
     4: {
         " / ".join(INJECTED[tokens] for tokens in plan): Row({"injection": plan}, dict(zip(("QS", "QM", "Loop-C"), values)))
