@@ -14,7 +14,7 @@ from loopanimate.loop import make_loops
 from loopanimate.presets import PRESETS
 from loopanimate.settings import make_settings
 from tests.hub import serve
-from tests.test_pipeline import call
+from tests.network.test_pipeline import call
 
 
 @pytest.fixture
