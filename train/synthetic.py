@@ -18,6 +18,7 @@ from loopanimate.motion.grid import box_of, from_hold, grid_points, warp
 from loopanimate.network.conditioning import mask_code
 from loopanimate.network.motion_codec import latent_grid, static_code
 from loopanimate.presets import NATIVE_FPS
+from loopanimate.words.kinds import KINDS
 from train.grammar import Motion, draw
 from train.loop_sampling import STRIDE, loop_indices
 
@@ -220,6 +221,11 @@ class Layers:
         position = torch.stack([self.x - x, self.y - y], dim=1)
         return position * ((1 + (position.square().sum(1) / far**2) ** 2) ** -0.25)[:, None]
 
+    def from_pivot(self, kind: str) -> torch.Tensor:
+        """Position (R, 2, h, w) from the pivot of a kind: at that share of the height, in the middle of the width."""
+        pivot = self.top + KINDS[kind].pivot * (self.bottom - self.top)
+        return self.around(self.center_x, pivot, 2 * self.radius)
+
     def near_center(self) -> tuple[torch.Tensor, torch.Tensor]:
         """A point (R, 1, 1) within 0.2 short sides of the layer's centre, by axis."""
         return tuple(center + self.uniform(-0.2, 0.2)[:, None, None] for center in (self.center_x, self.center_y))
@@ -305,12 +311,12 @@ def bounce(layers: Layers) -> torch.Tensor:
 
 def rock(layers: Layers) -> torch.Tensor:
     """Tilt about the base."""
-    return _rotation(layers, layers.around(layers.center_x, layers.bottom, 2 * layers.radius), layers.sign())
+    return _rotation(layers, layers.from_pivot("rock"), layers.sign())
 
 
 def swing(layers: Layers) -> torch.Tensor:
     """Hang from the top and swing."""
-    return _rotation(layers, layers.around(layers.center_x, layers.top, 2 * layers.radius), -layers.sign())
+    return _rotation(layers, layers.from_pivot("swing"), -layers.sign())
 
 
 def turn(layers: Layers) -> torch.Tensor:

@@ -5,10 +5,10 @@ import torch
 
 from loopanimate.network.conditioning import mask_code
 from loopanimate.network.motion_codec import MotionCodec
-from loopanimate.words.kinds import KINDS
+from loopanimate.words.kinds import KINDS, SPOKEN
 from loopanimate.words.vocabulary import STREAMS, STRENGTHS
 from train.grammar import AMPLITUDES, Motion, draw_motion
-from train.synthetic import displacements, make_clips, pictures
+from train.synthetic import MAKERS, displacements, make_clips, pictures
 
 
 def fields(motions, support=None, num_frames=35, seed=0):
@@ -137,6 +137,31 @@ def box(rows: slice, columns: slice) -> torch.Tensor:
 def test_what_flutters_is_held_somewhere(support, held, free):
     sizes = fields([Motion("flutter", 0.03, 0.5)] * 8, support.expand(8, -1, -1, -1))[0].norm(dim=1).amax(1)  # (B, h, w)
     assert (sizes[:, held[0], held[1]] < 0.3 * sizes[:, free[0], free[1]]).all()
+
+
+def test_every_kind_has_a_maker():
+    assert {"still", *MAKERS} == KINDS.keys()
+
+
+@pytest.mark.parametrize("kind", SPOKEN)
+def test_motion_has_the_properties_of_its_kinds_row(kind):
+    row, support = KINDS[kind], box(slice(2, 10), slice(3, 9)).expand(16, -1, -1, -1)
+    field = fields([Motion(kind, 0.03, 0.5)] * 16, support)[0]  # (B, 2, N, h, w)
+    inside = field[..., 2:10, 3:9]
+    sizes = inside.norm(dim=1).amax(1)  # (B, 8, 6), the farthest that each cell goes
+    assert (field[:, :, -1].norm(dim=1).amax((1, 2)) > 1e-4).all() == row.flows
+    spread = (inside - inside.mean((-2, -1), keepdim=True)).norm(dim=1).amax((1, 2, 3)) / inside.norm(dim=1).amax((1, 2, 3))
+    assert (spread < 1e-3).all() == row.level
+    shift = inside.mean((-2, -1)).norm(dim=1).amax(1) / sizes.mean((1, 2))  # of the whole
+    if row.in_place:
+        assert (shift < 0.1).all()
+    if row.hinge:
+        at = min(7, int(row.pivot * 8))
+        assert (sizes[:, at, 2:4].amax(1) < 0.4 * sizes.amax((1, 2))).all() and (spread > 0.5).all()
+    if row.fixed == "base":
+        assert (sizes[:, -1].amax(1) < 0.35 * sizes[:, 0].amax(1)).all()
+    if row.whole:
+        assert (sizes > 0.2 * sizes.mean((1, 2), keepdim=True)).all()
 
 
 def test_what_drifts_anywhere_does_so_to_the_sides():
