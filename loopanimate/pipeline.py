@@ -18,10 +18,10 @@ from loopanimate.motion.edits import drop_drift, drop_residue, limit, scale
 from loopanimate.motion.field import Field
 from loopanimate.network.codecs import VAECodec
 from loopanimate.network.conditioning import condition, mask_code
-from loopanimate.network.denoiser import Denoiser, GuidedUNet, check_scheduler
+from loopanimate.network.denoiser import Denoiser, GuidedUNet
 from loopanimate.network.encoders import PatchEncoder, encode_image, encode_text
 from loopanimate.network.motion_codec import MotionCodec
-from loopanimate.network.sampler import sample, start_schedule
+from loopanimate.network.sampler import check_scheduler, sample, start_schedule
 from loopanimate.network.unet import LoopAnimateUNet
 from loopanimate.presets import MAX_FRAMES, check_num_frames
 from loopanimate.render.renderer import Renderer
@@ -247,7 +247,7 @@ class LoopAnimatePipeline(DiffusionPipeline):
         self, options: SamplingOptions, callback_tensors: tuple[str, ...], motion_strength: float, output_type: str
     ) -> None:
         options.check()
-        check_scheduler(self.scheduler)
+        check_scheduler(self.scheduler, options.strength)
         if output_type not in OUTPUT_TYPES:
             raise ValueError(f"expected an output_type out of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
         if motion_strength != 1 and isinstance(self.codec, VAECodec):

@@ -18,9 +18,10 @@ from loopanimate.pipeline import LoopAnimatePipeline
 from train.encoded import with_tokens
 from train.evaluate import COLUMNS, ImageEmbedder, entries, loop_frames, measure
 from train.loader import procedural_loops
+from train.objectives import TrainedNetworks, clip_loss, draw
 from train.settings import AblateSettings, EvaluateSettings, TrainSettings
 from train.stages import INJECTIONS, STAGES, Stage
-from train.trainer import Denoiser, clip_loss, draw, train
+from train.trainer import train
 
 HELD_OUT = 9_000_000_000_000  # seeds of procedural motion that no run reaches
 HELD_OUT_BATCHES = 16
@@ -35,7 +36,7 @@ class Row:
     paper: dict[str, float]
 
 
-# PAPER.md §6
+# train/METHOD.md §6
 TABLES = {
     4: {
         " / ".join(INJECTED[tokens] for tokens in plan): Row({"injection": plan}, dict(zip(("QS", "QM", "Loop-C"), values)))
@@ -164,14 +165,14 @@ def measures(pipe: LoopAnimatePipeline, settings: AblateSettings, stage: Stage, 
 @torch.no_grad()
 def held_out_loss(pipe: LoopAnimatePipeline, stage: Stage, seed: int = 0) -> float:
     """The training loss on procedural motion that no run saw, without guessing: the same draws for every network."""
-    denoiser, empty = Denoiser(pipe.unet, None).eval(), encode_text(pipe.tokenizer, pipe.text_encoder, [""])
+    networks, empty = TrainedNetworks(pipe.unet, None).eval(), encode_text(pipe.tokenizer, pipe.text_encoder, [""])
     seeds = range(HELD_OUT + NOISES * seed, HELD_OUT + NOISES * seed + HELD_OUT_BATCHES)
     batches = procedural_loops(pipe.codec, stage, "native", enumerate(seeds), pipe.device)
     losses = []
     for number, loops in enumerate(batches):
         loops = with_tokens(loops, pipe, encoder_trains=False)
         draws = draw(loops, HELD_OUT + seed, number * len(loops.latents), len(loops.latents), pipe, stage)
-        losses.append(clip_loss(denoiser, pipe.scheduler, loops, draws, empty, stage).item())
+        losses.append(clip_loss(networks, pipe.scheduler, loops, draws, empty, stage).item())
     return float(np.mean(losses))
 
 

@@ -94,7 +94,7 @@ def shuffled(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 class LoopDataset(Dataset):
-    """Sample k: a window of a clip as the frames of one loop (PAPER.md §2), with its masks.
+    """Sample k: a window of a clip as the frames of one loop (train/METHOD.md §2), with its masks.
 
     Item: (loops, skipped), where skipped lists (id, reason) of clips that k fell on and could not use. With a motion
     codec that needs no network to see motion the loops are encoded here, in the loader's processes; else frames and masks

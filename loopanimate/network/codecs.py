@@ -1,4 +1,4 @@
-"""The codec contract, and the VAE codec of the 512 preset (DESIGN.md §2-3).
+"""The codec contract, and the VAE codec of the 512 preset (loopanimate/README.md).
 
 The pipeline samples latents (B, 4, N, h, w) and never asks which codec it holds.
 """

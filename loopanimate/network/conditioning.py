@@ -1,4 +1,4 @@
-"""SDSLC, FGSM and the 9-channel stack: one code path for training and inference (PAPER.md §3, eq. 5-11)."""
+"""SDSLC, FGSM and the 9-channel stack: one code path for training and inference (train/METHOD.md §3, eq. 5-11)."""
 
 import torch
 import torch.nn.functional as F

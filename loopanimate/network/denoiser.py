@@ -34,17 +34,6 @@ class Levels:
         return (self.signal * clean + self.noise * noise) / self.scale
 
 
-def check_scheduler(scheduler) -> None:
-    """Raises ValueError for a diffusers scheduler whose noise levels are not those that the networks are trained on."""
-    trained_on_betas = hasattr(scheduler, "alphas_cumprod") and hasattr(scheduler, "add_noise")
-    prediction_type = scheduler.config.get("prediction_type", "epsilon")
-    if not trained_on_betas or scheduler.config.get("use_flow_sigmas") or prediction_type not in PREDICTION_TYPES:
-        raise ValueError(
-            f"expected a scheduler with betas, such as DDIM, DPM++ or Euler, that predicts {', '.join(PREDICTION_TYPES)},"
-            f" got {type(scheduler).__name__} with {prediction_type}"
-        )
-
-
 def training_levels(scheduler, timesteps: torch.Tensor) -> Levels:
     """Levels of integer timesteps (B,), signal (B, 1, 1, 1, 1); the scale is 1 whatever the scheduler is."""
     return Levels(scheduler.alphas_cumprod.to(timesteps.device)[timesteps].sqrt().view(-1, 1, 1, 1, 1))

@@ -1,4 +1,4 @@
-"""Image and text tokens of each preset: what the UNet's cross-attention reads (PAPER.md §4, §7)."""
+"""Image and text tokens of each preset: what the UNet's cross-attention reads (train/METHOD.md §4, §7)."""
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +39,7 @@ def encode_image(image_encoder: ModelMixin, image: torch.Tensor, mask: torch.Ten
     """Image tokens (B, K, width) of pictures (B, 3, H, W) in [-1, 1] with masks (B, 1, H, W).
 
     A CLIP vision model gives its one projected embedding, from the picture squashed to its square, bicubic without
-    antialias, as sd-image-variations was trained (PAPER.md §7).
+    antialias, as sd-image-variations was trained (train/METHOD.md §7).
     """
     if isinstance(image_encoder, PatchEncoder):
         return image_encoder(image, mask)

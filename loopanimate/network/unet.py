@@ -1,6 +1,6 @@
 """LoopAnimateUNet: diffusers' motion UNet with nine input channels, 36 positions and routed cross-attention.
 
-PAPER.md §4: TEMM (motion modules with positions to 36, none in the mid block) and MITDF (eq. 12-15: the down blocks
+train/METHOD.md §4: TEMM (motion modules with positions to 36, none in the mid block) and MITDF (eq. 12-15: the down blocks
 read image tokens, the mid and up blocks text tokens). Layers and their names are diffusers'; the forward pass is ours,
 so that nothing is computed twice (what that saves: `python -m tests.benchmarks.bench_512`).
 """
@@ -23,7 +23,7 @@ from diffusers.utils.accelerate_utils import apply_forward_hook
 # ModelMixin: diffusers reloads a class of ours only from a module that shows it
 __all__ = ["LoopAnimateUNet", "ModelMixin", "parameter_groups", "widen_conv_in"]
 
-POSITIONS = 36  # PAPER.md §4, TEMM
+POSITIONS = 36  # train/METHOD.md §4, TEMM
 INNER_VALUES = 2**26  # of a feed-forward at a time
 INJECTION = ("image", "text", "text")  # down, mid, up: the method's row of the injection ablation
 
@@ -95,7 +95,7 @@ class LoopAnimateUNet(UNetMotionModel):
     """Predicts noise or velocity of a clip's latents from the 9-channel stack, image tokens and text tokens.
 
     `injection` names what the (down, mid, up) blocks cross-attend to: "image", "text" or "none" (that branch is
-    skipped, its residual passes), which expresses every row of the injection ablation (PAPER.md §6). With
+    skipped, its residual passes), which expresses every row of the injection ablation (train/METHOD.md §6). With
     `projects_text` the text tokens pass through one linear layer first, shared by all blocks: an encoder trained for
     something else keeps apart by little what here means left and right.
     """
@@ -313,7 +313,7 @@ def _cross_attention(attention: Attention, norm: torch.nn.Module, hidden: torch.
 def widen_conv_in(conv: torch.nn.Conv2d, in_channels: int = 9) -> torch.nn.Conv2d:
     """A pretrained (C, 4, k, k) convolution as one of `in_channels`: old channels first, zeros for the new ones.
 
-    Zeros, where the paper draws at random, so that training starts at the pretrained function (PAPER.md §5).
+    Zeros, where the paper draws at random, so that training starts at the pretrained function (train/METHOD.md §5).
     """
     wide = torch.nn.Conv2d(in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding)
     with torch.no_grad():
@@ -324,7 +324,7 @@ def widen_conv_in(conv: torch.nn.Conv2d, in_channels: int = 9) -> torch.nn.Conv2
 
 
 def parameter_groups(unet: UNetMotionModel) -> dict[str, list[str]]:
-    """Names of the UNet's parameters by module of Table 1 (PAPER.md §4): conv_in, cab, temm, temm_q, temm_k, temm_v."""
+    """Names of the UNet's parameters by module of Table 1 (train/METHOD.md §4): conv_in, cab, temm, temm_q, temm_k, temm_v."""
     names = [name for name, _ in unet.named_parameters()]
     temm = [name for name in names if ".motion_modules." in name]
     return {

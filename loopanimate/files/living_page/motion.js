@@ -33,7 +33,7 @@ class Motion {
   }
 
   // Adds weight * displacement, and weight * winding, to the arrays of that name in `out`. time: in loops; phases: of each
-  // layer's cross-fade, 0 to 1. Where they are all zero, so is the displacement.
+  // layer's cross-fade, 0 to 1. With time and phases zero, so is the displacement.
   add(out, time, phases, weight, factors) {
     const { block, size, terms, winding } = this, waves = [];
     for (let k = 1; waves.length * size < terms.length; k++)
@@ -97,13 +97,13 @@ class Walk {
     } else if (this.wander && (this.wait -= loops) <= 0) {
       const others = this.motions.filter((motion) => motion !== this.now.motion);
       this.next = { motion: others[Math.floor(others.length * Math.random())], force: CALM + (GUST - CALM) * Math.random() };
-      this.next.time = this.meeting();
+      this.next.time = this.meet();
       this.progress = 0;
     }
   }
 
-  // The time of the next loop from which it stays closest to this one throughout a change.
-  meeting() {
+  // Finds the time of the next loop from which it stays closest to this one throughout a change.
+  meet() {
     const path = ({ motion, force }, start) =>
       [0.25, 0.5, 0.75].map((part) => {
         const out = { displacement: new Float32Array(motion.size), winding: new Float32Array(motion.size) };
