@@ -49,7 +49,7 @@ class TrainSettings(Options):
         None,
         ge=2,
         le=(MAX_FRAMES + 1) // 2,
-        title="number of forward frames",
+        title="forward frames",
         description="forward frames of every clip (default: the stage table's)",
     )
     cells: int | None = Field(None, description=CELLS)
@@ -62,7 +62,7 @@ class TrainSettings(Options):
         "dis", description="optical flow of clips in the motion preset; raft needs torchvision and fetches its weights"
     )
     preencode: int = Field(
-        0, ge=0, title="number of pre-encoded loops", description="loops of each clip to encode once; 0 draws every loop anew"
+        0, ge=0, title="pre-encoded loops", description="loops of each clip to encode once; 0 draws every loop anew"
     )
     mixed_precision: Precision = Field("no", description="number format of the network's arithmetic")
     gradient_checkpointing: bool = Field(False, description="less memory for a third more time")
@@ -133,7 +133,7 @@ class CurateSettings(Options):
 
     data: str = Field(description="folder with captions, or .tar shards")
     output: str = Field(description="folder of manifest.jsonl and summary.svg")
-    f: int = Field(18, ge=2, title="number of forward frames", description="forward frames that a clip must be long enough for")
+    f: int = Field(18, ge=2, title="forward frames", description="forward frames that a clip must be long enough for")
     max_cut: float = Field(0.55, ge=0, description="share of a picture's contrast that flow between two frames may not explain")
     min_motion: float = Field(0.003, ge=0, description="short sides between two frames, 95th percentile over the picture")
     min_stays: float = Field(
