@@ -37,7 +37,7 @@ def test_a_seed_is_a_loop(small_512):
 
 
 def the_equations(pipe, image, mask, steps, guidance):
-    """The loop of PAPER.md §3, from the same weights and the same noise as `call`."""
+    """The loop of train/METHOD.md §3, from the same weights and the same noise as `call`."""
     with torch.no_grad():
         pixels = image * 2 - 1
         code = pipe.codec.static_code(pixels)
