@@ -1,6 +1,6 @@
-"""The codec contract, and the VAE codec of the 512 preset (loopanimate/README.md).
+"""What a codec is, and the VAE codec of the 512 preset.
 
-The pipeline samples latents (B, 4, N, h, w) and never asks which codec it holds.
+The pipeline samples latents (B, 4, N, h, w); what they mean is the codec's business.
 """
 
 from typing import Protocol
@@ -10,17 +10,17 @@ from diffusers import AutoencoderKL, ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.utils.accelerate_utils import apply_forward_hook
 
-CHUNK_PIXELS = 4 * 512 * 512  # a VAE call: bounds memory, and frames are independent
+CHUNK_PIXELS = 4 * 512 * 512  # pixels of one call of the VAE, which bounds memory; frames are independent
 
 
 class FrameCodec(Protocol):
     """What a preset's latents mean."""
 
-    holds_last: bool  # the last frame is the first one, and is held while sampling
-    is_motion: bool  # latents say how the picture moves: they can be directed, strengthened, and shown while sampled
+    holds_last: bool  # whether the last frame's latents are the first one's, to be kept while sampling
+    is_motion: bool  # whether latents say how the picture moves: they can be directed, scaled, and shown while sampling
 
     def picture_size(self, height: int, width: int) -> tuple[int, int]:
-        """(H, W) at which a picture of that size is animated."""
+        """(H, W) at which a picture of this size is animated."""
 
     def latent_size(self, height: int, width: int) -> tuple[int, int]:
         """(h, w) of the latents of a picture of `picture_size`."""
@@ -29,19 +29,19 @@ class FrameCodec(Protocol):
         """Clip (B, 3, N, H, W) in [-1, 1], mask (B, 1, H, W) → latents (B, 4, N, h, w)."""
 
     def static_code(self, image: torch.Tensor) -> torch.Tensor:
-        """E(F0), what Z_SD carries at both ends: (B, 3, H, W) in [-1, 1] → (B, 4, h, w)."""
+        """E(F0), the code of a picture for both ends of Z_SD: (B, 3, H, W) in [-1, 1] → (B, 4, h, w)."""
 
     def noise(self, white: torch.Tensor, text_tokens: torch.Tensor, latent_mask: torch.Tensor) -> torch.Tensor:
-        """White noise (B, 4, N, h, w), the words' tokens (B, L, width), the mask (B, 1, h, w) → what the network denoises."""
+        """White noise (B, 4, N, h, w), text tokens (B, L, width) and mask (B, 1, h, w) → the noise that the network removes."""
 
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
-        """An estimate of clean latents (B, 4, N, h, w) as the nearest that this codec can mean; the sampler keeps to it."""
+        """The nearest latents to an estimate (B, 4, N, h, w) that this codec can decode; sampling goes on from these."""
 
     # and then `decode(latents) -> clips`, or of motion `decode_motion(latents) -> Motion`
 
 
 class VAECodec(ModelMixin, ConfigMixin):
-    """Latents are the VAE's, times its scaling factor: appearance at an eighth of the size."""
+    """Latents are the VAE's times its scaling factor: appearance at an eighth of the size."""
 
     holds_last = True
     is_motion = False
