@@ -215,7 +215,8 @@ def _words(pairs, num_frames: int) -> dict:
     return {
         "direction within 45 degrees, percent": percent(angle < 45 for angle in shown),
         "direction within 90 degrees, percent": percent(angle < 90 for angle in shown),
-        "direction within 45 and 90 degrees, as sampled": [percent(angle < limit for angle in sampled) for limit in (45, 90)],
+        "direction within 45 degrees, as sampled": percent(angle < 45 for angle in sampled),
+        "direction within 90 degrees, as sampled": percent(angle < 90 for angle in sampled),
         "gently < plainly < strongly, percent of triples": percent(a < b < c for a, b, c in strengths),
         "median displacement gently, plainly, strongly": [100 * median(part) for part in zip(*strengths)],
         "slowly < quickly, percent of pairs": percent(a < b for a, b in tempos),
