@@ -106,14 +106,14 @@ class Output(Options):
         gt=0,
         le=1e6,
         title="largest size in megabytes",
-        description="megabytes of a video or WebP file, which is coded more coarsely until it fits",
+        description="megabytes of a video, WebP or AVIF file, which is coded more coarsely until it fits",
         json_schema_extra={"metavar": "MB"},
     )
     repeats: int = Field(1, ge=1, le=1000, description="rounds of the loop in the file", json_schema_extra={"metavar": "R"})
 
     @field_validator("fps")
     @classmethod
-    def _shown(cls, fps):
+    def _can_be_shown(cls, fps):
         if isinstance(fps, float) and not MIN_FPS <= fps <= MAX_FPS:
             raise ValueError(f"expected {MIN_FPS} to {MAX_FPS} frames a second, got {fps:g}")
         return fps

@@ -67,7 +67,7 @@ def living_page(
 
     image: (H, W, 3) uint8. masks: raw masks (H, W) in [0, 1] of all layers but the last, front to back, as the renderer takes
     them. fields: the loops, of one grid and period; the first one plays at the start, among several the page wanders.
-    title: any text. metadata: text that the file carries, for `media.read_metadata`. tempo: factor on the pace.
+    title: any text. metadata: text that the file carries, for `formats.read_metadata`. tempo: factor on the pace.
     Raises ValueError for a number of masks that is not one less than the layers, or more layers than `MAX_LAYERS`.
     """
     layers = fields[0].layers
