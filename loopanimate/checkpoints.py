@@ -5,9 +5,11 @@ import os
 from pathlib import Path
 
 import torch
+from diffusers.utils import logging as diffusers_logging
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, HTTPError
 from safetensors import SafetensorError, safe_open
+from transformers.utils import logging as transformers_logging
 
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.presets import PRESETS
@@ -62,6 +64,16 @@ def load_pipeline(preset: str = "motion", checkpoint: str | Path | None = None, 
         return pipeline
     # ZeroGPU gives a process its GPU for seconds at a time, in which compiling never pays
     return pipeline.to(device).speed_up(compile_blocks="SPACES_ZERO_GPU" not in os.environ)
+
+
+def load_quietly(preset: str, checkpoint: str | None = None, device: str = "auto") -> LoopAnimatePipeline:
+    """`load_pipeline` for the page and the command, without the libraries' own progress bars and log lines."""
+    diffusers_logging.set_verbosity_error()
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
+    pipeline = load_pipeline(preset, checkpoint, device)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
 
 
 def _download(repository: str) -> Path:

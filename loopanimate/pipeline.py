@@ -13,7 +13,10 @@ from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 from transformers import CLIPVisionModelWithProjection
 
-from loopanimate.network.codecs import APPEARANCE, VAECodec
+from loopanimate.motion.border import ALL_BORDERS, touched_borders
+from loopanimate.motion.edits import drop_drift, drop_residue, limit, scale
+from loopanimate.motion.field import Field
+from loopanimate.network.codecs import VAECodec
 from loopanimate.network.conditioning import condition, mask_code
 from loopanimate.network.denoiser import Denoiser, GuidedUNet
 from loopanimate.network.encoders import PatchEncoder, encode_image, encode_text
@@ -21,6 +24,7 @@ from loopanimate.network.motion_codec import MotionCodec
 from loopanimate.network.sampler import check_scheduler, sample, start_schedule
 from loopanimate.network.unet import LoopAnimateUNet
 from loopanimate.presets import MAX_FRAMES, check_num_frames
+from loopanimate.render.renderer import Renderer
 
 OUTPUT_TYPES = ("pil", "np", "pt", "latent")
 # where classes stood when older checkpoints were saved: their model_index.json names modules
@@ -70,8 +74,6 @@ class Prepared:
 
     image: torch.Tensor  # (B, 3, H, W) in [-1, 1]
     mask: torch.Tensor  # (B, 1, H, W) in [0, 1]
-    latent_mask: torch.Tensor  # (B, 1, h, w)
-    prompts: list[str]
     clip: torch.Tensor  # (B, 4, N, h, w), the picture's latents N times
     noise: torch.Tensor  # (B, 4, N, h, w)
     timesteps: torch.Tensor  # (K,), falling
@@ -166,7 +168,7 @@ class LoopAnimatePipeline(DiffusionPipeline):
         if self.safety_checker is None:
             return True
         few = latents[:, :, [0, latents.shape[2] // 2]]
-        return not any(self._refuses(self.codec.decode(few, None, None).transpose(1, 2)))
+        return not any(self._refuses(self.codec.decode(few).transpose(1, 2)))
 
     def _refuses(self, frames: torch.Tensor) -> list[bool]:
         """Whether the safety checker refuses any frame of each of the clips (B, N, 3, H, W) in [0, 1]."""
@@ -249,7 +251,7 @@ class LoopAnimatePipeline(DiffusionPipeline):
         if output_type not in OUTPUT_TYPES:
             raise ValueError(f"expected an output_type out of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
         if motion_strength != 1 and isinstance(self.codec, VAECodec):
-            raise ValueError(APPEARANCE.format(motion_strength))
+            raise ValueError(f"expected a motion strength of 1 (latents are appearance, not motion), got {motion_strength}")
         unknown = set(callback_tensors) - set(self._callback_tensor_inputs)
         if unknown:
             raise ValueError(f"expected callback tensors out of {self._callback_tensor_inputs}, got {sorted(unknown)}")
@@ -278,8 +280,7 @@ class LoopAnimatePipeline(DiffusionPipeline):
         noise = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32)
         noise = self.codec.noise(noise, text, latent_mask)
         clip = start.expand(-1, -1, options.num_frames, -1, -1)  # the picture, N times
-        prompts = [prompt for prompt in prompts for _ in range(options.copies)]
-        return Prepared(image, mask, latent_mask, prompts, clip, noise, timesteps, denoiser)
+        return Prepared(image, mask, clip, noise, timesteps, denoiser)
 
     def _network(self, options: SamplingOptions, text, empty, tokens, num_calls: int) -> GuidedUNet:
         """The UNet with text tokens, those of negative prompts, and image tokens."""
@@ -320,11 +321,13 @@ class LoopAnimatePipeline(DiffusionPipeline):
 
     def _decode(self, latents: torch.Tensor, prepared: Prepared, motion_strength: float, output_type: str):
         """Frames of sampled latents, as `LoopAnimateOutput.frames`; what a safety checker refuses is black."""
-        image, mask = prepared.image, prepared.mask
-        latents = self.codec.as_asked(latents, prepared.latent_mask, prepared.prompts, (image, mask))
         if output_type == "latent":
             return latents
-        frames = self.codec.decode(latents, image, mask, motion_strength).transpose(1, 2)  # (B, N, 3, H, W)
+        image, mask = prepared.image, prepared.mask
+        if self.codec.is_motion:
+            frames = torch.stack([self._move(*loop, motion_strength) for loop in zip(latents, image, mask)])
+        else:
+            frames = self.codec.decode(latents).transpose(1, 2)  # (B, N, 3, H, W)
         if self.safety_checker is not None:
             for clip, refused in zip(frames, self._refuses(frames)):
                 clip.mul_(not refused)
@@ -332,6 +335,16 @@ class LoopAnimatePipeline(DiffusionPipeline):
             return frames
         frames = frames.permute(0, 1, 3, 4, 2).cpu().numpy()  # (B, N, H, W, 3)
         return frames if output_type == "np" else [VaeImageProcessor.numpy_to_pil(clip) for clip in frames]
+
+    def _move(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, strength: float) -> torch.Tensor:
+        """Render the motion of one loop as it was sampled: latents (4, N, h, w), image (3, H, W) → (N, 3, H, W) in [0, 1]."""
+        pixels = ((image.float() / 2 + 0.5) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+        grey = mask[0].float().cpu().numpy()
+        motion, borders = self.codec.decode_motion(latents), [touched_borders(grey), ALL_BORDERS]
+        motion = scale(drop_residue(drop_drift(motion, [False] * motion.num_layers)), strength)
+        renderer = Renderer(pixels, [grey], Field(limit(motion, borders), borders))
+        frames = np.stack([renderer.frame(time) for time in range(latents.shape[1])])
+        return torch.from_numpy(frames).permute(0, 3, 1, 2).to(image.device).float() / 255
 
     def _pictures(self, image, mask_image) -> tuple[torch.Tensor, torch.Tensor]:
         """Pictures (B, 3, H, W) in [-1, 1] and masks (B, 1, H, W) in [0, 1], at the codec's picture size."""

@@ -10,10 +10,11 @@ from diffusers import UNetMotionModel
 from PIL import Image
 
 from loopanimate.checkpoints import load_pipeline
-from loopanimate.loop import LoopSettings, make_loop
+from loopanimate.loop import make_loops
 from loopanimate.presets import PRESETS
+from loopanimate.settings import make_settings
 from tests.hub import serve
-from tests.test_pipeline import call
+from tests.network.test_pipeline import call
 
 
 @pytest.fixture
@@ -123,10 +124,10 @@ def test_out_of_gpu_memory_says_what_to_do(folder, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee documentation")
 
     monkeypatch.setattr("loopanimate.network.unet.LoopAnimateUNet.forward", full)
-    settings = LoopSettings("left", preset="512", checkpoint=str(folder), num_frames=5, device="cpu")
+    settings = make_settings(prompt="left", preset="512", num_frames=5)
     picture = Image.new("RGB", (32, 32), "grey")
     with pytest.raises(ValueError, match=r"--num-frames 21.*--device cpu"):
-        make_loop(picture, settings, torch.ones(32, 32).numpy())
+        make_loops(load_pipeline("512", folder, "cpu"), picture, settings, mask=torch.ones(32, 32).numpy())
 
 
 def test_a_hub_repository_loads_and_then_needs_no_hub(folder, tmp_path):

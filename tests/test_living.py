@@ -1,4 +1,5 @@
 import base64
+import io
 import json
 import re
 
@@ -8,28 +9,25 @@ import pytest
 from PIL import Image
 from scipy.interpolate import BSpline
 
-from loopanimate.files.living import QUALITIES, quantised, write_living
+from loopanimate.files.formats import read_metadata
+from loopanimate.files.living import CONSTANTS, MAX_LAYERS, QUALITIES, SLIDERS, living_page, quantize, read_data, write_living
 from loopanimate.files.manifests import write_manifests
-from loopanimate.files.media import read_metadata
-from loopanimate.motion.field import spline_matrix
-from tests.fields import random_field
+from loopanimate.motion.grid import spline_matrix
+from tests.fields import field_of, random_field
 
 
-def carried(page: str) -> dict:
-    """What the page's script reads."""
-    return json.loads(re.search(r'<script type="application/json" id="loop">(.*?)</script>', page, re.DOTALL)[1])
-
-
-def decoded(loop: dict, shape: tuple[int, int], time: float) -> np.ndarray:
-    """Coefficients (4, h, w) in short sides of a carried loop at `time` in loops, streams' phases as in a single loop."""
-    numbers = np.frombuffer(base64.b64decode(loop["data"]), "<i2").reshape(-1, *shape, 4).transpose(0, 3, 1, 2).astype(float)
-    angles = 2 * np.pi * time * np.arange(1, loop["harmonics"] + 1)
+def decode(loop: dict, shape: tuple[int, ...], time: float) -> np.ndarray:
+    """Coefficients (L, 2, h, w) in short sides at `time` in loops; shape: (L, h, w). Streams' phases are a single loop's."""
+    layers, *cells = shape
+    numbers = np.frombuffer(base64.b64decode(loop["data"]), "<i2").reshape(-1, layers, *cells, 2).astype(float)
+    numbers = np.moveaxis(numbers, -1, 2)
+    angles = 2 * np.pi * time * np.arange(1, (len(numbers) + 1) // 2)
     waves = np.stack([np.cos(angles) - 1, np.sin(angles)], axis=1).reshape(-1)
-    phases = np.repeat([(time * turns) % 1 for turns in loop["turns"]], 2)[:, None, None]
+    phases = np.array([(time * turns) % 1 for turns in loop["turns"]])[:, None, None, None]
     return np.tensordot(waves, numbers[1:], 1) * loop["step"] + phases * numbers[0] * loop["windingStep"]
 
 
-def upsampled(coefficients: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def upsample(coefficients: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The page's spline by its definition: B-splines over cell centres, straight on past the outermost."""
     for axis, pixels in ((-2, size[0]), (-1, size[1])):
         values = np.moveaxis(coefficients, axis, 0)
@@ -40,25 +38,28 @@ def upsampled(coefficients: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return coefficients
 
 
-@pytest.mark.parametrize("streams", [(), (1,), (0, 1)])
-def test_the_file_carries_the_field(streams):
-    field = random_field(1, (12, 16), streams)
-    loop = quantised(field) | {"turns": field.turns}
-    assert loop["error"] < 2e-4
+@pytest.mark.parametrize("layers, streams", [(2, ()), (2, (1,)), (2, (0, 1)), (3, (0, 2))])
+def test_the_file_carries_the_field(layers, streams):
+    field = random_field(1, (12, 16), streams, layers=layers)
+    loop = quantize(field) | {"turns": field.turns}
     rows, columns = spline_matrix(12, 90), spline_matrix(16, 120)
     for time in (0.0, 0.013, 0.31, 0.5, 0.77, 0.999):
         exact = rows @ field.at(time * field.period)[0] @ columns.T
-        assert np.abs(upsampled(decoded(loop, (12, 16), time), (90, 120)) - exact).max() <= loop["error"] + 1e-6
+        assert np.abs(upsample(decode(loop, (layers, 12, 16), time), (90, 120)) - exact).max() < 2e-4
 
 
-def test_what_the_codec_passes_needs_few_harmonics():
-    assert quantised(random_field(2, (12, 12)))["harmonics"] <= 8  # 2 hertz of a loop of 4.25 seconds
+def test_few_harmonics_are_kept_where_few_are_enough():
+    angles = 2 * np.pi * np.arange(35) / 34 * np.arange(1, 8)[:, None]  # (K, N); the codec passes 1.7 Hz, in a loop of 4.25 s
+    path = (0.01 / np.arange(1, 8)) @ np.sin(angles)
+    displacement = path[:, None, None, None] * np.random.default_rng(2).normal(1, 0.1, (4, 12, 12))
+    numbers = base64.b64decode(quantize(field_of(displacement.astype(np.float32)))["data"])
+    assert len(numbers) <= (1 + 2 * 8) * 2 * 12 * 12 * 2 * 2  # 16 bits of the winding, and of cosine and sine of 8 harmonics
 
 
 @pytest.fixture
 def page(tmp_path, blob):
     image, mask = blob
-    write_living(tmp_path / "loop.html", image, mask, [random_field(3, (12, 16))], "it rocks")
+    write_living(tmp_path / "loop.html", image, [mask], [random_field(3, (12, 16))], "it rocks")
     return (tmp_path / "loop.html").read_text()
 
 
@@ -71,45 +72,70 @@ def test_the_page_is_valid_and_names_nothing_outside(page):
 
 
 def test_motion_alpha_and_code_weigh_little(page):
-    loop = carried(page)
-    beside = len(page) - len(loop["plate"]["source"]) - len(re.search(r'id="picture"[^>]* src="([^"]*)"', page)[1])
+    plate = read_data(page)["layers"][0]["plate"]["source"]
+    beside = len(page) - len(plate) - len(re.search(r'id="picture"[^>]* src="([^"]*)"', page)[1])
     assert beside < 400_000
 
 
-def test_zero_displacement_composites_to_the_picture(blob, tmp_path):
+def test_a_small_picture_is_kept_without_loss(blob, page):
+    kept = base64.b64decode(re.search(r'id="picture"[^>]* src="data:image/webp;base64,([^"]*)"', page)[1])
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(kept)).convert("RGB")), blob[0])
+
+
+def test_every_layer_but_the_last_has_an_alpha(blob):
     image, mask = blob
-    write_living(tmp_path / "loop.html", image, mask, [random_field(3, (12, 16))], "x")
-    kept = re.search(r'id="picture"[^>]* src="data:image/webp;base64,([^"]*)"', (tmp_path / "loop.html").read_text())[1]
-    (tmp_path / "kept.webp").write_bytes(base64.b64decode(kept))
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "kept.webp").convert("RGB")), image)
+    masks = [mask, np.roll(mask, 30, axis=1), np.roll(mask, -30, axis=1)]
+    page = living_page(image, masks, [random_field(3, (12, 16), layers=4)], "x")
+    assert [sorted(layer) for layer in read_data(page)["layers"]] == 3 * [["alpha", "borders", "plate"]] + [["borders"]]
+
+
+def test_layers_without_a_mask_and_too_many_layers_are_refused(blob):
+    image, mask = blob
+    with pytest.raises(ValueError, match="got 3 with 1 masks"):
+        living_page(image, [mask], [random_field(3, (12, 16), layers=3)], "x")
+    many = MAX_LAYERS + 1
+    with pytest.raises(ValueError, match=f"got {many} with {many} masks"):
+        living_page(image, many * [mask], [random_field(3, (12, 16), layers=many)], "x")
+
+
+def test_data_of_another_version_is_refused(page):
+    assert read_data(page)["version"] == 1
+    for text in (page.replace('"version":1', '"version":2'), page.replace('"version":1,', ""), "<p>"):
+        with pytest.raises(ValueError, match="expected a living page with data of version 1"):
+            read_data(text)
+
+
+def test_scripts_read_the_constants_that_python_writes(page):
+    assert set(re.findall(r"constants\.(\w+)", page)) == set(CONSTANTS) == set(read_data(page)["constants"])
 
 
 def test_a_large_picture_is_kept_at_a_quality_that_fits(tmp_path, monkeypatch):
     monkeypatch.setattr("loopanimate.files.living.PICTURE_BYTES", 90_000)
     noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
-    write_living(tmp_path / "loop.html", noise, np.ones((200, 200)), [random_field(3, (12, 12))], "x")
+    write_living(tmp_path / "loop.html", noise, [np.ones((200, 200))], [random_field(3, (12, 12))], "x")
     page = (tmp_path / "loop.html").read_text()
     kept = base64.b64decode(re.search(r'src="data:image/jpeg;base64,([^"]*)"', page)[1])
-    assert len(kept) <= 90_000 and carried(page)["alpha"] is None and carried(page)["plate"] is None
+    assert len(kept) <= 90_000
+    assert [set(layer) for layer in read_data(page)["layers"]] == [{"borders"}]  # it covers all that lies behind it
     assert len(QUALITIES) > 1
 
 
 def test_the_page_carries_its_recipe(tmp_path, blob):
     image, mask = blob
     recipe = '{"prompt": "</script><b> & \\"x\\" \u2603"}'
-    write_living(tmp_path / "loop.html", image, mask, [random_field(3, (12, 16))], "x", recipe)
+    write_living(tmp_path / "loop.html", image, [mask], [random_field(3, (12, 16))], "x", recipe)
     assert read_metadata(tmp_path / "loop.html") == recipe
-    write_living(tmp_path / "bare.html", image, mask, [random_field(3, (12, 16))], "x")
+    write_living(tmp_path / "bare.html", image, [mask], [random_field(3, (12, 16))], "x")
     (tmp_path / "other.html").write_bytes(b"<p>\xff")
     assert read_metadata(tmp_path / "bare.html") is None and read_metadata(tmp_path / "other.html") is None
 
 
 @pytest.mark.parametrize(
-    "title", ["</title><script>alert(1)</script>\"'&", "@LOOP@ @RECIPE@ @SCRIPT@", "two\nlines \x00\x07 \ud800", ""]
+    "title", ["</title><script>alert(1)</script>\"'&", "@LOOP@ @RECIPE@ @SLIDERS@", "two\nlines \x00\x07 \ud800", ""]
 )
 def test_any_title_is_only_text(title, tmp_path, blob):
     image, mask = blob
-    write_living(tmp_path / "loop.html", image, mask, [random_field(3, (12, 16))], title)
+    write_living(tmp_path / "loop.html", image, [mask], [random_field(3, (12, 16))], title)
     page = (tmp_path / "loop.html").read_text()
     tree = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(page)
     shown = tree.find(".//title").text or ""
@@ -117,17 +143,24 @@ def test_any_title_is_only_text(title, tmp_path, blob):
     assert tree.find(".//img").get("alt") == shown and len(tree.findall(".//script")) == 3
 
 
-def test_manifests_name_the_page_and_its_settings(tmp_path, page):
-    picture = Image.new("RGB", (900, 600), "teal")
-    written = write_manifests(tmp_path / "loop.html", picture, 'a "title"', several=True)
+@pytest.mark.parametrize("several", [False, True])
+def test_manifests_and_page_have_the_same_controls(tmp_path, blob, several):
+    image, mask = blob
+    page = living_page(image, [mask], [random_field(seed, (12, 16)) for seed in range(1 + several)], "x")
+    written = write_manifests(tmp_path / "loop.html", Image.new("RGB", (900, 600), "teal"), 'a "title"', several)
     assert sorted(path.name for path in written) == ["LivelyInfo.json", "LivelyProperties.json", "preview.jpg", "project.json"]
     engine, info, lively = (
         json.loads((tmp_path / name).read_text()) for name in ("project.json", "LivelyInfo.json", "LivelyProperties.json")
     )
     assert engine["type"] == "web" and engine["file"] == info["FileName"] == "loop.html"
     assert engine["title"] == info["Title"] == 'a "title"'
-    known = set(re.findall(r"(\w+):", re.search(r"const settings = \{(.*?)\}", page)[1]))
-    assert set(lively) == set(engine["general"]["properties"]) == {"strength", "tempo", "parallax", "wander", "fit"}
-    assert set(lively) <= known
     with Image.open(tmp_path / "preview.jpg") as preview:
         assert preview.size == (512, 341)
+    known = set(re.findall(r"(\w+):", re.search(r"const settings = \{(.*?)\}", page)[1]))
+    tree = html5lib.HTMLParser(namespaceHTMLElements=False).parse(page)
+    controls = {control.get("name"): control for tag in ("input", "select") for control in tree.findall(f".//{tag}")}
+    names = {"strength", "tempo", "parallax", "fit"} | ({"wander"} if several else set())
+    assert set(lively) == set(engine["general"]["properties"]) == set(controls) - {"fps"} == names <= known
+    for name, (_, least, most, step) in SLIDERS.items():
+        for control in (lively[name], engine["general"]["properties"][name], controls[name]):
+            assert [float(control.get(key)) for key in ("min", "max", "step")] == [least, most, step]

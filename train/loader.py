@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from loopanimate.motion.field import warp
+from loopanimate.motion.grid import warp
 from loopanimate.network.conditioning import mask_code
 from loopanimate.network.motion_codec import Flow, MotionCodec, dis_flow
 from loopanimate.scene.saliency import automatic_mask, session

@@ -15,7 +15,7 @@ from diffusers import DDIMScheduler
 from safetensors import SafetensorError
 from transformers import AutoTokenizer, BertModel
 
-from loopanimate.files.media import write_loop
+from loopanimate.files.formats import Coding, write_loop
 from loopanimate.network.encoders import PatchEncoder, encode_text
 from loopanimate.network.motion_codec import MotionCodec
 from loopanimate.network.unet import INJECTION, LoopAnimateUNet
@@ -132,7 +132,7 @@ def write_sample(
     pipe.unet.train()
     frames = (clip * 255).round().astype(np.uint8)  # (N, H, W, 3)
     (folder / "samples").mkdir(exist_ok=True)
-    write_loop(folder / "samples" / f"{step:07d}.webp", iter(frames[:-1]), Fraction(NATIVE_FPS), len(frames) - 1)
+    write_loop(folder / "samples" / f"{step:07d}.webp", iter(frames[:-1]), len(frames) - 1, Coding(Fraction(NATIVE_FPS)))
     shown = frames[np.linspace(0, num_frames - 1, SHEET).round().astype(int)]
     for tracker in accelerator.trackers:
         tracker.writer.add_image("sample", np.concatenate(list(shown), axis=1), step, dataformats="HWC")

@@ -2,7 +2,7 @@
 
 import math
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -118,9 +118,6 @@ def fit(settings: PriorSettings) -> Path:
 
     Raises ValueError, in one sentence, for settings that do not fit or a missing starting point.
     """
-    for name in ("steps", "batch"):
-        if getattr(settings, name) < 1:
-            raise ValueError(f"expected at least 1 for {name}, got {getattr(settings, name)}")
     torch.manual_seed(settings.seed)
     pipe = build(TrainSettings(stage=0, output=settings.output, init=settings.init), PRESETS["motion"])
     if not hasattr(pipe.codec, "prior"):
@@ -154,5 +151,5 @@ def fit(settings: PriorSettings) -> Path:
         schedule.step()
         bar.set_postfix(loss=f"{sum(losses[-50:]) / len(losses[-50:]):.4f}", refresh=False)
     folder = Path(settings.output) / "prior" / "pipeline"
-    save_pipeline(pipe, folder, {**asdict(settings), "losses": losses})
+    save_pipeline(pipe, folder, {**settings.model_dump(), "losses": losses})
     return folder

@@ -8,7 +8,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -201,7 +200,7 @@ def _save_result(settings: TrainSettings, stage: Stage, pipe, folder: Path, prog
     if progress.skipped:
         print(f"skipped: {summary(progress.skipped)}")
     record = {
-        **asdict(settings),
+        **settings.model_dump(),
         "steps": stage.iterations,
         "loss": progress.loss,
         "num_frames": stage.num_frames,
@@ -291,7 +290,7 @@ def _source(accelerator: Accelerator, settings: TrainSettings, stage: Stage, pip
 def _same_run(accelerator: Accelerator, folder: Path, settings: TrainSettings, stage: Stage, together: int) -> None:
     """Raises ValueError if `folder` holds parts of a run with other settings: what came of both would belong to neither."""
     changeable = ("output", "batch", "accumulate", "workers", "save_every", "sample_every", "dry_run", "gradient_checkpointing")
-    now = {name: value for name, value in asdict(settings).items() if name not in changeable}
+    now = {name: value for name, value in settings.model_dump().items() if name not in changeable}
     now = json.loads(json.dumps({**now, "steps": stage.iterations, "clips_a_step": together}))
     path = folder / "settings.json"
     left = ("checkpoint-*[0-9]", "pipeline", "encoded/*.safetensors")

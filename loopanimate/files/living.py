@@ -1,4 +1,4 @@
-"""The wallpaper as a living page: one HTML file that plays a loop as a field, drawn by WebGL, not as a video."""
+"""A loop as a living page: one HTML file that draws the moving picture by WebGL, without a network and without a video."""
 
 import base64
 import html
@@ -12,21 +12,38 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from loopanimate.files.media import replacing
-from loopanimate.motion.field import ALIKE, BORDER_REACH, MAX_BORDER, MEAN_SIGMA, MIN_BORDER, LoopField
+from loopanimate.files.pictures import replacing
+from loopanimate.motion.edits import unfolded
+from loopanimate.motion.field import Field
 from loopanimate.presets import NATIVE_FPS
-from loopanimate.scene.layers import Layers, solve, split
+from loopanimate.render import reference
+from loopanimate.scene.layers import separate
 
+VERSION = 1  # of the page's data, which the scripts check too (living_page/motion.js)
 PAGE = Path(__file__).parent / "living_page"
 SCRIPTS = ("motion.js", "drawing.js", "player.js")
-STRONGEST = 2.0  # the page's slider, as a factor on the loop's own strength
-HARMONICS_ERROR = 1e-4  # short sides, of leaving out the loop's higher harmonics
-STEP = 4e-6  # short sides, of a quantised coefficient, where 16 bits hold it
-OVERSAMPLED = 8  # moments of a native frame at which the curve is read
-PICTURE_BYTES = 6_000_000  # a picture is kept without loss up to here, then at the first quality that fits
-LOSSLESS_PIXELS = 4_000_000  # beyond, a photograph without loss would not fit: not tried
+MAX_LAYERS = 8  # WebGL 2 promises a shader 16 textures, and a layer that streams takes two
+STRONGEST = 2  # highest strength on the page, as a factor on the loop's own
+SLIDERS = {"strength": ("Strength", 0, STRONGEST, 0.05), "tempo": ("Tempo", 0.25, 2, 0.05)}  # text, least, most, step
+FITS = {"fill": "Fill the screen", "fit": "Fit in whole"}
+CONSTANTS = {  # the numbers that Python and the page's scripts share
+    **reference.CONSTANTS,
+    "nativeFps": NATIVE_FPS,
+    "strongest": STRONGEST,
+    "parallax": (0.008, -0.004),  # short sides that the first and the last layer move with the mouse at the screen's edge
+}
+HARMONICS_ERROR = 1e-4  # short sides; largest error of leaving out the loop's higher harmonics
+STEP = 4e-6  # short sides; rounding of the coefficients, coarser where 16 bits would not hold them
+OVERSAMPLING = 8  # times in each native frame at which the curve is read
+PICTURE_BYTES = 6_000_000  # a picture up to this size is kept without loss, a larger one at the best quality that fits
+LOSSLESS_PIXELS = 4_000_000  # a photograph with more pixels would not fit without loss, so this is not tried
 QUALITIES = (97, 95, 92, 88)  # JPEG, colour at full size
 PLATE_QUALITY = 90  # WebP
+
+
+def checkboxes(several: bool) -> dict[str, str]:
+    """List the settings that are on or off, with their texts; wandering is one if the page has several loops."""
+    return {"parallax": "Follow the mouse"} | ({"wander": "Never the same twice"} if several else {})
 
 
 def write_living(path: str | Path, *arguments, **options) -> None:
@@ -38,79 +55,103 @@ def write_living(path: str | Path, *arguments, **options) -> None:
 
 def living_page(
     image: np.ndarray,
-    mask: np.ndarray,
-    fields: Sequence[LoopField],
+    masks: Sequence[np.ndarray],
+    fields: Sequence[Field],
     title: str,
     metadata: str | None = None,
     tempo: float = 1.0,
 ) -> str:
-    """HTML that plays a picture (H, W, 3) uint8 for ever, without a network.
+    """Make the HTML of a page that plays loops of one picture for ever.
 
-    mask: (H, W) in [0, 1], the raw mask, as the renderer takes it. fields: the loops, all of one grid and period; the
-    first plays at the start, and with several the page wanders among them. title: any text. tempo: factor on the pace.
-    metadata: text that the file carries, for `media.read_metadata`.
     At the picture's own size and strength 1 the page draws a loop as the renderer does.
+
+    image: (H, W, 3) uint8. masks: raw masks (H, W) in [0, 1] of all layers but the last, front to back, as the renderer takes
+    them. fields: the loops, of one grid and period; the first one plays at the start, among several the page wanders.
+    title: any text. metadata: text that the file carries, for `media.read_metadata`. tempo: factor on the pace.
+    Raises ValueError for a number of masks that is not one less than the layers, or more layers than `MAX_LAYERS`.
     """
+    layers = fields[0].layers
+    if len(masks) != layers - 1 or layers > MAX_LAYERS:
+        raise ValueError(
+            f"expected at most {MAX_LAYERS} layers, all but the last with a mask, got {layers} with {len(masks)} masks"
+        )
     title = " ".join("".join(letter if letter.isprintable() else " " for letter in title).split())
     parts = {
         "TITLE": html.escape(title),
-        "PICTURE": _data_url(*_picture(image)),
+        "PICTURE": _embed_picture(image),
+        "SLIDERS": "\n".join(
+            f'<label>{text} <input type="range" name="{name}" min="{least}" max="{most}" step="{step}"></label>'
+            for name, (text, least, most, step) in SLIDERS.items()
+        ),
+        "FITS": "".join(f'<option value="{value}">{text}</option>' for value, text in FITS.items()),
+        "CHECKS": "\n".join(
+            f'<label><input type="checkbox" name="{name}"> {text}</label>' for name, text in checkboxes(len(fields) > 1).items()
+        ),
         "RECIPE": _json(metadata),
-        "LOOP": _json(_loop(image, mask, fields, tempo)),
+        "LOOP": _json(_data(image, masks, fields, tempo)),
         "SCRIPT": "\n".join((PAGE / name).read_text() for name in SCRIPTS),
     }
-    return re.sub("@(TITLE|PICTURE|RECIPE|LOOP|SCRIPT)@", lambda part: parts[part[1]], (PAGE / "page.html").read_text())
+    return re.sub(f"@({'|'.join(parts)})@", lambda part: parts[part[1]], (PAGE / "page.html").read_text())
 
 
-def motion_of(fields: Sequence[LoopField]) -> dict:
-    """What the page's script needs of the motion alone: `living.replace` takes it, for another motion of the same picture."""
+def read_data(page: str) -> dict:
+    """Read the data of a living page's scripts from its HTML.
+
+    Raises: ValueError, in one sentence, for a page that a newer LoopAnimate made or a text that is no living page.
+    """
+    found = re.search(r'<script type="application/json" id="loop">(.*?)</script>', page, re.DOTALL)
+    data = json.loads(found[1]) if found else {}
+    if data.get("version") != VERSION:
+        raise ValueError(f"expected a living page with data of version {VERSION}, got version {data.get('version')}")
+    return data
+
+
+def motion_of(fields: Sequence[Field]) -> dict:
+    """Give the part of the page's data that is motion alone; `living.replace` of the page takes it for the same picture."""
     loops = [
-        quantised(field)
+        quantize(field)
         | {
             "turns": field.turns,
             "even": field.even,
-            "streams": [bool(field.winding[part].any()) for part in (slice(0, 2), slice(2, 4))],
+            "streams": [field.streams(layer) for layer in range(field.layers)],
             "peaks": field.reaches,
-            "limits": field.headroom(STRONGEST),
+            "limits": [  # largest factors on the displacement at which no cell folds
+                max(1.0, STRONGEST * unfolded(field.ring[:, layer], field.winding[layer], field.borders[layer], STRONGEST))
+                for layer in range(field.layers)
+            ],
         }
         for field in fields
     ]
-    return {"rows": fields[0].winding.shape[-2], "columns": fields[0].winding.shape[-1], "loops": loops}
+    rows, columns = fields[0].winding.shape[-2:]
+    return {"version": VERSION, "rows": rows, "columns": columns, "period": fields[0].period, "loops": loops}
 
 
-def quantised(field: LoopField) -> dict:
-    """A field's closed curve as the page's script reads it (living_page/motion.js).
+def quantize(field: Field) -> dict:
+    """Turn a field's closed curve into 16-bit coefficients, as the page's scripts read it (living_page/motion.js).
 
-    The winding, then cosine and sine of the loop's harmonics, as 16-bit coefficients (h, w, 4) of a spline over the
-    cells. There are as many harmonics as HARMONICS_ERROR asks for: of sampled motion, those that the codec passes.
-    "error" is the largest difference from the field at any place and time, in short sides.
+    "data" holds the winding, then cosine and sine of each harmonic of the loop: (1 + 2 harmonics, L, h, w, 2) as base64, in
+    units of "windingStep" and "step", coefficients of a spline over the cells. There are as many harmonics as
+    `HARMONICS_ERROR` asks for.
     """
-    count = OVERSAMPLED * field.period
-    curve = _coefficients(field.curve(np.arange(count) / OVERSAMPLED)).reshape(count, -1)  # (T, 4·h·w)
+    count = OVERSAMPLING * field.period
+    curve = _coefficients(field.curve(np.arange(count) / OVERSAMPLING)).reshape(count, -1)  # (T, L·2·h·w)
     spectrum = np.fft.rfft(curve, axis=0) * 2 / count
     angles = 2 * np.pi * np.outer(np.arange(count) / count, np.arange(1, len(spectrum)))
-    waves = np.stack([np.cos(angles) - 1, np.sin(angles)], axis=-1)  # (T, K, 2): all zero at frame 0, as the field is
-    terms = np.stack([spectrum.real, -spectrum.imag], axis=1)[1:]  # (K, 2, 4·h·w)
+    waves = np.stack([np.cos(angles) - 1, np.sin(angles)], axis=-1)  # (T, K, 2): zero at frame 0, as the field is
+    terms = np.stack([spectrum.real, -spectrum.imag], axis=1)[1:]  # (K, 2, L·2·h·w)
     for harmonics in range(1, len(spectrum)):
-        kept = waves[:, :harmonics].reshape(count, -1), terms[:harmonics].reshape(2 * harmonics, -1)
-        if np.abs(kept[0] @ kept[1] - curve).max() <= HARMONICS_ERROR:
+        used_waves, used_terms = waves[:, :harmonics].reshape(count, -1), terms[:harmonics].reshape(2 * harmonics, -1)
+        if np.abs(used_waves @ used_terms - curve).max() <= HARMONICS_ERROR:
             break
-    winding = _coefficients(field.winding).reshape(1, -1)
-    steps = [max(STEP, float(np.abs(part).max()) / 32767) for part in (winding, kept[1])]
-    whole = [np.rint(part / step) for part, step in zip((winding, kept[1]), steps)]
-    error = np.abs(kept[0] @ whole[1] * steps[1] - curve).max() + np.abs(whole[0] * steps[0] - winding).max()
-    numbers = np.concatenate(whole).reshape(1 + 2 * harmonics, *field.winding.shape).transpose(0, 2, 3, 1)
-    return {
-        "harmonics": harmonics,
-        "windingStep": steps[0],
-        "step": steps[1],
-        "error": float(error),
-        "data": base64.b64encode(numbers.astype("<i2").tobytes()).decode(),
-    }
+    parts = _coefficients(field.winding).reshape(1, -1), used_terms
+    steps = [max(STEP, float(np.abs(part).max()) / 32767) for part in parts]
+    numbers = np.concatenate([np.rint(part / step) for part, step in zip(parts, steps)]).reshape(-1, *field.winding.shape)
+    data = np.moveaxis(numbers, 2, -1).astype("<i2").tobytes()
+    return {"windingStep": steps[0], "step": steps[1], "data": base64.b64encode(data).decode()}
 
 
 def _coefficients(values: np.ndarray) -> np.ndarray:
-    """B-spline coefficients of the natural cubic splines through values (..., h, w), as `spline_matrix` has them.
+    """Compute B-spline coefficients of the natural cubic splines through values (..., h, w), the splines of `motion.grid`.
 
     A natural spline continues straight past its ends, so the coefficients beyond follow from the last two.
     """
@@ -123,61 +164,54 @@ def _coefficients(values: np.ndarray) -> np.ndarray:
     return inverses[0] @ values @ inverses[1].T
 
 
-def _loop(image: np.ndarray, mask: np.ndarray, fields: Sequence[LoopField], tempo: float) -> dict:
-    """Everything that the page's script needs besides the picture."""
+def _data(image: np.ndarray, masks: Sequence[np.ndarray], fields: Sequence[Field], tempo: float) -> dict:
+    """Collect everything that the page's scripts need besides the picture."""
     motion = motion_of(fields)
-    reach = max(limit * own for loop in motion["loops"] for limit, own in zip(loop["limits"], loop["peaks"]))
-    apart = int(np.ceil(2 * reach * min(image.shape[:2])))  # pixels that the layers may come apart
-    layers = solve(image, *split(image, mask, apart))
-    whole = bool((layers.alpha == 255).all())
-    return {
-        "width": image.shape[1],
-        "height": image.shape[0],
-        "seconds": fields[0].period / NATIVE_FPS / tempo,
-        "border": [BORDER_REACH, MIN_BORDER, MAX_BORDER],
-        "held": [int(held) for ends in zip(*fields[0].borders[0][::-1]) for held in ends],  # left, top, right, bottom
-        "meanSigma": MEAN_SIGMA,
-        "alikeness": ALIKE * MEAN_SIGMA,
-        "plate": None if whole else _plate(image, layers, apart),
-        "alpha": None if whole else _data_url("webp", _saved(layers.alpha, "WEBP", lossless=True)),
-        **motion,
-    }
+    reach = max(limit * peak for loop in motion["loops"] for limit, peak in zip(loop["limits"], loop["peaks"]))
+    apart = int(np.ceil(2 * reach * min(image.shape[:2])))  # pixels that two layers may come apart
+    shape = {"width": image.shape[1], "height": image.shape[0]}
+    return {"constants": CONSTANTS, **shape, "tempo": tempo, "layers": _layers(image, masks, fields[0], apart), **motion}
 
 
-def _plate(image: np.ndarray, layers: Layers, apart: int) -> dict | None:
-    """What lies behind the salient layer, where layers that come so far apart can show it; elsewhere it is the picture."""
-    depth = cv2.distanceTransform((layers.alpha == 255).astype(np.uint8), cv2.DIST_L2, 3)
-    shown = (layers.plate != image).any(-1) & (depth <= apart + 2)
-    if not shown.any():
-        return None
-    (top, bottom), (left, right) = (np.flatnonzero(shown.any(axis))[[0, -1]] + (0, 1) for axis in (1, 0))
-    pixels = np.dstack([layers.plate, shown * np.uint8(255)])[top:bottom, left:right]
-    return {"at": [int(left), int(top)], "source": _data_url("webp", _saved(pixels, "WEBP", quality=PLATE_QUALITY))}
+def _layers(image: np.ndarray, masks: Sequence[np.ndarray], field: Field, apart: int) -> list[dict]:
+    """Describe the layers that can be seen, front to back: touched borders, alpha, and the plate behind.
+
+    The last one has no alpha: it covers the whole picture, as the background does or a layer before it may.
+    """
+    # borders: left, top, right, bottom
+    layers = [{"borders": [int(end) for ends in zip(*borders[::-1]) for end in ends]} for borders in field.borders]
+    for index, (layer, cut) in enumerate(zip(layers, separate(image, masks, apart))):
+        if (cut.alpha == 255).all():
+            return layers[: index + 1]
+        layer["alpha"] = _embed(cut.alpha, "WEBP", lossless=True)
+        # the plate is kept only where layers that come so far apart can show it, and where it is not the picture anyway
+        depth = cv2.distanceTransform((cut.alpha == 255).astype(np.uint8), cv2.DIST_L2, 3)
+        shown = (cut.plate != image).any(-1) & (depth <= apart + 2)
+        if shown.any():
+            (top, bottom), (left, right) = (np.flatnonzero(shown.any(axis))[[0, -1]] + (0, 1) for axis in (1, 0))
+            pixels = np.dstack([cut.plate, shown * np.uint8(255)])[top:bottom, left:right]
+            layer["plate"] = {"at": [int(left), int(top)], "source": _embed(pixels, "WEBP", quality=PLATE_QUALITY)}
+        image = cut.plate
+    return layers
 
 
-def _picture(image: np.ndarray) -> tuple[str, bytes]:
-    """The picture (H, W, 3) as a file: its type and bytes."""
-    if image.shape[0] * image.shape[1] <= LOSSLESS_PIXELS:
-        saved = _saved(image, "WEBP", lossless=True)
-        if len(saved) <= PICTURE_BYTES:
-            return "webp", saved
-    for quality in QUALITIES:
-        saved = _saved(image, "JPEG", quality=quality, subsampling=0)
-        if len(saved) <= PICTURE_BYTES:
+def _embed_picture(image: np.ndarray) -> str:
+    """Encode the picture (H, W, 3) as a data URL: without loss, or at the best quality that fits."""
+    ways = [("WEBP", {"lossless": True})] if image.shape[0] * image.shape[1] <= LOSSLESS_PIXELS else []
+    for kind, options in [*ways, *(("JPEG", {"quality": quality, "subsampling": 0}) for quality in QUALITIES)]:
+        url = _embed(image, kind, **options)
+        if len(url) * 3 / 4 <= PICTURE_BYTES:
             break
-    return "jpeg", saved
+    return url
 
 
-def _saved(pixels: np.ndarray, file_format: str, **options) -> bytes:
+def _embed(pixels: np.ndarray, kind: str, **options) -> str:
+    """Encode pixels as a data URL, by one of Pillow's formats."""
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, format=file_format, **options)
-    return file.getvalue()
-
-
-def _data_url(kind: str, content: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    Image.fromarray(pixels).save(file, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _json(value: dict | str | None) -> str:
-    """JSON that can stand in a script element."""
+    """Write JSON that can stand in a script element."""
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")

@@ -1,6 +1,6 @@
 """What Wallpaper Engine and Lively read beside a living page: title, preview, and controls of their own.
 
-The controls' names are the page's settings (living_page/player.js).
+The controls are those of the page itself (`living.SLIDERS` and the tables beside it).
 Formats: docs.wallpaperengine.io/en/web, and Lively's schemas/livelyPropertiesSchema.json.
 """
 
@@ -9,54 +9,34 @@ from pathlib import Path
 
 from PIL import Image
 
-from loopanimate.files.living import STRONGEST
-from loopanimate.files.media import replacing
+from loopanimate.files.living import FITS, SLIDERS, checkboxes
+from loopanimate.files.pictures import replacing
 
 PREVIEW_SIDE = 512  # pixels
-SLIDERS = {"strength": ("Strength", 0, STRONGEST, 0.05), "tempo": ("Tempo", 0.25, 2, 0.05)}  # text, least, most, step
-CHECKS = {"parallax": "Follow the mouse"}
-FITS = {"fill": "Fill the screen", "fit": "Fit in whole"}
 
 
 def write_manifests(page: Path, picture: Image.Image, title: str, several: bool) -> list[Path]:
-    """Write project.json, LivelyInfo.json, LivelyProperties.json and preview.jpg beside `page`; the paths written.
+    """Write project.json, LivelyInfo.json, LivelyProperties.json and preview.jpg beside `page`; return their paths.
 
-    several: the page has several loops, so that wandering among them is one of the controls.
+    several: the page has several loops, so wandering among them is one of the controls.
     """
     title = " ".join(title.split())
-    checks = CHECKS | ({"wander": "Never the same twice"} if several else {})
-    engine = (
-        {
-            name: {
-                "type": "slider",
-                "text": text,
-                "min": least,
-                "max": most,
-                "step": step,
-                "value": 1,
-                "fraction": True,
-                "precision": 2,
-            }
-            for name, (text, least, most, step) in SLIDERS.items()
-        }
-        | {name: {"type": "bool", "text": text, "value": name == "wander"} for name, text in checks.items()}
-        | {
-            "fit": {
-                "type": "combo",
-                "text": "Size",
-                "value": "fill",
-                "options": [{"label": text, "value": value} for value, text in FITS.items()],
-            }
-        }
-    )
-    lively = (
-        {
-            name: {"type": "slider", "text": text, "min": least, "max": most, "step": step, "value": 1}
-            for name, (text, least, most, step) in SLIDERS.items()
-        }
-        | {name: {"type": "checkbox", "text": text, "value": name == "wander"} for name, text in checks.items()}
-        | {"fit": {"type": "dropdown", "text": "Size", "value": 0, "items": list(FITS.values())}}
-    )
+    sliders = {
+        name: {"type": "slider", "text": text, "min": least, "max": most, "step": step, "value": 1}
+        for name, (text, least, most, step) in SLIDERS.items()
+    }
+    checks = {name: {"text": text, "value": name == "wander"} for name, text in checkboxes(several).items()}
+    fits = [{"label": text, "value": value} for value, text in FITS.items()]
+    engine = {
+        **{name: slider | {"fraction": True, "precision": 2} for name, slider in sliders.items()},
+        **{name: {"type": "bool", **check} for name, check in checks.items()},
+        "fit": {"type": "combo", "text": "Size", "value": "fill", "options": fits},
+    }
+    lively = {
+        **sliders,
+        **{name: {"type": "checkbox", **check} for name, check in checks.items()},
+        "fit": {"type": "dropdown", "text": "Size", "value": 0, "items": list(FITS.values())},
+    }
     documents = {
         "project.json": {
             "file": page.name,
@@ -73,10 +53,8 @@ def write_manifests(page: Path, picture: Image.Image, title: str, several: bool)
             "Thumbnail": "preview.jpg",
             "Preview": "preview.jpg",
             "Desc": "A living picture, made with LoopAnimate",
-            "Author": "",
-            "License": "",
-            "Contact": "",
-            "Type": 1,  # a web page that uses the mouse and has no need of a network
+            **dict.fromkeys(("Author", "License", "Contact"), ""),
+            "Type": 1,  # a web page that reads the mouse and needs no network
             "FileName": page.name,
             "Arguments": None,
             "IsAbsolutePath": False,

@@ -1,4 +1,4 @@
-"""Directions by hand: arrows, pins and frozen places as edits of a sampled loop, without sampling again.
+"""Directions by hand: arrows, pins and frozen places as edits of a motion, without sampling again.
 
 A layer's field d(p, t) is corrected by radial basis functions, one a direction, centred where its content ends up:
 d + sum_j phi_j a_j(t), with a(t) solved so that the field *as the renderer interpolates it* is exactly the target there:
@@ -6,110 +6,97 @@ d + sum_j phi_j a_j(t), with a(t) solved so that the field *as the renderer inte
 frame 0 stays the picture. phi is Wendland's C2 function (Wendland 1995), compact: far places keep their motion.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from loopanimate.motion.field import (
-    ALL_BORDERS,
-    Borders,
-    border_ramp,
-    border_reach,
-    in_one_piece,
-    spline_at,
-    spline_matrix,
-    touched,
-)
-from loopanimate.words.intent import Manner
+from loopanimate.motion.border import Borders, border_ramp, border_reach, smoothstep
+from loopanimate.motion.curve import Motion
+from loopanimate.motion.grid import spline_at, spline_matrix
 
 PIN_REACH = 0.35  # short sides in which a direction fades out
-STEEPNESS = 5.0  # that reach in lengths of an arrow, at least: phi's steepest slope is 2.1 / reach, so it cannot fold
+STEEPNESS = 5.0  # least reach in lengths of an arrow: phi's steepest slope is 2.1 / reach, so it cannot fold
 MIN_FADE = 0.5  # arrows that end where the border's fade is smaller are held back instead of exaggerated elsewhere
-FREEZE_CELLS = 48  # on the short side, to which a field is refined before a frozen place is cut out of it
-FREEZE_EDGE = 3.0  # width of a frozen place's soft edge in units of the largest displacement: its slope stays below a half
+FREEZE_CELLS = 48  # cells on the short side to which a field is refined before a frozen place is cut out of it
+FREEZE_EDGE = 3.0  # width of a frozen place's soft edge over the largest displacement: its slope stays below a half
 MIN_FREEZE_EDGE = 0.06  # short sides
 
+Arrow = tuple[float, float, float, float]  # x, y of the tail, then of the head, in fractions of the picture
+Pin = tuple[float, float]  # x, y in fractions of the picture
 
-@dataclass(frozen=True)
-class Directions:
-    """Directions of one loop; points are (x, y) in fractions of the picture that is animated."""
 
-    arrows: tuple[tuple[float, float, float, float], ...]  # x, y of the tail, then of the head
-    pins: tuple[tuple[float, float], ...]
-    freeze: np.ndarray | None  # (H, W) in [0, 1], white stays
-    mask: np.ndarray  # (H, W) in [0, 1], the loop's: an arrow moves the layer that its tail lies on
-    manner: Manner = Manner()
+def direct(
+    motion: Motion, arrows: Sequence[Arrow], pins: Sequence[Pin], masks: Sequence[np.ndarray], borders: Sequence[Borders]
+) -> Motion:
+    """Let content follow arrows and stay at pins.
 
-    def applied(self, ring: np.ndarray, winding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Periodic part (N, 4, h, w) and winding (4, h, w) of a loop, in short sides, directed.
+    An arrow moves the layer under its tail: the foremost one whose mask (H, W) is above a half there, or the background. In a
+    layer that comes back, its content reaches the head and returns, at the pace that the layer has; in a stream it reaches
+    the head as the loop ends. A pin stops all layers.
+    """
+    under = [_layer_at(masks, *arrow[:2]) for arrow in arrows]
+    aspect = np.array(masks[0].shape[::-1]) / min(masks[0].shape)
+    for layer in range(motion.num_layers):
+        own = [arrow for arrow, found in zip(arrows, under) if found == layer]
+        if own or pins:
+            motion = _correct(motion, layer, own, pins, aspect, borders[layer])
+    return motion
 
-        In a layer that comes back, an arrow's content reaches the head and returns, at the pace that the layer has; in
-        one that streams it reaches the head as the loop ends.
-        """
-        ring, winding = ring.copy(), winding.copy()
-        if self.manner.rigid and not winding[:2].any():
-            mask = cv2.resize(self.mask, ring.shape[:-3:-1], interpolation=cv2.INTER_AREA)
-            ring[:, :2] = in_one_piece(ring[:, :2], mask, self.manner.hinge)
-        for index, layer in enumerate((slice(0, 2), slice(2, 4))):
-            arrows = [arrow for arrow in self.arrows if self._layer(*arrow[:2]) == index]
-            places = np.array([arrow[2:] for arrow in arrows] + list(self.pins), dtype=np.float64).reshape(-1, 2)
-            if len(places):
-                borders = touched(self.mask) if index == 0 else ALL_BORDERS
-                self._correct(ring[:, layer], winding[layer], places, arrows, borders)
-        return (ring, winding) if self.freeze is None else self._frozen(ring, winding)
 
-    def _layer(self, x: float, y: float) -> int:
-        height, width = self.mask.shape
-        return 0 if self.mask[min(int(y * height), height - 1), min(int(x * width), width - 1)] > 0.5 else 1
+def freeze(motion: Motion, frozen: np.ndarray) -> Motion:
+    """Bring the places to rest where `frozen` (H, W) in [0, 1] is white, in all layers, on a finer grid."""
+    height, width = motion.winding.shape[-2:]
+    factor = int(np.ceil(FREEZE_CELLS / min(height, width)))
+    rows, columns = spline_matrix(height, factor * height), spline_matrix(width, factor * width)
+    ring, winding = (rows @ part @ columns.T for part in (motion.ring, motion.winding))
+    farthest = float(np.linalg.norm(ring + winding, axis=2).max())
+    stays = cv2.resize(frozen.astype(np.float32), winding.shape[:-3:-1], interpolation=cv2.INTER_AREA) > 0.3
+    # a cell of margin: the spline between a still cell and a moving one is not still
+    stays = cv2.dilate(stays.astype(np.uint8), np.ones((3, 3), np.uint8))
+    distance = cv2.distanceTransform(1 - stays, cv2.DIST_L2, 5) / min(stays.shape)
+    keep = smoothstep(np.clip(distance / max(MIN_FREEZE_EDGE, FREEZE_EDGE * farthest), 0, 1))
+    return Motion(ring * keep, winding * keep)
 
-    def _correct(self, ring: np.ndarray, winding: np.ndarray, places: np.ndarray, arrows: list, borders: Borders) -> None:
-        """In place: ring (N, 2, h, w) and winding (2, h, w) of one layer; places (K, 2) in fractions, arrows' heads first."""
-        frames, _, height, width = ring.shape
-        sides = np.array(self.mask.shape[::-1]) / min(self.mask.shape)  # of the picture, in short sides
-        wanted = np.zeros((len(places), 2))
-        for index, arrow in enumerate(arrows):
-            wanted[index] = (np.array(arrow[2:]) - arrow[:2]) * sides
-        reach = np.maximum(PIN_REACH, STEEPNESS * np.hypot(*wanted.T))  # (K,)
-        y, x = np.meshgrid(
-            (np.arange(height) + 0.5) / height * sides[1], (np.arange(width) + 0.5) / width * sides[0], indexing="ij"
-        )
-        bumps = np.stack([wendland(np.hypot(x - px, y - py) / r) for (px, py), r in zip(places * sides, reach)])  # (K, h, w)
-        rows, columns = spline_at(height, places[:, 1]), spline_at(width, places[:, 0])  # (K, h), (K, w)
 
-        def at_places(field):  # (..., h, w) → (..., K), as the renderer interpolates it
-            return np.einsum("kh,...hw,kw->...k", rows, field, columns)
+def _layer_at(masks: Sequence[np.ndarray], x: float, y: float) -> int:
+    height, width = masks[0].shape
+    row, column = min(int(y * height), height - 1), min(int(x * width), width - 1)
+    return next((layer for layer, mask in enumerate(masks) if mask[row, column] > 0.5), len(masks))
 
-        solve = np.linalg.pinv(at_places(bumps).T, rcond=1e-3)  # (K, K); two arrows at one place take their mean
-        streams = bool(winding.any())
-        pace = np.zeros(frames) if streams else turns_of(ring)
-        before = ring.copy(), winding.copy()
-        target = wanted.T  # (2, K)
-        for _ in range(3):  # the border's width depends on how far content goes
-            amounts = (pace[:, None, None] * target - at_places(before[0])) @ solve.T  # (N, 2, K)
-            ring[:] = before[0] + np.einsum("nck,khw->nchw", amounts, bumps)
-            amounts = (streams * target - at_places(before[1])) @ solve.T  # (2, K)
-            winding[:] = before[1] + streams * np.einsum("ck,khw->chw", amounts, bumps)
-            farthest = np.hypot(*np.moveaxis(ring + winding, 1, 0)).max()
-            border = border_reach(float(farthest)) / sides
-            down, across = (border_ramp(places[:, axis], border[axis], ends) for axis, ends in zip((1, 0), borders))
-            fade = across * down
-            target = wanted.T / np.maximum(fade, MIN_FADE)
 
-    def _frozen(self, ring: np.ndarray, winding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        height, width = ring.shape[-2:]
-        factor = int(np.ceil(FREEZE_CELLS / min(height, width)))
-        rows, columns = spline_matrix(height, factor * height), spline_matrix(width, factor * width)
-        ring, winding = (rows @ part @ columns.T for part in (ring, winding))
-        farthest = max(np.hypot(*np.moveaxis(ring + winding, 1, 0)[part]).max() for part in (slice(0, 2), slice(2, 4)))
-        short = min(ring.shape[-2:])
-        stays = cv2.resize(self.freeze.astype(np.float32), ring.shape[:-3:-1], interpolation=cv2.INTER_AREA) > 0.3
-        # a cell of margin: the spline between a still cell and a moving one is not still
-        stays = cv2.dilate(stays.astype(np.uint8), np.ones((3, 3), np.uint8))
-        distance = cv2.distanceTransform(1 - stays, cv2.DIST_L2, 5) / short
-        ramp = np.clip(distance / max(MIN_FREEZE_EDGE, FREEZE_EDGE * float(farthest)), 0, 1)
-        keep = ramp * ramp * (3 - 2 * ramp)
-        return ring * keep, winding * keep
+def _correct(
+    motion: Motion, layer: int, arrows: Sequence[Arrow], pins: Sequence[Pin], aspect: np.ndarray, borders: Borders
+) -> Motion:
+    """Correct one layer; aspect: (width, height) of the picture in short sides."""
+    given, given_winding = motion.ring[:, layer], motion.winding[layer]
+    height, width = given_winding.shape[-2:]
+    places = np.array([arrow[2:] for arrow in arrows] + list(pins), dtype=np.float64).reshape(-1, 2)  # (K, 2)
+    wanted = np.zeros((len(places), 2))
+    for index, arrow in enumerate(arrows):
+        wanted[index] = (np.array(arrow[2:]) - arrow[:2]) * aspect
+    reach = np.maximum(PIN_REACH, STEEPNESS * np.hypot(*wanted.T))  # (K,)
+    across, down = (np.arange(cells) + 0.5 for cells in (width, height))
+    x, y = np.meshgrid(across / width * aspect[0], down / height * aspect[1])
+    bumps = np.stack([wendland(np.hypot(x - px, y - py) / r) for (px, py), r in zip(places * aspect, reach)])  # (K, h, w)
+    rows, columns = spline_at(height, places[:, 1]), spline_at(width, places[:, 0])  # (K, h), (K, w)
+
+    def at_places(field):  # (..., h, w) → (..., K), as the renderer interpolates it
+        return np.einsum("kh,...hw,kw->...k", rows, field, columns)
+
+    solve = np.linalg.pinv(at_places(bumps).T, rcond=1e-3)  # (K, K); two arrows at one place take their mean
+    streams = motion.streams(layer)
+    rhythm = np.zeros(len(given)) if streams else rhythm_of(given)
+    target = wanted.T  # (2, K)
+    for _ in range(3):  # the width of the border, whose fade the target makes up for, depends on how far content goes
+        amounts = (rhythm[:, None, None] * target - at_places(given)) @ solve.T  # (N, 2, K)
+        ring = given + np.einsum("nck,khw->nchw", amounts, bumps)
+        amounts = (streams * target - at_places(given_winding)) @ solve.T  # (2, K)
+        winding = given_winding + streams * np.einsum("ck,khw->chw", amounts, bumps)
+        border = border_reach(float(np.hypot(*np.moveaxis(ring + winding, 1, 0)).max())) / aspect
+        fades = (border_ramp(places[:, axis], border[axis], ends) for axis, ends in zip((1, 0), borders))
+        target = wanted.T / np.maximum(np.prod(list(fades), axis=0), MIN_FADE)
+    return motion.replace(layer, ring, winding)
 
 
 def wendland(distance: np.ndarray) -> np.ndarray:
@@ -118,8 +105,8 @@ def wendland(distance: np.ndarray) -> np.ndarray:
     return near**4 * (4 * distance + 1)
 
 
-def turns_of(ring: np.ndarray) -> np.ndarray:
-    """(N,) in [0, 1]: there and back as often as the layer's own motion (N, 2, h, w) mostly does; once for one at rest."""
+def rhythm_of(ring: np.ndarray) -> np.ndarray:
+    """(N,) in [0, 1]: there and back as often as a layer's motion (N, 2, h, w) mostly does; once for one at rest."""
     frames = len(ring)
     power = (np.abs(np.fft.rfft(ring[:-1], axis=0)) ** 2).sum((1, 2, 3))
     times = 1 + int(np.argmax(power[1:])) if power[1:].max(initial=0) > 1e-12 else 1

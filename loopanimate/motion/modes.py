@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from loopanimate.motion.field import grid_points
+from loopanimate.motion.grid import grid_points
 
 LAYERS, AXES = 2, 2
 WAVES = 4  # cosines along each side that count as low, of 0 to 3 half waves

@@ -3,20 +3,13 @@
 The pipeline samples latents (B, 4, N, h, w); what they mean is the codec's business.
 """
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-import numpy as np
 import torch
 from diffusers import AutoencoderKL, ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.utils.accelerate_utils import apply_forward_hook
 
-from loopanimate.motion.hands import Directions
-from loopanimate.render.interpolation import Ring
-
-APPEARANCE = "expected a motion strength of 1 (latents are appearance, not motion), got {}"
 CHUNK_PIXELS = 4 * 512 * 512  # pixels of one call of the VAE, which bounds memory; frames are independent
 
 
@@ -44,43 +37,7 @@ class FrameCodec(Protocol):
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
         """The nearest latents to an estimate (B, 4, N, h, w) that this codec can decode; sampling goes on from these."""
 
-    def as_asked(
-        self,
-        latents: torch.Tensor,
-        latent_mask: torch.Tensor,
-        prompts: list[str],
-        shown: tuple[torch.Tensor, torch.Tensor] | None = None,
-    ) -> torch.Tensor:
-        """Sampled latents (B, 4, N, h, w) of masks (B, 1, h, w), edited so that they do what prompts say.
-
-        shown: pictures (B, 3, H, W) in [-1, 1] and masks (B, 1, H, W) on which the loops will be seen.
-        """
-
-    def part(self, latents: torch.Tensor, part: tuple[float, float, float, float], size: tuple[int, int]) -> torch.Tensor:
-        """Latents of a part of a loop (4, N, h, w): left, top, right, bottom as fractions of its picture.
-
-        size: (width, height) at which the part is shown. Latents of appearance are for one size and stay as they are.
-        """
-
-    def decode(
-        self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, motion_strength: float = 1.0
-    ) -> torch.Tensor:
-        """Latents of pictures (B, 3, H, W) with masks (B, 1, H, W) → clips (B, 3, N, H, W) in [0, 1]."""
-
-    def frames(
-        self,
-        latents: torch.Tensor,
-        image: np.ndarray,
-        mask: np.ndarray,
-        times: list[float],
-        motion_strength: float = 1.0,
-        directions: Directions | None = None,
-        planar: bool = False,
-    ) -> Iterator[np.ndarray]:
-        """Frames (H, W, 3) uint8 of one loop (4, N, h, w) at `times` in native frames, one after the other.
-
-        planar: for a video file: a codec that can make its planes directly gives those, (3H/2, W) I420.
-        """
+    # and then `decode(latents) -> clips`, or of motion `decode_motion(latents) -> Motion`
 
 
 class VAECodec(ModelMixin, ConfigMixin):
@@ -133,65 +90,12 @@ class VAECodec(ModelMixin, ConfigMixin):
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
         return clean
 
-    def as_asked(
-        self,
-        latents: torch.Tensor,
-        latent_mask: torch.Tensor,
-        prompts: list[str],
-        shown: tuple[torch.Tensor, torch.Tensor] | None = None,
-    ) -> torch.Tensor:
-        return latents
-
-    def part(self, latents: torch.Tensor, part: tuple[float, float, float, float], size: tuple[int, int]) -> torch.Tensor:
-        return latents
-
-    def decode(
-        self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, motion_strength: float = 1.0
-    ) -> torch.Tensor:
-        if motion_strength != 1:
-            raise ValueError(APPEARANCE.format(motion_strength))
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents (B, 4, N, h, w) → clips (B, 3, N, H, W) in [0, 1]."""
         flat = latents.transpose(1, 2).flatten(0, 1)  # (B·N, 4, h, w)
-        frames = torch.cat([self._pixels(part) for part in self._parts(flat)])
-        return frames.unflatten(0, latents.shape[:1] + latents.shape[2:3]).transpose(1, 2)
-
-    def frames(
-        self,
-        latents: torch.Tensor,
-        image: np.ndarray,
-        mask: np.ndarray,
-        times: list[float],
-        motion_strength: float = 1.0,
-        directions: Directions | None = None,
-        planar: bool = False,
-    ) -> Iterator[np.ndarray]:
-        if directions is not None:
-            raise ValueError("expected no arrows, pins or frozen places: this preset's latents are appearance, not motion")
-        if motion_strength != 1:
-            raise ValueError(APPEARANCE.format(motion_strength))
-        decoded, following = [], self.native_frames(latents)
-
-        def frame(index: int) -> np.ndarray:
-            while len(decoded) <= index:
-                decoded.append(next(following))
-            return decoded[index]
-
-        ring = Ring(frame, latents.shape[1] - 1)
-        for time in times:
-            yield ring.at(time)
-
-    def native_frames(self, latents: torch.Tensor) -> Iterator[np.ndarray]:
-        """The N-1 frames (H, W, 3) uint8 of one loop (4, N, h, w); the next are decoded while the caller uses the last."""
-        with ThreadPoolExecutor(1) as pool:
-            parts = self._parts(latents.transpose(0, 1)[:-1])
-            following = pool.submit(self._bytes, parts[0])
-            for part in [*parts[1:], None]:
-                frames = following.result()
-                following = part is not None and pool.submit(self._bytes, part)
-                yield from frames
-
-    def _parts(self, latents: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        height, width = (side * self.factor for side in latents.shape[-2:])
-        return latents.split(self._chunk(height, width))
+        parts = flat.split(self._chunk(*(side * self.factor for side in latents.shape[-2:])))
+        frames = torch.cat([self._pixels(part) for part in parts])  # (B·N, 3, H, W)
+        return frames.unflatten(0, (len(latents), -1)).transpose(1, 2)
 
     @torch.no_grad()
     @apply_forward_hook
@@ -199,6 +103,3 @@ class VAECodec(ModelMixin, ConfigMixin):
         """Latents (n, 4, h, w) → pixels (n, 3, H, W) in [0, 1]."""
         pixels = self.vae.decode((latents / self.vae.config.scaling_factor).to(self.dtype)).sample
         return (pixels.float() / 2 + 0.5).clamp(0, 1)
-
-    def _bytes(self, latents: torch.Tensor) -> np.ndarray:
-        return (self._pixels(latents) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()

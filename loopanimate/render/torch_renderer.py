@@ -1,73 +1,75 @@
-"""The renderer on a GPU: what `Renderer` draws tile by tile, drawn in torch, a whole frame at a time."""
+"""The renderer on a GPU: torch draws a whole frame at a time, where `Renderer` draws tiles."""
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from loopanimate.motion.field import ALIKE, MEAN_SIGMA, LoopField
+from loopanimate.render.reference import correlate, restore_contrast
 from loopanimate.render.renderer import Renderer
 
 
 class TorchRenderer(Renderer):
-    """Frames as `Renderer` makes them, but for rounding, on `device`."""
+    """Frames as `Renderer(*arguments)` draws them, but for rounding, on `device`."""
 
-    def __init__(self, image: np.ndarray, mask: np.ndarray, field: LoopField, planar: bool, device: torch.device):
-        super().__init__(image, mask, field, planar)
+    def __init__(self, *arguments, device: str | torch.device = "cuda"):
+        super().__init__(*arguments)
         self.device = device
-        self.splines = [self._tensor(part) for part in (self.rows, self.columns, *self.fades)]
-        self.places = self._tensor(self.x), self._tensor(self.y)[:, None]
-        self.sources = [[self._tensor(layer) for layer in (group.layer, group.plate)] for group in self.groups]
-        self.means = [[None if mean is None else self._tensor(mean) for mean in group.means] for group in self.groups]
+        self.splines = self._tensor(self.rows), self._tensor(self.columns)
+        self.points = self._tensor(self.x), self._tensor(self.y[:, None])
+        self.torch_fades = [self._tensor(fade) for fade in self.fades]
+        self.tensors = [[self._tensor(layer.planes) for layer in group.layers] for group in self.groups]
+        self.means = [[self._tensor(layer.means) for layer in group.layers] for group in self.groups]
+        apart = [
+            np.hypot(*(self.rows @ winding @ self.columns * fade)) for winding, fade in zip(self.field.winding, self.fades)
+        ]
+        self.correlations = [self._tensor(correlate(part, self.sigma))[None] for part in apart]
 
-    def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(array).to(self.device, torch.float32)
+    def _tensor(self, array: np.ndarray | None) -> torch.Tensor | None:
+        return None if array is None else torch.from_numpy(array).to(self.device, torch.float32)
 
     @torch.inference_mode()
     def frame(self, time: float) -> np.ndarray:
         if not time % self.field.period or not any(self.field.moves):
             return super().frame(0)
         displacement, weights = self.field.at(time)
-        rows, columns, *fades = self.splines
-        places = []
-        for index, fade in enumerate(fades):
-            fields = (self._tensor(part) for part in self._fields(index, displacement))
-            places.append(
-                [
-                    torch.stack([axis - rows @ part @ columns * fade for axis, part in zip(self.places, field)])
-                    for field in fields
-                ]
-            )
-        planes = []
-        for group, sources, means in zip(self.groups, self.sources, self.means):
-            over, under = (self._whole(group.ratio, *layer) for layer in zip(sources, means, places, weights))
-            shown = over[:-1] + (1 - over[-1:] / 255) * under
-            planes.append(shown.round().clamp(0, 255).byte().cpu().numpy())
+        rows, columns = self.splines
+        known = [
+            [
+                torch.stack([point - rows @ axis @ columns * fade for point, axis in zip(self.points, self._tensor(phase))])
+                for phase in self._list_phases(index, displacement[index])
+            ]
+            for index, fade in enumerate(self.torch_fades)
+        ]
+        drawn = []
+        for group in range(len(self.groups)):
+            *front, shown = (self._show_whole(group, index, *layer) for index, layer in enumerate(zip(known, weights)))
+            for layer in reversed(front):
+                shown = layer[:-1] + (1 - layer[-1:] / 255) * shown
+            drawn.append(shown.round().clamp(0, 255).byte().cpu().numpy())
         if self.planar:
-            return np.concatenate([plane.reshape(-1) for plane in planes]).reshape(-1, self.width)
-        return np.ascontiguousarray(planes[0].transpose(1, 2, 0))
+            return np.concatenate([planes.ravel() for planes in drawn]).reshape(-1, self.width)
+        return np.ascontiguousarray(drawn[0].transpose(1, 2, 0))
 
-    def _whole(
-        self, ratio: int, source: torch.Tensor, mean: torch.Tensor | None, places: list[torch.Tensor], weight: float
-    ) -> torch.Tensor:
-        """A layer's planes (C, H / ratio, W / ratio), 0 to 255."""
-        if not places:
+    def _show_whole(self, group: int, index: int, known: list[torch.Tensor], weight: float) -> torch.Tensor:
+        """Draw the planes (C, H, W) of a layer, 0 to 255."""
+        source, layer, ratio = self.tensors[group][index], self.groups[group].layers[index], self.groups[group].ratio
+        if not known:
             return source
-        step, (height, width) = self.step // ratio, (self.height // ratio, self.width // ratio)
+        step, height, width = self.step // ratio, self.height // ratio, self.width // ratio
 
-        def enlarged(part: torch.Tensor) -> torch.Tensor:  # (C, rows, columns) → (C, height, width)
+        def enlarge(part: torch.Tensor) -> torch.Tensor:  # (C, rows, columns) → (C, H, W)
             fine = F.interpolate(part[None], scale_factor=step, mode="bilinear", align_corners=False)[0]
             return fine[:, step : step + height, step : step + width]
 
-        sides = torch.tensor([2 * width, 2 * height], device=self.device).view(2, 1, 1)
-        moved = []
-        for place in places:
-            # a plane's pixel i stands on i + (ratio - 1) / 2 of the frame's, and its source's 2i shows it at rest
-            at = (enlarged((place - (ratio - 1) / 2) * (2 / ratio)) + 0.5) / sides * 2 - 1
-            grid = at.permute(1, 2, 0)[None]
-            moved.append(F.grid_sample(source[None], grid, padding_mode="border", align_corners=False)[0])
-        if len(moved) == 1:
-            return moved[0]
-        apart = torch.linalg.vector_norm(places[0] - places[1], dim=0, keepdim=True)
-        alike = torch.exp(-ALIKE * MEAN_SIGMA / self.short * apart)
-        gain = enlarged(1 / torch.sqrt((1 - weight) ** 2 + weight**2 + 2 * weight * (1 - weight) * alike))
-        return ((torch.lerp(*moved, weight) - mean) * gain + mean).clamp(0, 255)
+        first, sides = (
+            torch.tensor(pair, device=self.device).view(2, 1, 1) for pair in ((layer.left, layer.top), source.shape[:0:-1])
+        )
+        phases = []
+        for places in known:
+            at = enlarge((places * 2 + 1 - ratio) / ratio) - first  # as in `kernels.sample`
+            grid = ((at + 0.5) / sides * 2 - 1).permute(1, 2, 0)[None]
+            phases.append(F.grid_sample(source[None], grid, padding_mode="border", align_corners=False)[0])
+        if len(phases) == 1:
+            return phases[0]
+        gain, mean = enlarge(restore_contrast(self.correlations[index], weight)), self.means[group][index]
+        return ((torch.lerp(*phases, weight) - mean) * gain + mean).clamp(0, 255)

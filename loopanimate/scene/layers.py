@@ -1,8 +1,10 @@
-"""The two layers of a picture: what is salient, with soft edges, and the plate behind it (DESIGN.md §2).
+"""The layers of a picture: parts with soft edges, each cut from what lies behind the part before it.
 
-picture = colour + (1 - alpha) * plate, everywhere and exactly, colour premultiplied by alpha.
+For every layer picture = colour + (1 - alpha) * plate, everywhere and exactly; colour is premultiplied by alpha, and the
+plate, what lies behind the layer, is the picture that the next layer is cut from.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -10,38 +12,56 @@ import numpy as np
 
 from loopanimate.scene.matting import matte
 
-ALPHA_RAMP = (0.3, 0.7)  # of the raw mask
-COVERED = 0.05  # alpha above which what lies behind is filled ...
-SAFE = 1  # ... as many pixels of PLATE_SIDE around it too: mattes are not that exact
-FINE = 3.0  # pixels, Gaussian: what is finer is texture
-MOSTLY = 80  # of 255: alpha from which a pixel counts as the layer's
-FAINT = 0.004  # alpha up to which the plate is the picture
+ALPHA_RAMP = (0.3, 0.7)  # raw mask values that become alpha 0 and 1
+COVERED = 0.05  # alpha above which the plate is filled ...
+SAFE = 1  # ... and this many pixels of PLATE_SIDE around, because mattes are not exact
+FINE = 3.0  # pixels; deviation of the Gaussian that separates texture from what is coarser
+MOSTLY = 80  # of 255; from this alpha on, a pixel counts as the layer's
+FAINT = 0.016  # alpha up to which the plate turns from the picture into the fill
 PLATE_SIDE = 512  # pixels on the short side at which the plate is filled
 
 
 @dataclass(frozen=True)
 class Layers:
-    """A picture taken apart, in bytes: colour (H, W, C), alpha (H, W), plate (H, W, C), all uint8."""
+    """A picture taken apart into a layer and what lies behind it, all uint8."""
 
-    colour: np.ndarray
-    alpha: np.ndarray
-    plate: np.ndarray
+    colour: np.ndarray  # (H, W, C), premultiplied
+    alpha: np.ndarray  # (H, W)
+    plate: np.ndarray  # (H, W, C)
+
+
+def separate(image: np.ndarray, masks: Sequence[np.ndarray], reach: int) -> list[Layers]:
+    """Cut a picture (H, W, 3) uint8 into the layers of its raw masks (H, W) in [0, 1], front to back.
+
+    A pixel belongs to the foremost layer whose mask claims it. Layer k + 1 is cut from the plate of layer k; the last plate
+    is the background. Masks continue behind the layers in front of them, as the colours of the plate do: each hidden
+    pixel takes the largest of its own value and that of the nearest pixel in sight. reach: as in `split`.
+    """
+    layers, hidden = [], np.zeros(image.shape[:2], bool)
+    for mask in masks:
+        if hidden.any() and not hidden.all():
+            mask = np.maximum(mask, mask.ravel()[_outside(hidden.astype(np.uint8), 0)[1]])
+        layers.append(solve(image, *split(image, mask, reach)))
+        image = layers[-1].plate
+        hidden |= layers[-1].alpha > 255 * COVERED
+    return layers
 
 
 def split(image: np.ndarray, mask: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
-    """Alpha (H, W) and plate (H, W, 3), both uint8, of a picture (H, W, 3) uint8 and its raw mask (H, W) in [0, 1].
+    """Find alpha (H, W) and plate (H, W, 3), both uint8, of a picture (H, W, 3) uint8 and a raw mask (H, W) in [0, 1].
 
-    reach: pixels that the layers may come apart; the plate is filled as far.
+    reach: pixels that layers may move apart; the plate is filled as far.
     """
     low, high = ALPHA_RAMP
     alpha = matte(image, np.clip((mask.astype(np.float32) - low) / (high - low), 0, 1))
     plate, alpha = fill_plate(image, alpha, reach + 2), _to_bytes(alpha * 255)
-    # where no colour of that alpha could explain the picture over the plate: what is mostly the layer becomes more of it ...
+    # At some pixels of the rim, no colour in [0, 255] of that alpha over that plate gives the picture. Where the layer has
+    # most of the pixel, raise alpha to the least that some colour allows ...
     rim = (alpha >= MOSTLY) & (alpha < 255)
     seen, behind = image[rim].astype(np.float32), np.clip(plate[rim], 1, 254).astype(np.float32)
     clear = 255 * np.minimum(seen / behind, (255 - seen) / (255 - behind)).min(1)
     alpha[rim] = np.maximum(alpha[rim], 255 - np.minimum(np.floor(clear), 255)).astype(np.uint8)
-    # ... and of what is mostly behind, the plate comes nearer to the picture, all of its colours alike
+    # ... elsewhere move the plate towards the picture, by one share for all channels, so that its hue does not jump.
     rim = (alpha > 0) & (alpha < MOSTLY)
     seen, behind, share = image[rim].astype(np.float32), plate[rim].astype(np.float32), alpha[rim, None] / np.float32(255)
     most, least = seen / (1 - share), (seen - 255 * share) / (1 - share)
@@ -51,10 +71,10 @@ def split(image: np.ndarray, mask: np.ndarray, reach: int) -> tuple[np.ndarray, 
 
 
 def solve(image: np.ndarray, alpha: np.ndarray, plate: np.ndarray) -> Layers:
-    """Layers whose composite, in the renderer's own integers, *is* the picture; image and plate (H, W, C) uint8.
+    """Find the layer whose composite, in the renderer's own integers, *is* the picture; image and plate (H, W, C) uint8.
 
-    Where no colour of that alpha could explain the picture over that plate, the plate gives way: at a faint alpha, which
-    `split` leaves as it is, it is the picture itself, so contact shadows stay.
+    Where no colour of that alpha gives the picture over that plate, the plate is clipped to what one does. Where alpha is
+    zero the plate is the picture, so contact shadows stay.
     """
     clear, outside, rim = 255 - alpha, (alpha == 0).astype(np.uint8), (alpha > 0) & (alpha < 255)
     share = clear[rim].astype(np.int32)
@@ -74,10 +94,10 @@ def _to_bytes(pixels: np.ndarray) -> np.ndarray:
 
 
 def fill_plate(image: np.ndarray, alpha: np.ndarray, band: int) -> np.ndarray:
-    """The background behind the salient layer, (H, W, 3) uint8, filled in the `band` pixels that motion can uncover.
+    """Fill in what lies behind a layer, (H, W, 3) uint8, in the `band` pixels from its rim inwards that motion can uncover.
 
-    Outside the layer it is the picture. Behind it the colours of outside go on inwards (Telea, at PLATE_SIDE), with the
-    texture that the rim's mirror image outside has; colours of the rim itself are not read, as some of the layer is in them.
+    Outside the layer the result is the picture. Behind it, colours continue inwards from outside (Telea's inpainting, at
+    PLATE_SIDE), with texture mirrored at the rim. Colours of the rim itself are not read: they hold some of the layer.
     """
     height, width = alpha.shape
     scale = min(1.0, PLATE_SIDE / min(height, width))
@@ -87,25 +107,25 @@ def fill_plate(image: np.ndarray, alpha: np.ndarray, band: int) -> np.ndarray:
     if not hole.any() or hole.all():
         return image.copy()
     near, nearest = _outside(hole, band * scale + SAFE + 1)
-    # beyond the band nothing is ever seen, but the fill would read it: give it the nearest colours of outside
+    # Nothing deeper than the band is ever seen, but inpainting would read it. So give it the nearest colour from outside.
     filled = cv2.inpaint(small.reshape(-1, 3)[nearest], near.astype(np.uint8), 4, cv2.INPAINT_TELEA).astype(np.float32)
-    filled[near] = cv2.GaussianBlur(filled, (0, 0), FINE / 2)[near] + _mirrored(_fine(small, hole == 0), nearest, near)
+    filled[near] = cv2.GaussianBlur(filled, (0, 0), FINE / 2)[near] + _mirror(_texture(small, hole == 0), nearest, near)
     filled = cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC)
-    if scale < 1:  # texture finer than that
+    if scale < 1:  # add the detail that the small picture cannot hold
         hole = cv2.resize(hole, (width, height), interpolation=cv2.INTER_NEAREST)
         box = tuple(
             slice(max(0, where[0] - band), where[-1] + band + 1) for where in map(np.flatnonzero, (hole.any(1), hole.any(0)))
         )
         near, nearest = _outside(hole[box], band)
-        filled[box][near] += _mirrored(_finer(image[box], hole[box] == 0, scale), nearest, near)
+        filled[box][near] += _mirror(_detail(image[box], hole[box] == 0, scale), nearest, near)
     plate, covered = image.copy(), alpha > 0
-    weight = np.clip(alpha[covered] / (4 * FAINT), 0, 1)[:, None]
+    weight = np.clip(alpha[covered] / FAINT, 0, 1)[:, None]
     plate[covered] = _to_bytes(plate[covered] + (filled[covered] - plate[covered]) * weight)
     return plate
 
 
 def _outside(hole: np.ndarray, band: float) -> tuple[np.ndarray, np.ndarray]:
-    """Which pixels of a hole (h, w) lie within `band` of outside, and the index of the outside pixel nearest to each."""
+    """Find the pixels of a hole (h, w) within `band` of its rim, (h, w) bool, and each pixel's nearest one outside (index)."""
     depth, labels = cv2.distanceTransformWithLabels(hole, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     outside = np.flatnonzero(hole == 0)
     nearest = np.zeros(labels.max() + 1, outside.dtype)
@@ -113,15 +133,15 @@ def _outside(hole: np.ndarray, band: float) -> tuple[np.ndarray, np.ndarray]:
     return (depth > 0) & (depth <= band), nearest[labels]
 
 
-def _fine(image: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """What a picture (h, w, 3) has of detail below FINE pixels where it is known, 0 elsewhere."""
+def _texture(image: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Detail finer than FINE pixels of a picture (h, w, 3) where it is known, 0 elsewhere."""
     share = known.astype(np.float32)[..., None]
     mass = cv2.GaussianBlur(share, (0, 0), FINE)[..., None]
     return share * (image - cv2.GaussianBlur(image * share, (0, 0), FINE) / np.maximum(mass, 1e-3))
 
 
-def _finer(image: np.ndarray, known: np.ndarray, scale: float) -> np.ndarray:
-    """What a picture (h, w, 3) loses where it is known when it is made smaller by `scale`, 0 elsewhere."""
+def _detail(image: np.ndarray, known: np.ndarray, scale: float) -> np.ndarray:
+    """Detail that a picture (h, w, 3) loses when it is made smaller by `scale`, where it is known, 0 elsewhere."""
     share = known.astype(np.float32)[..., None]
     size = known.shape[::-1]
     small = [max(1, round(side * scale)) for side in size]
@@ -130,8 +150,11 @@ def _finer(image: np.ndarray, known: np.ndarray, scale: float) -> np.ndarray:
     return share * (image - cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC))
 
 
-def _mirrored(values: np.ndarray, nearest: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Values (h, w, C) as far beyond the nearest pixel outside as each place of `where` is before it, (places, C)."""
+def _mirror(values: np.ndarray, nearest: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Mirror values (h, w, C) at a hole's rim into the places `where`, (places, C).
+
+    Each place takes the value as far beyond its nearest pixel outside as it lies before that pixel.
+    """
     found = np.unravel_index(nearest[where], where.shape)
     beyond = (2 * edge - place for edge, place in zip(found, np.nonzero(where)))
     inner = (

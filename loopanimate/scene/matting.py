@@ -1,7 +1,7 @@
-"""Soft edges: the share of the salient layer in each pixel at its rim.
+"""Soft edges: the share in [0, 1] that a layer has of each pixel at its rim.
 
-Alpha is Levin, Lischinski and Weiss's closed-form matte (2008). PyMatting's own is compiled by numba for a minute at its first
-use; in a narrow band, this takes a second.
+Alpha is the closed-form matte of Levin, Lischinski and Weiss (2008), solved only in a narrow band around the mask's edge. That
+takes a second; PyMatting's solver covers the whole picture, and numba compiles it for a minute at its first use.
 """
 
 import cv2
@@ -12,16 +12,16 @@ from scipy.sparse import csr_matrix, diags
 from scipy.sparse.linalg import cg
 
 SIDE = 512  # pixels on the short side at which the matte is solved; guided upsampling brings it to the picture's size
-BAND = 0.02  # short sides to each side of the mask's edge in which alpha is not known
-SOFT = (0.1, 0.9)  # of the mask: between, alpha is not known either
-MAX_BAND = 0.35  # of the picture; a mask that is soft over more is meant so, and is taken as it is
-EPSILON = 1e-7  # variance of colours below which a window is flat
-PRIOR = 1e-4  # pull of what is not known to the mask, weak beside the picture's own edges
-KNOWN = 100.0  # pull of what is known to it
+BAND = 0.02  # short sides on each side of the mask's edge in which alpha is unknown
+SOFT = (0.1, 0.9)  # mask values between which alpha is unknown too
+MAX_BAND = 0.35  # share of the picture; a mask that is soft over more was made so on purpose and is taken as it is
+EPSILON = 1e-7  # variance of colours, of 1, below which a window counts as flat
+PRIOR = 1e-4  # pull of unknown pixels to the mask, weak beside the picture's own edges
+KNOWN = 100.0  # pull of known pixels to the mask
 
 
 def matte(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Alpha (H, W) float32 of a picture (H, W, 3) uint8, from a first guess of it (H, W) in [0, 1]."""
+    """Refine a first guess of alpha (H, W) in [0, 1] along the edges of a picture (H, W, 3) uint8; (H, W) float32."""
     scale = min(1.0, SIDE / min(alpha.shape))
     size = tuple(max(3, round(side * scale)) for side in alpha.shape[::-1])
     small, guess = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (image, alpha.astype(np.float32)))
@@ -31,15 +31,19 @@ def matte(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     unknown = (cv2.erode(guess, kernel) < SOFT[1]) & (cv2.dilate(guess, kernel) > SOFT[0])
     if not unknown.any() or unknown.mean() > MAX_BAND:
         return alpha.astype(np.float32)
-    solved = _solved(small, guess, unknown)
+    solved = _solve(small, guess, unknown)
     if scale == 1:
         return solved
-    return _upsampled(image, small.astype(np.float32), solved, unknown, alpha)
+    return _upsample(image, small.astype(np.float32), solved, unknown, alpha)
 
 
-def _solved(image: np.ndarray, guess: np.ndarray, unknown: np.ndarray) -> np.ndarray:
-    """The closed-form matte: image (h, w, 3) in [0, 1], guess and the result (h, w) float32."""
-    near = cv2.dilate(unknown.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0  # all that share a window with one
+def _solve(image: np.ndarray, guess: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+    """Solve the closed-form matte (h, w) float32 of an image (h, w, 3) in [0, 1] where the guess (h, w) is unknown.
+
+    Within each window of 3 x 3 pixels alpha is assumed linear in colour: that gives every two pixels of a window an
+    affinity, and the affinities of all windows form the Laplacian of a sparse linear system.
+    """
+    near = cv2.dilate(unknown.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0  # pixels that share a window with an unknown
     number = np.full(guess.shape, -1)
     number[near] = np.arange(near.sum())
     centres = cv2.dilate(unknown.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
@@ -61,8 +65,12 @@ def _solved(image: np.ndarray, guess: np.ndarray, unknown: np.ndarray) -> np.nda
     return alpha
 
 
-def _upsampled(image: np.ndarray, small: np.ndarray, alpha: np.ndarray, unknown: np.ndarray, guess: np.ndarray) -> np.ndarray:
-    """Alpha at the picture's size, along its edges: alpha is linear in colour in small windows (guided filter)."""
+def _upsample(image: np.ndarray, small: np.ndarray, alpha: np.ndarray, unknown: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    """Bring alpha (h, w) of the small picture to the size of the picture (H, W, 3), following its edges.
+
+    Guided filter: in windows of 5 x 5 pixels of the small picture, alpha is fitted as a linear function of colour; the
+    functions, interpolated, are applied to the colours of the large one.
+    """
 
     def mean(part):
         return cv2.blur(part, (5, 5))

@@ -7,7 +7,7 @@ import torch
 from loopanimate.motion.modes import COEFFICIENTS, WAVES, lowest, to_modes
 from loopanimate.network.encoders import encode_text
 from loopanimate.network.noise import KNOTS, SPECTRUM_FLOOR, STILL_DEVIATION, Gaussian, NoisePrior, outline
-from loopanimate.words.read import interpret
+from loopanimate.words.read import read
 
 
 def gaussian(seed: int = 0) -> Gaussian:
@@ -108,7 +108,7 @@ def test_the_bundled_prior_has_read_the_words(motion_pipeline):
     mask[..., 3:10, 4:9] = 1
 
     def noise(prompt):
-        words, _ = interpret(prompt, motion_pipeline)
+        words = read(prompt, motion_pipeline).sentence
         tokens = encode_text(motion_pipeline.tokenizer, motion_pipeline.text_encoder, [words]).expand(64, -1, -1)
         white = torch.randn(64, 4, 35, 12, 12, generator=torch.Generator().manual_seed(0))
         return motion_pipeline.codec.noise(white, tokens, mask.expand(64, -1, -1, -1))

@@ -65,7 +65,7 @@ def test_rows_can_share_a_base(tmp_path, monkeypatch):
 
 
 def test_refuses_what_cannot_be_measured(tmp_path):
-    with pytest.raises(ValueError, match="at least 2 seeds"):
+    with pytest.raises(ValueError, match="2 or more seeds"):
         ablate.ablate(AblateSettings(table=4, output=str(tmp_path), seeds=1))
     with pytest.raises(ValueError, match="--test-data"):
         ablate.ablate(AblateSettings(table=4, preset="512", output=str(tmp_path)))

@@ -4,7 +4,7 @@ from functools import partial
 import pytest
 import torch
 
-from loopanimate.motion.field import warp
+from loopanimate.motion.grid import warp
 from loopanimate.network.motion_codec import MotionCodec, dis_flow
 from tests.train.test_loader import clips  # noqa: F401
 from train import flow

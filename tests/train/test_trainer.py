@@ -130,7 +130,7 @@ def test_a_prior_is_fitted_and_stage_0_begins_from_it(tmp_path, capsys):
     run(tmp_path, 0, 1)
     after = MotionCodec.from_pretrained(tmp_path / "stage0" / "pipeline" / "codec").state_dict()
     assert all(torch.equal(fitted[name], after[name]) for name in after)
-    with pytest.raises(ValueError, match="at least 1 for batch, got 0"):
+    with pytest.raises(ValueError, match="expected a batch of 1 or more, got 0"):
         fit(PriorSettings(output=str(tmp_path), batch=0))
 
 
@@ -237,7 +237,7 @@ def test_a_dry_run_allocates_nothing_and_leaves_nothing(tmp_path, clips, capsys)
         ({"stage": 1, "preset": "512"}, "captioned clips"),
         ({"stage": 1, "preset": "512", "data": "x"}, "assembled"),
         ({"stage": 0, "preset": "other"}, "expected a preset"),
-        ({"stage": 0, "accumulate": 0}, "at least 1 for accumulate"),
+        ({"stage": 0, "accumulate": 0}, "expected an accumulation of 1 or more"),
         ({"stage": 0, "data": "missing"}, "expected a folder"),
         ({"stage": 0, "trains": ("conv_in", "q")}, "expected all, or some of conv_in, .*, temm_v, to train, got conv_in q"),
         ({"stage": 0, "trains": ()}, "to train, got nothing"),

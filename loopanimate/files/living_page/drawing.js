@@ -1,17 +1,18 @@
-// The renderer in WebGL 2: two layers, each moved by its displacement, composited. Mirrors loopanimate/render/renderer.py.
-const SUBDIVISIONS = 4; // of a cell, to a side of the mesh: the displacement is a cubic at its corners, linear between
+// The renderer in WebGL 2: each layer is moved by its displacement and lies over the layers behind it. The picture is
+// separated into its layers once for each size on the screen. Mirrors loopanimate/render/reference.py.
+const SUBDIVISIONS = 4; // of a cell's side: the displacement is a cubic at the corners of the mesh and linear between them
 
-const WHOLE = `#version 300 es
-void main() { // one triangle over the whole target
+// One triangle that covers the target.
+const WHOLE = `
+void main() {
   gl_Position = vec4(vec2(gl_VertexID & 1, gl_VertexID >> 1) * 4.0 - 1.0, 0, 1);
 }`;
 
-// The salient layer's colours (premultiplied) and alpha, or the plate behind it, so that zero displacement composites to
-// the picture: where no colour could explain it over that plate, the plate gives way.
-const SEPARATE = `#version 300 es
-precision highp float;
+// A layer's colours, premultiplied, and its alpha; or, with behind = 1, the picture behind it. Both composite to the picture
+// exactly: where no colour of that alpha can give it over the plate, the plate is moved until one can.
+const SEPARATE = `
 uniform sampler2D picture, plate, alpha;
-uniform bool behind;
+uniform float behind;
 out vec4 result;
 void main() {
   ivec2 at = ivec2(gl_FragCoord.xy);
@@ -20,33 +21,27 @@ void main() {
   float share = texelFetch(alpha, at, 0).r, clear = 1.0 - share;
   vec3 back = mix(seen, filled.rgb, filled.a);
   if (clear > 0.0) back = clamp(back, (seen - share) / clear, seen / clear);
-  back = round(back * 255.0) / 255.0; // as it will be stored
-  result = behind ? vec4(back, 1) : vec4(seen - (1.0 - share) * back, share);
+  back = round(back * 255.0) / 255.0; // as it is stored
+  result = behind > 0.0 ? vec4(back, 1) : vec4(seen - clear * back, share);
 }`;
 
-// Twice as many pixels along one axis: themselves at even places, Lanczos over eight between.
-const DOUBLE = `#version 300 es
-precision highp float;
+// Doubles the pixels along one axis: even places keep theirs, a weighted sum of pixels gives those half-way between.
+const DOUBLE = `
 uniform sampler2D pixels;
-uniform ivec2 axis;
+uniform vec2 axis;
+uniform float halfWay[${constants.halfWay.length}];
 out vec4 result;
 void main() {
-  ivec2 at = ivec2(gl_FragCoord.xy), last = textureSize(pixels, 0) - 1, source = at / (1 + axis);
+  ivec2 along = ivec2(axis), at = ivec2(gl_FragCoord.xy), last = textureSize(pixels, 0) - 1, source = at / (1 + along);
   result = texelFetch(pixels, source, 0);
-  if ((at.x * axis.x + at.y * axis.y) % 2 == 0) return;
-  vec4 sum = vec4(0);
-  float total = 0.0;
-  for (int i = -3; i <= 4; i++) {
-    float angle = 3.14159265 * (float(i) - 0.5), weight = sin(angle) * sin(angle / 4.0) / (angle * angle);
-    sum += weight * texelFetch(pixels, clamp(source + i * axis, ivec2(0), last), 0);
-    total += weight;
-  }
-  result = sum / total;
+  if ((at.x * along.x + at.y * along.y) % 2 == 0) return;
+  result = vec4(0);
+  source -= (halfWay.length() / 2 - 1) * along;
+  for (int i = 0; i < halfWay.length(); i++) result += halfWay[i] * texelFetch(pixels, clamp(source + i * along, ivec2(0), last), 0);
 }`;
 
 // Gaussian blur along one axis, into a target that may be smaller.
-const BLUR = `#version 300 es
-precision highp float;
+const BLUR = `
 uniform sampler2D pixels;
 uniform vec2 axis, target;
 uniform float sigma;
@@ -67,159 +62,168 @@ void main() {
   result = sum / total;
 }`;
 
-const MESH = `#version 300 es
-precision highp float;
-uniform highp sampler2D motion; // spline coefficients of each row of corners: displacement, and below it winding
-uniform ivec2 cells, mesh;
-uniform vec2 scale, streams;
-out vec4 moved, wound;
-vec4 spline(float f) {
-  float g = 1.0 - f;
-  return vec4(g * g * g, 4.0 - 3.0 * f * f * (1.0 + g), 4.0 - 3.0 * g * g * (1.0 + f), f * f * f) / 6.0;
-}
+// MESH and COMPOSITE are written for the layers that the picture has, front to back. A layer that streams takes two vertex
+// attributes and two textures, any other layer one.
+const MESH = (layers) => {
+  const names = layers.flatMap(({ streams }, k) => (streams ? [`moved${k}`, `wound${k}`] : [`moved${k}`]));
+  return `
+uniform vec2 mesh, scale;
+${names.map((name, place) => `layout(location = ${place}) in vec2 ${name}At; out vec2 ${name};`).join("\n")}
 void main() {
-  ivec2 corner = ivec2(gl_VertexID % (mesh.x + 1), gl_VertexID / (mesh.x + 1));
-  vec2 place = vec2(corner) / vec2(mesh);
-  float at = clamp(place.x * float(cells.x) - 0.5, 0.0, float(cells.x - 1)); // knots are cell centres; constant past the rim
-  int cell = min(int(at), cells.x - 2);
-  vec4 weights = spline(at - float(cell));
-  moved = wound = vec4(0);
-  for (int i = 0; i < 4; i++) {
-    moved += weights[i] * texelFetch(motion, ivec2(cell + i, corner.y), 0);
-    if (streams != vec2(0)) wound += weights[i] * texelFetch(motion, ivec2(cell + i, corner.y + mesh.y + 1), 0);
-  }
+  int line = int(mesh.x) + 1;
+  vec2 place = vec2(gl_VertexID % line, gl_VertexID / line) / mesh;
   gl_Position = vec4((place * 2.0 - 1.0) * scale * vec2(1, -1), 0, 1);
+  ${names.map((name) => `${name} = ${name}At;`).join(" ")}
 }`;
+};
 
-const COMPOSITE = `#version 300 es
-precision highp float;
-uniform sampler2D layer, plate, layerMean, plateMean;
-uniform vec2 canvas, scale; // of the target in pixels; of the picture in it, 1 filling it
-uniform vec2 size; // of the picture, in pixels of the layers before they are doubled
-uniform vec2 offsets; // of the layers' first texel, in these pixels
-uniform float border; // width of the still border, in short sides
-uniform vec4 held; // left, top, right, bottom: 1 where the salient layer has one
-uniform vec4 nudge; // added to the displacement, in short sides
-uniform vec2 weights, streams; // of each layer: how much shows its earlier phase, and whether it streams
-uniform float alikeness; // of a stream's two phases falls by its exponential, a short side apart
-uniform bool covered;
-in vec4 moved, wound;
+const COMPOSITE = (layers) => `
+uniform vec2 canvas, scale; // pixels of the canvas; the picture's share of it, 1 fills it
+uniform vec2 size; // pixels of the layers before they are doubled
+uniform float border; // width of the fade at the picture's borders, in short sides
+uniform float alikeness; // a stream's two phases are alike by exp(-alikeness * their distance in short sides)
+uniform vec4 touched[${layers.length}]; // left, top, right, bottom: 1 where the layer touches that border
+uniform vec2 nudge[${layers.length}]; // added to the displacement, in short sides
+uniform float offset[${layers.length}]; // of the first texel's centre, in pixels of \`size\`
+uniform float weight[${layers.length}], streams[${layers.length}]; // how much shows the earlier phase; how much it streams
 out vec4 colour;
+vec2 place; // in the picture, 0 to 1
 
-vec4 show(sampler2D pixels, sampler2D mean, vec2 place, vec2 displacement, vec2 winding, float offset, float weight, float streams) {
-  vec2 at = place * size - displacement - offset;
-  vec4 later = textureLod(pixels, at / size, 0.0);
-  if (streams == 0.0) return later;
-  // two phases of an endless flow, cross-faded; the less they are alike, the more contrast their blend loses: given back
-  vec4 earlier = textureLod(pixels, (at + winding) / size, 0.0), middle = textureLod(mean, place, 0.0);
-  float alike = exp(-alikeness * length(winding) / min(size.x, size.y));
-  float gain = inversesqrt((1.0 - weight) * (1.0 - weight) + weight * weight + 2.0 * weight * (1.0 - weight) * alike);
-  return clamp(middle + mix(1.0, gain, streams) * mix(later - middle, earlier - middle, weight), 0.0, 1.0);
-}
-
-// Short sides to texels, zero at the borders that are held.
-float fading(vec2 place, vec2 first, vec2 last) {
+// Pixels of a short side, fading to zero at the borders that are touched.
+float fade(vec4 ends) {
   float unit = min(size.x, size.y);
-  vec2 inside = min(mix(vec2(1e6), place * size, first), mix(vec2(1e6), (1.0 - place) * size, last)) / unit;
-  vec2 ramp = clamp(inside / border, 0.0, 1.0);
-  ramp *= ramp * (3.0 - 2.0 * ramp);
+  vec2 inside = min(mix(vec2(1), place, ends.xy), mix(vec2(1), 1.0 - place, ends.zw)) * size / unit;
+  vec2 ramp = smoothstep(0.0, border, inside);
   return ramp.x * ramp.y * unit;
 }
 
+// Two phases of a stream, cross-faded. The less they are alike, the more contrast their blend loses: the gain gives it back.
+vec4 flow(vec4 later, vec4 earlier, vec4 mean, vec2 winding, float weight, float streams) {
+  float alike = exp(-alikeness * length(winding) / min(size.x, size.y));
+  float gain = inversesqrt((1.0 - weight) * (1.0 - weight) + weight * weight + 2.0 * weight * (1.0 - weight) * alike);
+  return clamp(mean + mix(1.0, gain, streams) * mix(later - mean, earlier - mean, weight), 0.0, 1.0);
+}
+${layers.map(LAYER).reverse().join("")}
 void main() {
-  // not from the mesh, whose corners are snapped to parts of a pixel
-  vec2 place = (gl_FragCoord.xy / canvas - 0.5) / scale * vec2(1, -1) + 0.5;
-  vec4 fade = vec4(vec2(fading(place, held.xy, held.zw)), vec2(fading(place, vec2(1), vec2(1))));
-  vec4 displacement = (moved + nudge) * fade, winding = wound * fade;
-  vec4 front = show(layer, layerMean, place, displacement.xy, winding.xy, offsets.x, weights.x, streams.x);
-  colour = vec4(front.rgb, 1);
-  if (!covered && front.a < 1.0) colour.rgb += (1.0 - front.a) * show(plate, plateMean, place, displacement.zw, winding.zw, offsets.y, weights.y, streams.y).rgb;
+  // not interpolated over the mesh, whose corners are snapped to fractions of a pixel
+  place = (gl_FragCoord.xy / canvas - 0.5) / scale * vec2(1, -1) + 0.5;
+  colour = vec4(from0(), 1);
 }`;
 
+// Shows layer k over the layers behind it. Behind another layer the result is rounded to bytes, because that layer was
+// separated over bytes.
+function LAYER({ streams }, k, { length }) {
+  const behind = k < length - 1;
+  return `
+uniform sampler2D pixels${k};
+in vec2 moved${k};
+${streams ? `uniform sampler2D mean${k};\nin vec2 wound${k};` : ""}
+vec3 from${k}() {
+  float unit = fade(touched[${k}]);
+  vec2 at = place * size - (moved${k} + nudge[${k}]) * unit - offset[${k}];
+  vec4 front = textureLod(pixels${k}, at / size, 0.0);
+  ${streams ? `if (streams[${k}] > 0.0) {
+    vec2 winding = wound${k} * unit;
+    vec4 earlier = textureLod(pixels${k}, (at + winding) / size, 0.0);
+    front = flow(front, earlier, textureLod(mean${k}, place, 0.0), winding, weight[${k}], streams[${k}]);
+  }` : ""}
+  ${behind ? `if (front.a < 1.0) front.rgb += (1.0 - front.a) * from${k + 1}();` : ""}
+  return ${behind && k ? "round(front.rgb * 255.0) / 255.0" : "front.rgb"};
+}`;
+}
+
 class Drawing {
+  // sources: images { picture, layers: [{ alpha, plate }] }; the last layer has neither and covers the whole picture.
   constructor(canvas, loop, sources) {
     this.gl = canvas.getContext("webgl2", { alpha: false, antialias: false, depth: false, powerPreference: "low-power" });
     if (!this.gl) throw new Error("no WebGL 2");
-    Object.assign(this, { canvas, loop, sources });
+    Object.assign(this, { canvas, loop, sources, layers: [] });
     const gl = this.gl;
     this.separate = this.program(WHOLE, SEPARATE);
     this.double = this.program(WHOLE, DOUBLE);
     this.blur = this.program(WHOLE, BLUR);
-    this.composite = this.program(MESH, COMPOSITE);
     this.frame = gl.createFramebuffer();
-    this.elements = gl.createBuffer();
-    this.layers = [];
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
+    gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
     this.fitToMotion();
   }
 
-  // After the loop's motion was exchanged: mesh and grid of its cells; the layers are prepared anew at the next frame.
+  // Makes the mesh and the shaders that the motion's grid and streams need. The next frame prepares the layers anew.
   fitToMotion() {
-    const { gl, loop: { columns, rows } } = this;
-    this.mesh = [columns * SUBDIVISIONS, rows * SUBDIVISIONS];
-    const corners = new Uint32Array(6 * this.mesh[0] * this.mesh[1]);
-    for (let y = 0, at = 0; y < this.mesh[1]; y++)
-      for (let x = 0; x < this.mesh[0]; x++) {
-        const corner = y * (this.mesh[0] + 1) + x, below = corner + this.mesh[0] + 1;
-        for (const index of [corner, corner + 1, below, below, corner + 1, below + 1]) corners[at++] = index;
+    const { gl, loop: { columns, rows, loops, layers } } = this;
+    this.kinds = layers.map((_, k) => ({
+      streams: loops.some((one) => one.streams[k]), moves: loops.some((one) => one.peaks[k] > 0),
+    }));
+    if (this.composite) gl.deleteProgram(this.composite.program);
+    this.composite = this.program(MESH(this.kinds), COMPOSITE(this.kinds));
+    [this.across, this.down] = [columns, rows].map((cells) => {
+      const edges = cells * SUBDIVISIONS;
+      return Array.from({ length: edges + 1 }, (_, corner) => splineAt(corner / edges, cells));
+    });
+    const wide = this.across.length, triangles = [];
+    for (let y = 0; y < this.down.length - 1; y++)
+      for (let x = 0; x < wide - 1; x++) {
+        const corner = y * wide + x, below = corner + wide;
+        triangles.push(corner, corner + 1, below, below, corner + 1, below + 1);
       }
-    this.corners = corners.length;
-    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.elements);
-    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, corners, gl.STATIC_DRAW);
-    this.lines = Array.from({ length: this.mesh[1] + 1 }, (_, y) => splineAt(y / this.mesh[1], rows));
-    this.grid = new Float32Array((columns + 2) * 2 * this.lines.length * 4);
-    if (this.motion) gl.deleteTexture(this.motion);
-    this.motion = this.texture(columns + 2, 2 * this.lines.length, gl.RGBA32F, gl.NEAREST);
+    this.corners = triangles.length;
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, new Uint32Array(triangles), gl.STATIC_DRAW);
+    const values = 2 * wide * this.down.length, fields = this.kinds.reduce((sum, { streams }) => sum + 1 + streams, 0);
+    this.paths = new Float32Array(values * fields);
+    for (let place = 0; place < fields; place++) {
+      gl.enableVertexAttribArray(place);
+      gl.vertexAttribPointer(place, 2, gl.FLOAT, false, 0, 4 * values * place);
+    }
     this.size = [0, 0];
   }
 
   program(...sources) {
     const gl = this.gl, program = gl.createProgram();
-    sources.forEach((source, index) => {
+    const shaders = sources.map((source, index) => {
       const shader = gl.createShader(index ? gl.FRAGMENT_SHADER : gl.VERTEX_SHADER);
-      gl.shaderSource(shader, source);
+      gl.shaderSource(shader, `#version 300 es\nprecision highp float;\n${source}`);
       gl.compileShader(shader);
       gl.attachShader(program, shader);
+      return shader;
     });
     gl.linkProgram(program);
     if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost())
-      throw new Error(gl.getAttachedShaders(program).map((shader) => gl.getShaderInfoLog(shader)).join("\n"));
+      throw new Error([...shaders.map((shader) => gl.getShaderInfoLog(shader)), gl.getProgramInfoLog(program)].join("\n"));
+    shaders.forEach((shader) => gl.deleteShader(shader)); // they live as long as the program
+    const setters = { [gl.FLOAT]: "uniform1fv", [gl.FLOAT_VEC2]: "uniform2fv", [gl.FLOAT_VEC4]: "uniform4fv", [gl.SAMPLER_2D]: "uniform1iv" };
     const uniforms = {};
     for (let i = gl.getProgramParameter(program, gl.ACTIVE_UNIFORMS) - 1; i >= 0; i--) {
-      const { name } = gl.getActiveUniform(program, i);
-      uniforms[name] = gl.getUniformLocation(program, name);
+      const { name, type } = gl.getActiveUniform(program, i);
+      uniforms[name.replace("[0]", "")] = { place: gl.getUniformLocation(program, name), setter: setters[type] };
     }
     return { program, uniforms };
   }
 
-  texture(width, height, format, filter) {
+  texture(width, height, filter) {
     const gl = this.gl, texture = gl.createTexture();
     gl.bindTexture(gl.TEXTURE_2D, texture);
-    gl.texStorage2D(gl.TEXTURE_2D, 1, format, width, height);
+    gl.texStorage2D(gl.TEXTURE_2D, 1, gl.RGBA8, width, height);
     for (const name of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, name, filter);
     for (const name of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, name, gl.CLAMP_TO_EDGE);
-    return Object.assign(texture, { width, height });
+    return texture;
   }
 
-  bind(program, textures) {
+  // Makes a program current, with its textures by name and the values of its uniforms as lists of numbers.
+  use({ program, uniforms }, textures, values) {
     const gl = this.gl;
-    gl.useProgram(program.program);
+    gl.useProgram(program);
     Object.entries(textures).forEach(([name, texture], unit) => {
       gl.activeTexture(gl.TEXTURE0 + unit);
       gl.bindTexture(gl.TEXTURE_2D, texture);
-      gl.uniform1i(program.uniforms[name] ?? null, unit);
+      values[name] = [unit];
     });
-    return program.uniforms;
+    for (const [name, { place, setter }] of Object.entries(uniforms)) gl[setter](place, values[name]);
   }
 
-  // A new texture of that size, drawn by a program.
+  // Draws a new texture of that size.
   pass(program, textures, width, height, values) {
-    const gl = this.gl, target = this.texture(width, height, gl.RGBA8, gl.LINEAR);
-    const uniforms = this.bind(program, textures);
-    for (const [name, value] of Object.entries(values)) {
-      const whole = program === this.separate || (program === this.double && name === "axis");
-      gl[`uniform${value.length}${whole ? "i" : "f"}`](uniforms[name], ...value);
-    }
-    if (uniforms.target) gl.uniform2f(uniforms.target, width, height);
+    const gl = this.gl, target = this.texture(width, height, gl.LINEAR);
+    this.use(program, textures, { target: [width, height], ...values });
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.frame);
     gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, target, 0);
     gl.viewport(0, 0, width, height);
@@ -228,110 +232,100 @@ class Drawing {
     return target;
   }
 
-  // Separates the layers at the size that the picture has on the screen, at most its own.
+  // Separates the layers, each from the picture behind the one before, at the size on the screen or, if smaller, their own.
   prepare(width) {
-    const gl = this.gl, { loop, sources } = this;
+    const { gl, loop, sources } = this;
     const most = gl.getParameter(gl.MAX_TEXTURE_SIZE);
     const scale = Math.min(1, width / loop.width, most / 2 / Math.max(loop.width, loop.height));
     const [wide, high] = [loop.width, loop.height].map((side) => Math.max(1, Math.round(side * scale)));
     if (this.size[0] === wide && this.size[1] === high) return;
-    this.layers.forEach(({ pixels, mean }) => [pixels, mean].forEach((texture) => gl.deleteTexture(texture)));
+    const free = (...textures) => textures.forEach((texture) => texture && gl.deleteTexture(texture));
+    this.layers.forEach(({ pixels, mean }) => free(pixels, mean));
     const scaled = document.createElement("canvas");
     [scaled.width, scaled.height] = [wide, high];
     const paint = scaled.getContext("2d");
     paint.imageSmoothingQuality = "high";
-    const upload = (image, x, y, ground) => {
+    const upload = (image, [x, y] = [0, 0]) => {
       paint.clearRect(0, 0, wide, high);
-      if (ground) paint.fillStyle = ground, paint.fillRect(0, 0, wide, high);
       if (image) paint.drawImage(image, x * scale, y * scale, (image.naturalWidth * wide) / loop.width, (image.naturalHeight * high) / loop.height);
-      const texture = this.texture(wide, high, gl.RGBA8, gl.NEAREST);
+      const texture = this.texture(wide, high, gl.NEAREST);
       gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, gl.RGBA, gl.UNSIGNED_BYTE, scaled);
       return texture;
     };
-    const parts = {
-      picture: upload(sources.picture, 0, 0),
-      plate: upload(sources.plate, ...(loop.plate?.at ?? [0, 0])),
-      alpha: upload(sources.alpha, 0, 0, sources.alpha ? null : "#fff"),
+    const twice = (program, pixels, sizes, values) => { // along both axes
+      const across = this.pass(program, { pixels }, ...sizes[0], { axis: [1, 0], ...values });
+      const both = this.pass(program, { pixels: across }, ...sizes[1], { axis: [0, 1], ...values });
+      free(across);
+      return both;
     };
-    const sigma = Math.max(1, Math.min(wide, high) / loop.meanSigma), shrink = Math.max(1, Math.floor(sigma / 3));
+    const sigma = Math.max(1, Math.min(wide, high) / constants.meanSigma), shrink = Math.max(1, Math.floor(sigma / 3));
     const small = [wide, high].map((side) => Math.ceil(side / shrink));
-    this.layers = [0, 1].map((index) => {
-      const single = this.pass(this.separate, parts, wide, high, { behind: [index] });
-      let mean = single, pixels = single;
-      if (loop.loops.some((one) => one.streams[index])) {
-        const across = this.pass(this.blur, { pixels: single }, small[0], high, { axis: [1, 0], sigma: [sigma] });
-        mean = this.pass(this.blur, { pixels: across }, ...small, { axis: [0, 1], sigma: [sigma] });
-        gl.deleteTexture(across);
+    let seen = upload(sources.picture);
+    this.layers = this.kinds.map(({ streams, moves }, k) => {
+      const { alpha, plate } = sources.layers[k];
+      let pixels = seen;
+      if (alpha) {
+        const parts = { picture: seen, plate: upload(plate, loop.layers[k].plate?.at), alpha: upload(alpha) };
+        [pixels, seen] = [0, 1].map((behind) => this.pass(this.separate, parts, wide, high, { behind: [behind] }));
+        free(...Object.values(parts));
       }
-      if (loop.loops.some((one) => one.peaks[index] > 0)) {
-        const across = this.pass(this.double, { pixels: single }, 2 * wide, high, { axis: [1, 0] });
-        pixels = this.pass(this.double, { pixels: across }, 2 * wide, 2 * high, { axis: [0, 1] });
-        [across, single].forEach((texture) => gl.deleteTexture(texture));
-        if (mean === single) mean = pixels;
-      }
-      return { pixels, mean, offset: pixels === single ? 0 : 0.25 };
+      const mean = streams && twice(this.blur, pixels, [[small[0], high], small], { sigma: [sigma] });
+      if (!moves) return { pixels, mean, offset: 0 };
+      const doubled = twice(this.double, pixels, [[2 * wide, high], [2 * wide, 2 * high]], { halfWay: constants.halfWay });
+      free(pixels);
+      return { pixels: doubled, mean, offset: 0.25 };
     });
     this.size = [wide, high];
-    Object.values(parts).forEach((texture) => gl.deleteTexture(texture));
   }
 
-  // state: of Walk; fit: whole picture within the canvas instead of the canvas filled; nudge: 4 numbers, short sides.
+  // state: of Walk; fit: the whole picture within the canvas instead of the canvas filled; nudge: x, y of each layer.
   draw(state, fit, nudge) {
-    const gl = this.gl, { loop, canvas } = this;
+    const { gl, loop, canvas } = this;
     const across = canvas.width / loop.width, down = canvas.height / loop.height;
     const scale = fit ? Math.min(across, down) : Math.max(across, down);
     this.prepare(scale * loop.width);
-    const [layer, plate] = this.layers;
-    const uniforms = this.bind(this.composite, {
-      motion: this.motion, layer: layer.pixels, plate: plate.pixels, layerMean: layer.mean, plateMean: plate.mean,
+    let at = 0;
+    const textures = {};
+    this.layers.forEach(({ pixels, mean }, k) => {
+      textures[`pixels${k}`] = pixels;
+      at = this.spread(state.displacement, k, at);
+      if (!mean) return;
+      textures[`mean${k}`] = mean;
+      at = this.spread(state.winding, k, at);
     });
-    gl.activeTexture(gl.TEXTURE0);
-    this.spread(state.displacement, 0);
-    if (state.streams.some(Boolean)) this.spread(state.winding, 1);
-    gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, loop.columns + 2, 2 * this.lines.length, gl.RGBA, gl.FLOAT, this.grid);
-    gl.uniform2i(uniforms.cells, loop.columns, loop.rows);
-    gl.uniform2i(uniforms.mesh, ...this.mesh);
-    gl.uniform2f(uniforms.canvas, canvas.width, canvas.height);
-    gl.uniform2f(uniforms.scale, (scale * loop.width) / canvas.width, (scale * loop.height) / canvas.height);
-    gl.uniform2f(uniforms.size, ...this.size);
-    gl.uniform2f(uniforms.offsets, layer.offset, plate.offset);
-    gl.uniform1f(uniforms.border, state.border);
-    gl.uniform4f(uniforms.held, ...loop.held);
-    gl.uniform4f(uniforms.nudge, ...nudge);
-    gl.uniform2f(uniforms.weights, ...state.weights);
-    gl.uniform2f(uniforms.streams, ...state.streams);
-    gl.uniform1f(uniforms.alikeness, loop.alikeness);
-    gl.uniform1i(uniforms.covered, loop.alpha ? 0 : 1);
+    gl.bufferData(gl.ARRAY_BUFFER, this.paths, gl.STREAM_DRAW);
+    this.use(this.composite, textures, {
+      mesh: [this.across.length - 1, this.down.length - 1], canvas: [canvas.width, canvas.height], size: this.size,
+      scale: [(scale * loop.width) / canvas.width, (scale * loop.height) / canvas.height],
+      border: [state.border], alikeness: [constants.alikeness], nudge, weight: state.weights, streams: state.streams,
+      touched: loop.layers.flatMap((layer) => layer.borders), offset: this.layers.map((layer) => layer.offset),
+    });
     gl.viewport(0, 0, canvas.width, canvas.height);
     gl.clearColor(0, 0, 0, 1);
     gl.clear(gl.COLOR_BUFFER_BIT);
     gl.drawElements(gl.TRIANGLES, this.corners, gl.UNSIGNED_INT, 0);
   }
 
-  // A field (rows, columns, 4) at the mesh's rows, into the upper or lower half of the grid, with one more coefficient
-  // on each side; the vertex shader does the columns.
-  spread(field, half) {
-    const { columns } = this.loop, { grid } = this, wide = 4 * columns;
-    this.lines.forEach(([first, a, b, c, d], y) => {
-      const row = (half * this.lines.length + y) * (wide + 8), from = first * wide;
-      for (let i = 0; i < wide; i++)
-        grid[row + 4 + i] =
-          a * field[from + i] + b * field[from + wide + i] + c * field[from + 2 * wide + i] + d * field[from + 3 * wide + i];
-      for (let i = row; i < row + 4; i++) {
-        grid[i] = 2 * grid[i + 4] - grid[i + 8];
-        grid[i + wide + 4] = 2 * grid[i + wide] - grid[i + wide - 4];
-      }
-    });
+  // Writes the values of a layer's coefficients (rows, columns, 2) at the corners of the mesh to `paths`, from `target` on.
+  spread(coefficients, layer, target) {
+    const { paths, loop: { columns, rows } } = this, wide = 2 * columns, line = new Float32Array(wide);
+    for (const { first, a, b, c, d } of this.down) {
+      for (let i = 0, from = (layer * rows + first) * wide; i < wide; i++, from++)
+        line[i] = a * coefficients[from] + b * coefficients[from + wide] + c * coefficients[from + 2 * wide] + d * coefficients[from + 3 * wide];
+      for (const { first, a, b, c, d } of this.across)
+        for (let i = 2 * first; i < 2 * first + 2; i++) paths[target++] = a * line[i] + b * line[i + 2] + c * line[i + 4] + d * line[i + 6];
+    }
+    return target;
   }
 }
 
-// The first of four coefficients out of `count`, and their weights, that make the spline at `place` (0 to 1). Past its
-// outermost knots it is constant; a natural spline's coefficient beyond the last goes straight on from the last two.
+// The spline at `place` (0 to 1): the first of four coefficients out of `count`, and their weights. Past its outermost knots
+// it is constant. A natural spline's coefficient beyond the last one goes straight on from the last two.
 function splineAt(place, count) {
   const at = Math.min(Math.max(place * count - 0.5, 0), count - 1), cell = Math.min(Math.floor(at), count - 2);
   const f = at - cell, g = 1 - f;
   const [a, b, c, d] = [g * g * g, 4 - 3 * f * f * (1 + g), 4 - 3 * g * g * (1 + f), f * f * f].map((value) => value / 6);
-  if (cell === 0) return [0, b + 2 * a, c - a, d, 0];
-  if (cell === count - 2) return [count - 4, 0, a, b - d, c + 2 * d];
-  return [cell - 1, a, b, c, d];
+  if (cell === 0) return { first: 0, a: b + 2 * a, b: c - a, c: d, d: 0 };
+  if (cell === count - 2) return { first: count - 4, a: 0, b: a, c: b - d, d: c + 2 * d };
+  return { first: cell - 1, a, b, c, d };
 }

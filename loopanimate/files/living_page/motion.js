@@ -1,53 +1,59 @@
 "use strict";
 
-// A loop's motion: displacement of two layers on a grid of cells, in time a few harmonics of the loop plus the winding of
-// its streams. Values are coefficients of a cubic B-spline over the cells, so that the shader has nothing to solve.
+const VERSION = 1; // of the data that these scripts read (living.py)
+const loop = JSON.parse(document.getElementById("loop").textContent);
+check(loop);
+const { constants } = loop;
+
+// Refuses data of another version in one sentence, shown on the page and thrown.
+function check({ version }) {
+  if (version === VERSION) return;
+  const note = document.getElementById("note");
+  note.textContent = `Expected data of version ${VERSION} for this living picture, got ${version}: another LoopAnimate made it.`;
+  note.hidden = false;
+  throw new Error(note.textContent);
+}
+
+// The displacement of all layers in one loop, in short sides: a few harmonics of the loop, plus the winding that a stream
+// travels between two cross-fades. Values stand layer by layer, for each cell of the grid x and then y. They are coefficients
+// of a cubic B-spline over the cells (splineAt).
 class Motion {
-  constructor(loop, cells) {
-    const bytes = Uint8Array.from(atob(loop.data), (letter) => letter.charCodeAt(0));
-    const whole = new Int16Array(bytes.buffer);
-    this.size = 4 * cells;
-    this.harmonics = loop.harmonics;
-    this.winding = Float32Array.from(whole.subarray(0, this.size), (value) => value * loop.windingStep);
-    this.terms = Float32Array.from(whole.subarray(this.size), (value) => value * loop.step); // cosine, sine of 1, 2, ...
-    this.turns = loop.turns; // of each layer's cross-fade in one loop
-    this.even = loop.even; // the share of its weight that grows evenly, the rest eases in and out
-    this.streams = loop.streams;
-    this.peaks = loop.peaks;
-    this.limits = loop.limits;
+  constructor({ data, step, windingStep, turns, even, streams, peaks, limits }, cells) {
+    Object.assign(this, { turns, even, streams, peaks, limits }); // lists with one item a layer
+    const numbers = new Int16Array(Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0)).buffer);
+    this.block = 2 * cells;
+    this.size = turns.length * this.block;
+    this.winding = Float32Array.from(numbers.subarray(0, this.size), (value) => value * windingStep);
+    this.terms = Float32Array.from(numbers.subarray(this.size), (value) => value * step); // cosine and sine of 1, 2, ... waves
   }
 
-  // Factor on each layer: the strength asked for, held back where cells would fold.
+  // Factor on each layer's displacement: the strength, held back where cells would fold.
   factors(strength) {
     return this.limits.map((limit) => Math.min(strength, limit));
   }
 
-  // Adds weight * displacement to out, at `time` in loops and the layers' cross-fade phases; at time 0 it is zero.
+  // Adds weight * displacement, and weight * winding, to the arrays of that name in `out`. time: in loops; phases: of each
+  // layer's cross-fade, 0 to 1. With time and phases zero, so is the displacement.
   add(out, time, phases, weight, factors) {
-    const { size, terms, winding } = this;
-    const gains = [0, 1, 2, 3].map((channel) => weight * factors[channel >> 1]);
-    for (let i = 0; i < size; i++) out[i] += gains[i & 3] * phases[(i & 3) >> 1] * winding[i];
-    for (let k = 1, at = 0; k <= this.harmonics; k++, at += 2 * size) {
-      const angle = 2 * Math.PI * k * time, cosine = Math.cos(angle) - 1, sine = Math.sin(angle);
-      for (let i = 0; i < size; i++) out[i] += gains[i & 3] * (cosine * terms[at + i] + sine * terms[at + size + i]);
-    }
-  }
-
-  addWinding(out, weight, factors) {
-    for (let i = 0; i < this.size; i++) out[i] += weight * factors[(i & 3) >> 1] * this.winding[i];
-  }
-
-  // The farthest that any content goes, in short sides.
-  reach(factors) {
-    return Math.max(...this.peaks.map((peak, layer) => peak * factors[layer]));
+    const { block, size, terms, winding } = this, waves = [];
+    for (let k = 1; waves.length * size < terms.length; k++)
+      waves.push(Math.cos(2 * Math.PI * k * time) - 1, Math.sin(2 * Math.PI * k * time));
+    factors.forEach((factor, layer) => {
+      for (let i = layer * block; i < (layer + 1) * block; i++) {
+        let sum = phases[layer] * winding[i];
+        for (let k = 0; k < waves.length; k++) sum += waves[k] * terms[k * size + i];
+        out.displacement[i] += weight * factor * sum;
+        out.winding[i] += weight * factor * winding[i];
+      }
+    });
   }
 }
 
 const CHANGE = 0.5; // loops that a change from one loop to another takes
-const CALM = 0.55, GUST = 1.2; // force of a visit
+const CALM = 0.55, GUST = 1.2; // least and most strength of a visit to a loop
 
-// A walk among several loops of one picture, or round and round the only one. Each visit has its own length and force; a
-// change blends two running loops, and begins the next one at the time where place and speed fit best.
+// A walk among several loops of one picture, or round and round the only one. Each visit to a loop has its own length and
+// force. A change blends two running loops; the next one starts at the time where its place and speed fit best.
 class Walk {
   constructor(motions) {
     this.motions = motions;
@@ -62,19 +68,20 @@ class Walk {
     this.wait = this.stay();
   }
 
+  // Loops until the next change: fewer than two, so that no loop is seen twice in a row.
   stay() {
-    return 0.6 + 1.2 * Math.random(); // below two: no whole turn is seen twice in a row
+    return 0.6 + 1.2 * Math.random();
   }
 
+  // Share of the next loop in the blend. Its speed and acceleration are zero at the start and the end of a change.
   share() {
     const s = this.next ? this.progress : 0;
-    return s * s * s * (s * (6 * s - 15) + 10); // speed and acceleration of the blend start and end at zero
+    return s * s * s * (s * (6 * s - 15) + 10);
   }
 
   // Goes on by that many loops.
   advance(loops) {
-    const share = this.share();
-    const wrap = (value) => value - Math.floor(value);
+    const share = this.share(), wrap = (value) => value - Math.floor(value);
     this.phases = this.phases.map((phase, layer) => {
       const turns = this.now.motion.turns[layer];
       return wrap(phase + loops * (this.next ? turns + share * (this.next.motion.turns[layer] - turns) : turns));
@@ -90,19 +97,18 @@ class Walk {
     } else if (this.wander && (this.wait -= loops) <= 0) {
       const others = this.motions.filter((motion) => motion !== this.now.motion);
       this.next = { motion: others[Math.floor(others.length * Math.random())], force: CALM + (GUST - CALM) * Math.random() };
-      this.next.time = this.meeting();
+      this.next.time = this.meet();
       this.progress = 0;
     }
   }
 
-  // Where the next loop runs closest to this one, in place and in speed, throughout the change.
-  meeting() {
-    const still = [0, 0];
-    const path = (visit, start) =>
+  // Finds the time of the next loop from which it stays closest to this one throughout a change.
+  meet() {
+    const path = ({ motion, force }, start) =>
       [0.25, 0.5, 0.75].map((part) => {
-        const out = new Float32Array(visit.motion.size);
-        visit.motion.add(out, start + part * CHANGE, still, 1, visit.motion.factors(visit.force));
-        return out;
+        const out = { displacement: new Float32Array(motion.size), winding: new Float32Array(motion.size) };
+        motion.add(out, start + part * CHANGE, motion.turns.map(() => 0), 1, motion.factors(force));
+        return out.displacement;
       });
     const mine = path(this.now, this.now.time);
     let best = 0, least = Infinity;
@@ -114,25 +120,22 @@ class Walk {
     return best;
   }
 
-  // What is to be drawn at that strength; borderWidth gives the width of the still border for a reach.
-  state(strength, borderWidth) {
-    const size = this.now.motion.size, share = this.share();
-    const state = {
-      displacement: new Float32Array(size), winding: new Float32Array(size), phases: this.phases, weights: [0, 0],
-      streams: [0, 0], border: 0,
-    };
-    for (const [visit, weight] of [[this.now, 1 - share], [this.next, share]]) {
+  // What is drawn at that strength. weights: how much each layer shows its earlier phase; streams: how much it streams;
+  // border: width of the fade at the picture's borders, in short sides.
+  state(strength) {
+    const { size, turns } = this.now.motion, [reaches, least, most] = constants.border, none = turns.map(() => 0);
+    const state = { displacement: new Float32Array(size), winding: new Float32Array(size), weights: none, streams: none, border: 0 };
+    for (const [visit, weight] of [[this.now, 1 - this.share()], [this.next, this.share()]]) {
       if (!weight) continue;
-      const { motion, time, force } = visit;
-      const factors = motion.factors(strength * force);
-      motion.add(state.displacement, time, this.phases, weight, factors);
-      motion.addWinding(state.winding, weight, factors);
-      for (const layer of [0, 1]) {
-        const phase = this.phases[layer], eased = phase * phase * (3 - 2 * phase);
-        state.weights[layer] += weight * (eased + motion.even[layer] * (phase - eased));
-        state.streams[layer] += weight * motion.streams[layer];
-      }
-      state.border += weight * borderWidth(motion.reach(factors));
+      const { motion, time, force } = visit, factors = motion.factors(strength * force);
+      motion.add(state, time, this.phases, weight, factors);
+      state.weights = this.phases.map((phase, layer) => { // a cross-fade grows evenly by its share `even`, else it eases in and out
+        const even = motion.even[layer];
+        return state.weights[layer] + weight * (even * phase + (1 - even) * phase * phase * (3 - 2 * phase));
+      });
+      state.streams = state.streams.map((share, layer) => share + weight * motion.streams[layer]);
+      const reach = Math.max(...motion.peaks.map((peak, layer) => peak * factors[layer]));
+      state.border += weight * Math.min(most, Math.max(least, reaches * reach));
     }
     return state;
   }

@@ -1,19 +1,12 @@
-// Time, options and whatever the page runs in: a browser's tab, another page, Lively, Wallpaper Engine.
-const loop = JSON.parse(document.getElementById("loop").textContent);
+// Time, settings, and whatever the page runs in: a browser's tab, another page, Lively, Wallpaper Engine.
 const page = document.documentElement, panel = document.getElementById("panel"), pause = document.getElementById("pause");
 const canvas = document.getElementById("canvas"), picture = document.getElementById("picture");
-const STRONGEST = Number(panel.elements.strength.max);
-const PARALLAX = [0.008, 0.008, -0.004, -0.004]; // short sides that the layers follow the mouse
 const settings = { strength: 1, tempo: 1, fps: 0, fit: "fill", parallax: false, wander: loop.loops.length > 1, paused: false, panel: true };
+const FASTEST = 10; // tempo that a page around this one may ask for
 let drawing, walk, waiting = 0, last = null, due = 0, asleep;
-const mouse = [0, 0], follow = [0, 0];
+const mouse = [0, 0], follow = [0, 0]; // from the middle, -1 to 1: where the mouse is, where the layers are on their way to it
 
-function borderWidth(reach) {
-  const [share, least, most] = loop.border;
-  return Math.min(most, Math.max(least, share * reach));
-}
-
-// Takes any of the settings, as text or as values; what cannot be read is left as it was.
+// Takes any of the settings, as text or as values. A setting that cannot be read stays as it was.
 function set(changes) {
   for (const [name, value] of Object.entries(changes)) {
     if (typeof settings[name] === "number") {
@@ -22,8 +15,8 @@ function set(changes) {
     } else if (typeof settings[name] === "boolean") settings[name] = ![false, 0, "0", "false", "off", "no"].includes(value);
     else if (name === "fit" && ["fill", "fit"].includes(value)) settings.fit = value;
   }
-  settings.strength = Math.min(settings.strength, STRONGEST);
-  settings.tempo = Math.min(settings.tempo, 10);
+  settings.strength = Math.min(settings.strength, constants.strongest);
+  settings.tempo = Math.min(settings.tempo, FASTEST);
   walk.wander = settings.wander && loop.loops.length > 1;
   page.classList.toggle("fit", settings.fit === "fit");
   for (const input of panel.elements)
@@ -34,18 +27,34 @@ function set(changes) {
   wake();
 }
 
-// Draws the moment where the walk stands.
+// Another motion of the same picture (living.motion_of). It goes on at the moment where the one before stood.
+function replace(motion) {
+  check(motion);
+  Object.assign(loop, motion);
+  drawing?.fitToMotion();
+  start(walk.now.time);
+  set({});
+}
+
+function start(time) {
+  walk = new Walk(loop.loops.map((one) => new Motion(one, loop.rows * loop.columns)));
+  walk.rewind(time);
+}
+
+// Draws the moment at which the walk stands.
 function draw() {
   if (!drawing || drawing.gl.isContextLost()) return;
   canvas.width = Math.max(1, Math.round(canvas.clientWidth * devicePixelRatio));
   canvas.height = Math.max(1, Math.round(canvas.clientHeight * devicePixelRatio));
-  drawing.draw(walk.state(settings.strength, borderWidth), settings.fit === "fit", PARALLAX.map((share, i) => share * follow[i & 1]));
+  const [front, back] = constants.parallax, layers = walk.now.motion.turns.length;
+  const nudge = Array.from({ length: layers }, (_, k) => front + ((back - front) * k) / Math.max(1, layers - 1));
+  drawing.draw(walk.state(settings.strength), settings.fit === "fit", nudge.flatMap((share) => follow.map((way) => share * way)));
   page.classList.add("playing");
 }
 
-// Seconds go by: the loop goes on, the layers follow the mouse.
+// Lets seconds go by: the loop goes on and the layers follow the mouse.
 function advance(seconds) {
-  walk.advance((seconds * settings.tempo) / loop.seconds);
+  walk.advance((seconds * settings.tempo * loop.tempo * constants.nativeFps) / loop.period);
   for (const i of [0, 1]) {
     follow[i] += ((settings.parallax ? mouse[i] : 0) - follow[i]) * (1 - Math.exp(-4 * seconds));
     if (Math.abs(follow[i]) < 1e-4) follow[i] = 0;
@@ -54,64 +63,54 @@ function advance(seconds) {
 
 function tick(now) {
   waiting = 0;
+  // Nothing to draw twice where a browser calls again within a frame, as some do for each of several iframes; nor before a
+  // frame is due, within a millisecond, because the screen's clock is a fraction of one off.
+  if (now === last || now < due - 1) return wake();
   const seconds = last === null ? 0 : (now - last) / 1000, pace = settings.fps ? 1000 / settings.fps : 0;
-  const early = now < due - 1; // the clock of the screen is a millisecond's fraction off
-  if (!early) {
-    advance(settings.paused ? 0 : Math.min(seconds, 0.25)); // after a sleep it goes on where it was
-    draw();
-    last = now;
-    due = Math.max(due, now - pace) + pace;
-  }
-  if (early || !settings.paused) wake();
-}
-
-// Another motion of the same picture, which goes on at the moment where the one before stood.
-function replace(given) {
-  const time = walk.now.time;
-  Object.assign(loop, given);
-  walk = new Walk(loop.loops.map((one) => new Motion(one, loop.rows * loop.columns)));
-  walk.rewind(time);
-  drawing?.fitToMotion();
-  set({});
+  advance(settings.paused ? 0 : Math.min(seconds, 0.25)); // after a sleep it goes on where it was
+  draw();
+  last = now;
+  due = Math.max(due, now - pace) + pace;
+  if (!settings.paused) wake();
 }
 
 function wake() {
   if (drawing && !waiting && !document.hidden) waiting = requestAnimationFrame(tick);
 }
 
+// Shows the panel until nothing stirs for a while.
 function stir() {
   page.classList.add("awake");
   clearTimeout(asleep);
   asleep = setTimeout(() => panel.contains(document.activeElement) || page.classList.remove("awake"), 2500);
 }
 
-function decoded(source) {
-  const image = new Image();
-  image.src = source;
-  return image.decode().then(() => image);
+async function decode(source) {
+  const image = source && Object.assign(new Image(), { src: source });
+  await image?.decode();
+  return image;
 }
 
 async function begin() {
   await picture.decode();
-  const [plate, alpha] = await Promise.all([loop.plate?.source, loop.alpha].map((source) => source && decoded(source)));
-  drawing = new Drawing(canvas, loop, { picture, plate, alpha });
+  const layers = loop.layers.map(async ({ alpha, plate }) => ({ alpha: await decode(alpha), plate: await decode(plate?.source) }));
+  drawing = new Drawing(canvas, loop, { picture, layers: await Promise.all(layers) });
   last = null;
   draw();
   wake();
 }
 
-function still(error) {
+function stayStill(error) {
   console.warn(`The picture stays still: ${error.message}`);
   drawing = null;
   panel.hidden = true;
   page.classList.remove("playing");
 }
 
-walk = new Walk(loop.loops.map((one) => new Motion(one, loop.rows * loop.columns)));
-document.getElementById("wandering").hidden = loop.loops.length < 2;
+start(0);
 settings.paused = matchMedia("(prefers-reduced-motion: reduce)").matches;
 set(Object.fromEntries(new URLSearchParams(location.search)));
-const ready = begin().then(() => true, (error) => (still(error), false));
+const ready = begin().then(() => true, (error) => (stayStill(error), false));
 
 panel.addEventListener("input", ({ target }) => set({ [target.name]: target.type === "checkbox" ? target.checked : target.value }));
 panel.addEventListener("submit", (event) => event.preventDefault());
@@ -134,9 +133,9 @@ canvas.addEventListener("webglcontextlost", (event) => {
   event.preventDefault();
   page.classList.remove("playing");
 });
-canvas.addEventListener("webglcontextrestored", () => begin().catch(still));
+canvas.addEventListener("webglcontextrestored", () => begin().catch(stayStill));
 
-// Lively and Wallpaper Engine have their own controls
+// Lively and Wallpaper Engine have controls of their own.
 window.livelyPropertyListener = (name, value) => set({ panel: false, [name]: name === "fit" ? ["fill", "fit"][value] : value });
 window.wallpaperPropertyListener = {
   applyUserProperties: (given) =>
@@ -145,7 +144,7 @@ window.wallpaperPropertyListener = {
   setPaused: (paused) => set({ paused }),
 };
 
-// For the page around it
+// For a page around this one.
 window.living = {
   ready, set, replace, draw, advance, settings,
   get walk() {

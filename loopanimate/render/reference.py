@@ -1,0 +1,72 @@
+"""The definition of a frame, slow and plain. `Renderer` and `TorchRenderer` are tested against it alone.
+
+Every layer shows at p what stood at p - d(p). The displacement d is the cubic spline through the field's cells, times the
+fade at the picture's borders. Layers are composited from back to front: colour + (1 - alpha) * what lies behind.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+from loopanimate.motion.border import BORDER_REACH, MAX_BORDER, MIN_BORDER, border_fade, border_reach
+from loopanimate.motion.field import ALIKE, MEAN_SIGMA, Field
+from loopanimate.motion.grid import spline_matrix
+from loopanimate.render.planes import HALF_WAY, cut, enlarge
+
+# The numbers that the living page's script shares; lengths in short sides of the picture.
+CONSTANTS = {
+    "alikeness": ALIKE * MEAN_SIGMA,  # two phases of a stream that are r apart correlate by exp(-alikeness * r)
+    "meanSigma": MEAN_SIGMA,  # short sides over the deviation of the blur that gives a stream's local mean
+    "border": [BORDER_REACH, MIN_BORDER, MAX_BORDER],  # width over the largest displacement; least and greatest width
+    "halfWay": HALF_WAY.tolist(),  # weights of ten pixels in a row for the point amid them (`enlarge`)
+}
+
+
+def correlate(apart: np.ndarray, sigma: float) -> np.ndarray:
+    """Correlation, beside the local mean, of two phases of a stream `apart` from each other; `sigma` in the same unit."""
+    return np.exp(-ALIKE / sigma * apart)
+
+
+def restore_contrast(correlation, weight: float):
+    """Gain on a cross-fade of two phases: the less they correlate, the more contrast their blend loses."""
+    return 1 / ((1 - weight) ** 2 + weight**2 + 2 * weight * (1 - weight) * correlation) ** 0.5
+
+
+def draw(image: np.ndarray, masks: Sequence[np.ndarray], field: Field, time: float, planar: bool = False) -> np.ndarray:
+    """Draw the frame at `time`; arguments and result as `Renderer` has them."""
+    if planar:
+        image, *masks = (part[: part.shape[0] // 2 * 2, : part.shape[1] // 2 * 2] for part in (image, *masks))
+    displacement, weights = field.at(time)
+    drawn = []
+    for planes in cut(image, masks, field, planar):
+        frame = 0.0
+        for k in reversed(range(field.layers)):
+            large = np.stack([part if planes.ratio == 2 else enlarge(part) for part in planes.layers[k]]).astype(np.float64)
+            shown = show(large, field, k, displacement[k], weights[k])
+            colours, alpha = shown[: len(planes.picture)], shown[len(planes.picture) :] / 255  # the background has no alpha
+            frame = np.rint(colours + (1 - alpha) * frame if len(alpha) else colours)  # whole: at rest it is the very picture
+        drawn.append(np.clip(frame, 0, 255).astype(np.uint8))
+    return np.concatenate([part.ravel() for part in drawn]).reshape(-1, image.shape[1]) if planar else np.dstack(drawn[0])
+
+
+def show(large: np.ndarray, field: Field, layer: int, displacement: np.ndarray, weight: float) -> np.ndarray:
+    """Draw the enlarged planes (C, 2H, 2W) of a layer, moved by displacement (2, h, w); the result is (C, H, W)."""
+    height, width = large.shape[1] // 2, large.shape[2] // 2
+    short = min(height, width)
+    rows, columns = (spline_matrix(*sides) for sides in zip(displacement.shape[1:], (height, width)))
+    fade = short * border_fade(height, width, border_reach(field.reach), field.borders[layer])
+    y, x = np.mgrid[:height, :width]
+
+    def sample(displacement):
+        dx, dy = fade * (rows @ displacement @ columns.T)  # pixels
+        return np.stack([map_coordinates(plane, [2 * (y - dy), 2 * (x - dx)], order=1, mode="nearest") for plane in large])
+
+    winding = field.winding[layer]
+    if not winding.any():
+        return sample(displacement)
+    blend = (1 - weight) * sample(displacement) + weight * sample(displacement - winding)
+    sigma = short / MEAN_SIGMA
+    mean = np.stack([gaussian_filter(plane[::2, ::2], max(1, sigma), mode="mirror") for plane in large])
+    gain = restore_contrast(correlate(fade * np.hypot(*(rows @ winding @ columns.T)), sigma), weight)
+    return np.clip(mean + gain * (blend - mean), 0, 255)
