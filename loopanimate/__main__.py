@@ -8,10 +8,11 @@ from PIL import Image
 from pydantic import Field
 
 from loopanimate import options
+from loopanimate.files.formats import FORMATS, check, check_output, list_endings
 from loopanimate.files.manifests import write_manifests
-from loopanimate.files.media import PAGE, check_coding, check_output, open_mask, open_picture, replacing
+from loopanimate.files.pictures import open_mask, open_picture, replacing
 from loopanimate.files.recipe import pack, small_png
-from loopanimate.files.sizes import SIZES, frame_rate
+from loopanimate.files.sizes import output_size
 from loopanimate.settings import Machine, Settings, make_settings
 
 
@@ -20,7 +21,7 @@ class Files(options.Options):
 
     picture: str = Field(description="JPEG, PNG, WebP, HEIC, ...", json_schema_extra={"flag": "picture", "metavar": "PICTURE"})
     output: str = Field(
-        description="the ending chooses: mp4, webm, gif, webp, png or apng (APNG), avif, zip (PNG sequence), html",
+        description="the ending chooses: " + ", ".join(f"{' or '.join(form.endings)} ({form.name})" for form in FORMATS),
         json_schema_extra={"flag": "--output", "metavar": "LOOP.mp4"},
     )
     mask: str | None = Field(
@@ -53,26 +54,26 @@ def main(arguments: list[str] | None = None) -> None:
 
 def animate(files: Files, settings: Settings, machine: Machine) -> None:
     """Make the files that were asked for; whatever can be known to be wrong is refused before any work."""
-    output, (fps, codec, max_size) = check_output(files.output), (getattr(settings.output, n) for n in ("fps", "codec", "max_size"))
-    ending = output.suffix.lower()
-    frame_rate(fps, ending)
-    check_coding(ending, codec, max_size)
-    if ending != PAGE and (files.variations > 1 or files.manifests):
-        raise ValueError(f"expected an output ending in {PAGE} for --variations and --manifests, got {output}")
-    if ending == PAGE and settings.preset != "motion":
+    output, wanted = check_output(files.output), settings.output
+    is_page = check(output, wanted.fps, wanted.codec, wanted.max_size).kind == "page"
+    if not is_page and (files.variations > 1 or files.manifests):
+        pages = list_endings(lambda form: form.kind == "page")
+        raise ValueError(f"expected an output ending in {pages} for --variations and --manifests, got {output}")
+    if is_page and settings.preset != "motion":
         raise ValueError(f"expected the motion preset for a living page, got {settings.preset}: it makes frames, not motion")
     if files.save_mask:
         check_mask_output(files.save_mask)
     picture = open_picture(files.picture)
+    output_size(wanted.size, *picture.size)
     mask = open_mask(files.mask, picture.size) if files.mask else None
     if files.freeze:
         settings = settings.change(freeze=small_png(open_mask(files.freeze, picture.size)))
 
     # torch and diffusers take seconds to import: mistakes are said before
-    from loopanimate.checkpoints import load_pipeline
+    from loopanimate.checkpoints import load_quietly
     from loopanimate.loop import make_loops
 
-    pipe = load_pipeline(settings.preset, machine.checkpoint, machine.device)
+    pipe = load_quietly(settings.preset, machine.checkpoint, machine.device)
     seeds = [settings.request.seed + index for index in range(files.variations)]
     loop, *others = make_loops(pipe, picture, settings, seeds, mask, _show_progress)
     recipe = pack(settings, mask) if files.metadata else None

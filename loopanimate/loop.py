@@ -3,7 +3,6 @@
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -11,9 +10,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from loopanimate.files.formats import Coding, check, check_output, write_loop
 from loopanimate.files.living import write_living
-from loopanimate.files.media import PAGE, VIDEO, check_coding, check_mask, check_output, write_loop
-from loopanimate.files.sizes import cover, cover_box, frame_rate, frame_times, inside, output_size, surround, turns, within
+from loopanimate.files.pictures import check_mask
+from loopanimate.files.sizes import cover, cover_box, frame_times, inside, output_size, surround, turns, within
 from loopanimate.metrics import is_seamless, seam
 from loopanimate.motion.border import ALL_BORDERS, touched_borders
 from loopanimate.motion.curve import Motion
@@ -27,7 +27,7 @@ from loopanimate.render.renderer import Renderer
 from loopanimate.scene.saliency import automatic_mask, edit
 from loopanimate.settings import Hands, Output, Settings
 from loopanimate.words.intent import Intent
-from loopanimate.words.reading import read
+from loopanimate.words.read import read
 
 SAMPLING_SIDE = 512  # pixels on the short side of what the networks see; the loop is rendered from the picture itself
 PROOF_SIDE = 256  # pixels on the short side of the frames on which a wrap is proved to be no seam
@@ -82,11 +82,7 @@ class Loop:
         return frames if shown.surround is None else _surround(frames, np.asarray(shown.surround))
 
     def write(
-        self,
-        path: str | Path,
-        output: Output | None = None,
-        metadata: str | None = None,
-        progress: Progress | None = None,
+        self, path: str | Path, output: Output | None = None, metadata: str | None = None, progress: Progress | None = None
     ) -> LoopFile:
         """Render into a file; its ending chooses the format. Nothing is half-written.
 
@@ -95,28 +91,20 @@ class Loop:
             progress: called after each frame; whatever it raises stops the work.
         """
         path, output = check_output(path), output or self.settings.output
-        ending = path.suffix.lower()
-        check_coding(ending, output.codec, output.max_size)
-        if ending == PAGE:
+        form = check(path, output.fps, output.codec, output.max_size)
+        if form.kind == "page":
             return self.write_page(path, output=output, metadata=metadata)
-        fps = frame_rate(output.fps, ending)
-        film = ending in VIDEO  # one round is coded and then copied
+        fps = form.frame_rate(output.fps)
         times = frame_times(self.settings.request.num_frames, fps, 1.0 if output.fps == "native" else self.settings.hands.tempo)
         # an animated picture goes round by itself: no program waits at its wrap
-        repeats = turns(output.size, output.repeats, len(times) / fps) if film else output.repeats
-        frames = self.frames(times, output, film)
-        write_loop(
-            path, frames, fps, len(times), metadata, repeats, output.quality, output.codec, output.max_size, progress
-        )
+        repeats = turns(output.size, output.repeats, len(times) / fps) if form.kind == "film" else output.repeats
+        coding = Coding(fps, output.quality, output.codec, output.max_size, repeats)
+        write_loop(path, self.frames(times, output, form.planar), len(times), coding, metadata, progress)
         count = len(times) * repeats
-        return LoopFile(path, count, float(Fraction(count) / fps), self.size(output))
+        return LoopFile(path, count, float(count / fps), form.size(*self.size(output)))
 
     def write_page(
-        self,
-        path: str | Path,
-        others: Sequence["MotionLoop"] = (),
-        output: Output | None = None,
-        metadata: str | None = None,
+        self, path: str | Path, others: Sequence["MotionLoop"] = (), output: Output | None = None, metadata: str | None = None
     ) -> LoopFile:
         """Write a living page; ValueError for a loop that is no motion."""
         raise ValueError("expected the motion preset for a living page: this loop is frames, not motion")
@@ -128,6 +116,7 @@ class MotionLoop(Loop):
 
     motion: Motion  # of the whole picture; words' edits are applied and the start is chosen
     intents: tuple[Intent, ...]  # of each layer
+    device: str = "cpu"  # where frames are rendered, as torch names it
 
     def field(self, shown: Shown) -> Field:
         """The motion of what is shown, by the settings' hands."""
@@ -147,15 +136,15 @@ class MotionLoop(Loop):
         return Field(limit(motion, borders), borders)
 
     def _frames(self, shown: Shown, times: Sequence[float], planar: bool) -> Iterator[np.ndarray]:
-        renderer = Renderer(np.asarray(shown.picture), [shown.mask], self.field(shown), planar)
-        return map(renderer.frame, times)
+        scene = np.asarray(shown.picture), [shown.mask], self.field(shown), planar
+        if self.device != "cuda":
+            return map(Renderer(*scene).frame, times)
+        from loopanimate.render.torch_renderer import TorchRenderer
+
+        return map(TorchRenderer(*scene, self.device).frame, times)
 
     def write_page(
-        self,
-        path: str | Path,
-        others: Sequence["MotionLoop"] = (),
-        output: Output | None = None,
-        metadata: str | None = None,
+        self, path: str | Path, others: Sequence["MotionLoop"] = (), output: Output | None = None, metadata: str | None = None
     ) -> LoopFile:
         """Write a living page; with `others`, loops of the same picture and mask, it wanders among all of them."""
         path, shown = check_output(path), self.shown(output)
@@ -202,7 +191,7 @@ def make_loops(
     """
     seeds = [settings.request.seed] if seeds is None else list(seeds)
     if not pipe.codec.is_motion:
-        _check_appearance(settings.hands)
+        check_appearance(settings.hands)
     output_size(settings.output.size, *picture.size)
     mask, found = _mask(picture, settings, mask)
     made = partial(_motion_loops if pipe.codec.is_motion else _frame_loops, pipe, picture, mask, settings, seeds)
@@ -213,17 +202,12 @@ def _motion_loops(pipe, picture, mask, settings, seeds, progress, preview) -> It
     """One seed is one motion, however much of it a size shows: the whole picture is sampled."""
     reading = read(settings.request.prompt, pipe)
     small = _small(picture)
-    proves = _prover(small, mask)
 
     def loop(latents, seed: int, begins: bool) -> MotionLoop:
-        motion = pipe.codec.decode_motion(latents)
-        weights, borders = _weights(mask, motion), _borders(mask)
-        motion = apply(motion, edits_from_words(reading.layers, weights, motion.period))
-        if begins:
-            edits = [*edits_to_show(reading.layers, weights), partial(limit, borders=borders)]
-            ways, hops = [intent.way for intent in reading.layers], any(intent.hops for intent in reading.layers)
-            motion = choose_start(motion, partial(apply, edits=edits), weights, ways, hops, proves)
-        return MotionLoop(picture, mask, True, settings.change(seed=seed), reading.note, motion, reading.layers)
+        motion = obey(pipe.codec.decode_motion(latents), reading.layers, small if begins else None, mask)
+        return MotionLoop(
+            picture, mask, True, settings.change(seed=seed), reading.note, motion, reading.layers, pipe.device.type
+        )
 
     def on_step(step, steps, clean):
         if preview is not None:
@@ -233,6 +217,17 @@ def _motion_loops(pipe, picture, mask, settings, seeds, progress, preview) -> It
 
     latents = _sample(pipe, small, mask, reading.sentence, settings, seeds, on_step)
     return (loop(clip, seed, begins=True) for clip, seed in zip(latents, seeds, strict=True))
+
+
+def obey(motion: Motion, intents: Sequence[Intent], picture: Image.Image | None, mask: np.ndarray) -> Motion:
+    """Edit a sampled motion as its words ask; with a picture (its mask may be larger), begin it where its wrap is no seam."""
+    weights = _weights(mask, motion)
+    motion = apply(motion, edits_from_words(intents, weights, motion.period))
+    if picture is None:
+        return motion
+    edits = [*edits_to_show(intents, weights), partial(limit, borders=_borders(mask))]
+    ways, hops = [intent.way for intent in intents], any(intent.hops for intent in intents)
+    return choose_start(motion, partial(apply, edits=edits), weights, ways, hops, _prover(picture, mask))
 
 
 def _frame_loops(pipe, picture, mask, settings, seeds, progress, preview) -> Iterator[FrameLoop]:
@@ -245,14 +240,16 @@ def _frame_loops(pipe, picture, mask, settings, seeds, progress, preview) -> Ite
 
     latents = _sample(pipe, _small(shown.picture), shown.mask, settings.request.prompt, settings, seeds, on_step)
     for clip, seed in zip(latents, seeds, strict=True):
-        pixels = pipe.codec.decode(clip[None, :, :-1], None, None)[0]  # (3, N - 1, H, W)
+        pixels = pipe.codec.decode(clip[None, :, :-1])[0]  # (3, N - 1, H, W)
         sampled = (pixels * 255).round().byte().permute(1, 2, 3, 0).cpu().numpy()
         yield FrameLoop(picture, mask, True, settings.change(seed=seed), None, sampled)
 
 
-def _check_appearance(hands: Hands) -> None:
+def check_appearance(hands: Hands) -> None:
     if hands.motion_strength != 1:
-        raise ValueError(f"expected a motion strength of 1 (this preset samples frames, not motion), got {hands.motion_strength:g}")
+        raise ValueError(
+            f"expected a motion strength of 1 (this preset samples frames, not motion), got {hands.motion_strength:g}"
+        )
     if hands.arrows or hands.pins or hands.freeze:
         raise ValueError("expected no arrows, pins or frozen places: this preset samples frames, not motion")
 

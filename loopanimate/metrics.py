@@ -1,4 +1,4 @@
-"""Measures of a loop (PAPER.md §6): Table 2's, and the seam's, which take the exported ring without the duplicate frame."""
+"""Measures of a loop (train/METHOD.md §6): Table 2's, and the seam's, which take the exported ring without the duplicate frame."""
 
 import numpy as np
 

@@ -1,7 +1,8 @@
-"""LoopAnimatePipeline: picture, words and mask to a loop's latents, and to its frames (DESIGN.md §4, PAPER.md §3)."""
+"""LoopAnimatePipeline: picture, words and mask to a loop's latents, and to its frames (train/METHOD.md §3)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import PIL.Image
@@ -12,34 +13,85 @@ from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
 from transformers import CLIPVisionModelWithProjection
 
+from loopanimate.motion.border import ALL_BORDERS, touched_borders
+from loopanimate.motion.edits import drop_drift, drop_residue, limit, scale
+from loopanimate.motion.field import Field
 from loopanimate.network.codecs import VAECodec
-from loopanimate.network.conditioning import condition, mask_code, stack
+from loopanimate.network.conditioning import condition, mask_code
+from loopanimate.network.denoiser import Denoiser, GuidedUNet
 from loopanimate.network.encoders import PatchEncoder, encode_image, encode_text
 from loopanimate.network.motion_codec import MotionCodec
+from loopanimate.network.sampler import check_scheduler, sample, start_schedule
 from loopanimate.network.unet import LoopAnimateUNet
 from loopanimate.presets import MAX_FRAMES, check_num_frames
+from loopanimate.render.renderer import Renderer
+
+OUTPUT_TYPES = ("pil", "np", "pt", "latent")
+# where classes stood when older checkpoints were saved: their model_index.json names modules
+MOVED_MODULES = {
+    f"loopanimate.{name}": f"loopanimate.network.{name}" for name in ("codecs", "encoders", "motion_codec", "unet")
+}
 
 
 @dataclass
 class LoopAnimateOutput(BaseOutput):
-    """frames: per output_type "pil" a list of lists of images, "np" (B, N, H, W, 3), "pt" (B, N, 3, H, W), both in
+    """frames: by output_type "pil" a list of images for each loop, "np" (B, N, H, W, 3), "pt" (B, N, 3, H, W), both in
     [0, 1], or "latent" (B, 4, N, h, w)."""
 
     frames: list[list[PIL.Image.Image]] | np.ndarray | torch.Tensor
 
 
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How loops are sampled: the numbers of one call."""
+
+    num_frames: int
+    num_inference_steps: int
+    guidance_scale: float
+    guidance_interval: tuple[float, float]
+    strength: float
+    hold_ends: bool
+    cache_interval: int
+    copies: int  # loops of each picture and prompt
+
+    def check(self) -> None:
+        """Raises ValueError, in one sentence, for a number out of its range."""
+        check_num_frames(self.num_frames)
+        if not 0 < self.strength <= 1:
+            raise ValueError(f"expected a strength in (0, 1], got {self.strength}")
+        if self.num_inference_steps < 1:
+            raise ValueError(f"expected at least 1 inference step, got {self.num_inference_steps}")
+        start, end = self.guidance_interval
+        if not 0 <= start <= end <= 1:
+            raise ValueError(f"expected a guidance interval of two rising numbers in [0, 1], got {self.guidance_interval}")
+        if self.cache_interval < 1:
+            raise ValueError(f"expected a cache interval of at least 1 step, got {self.cache_interval}")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """B loops before they are sampled, copies included."""
+
+    image: torch.Tensor  # (B, 3, H, W) in [-1, 1]
+    mask: torch.Tensor  # (B, 1, H, W) in [0, 1]
+    clip: torch.Tensor  # (B, 4, N, h, w), the picture's latents N times
+    noise: torch.Tensor  # (B, 4, N, h, w)
+    timesteps: torch.Tensor  # (K,), falling
+    denoiser: Denoiser
+
+
 class LoopAnimatePipeline(DiffusionPipeline):
     """Samples loops whose first and last frame are the given picture.
 
-    Components: `unet` LoopAnimateUNet; `scheduler`, any diffusers one with `add_noise`; `codec`, a FrameCodec;
+    Components: `unet` LoopAnimateUNet; `scheduler`, any of diffusers that `check_scheduler` passes; `codec`, a FrameCodec;
     `image_encoder` PatchEncoder or CLIP vision model with projection; `tokenizer` and `text_encoder`, BERT or CLIP;
-    `safety_checker` and `feature_extractor`, those of Stable Diffusion, where the checkpoint carries them.
+    `safety_checker` and `feature_extractor`, those of Stable Diffusion, if the checkpoint has them.
     `num_inference_steps`, `guidance_scale` and `guidance_interval` are the checkpoint's own defaults.
     """
 
     model_cpu_offload_seq = "text_encoder->image_encoder->unet->codec->safety_checker"
-    _callback_tensor_inputs = ["latents", "clean_latents"]
-    _optional_components = ["safety_checker", "feature_extractor"]
+    _callback_tensor_inputs = ("latents", "clean_latents")
+    _optional_components: ClassVar[list[str]] = ["safety_checker", "feature_extractor"]
 
     def __init__(
         self,
@@ -69,20 +121,42 @@ class LoopAnimatePipeline(DiffusionPipeline):
         self.register_to_config(
             num_inference_steps=num_inference_steps, guidance_scale=guidance_scale, guidance_interval=tuple(guidance_interval)
         )
-        self._interrupt = False
+        self._interrupt, self._guidance_scale, self._num_timesteps = False, guidance_scale, 0
+
+    @classmethod
+    def load_config(cls, *args, **kwargs):
+        """As diffusers', of checkpoints too that were saved when our modules had other names."""
+        config = super().load_config(*args, **kwargs)
+        if isinstance(config, dict):  # unless more was asked for than the configuration
+            for name, value in config.items():
+                if isinstance(value, list) and value and value[0] in MOVED_MODULES:
+                    config[name] = [MOVED_MODULES[value[0]], *value[1:]]
+        return config
 
     @property
     def interrupt(self) -> bool:
         """Set by a callback to stop after the current step."""
         return self._interrupt
 
+    @property
+    def guidance_scale(self) -> float:
+        """Of the current call; a callback may set `_guidance_scale` for the steps to come."""
+        return self._guidance_scale
+
+    @property
+    def num_timesteps(self) -> int:
+        """Network evaluations of the current call."""
+        return self._num_timesteps
+
     def speed_up(self, compile_blocks: bool = True) -> "LoopAnimatePipeline":
-        """Prepare a GPU's speed-ups, all exact: fused projections, channels-last weights and, unless told otherwise,
-        compiled blocks (the first loop of each size then takes a minute longer)."""
+        """Prepare for a GPU what makes loops faster and changes none: fused projections, channels-last weights, compiled blocks.
+
+        With `compile_blocks` the first loop of each size takes a minute longer.
+        """
         self.unet.fuse_qkv_projections()
         self.unet.to(memory_format=torch.channels_last)
         if compile_blocks:
-            # static shapes: blocks of unlike width share their code, and would be taken for one of dynamic width
+            # static shapes: blocks of different width share their code, so the compiler would take width for dynamic
             torch._dynamo.config.recompile_limit = 256
             torch._dynamo.config.suppress_errors = True  # a block that cannot be compiled runs as it is
             self.unet.compile_repeated_blocks(dynamic=False)
@@ -94,10 +168,10 @@ class LoopAnimatePipeline(DiffusionPipeline):
         if self.safety_checker is None:
             return True
         few = latents[:, :, [0, latents.shape[2] // 2]]
-        return not any(self._unsafe(self.codec.decode(few, None, None).transpose(1, 2)))
+        return not any(self._unsafe(self.codec.decode(few).transpose(1, 2)))
 
     def _unsafe(self, frames: torch.Tensor) -> list[bool]:
-        """What the safety checker says of clips (B, N, 3, H, W) in [0, 1]: of each, whether it refuses any frame."""
+        """Whether the safety checker refuses any frame of each of the clips (B, N, 3, H, W) in [0, 1]."""
         refused = []
         for clip in frames:
             pictures = VaeImageProcessor.numpy_to_pil(clip.permute(0, 2, 3, 1).float().cpu().numpy())
@@ -135,128 +209,141 @@ class LoopAnimatePipeline(DiffusionPipeline):
             mask_image: white moves; None moves the whole picture.
             num_frames: N, odd, 3..35; the first equals the last.
             num_inference_steps, guidance_scale: None takes the checkpoint's defaults; guidance 1 is none.
-            strength: in (0, 1], where in the schedule the noised picture starts (PAPER.md §3).
+            strength: in (0, 1], the part of the schedule that is run, from the picture noised to where it begins
+                (train/METHOD.md §3).
             hold_ends: keep the ends at the picture while sampling; False is the paper's behaviour.
             motion_strength: factor on displacement; presets that sample appearance take 1 only.
             guidance_interval: the part of the steps, in [0, 1], that guidance is computed for; None takes the checkpoint's.
-            cache_interval: approximation: the deep blocks are computed at each so manieth step only; 1 is exact.
+            cache_interval: run the deep blocks only every so many steps and reuse what they gave between; 1 is exact.
+            generator: of the first noise and of the noise that ancestral schedulers add; a list has one for each loop.
             callback_on_step_end: called with (pipeline, step, timestep, {"latents", "clean_latents"}), the latter the
-                current estimate of the result; may return replaced latents, raise, or set `_interrupt`.
+                current estimate of the result; may return replaced latents, raise, or set `_interrupt` or
+                `_guidance_scale`.
 
-        Raises: ValueError, one sentence of what was expected and what came.
+        Raises: ValueError, one sentence that says what was expected and what came.
         """
-        steps = self.config.num_inference_steps if num_inference_steps is None else num_inference_steps
-        guidance = self.config.guidance_scale if guidance_scale is None else guidance_scale
-        guidance_interval = self.config.guidance_interval if guidance_interval is None else guidance_interval
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        check_num_frames(num_frames)
-        if not 0 < strength <= 1:
-            raise ValueError(f"expected a strength in (0, 1], got {strength}")
-        if steps < 1:
-            raise ValueError(f"expected at least 1 inference step, got {steps}")
-        if output_type not in ("pil", "np", "pt", "latent"):
-            raise ValueError(f'expected output_type "pil", "np", "pt" or "latent", got {output_type!r}')
-        if not 0 <= guidance_interval[0] <= guidance_interval[1] <= 1:
-            raise ValueError(f"expected a guidance interval of two rising numbers in [0, 1], got {guidance_interval}")
-        if cache_interval < 1:
-            raise ValueError(f"expected a cache interval of at least 1 step, got {cache_interval}")
-        unknown = set(callback_on_step_end_tensor_inputs) - set(self._callback_tensor_inputs)
-        if unknown:
-            raise ValueError(f"expected callback tensors out of {self._callback_tensor_inputs}, got {sorted(unknown)}")
+        options = SamplingOptions(
+            num_frames=num_frames,
+            num_inference_steps=self.config.num_inference_steps if num_inference_steps is None else num_inference_steps,
+            guidance_scale=self.config.guidance_scale if guidance_scale is None else guidance_scale,
+            guidance_interval=self.config.guidance_interval if guidance_interval is None else guidance_interval,
+            strength=strength,
+            hold_ends=hold_ends,
+            cache_interval=cache_interval,
+            copies=num_videos_per_prompt,
+        )
+        names = getattr(callback_on_step_end, "tensor_inputs", callback_on_step_end_tensor_inputs)
+        self._check(options, names, motion_strength, output_type)
         image, mask = self._pictures(image, mask_image)
-        if len(image) != len(prompts):
-            raise ValueError(f"expected one prompt a picture, got {len(prompts)} for {len(image)}")
-        copies = num_videos_per_prompt
-        negative = negative_prompt or ""
-        negatives = [negative] * len(prompts) if isinstance(negative, str) else list(negative)
-        if len(negatives) != len(prompts):
-            raise ValueError(f"expected one negative prompt a prompt, got {len(negatives)} for {len(prompts)}")
-
-        device, dtype = self._execution_device, self.unet.dtype
-        image, mask = image.to(device), mask.to(device)
-        text = encode_text(self.tokenizer, self.text_encoder, prompts).to(device, dtype)  # (B, L, width)
-        guided = guidance != 1
-        if guided:
-            empty = encode_text(self.tokenizer, self.text_encoder, negatives).to(device, dtype)
-            empty = empty.repeat_interleave(copies, dim=0)
-        tokens = encode_image(self.image_encoder, image, mask).to(dtype)  # (B, K, width)
-        start = self.codec.encode(image[:, :, None], mask).float()  # (B, 4, 1, h, w)
-        size = self.codec.latent_size(*image.shape[-2:])
-        latent_mask = mask_code(mask, size)
-        given = condition(self.codec.static_code(image).float(), latent_mask, num_frames)
-        repeated = (value.repeat_interleave(copies, dim=0) for value in (text, tokens, start, given, latent_mask))
-        text, tokens, start, given, latent_mask = repeated
-        alone = (self.unet.context(text, tokens),)
-        together = alone
-        if guided and hasattr(self.unet, "_hf_hook"):  # offloaded: memory is short, so one half after the other
-            together = (self.unet.context(empty, torch.zeros_like(tokens)), *alone)
-        elif guided:  # unconditional half first
-            both = torch.cat([empty, text]), torch.cat([torch.zeros_like(tokens), tokens])
-            together = (self.unet.context(*both),)
-
-        self.scheduler.set_timesteps(steps, device=device)
-        timesteps = self.scheduler.timesteps
-        timesteps = timesteps[len(timesteps) - max(1, int(len(timesteps) * strength)) :]
-        shape = (len(start), 4, num_frames, *size)
-        noise = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32)
-        noise = self.codec.noise(noise, text, latent_mask)
-        clip = start.expand(-1, -1, num_frames, -1, -1)  # the picture, N times
-        latents = self.scheduler.add_noise(clip, noise, timesteps[:1].expand(len(clip)))
-        latents = latents * self.scheduler.init_noise_sigma if strength == 1 else latents
-        held = ([0, num_frames - 1] if self.codec.holds_last else [0]) if hold_ends else []
-        self._interrupt = False
-        with self.progress_bar(total=len(timesteps)) as bar:
-            for index, timestep in enumerate(timesteps):
-                if self._interrupt:
-                    break
-                sample = stack(self.scheduler.scale_model_input(latents, timestep), given).to(dtype)
-                guides = guided and guidance_interval[0] <= index / len(timesteps) <= guidance_interval[1]
-                contexts = together if guides else alone
-                if index % cache_interval == 0:
-                    caches = {context: {} if cache_interval > 1 else None for context in (*together, *alone)}
-                predictions = [self.unet(sample, timestep, context=each, cache=caches[each]).sample for each in contexts]
-                prediction = torch.cat(predictions).float()
-                if guides:
-                    without, with_ = prediction.chunk(2)
-                    prediction = without + guidance * (with_ - without)
-                step = self.scheduler.step(self._constrained(prediction, timestep, latents), timestep, latents)
-                latents = step.prev_sample
-                if held and index + 1 < len(timesteps):
-                    following = timesteps[index + 1 : index + 2].expand(len(clip))
-                    latents[:, :, held] = self.scheduler.add_noise(clip, noise, following)[:, :, held]
-                elif held:
-                    latents[:, :, held] = clip[:, :, held]
-                if callback_on_step_end is not None:
-                    clean = getattr(step, "pred_original_sample", None)
-                    tensors = {"latents": latents, "clean_latents": latents if clean is None else clean}
-                    kept = {name: tensors[name] for name in callback_on_step_end_tensor_inputs}
-                    latents = (callback_on_step_end(self, index, timestep, kept) or {}).get("latents", latents)
-                bar.update()
-
-        image, mask = image.repeat_interleave(copies, dim=0), mask.repeat_interleave(copies, dim=0)
-        frames = latents
-        if output_type != "latent":
-            frames = self.codec.decode(latents, image, mask, motion_strength).transpose(1, 2)  # (B, N, 3, H, W)
-            if self.safety_checker is not None:
-                for clip, refused in zip(frames, self._unsafe(frames)):
-                    clip.mul_(not refused)  # black, as in every Stable Diffusion pipeline
-            if output_type != "pt":
-                frames = frames.permute(0, 1, 3, 4, 2).cpu().numpy()  # (B, N, H, W, 3)
-            if output_type == "pil":
-                frames = [VaeImageProcessor.numpy_to_pil(clip) for clip in frames]
+        prompts, negatives = _words(prompt, negative_prompt, len(image))
+        self._guidance_scale, self._interrupt = options.guidance_scale, False
+        prepared = self._prepare(options, image, mask, prompts, negatives, generator)
+        latents = self._sample(options, prepared, callback_on_step_end, names, generator)
+        frames = self._decode(latents, prepared, motion_strength, output_type)
         self.maybe_free_model_hooks()
         return LoopAnimateOutput(frames=frames) if return_dict else (frames,)
 
-    def _constrained(self, prediction: torch.Tensor, timestep: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
-        """The prediction whose clean latents are those that the codec can mean (eq. 6, solved for them and back)."""
-        signal = self.scheduler.alphas_cumprod[timestep.cpu()].to(latents).sqrt()
-        noise = (1 - signal**2).sqrt()
-        is_velocity = self.scheduler.config.prediction_type == "v_prediction"
-        clean = signal * latents - noise * prediction if is_velocity else (latents - noise * prediction) / signal
-        constrained = self.codec.constrain(clean)
-        if constrained is clean:
-            return prediction
-        return (signal * latents - constrained) / noise if is_velocity else (latents - signal * constrained) / noise
+    def _check(
+        self, options: SamplingOptions, callback_tensors: tuple[str, ...], motion_strength: float, output_type: str
+    ) -> None:
+        options.check()
+        check_scheduler(self.scheduler, options.strength)
+        if output_type not in OUTPUT_TYPES:
+            raise ValueError(f"expected an output_type out of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
+        if motion_strength != 1 and isinstance(self.codec, VAECodec):
+            raise ValueError(f"expected a motion strength of 1 (latents are appearance, not motion), got {motion_strength}")
+        unknown = set(callback_tensors) - set(self._callback_tensor_inputs)
+        if unknown:
+            raise ValueError(f"expected callback tensors out of {self._callback_tensor_inputs}, got {sorted(unknown)}")
+
+    def _prepare(self, options: SamplingOptions, image, mask, prompts, negatives, generator) -> Prepared:
+        """Encode pictures, masks and words, and make the noise and the denoiser of all their loops."""
+        device, dtype = self._execution_device, self.unet.dtype
+        image, mask = image.to(device), mask.to(device)
+        text = encode_text(self.tokenizer, self.text_encoder, prompts).to(device, dtype)  # (B, L, width)
+        empty = text  # only guidance reads it
+        if options.guidance_scale != 1:
+            empty = encode_text(self.tokenizer, self.text_encoder, negatives).to(device, dtype)
+        tokens = encode_image(self.image_encoder, image, mask).to(dtype)  # (B, K, width)
+        start = self.codec.encode(image[:, :, None], mask).float()  # (B, 4, 1, h, w)
+        size = self.codec.latent_size(*image.shape[-2:])
+        latent_mask, static_code = mask_code(mask, size), self.codec.static_code(image).float()
+        values = (image, mask, text, empty, tokens, start, latent_mask, static_code)
+        values = (value.repeat_interleave(options.copies, dim=0) for value in values)
+        image, mask, text, empty, tokens, start, latent_mask, static_code = values
+
+        timesteps = start_schedule(self.scheduler, options.num_inference_steps, options.strength, device)
+        network = self._guided(options, text, empty, tokens, len(timesteps))
+        given = condition(static_code, latent_mask, options.num_frames)
+        denoiser = Denoiser(network, self.scheduler, given, self.codec.constrain)
+        shape = (len(start), 4, options.num_frames, *size)
+        noise = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32)
+        noise = self.codec.noise(noise, text, latent_mask)
+        clip = start.expand(-1, -1, options.num_frames, -1, -1)  # the picture, N times
+        return Prepared(image, mask, clip, noise, timesteps, denoiser)
+
+    def _guided(self, options: SamplingOptions, text, empty, tokens, num_calls: int) -> GuidedUNet:
+        plain, guided = self.unet.context(text, tokens), ()
+        if options.guidance_scale != 1 and hasattr(self.unet, "_hf_hook"):  # offloaded: memory is short
+            guided = (self.unet.context(empty, torch.zeros_like(tokens)), plain)
+        elif options.guidance_scale != 1:
+            guided = (self.unet.context(torch.cat([empty, text]), torch.cat([torch.zeros_like(tokens), tokens])),)
+        return GuidedUNet(
+            self.unet, plain, guided, options.guidance_scale, options.guidance_interval, num_calls, options.cache_interval
+        )
+
+    def _sample(self, options: SamplingOptions, prepared: Prepared, callback, callback_tensors, generator) -> torch.Tensor:
+        """Latents (B, 4, N, h, w) as sampled."""
+        denoiser, clip, noise = prepared.denoiser, prepared.clip, prepared.noise
+        self._num_timesteps = len(prepared.timesteps)
+        held = ([0, options.num_frames - 1] if self.codec.holds_last else [0]) if options.hold_ends else []
+
+        def hold(latents, timestep):
+            if not held:
+                return latents
+            picture = clip if timestep is None else denoiser.levels(timestep).add_noise(clip, noise)
+            latents[:, :, held] = picture[:, :, held]
+            return latents
+
+        def on_step(index, timestep, latents, clean):
+            if callback is not None:
+                tensors = {"latents": latents, "clean_latents": clean}
+                given = {name: tensors[name] for name in callback_tensors}
+                latents = (callback(self, index, timestep, given) or {}).get("latents", latents)
+                denoiser.network.scale = self._guidance_scale
+            bar.update()
+            return latents, not self._interrupt
+
+        latents = denoiser.levels(prepared.timesteps[0]).add_noise(clip, noise)
+        with self.progress_bar(total=self._num_timesteps) as bar:
+            return sample(denoiser, latents, prepared.timesteps, hold, on_step, generator)
+
+    def _decode(self, latents: torch.Tensor, prepared: Prepared, motion_strength: float, output_type: str):
+        """Frames of sampled latents, as `LoopAnimateOutput.frames`; what a safety checker refuses is black."""
+        if output_type == "latent":
+            return latents
+        image, mask = prepared.image, prepared.mask
+        if self.codec.is_motion:
+            frames = torch.stack([self._move(*loop, motion_strength) for loop in zip(latents, image, mask)])
+        else:
+            frames = self.codec.decode(latents).transpose(1, 2)  # (B, N, 3, H, W)
+        if self.safety_checker is not None:
+            for clip, refused in zip(frames, self._unsafe(frames)):
+                clip.mul_(not refused)
+        if output_type == "pt":
+            return frames
+        frames = frames.permute(0, 1, 3, 4, 2).cpu().numpy()  # (B, N, H, W, 3)
+        return frames if output_type == "np" else [VaeImageProcessor.numpy_to_pil(clip) for clip in frames]
+
+    def _move(self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, strength: float) -> torch.Tensor:
+        """Render the motion of one loop as it was sampled: latents (4, N, h, w), image (3, H, W) → (N, 3, H, W) in [0, 1]."""
+        pixels = ((image.float() / 2 + 0.5) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+        grey = mask[0].float().cpu().numpy()
+        motion, borders = self.codec.decode_motion(latents), [touched_borders(grey), ALL_BORDERS]
+        motion = scale(drop_residue(drop_drift(motion, [False] * motion.num_layers)), strength)
+        renderer = Renderer(pixels, [grey], Field(limit(motion, borders), borders))
+        frames = np.stack([renderer.frame(time) for time in range(latents.shape[1])])
+        return torch.from_numpy(frames).permute(0, 3, 1, 2).to(image.device).float() / 255
 
     def _pictures(self, image, mask_image) -> tuple[torch.Tensor, torch.Tensor]:
         """Pictures (B, 3, H, W) in [-1, 1] and masks (B, 1, H, W) in [0, 1], at the codec's picture size."""
@@ -275,3 +362,15 @@ class LoopAnimatePipeline(DiffusionPipeline):
         if mask.shape[-2:] != image.shape[-2:]:
             mask = torch.nn.functional.interpolate(mask, size=size, mode="bilinear", antialias=True)
         return image, mask.expand(len(image), -1, -1, -1)
+
+
+def _words(prompt: str | list[str], negative_prompt: str | list[str] | None, count: int) -> tuple[list[str], list[str]]:
+    """One prompt and one negative prompt for each of `count` pictures."""
+    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+    if len(prompts) != count:
+        raise ValueError(f"expected one prompt a picture, got {len(prompts)} for {count}")
+    negative = negative_prompt or ""
+    negatives = [negative] * count if isinstance(negative, str) else list(negative)
+    if len(negatives) != count:
+        raise ValueError(f"expected one negative prompt a prompt, got {len(negatives)} for {count}")
+    return prompts, negatives

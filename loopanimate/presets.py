@@ -1,9 +1,11 @@
-"""The presets: one table of sizes, defaults and where the weights come from (DESIGN.md §2)."""
+"""The presets: one table of sizes, defaults and where the weights come from."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-ASSETS = Path(__file__).resolve().parent.parent / "assets"
+PACKAGE = Path(__file__).resolve().parent
+# beside the package in a clone and on a Space, within it once installed
+ASSETS = PACKAGE / "assets" if (PACKAGE / "assets").is_dir() else PACKAGE.parent / "assets"
 MIN_FRAMES, MAX_FRAMES = 3, 35  # odd, first = last
 NATIVE_FPS = 8  # frames a second of the network's own frames
 

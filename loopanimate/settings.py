@@ -12,7 +12,7 @@ from loopanimate.options import Options, build
 from loopanimate.presets import MAX_FRAMES, MIN_FRAMES, PRESETS, check_num_frames
 
 MAX_DIRECTIONS = 32  # arrows and pins
-MAX_FPS = 120
+MIN_FPS, MAX_FPS = 1, 120  # frames a second
 
 
 class Request(Options):
@@ -114,8 +114,8 @@ class Output(Options):
     @field_validator("fps")
     @classmethod
     def _shown(cls, fps):
-        if isinstance(fps, float) and not 1 <= fps <= MAX_FPS:
-            raise ValueError(f"expected 1 to {MAX_FPS} frames a second, got {fps:g}")
+        if isinstance(fps, float) and not MIN_FPS <= fps <= MAX_FPS:
+            raise ValueError(f"expected {MIN_FPS} to {MAX_FPS} frames a second, got {fps:g}")
         return fps
 
     @field_validator("max_size", mode="before")
@@ -152,9 +152,7 @@ class Machine(Options):
     """Where a loop is made: nobody's to choose for another, so no file carries it."""
 
     checkpoint: str | None = Field(
-        None,
-        description="folder or hub repository; without it the preset's own",
-        json_schema_extra={"metavar": "DIR|REPO"},
+        None, description="folder or hub repository; without it the preset's own", json_schema_extra={"metavar": "DIR|REPO"}
     )
     device: Literal["auto", "cpu", "cuda"] = "auto"
 

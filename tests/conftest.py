@@ -7,7 +7,7 @@ from diffusers import AutoencoderKL, DDIMScheduler
 from PIL import Image
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from loopanimate.loop import pipeline
+from loopanimate.checkpoints import load_quietly
 from loopanimate.network.codecs import VAECodec
 from loopanimate.network.unet import LoopAnimateUNet
 from loopanimate.pipeline import LoopAnimatePipeline
@@ -33,7 +33,7 @@ def small_unet(**changes) -> LoopAnimateUNet:
 @pytest.fixture(scope="session")
 def motion_pipeline():
     """The bundled checkpoint, as the product loads it."""
-    return pipeline("motion", None, "cpu")
+    return load_quietly("motion", device="cpu")
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from loopanimate.__main__ import main
-from loopanimate.files.media import read_metadata
+from loopanimate.files.formats import read_metadata
 from loopanimate.files.recipe import unpack
-from tests.test_media import bomb
+from tests.files.test_pictures import bomb
 
 
 @pytest.fixture
@@ -116,14 +116,16 @@ def test_a_hub_out_of_reach(capsys, tmp_path, picture, monkeypatch):
         (["x", "--steps", "0"], "steps"),
         (["x", "--preset", "512"], "no weights of the paper's model"),
         (["x", "--device", "tpu"], "cuda"),
-        (["x", "--arrow", "0,0,1"], "4 numbers"),
+        (["x", "--arrow", "0,0,1"], "4 values"),
+        (["x", "--fps", "500"], "1 to 120"),
+        (["x", "--mask-grow", "3000"], "-25 to 25"),
         (["x", "--pin", "0.5,7"], "within the picture"),
         (["x", "--nonsense"], "nonsense"),
         (["x", "--codec", "vp9"], "h264, av1 for .mp4"),
         (["x", "--max-size", "0"], "largest size"),
         (["x", "--max-size", "ten"], "megabytes"),
         (["x", "--variations", "3"], "ending in .html"),
-        (["x", "--variations", "0"], "1 to 8 variations"),
+        (["x", "--variations", "0"], "1 to 8"),
         (["x", "--manifests"], "ending in .html"),
     ],
 )
@@ -236,7 +238,7 @@ def test_directions_and_settings_travel_in_the_file(tmp_path, picture):
     ]
     main([*common, "--output", str(tmp_path / "loop.mp4"), "--freeze", str(tmp_path / "all.png")])
     settings, mask = unpack(read_metadata(tmp_path / "loop.mp4"))
-    assert settings.arrows == ((0.5, 0.5, 0.6, 0.5),) and len(settings.pins) == 2 and settings.freeze
-    assert settings.prompt == "everything sways" and mask.shape == (64, 96)
+    assert settings.hands.arrows == ((0.5, 0.5, 0.6, 0.5),) and len(settings.hands.pins) == 2 and settings.hands.freeze
+    assert settings.request.prompt == "everything sways" and mask.shape == (64, 96)
     main([*common, "--output", str(tmp_path / "silent.webp"), "--no-metadata"])
     assert read_metadata(tmp_path / "silent.webp") is None

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from scipy.interpolate import BSpline
 
+from loopanimate.files.formats import read_metadata
 from loopanimate.files.living import CONSTANTS, MAX_LAYERS, QUALITIES, SLIDERS, living_page, quantize, read_data, write_living
 from loopanimate.files.manifests import write_manifests
-from loopanimate.files.media import read_metadata
 from loopanimate.motion.grid import spline_matrix
 from tests.fields import field_of, random_field
 

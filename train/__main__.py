@@ -1,132 +1,111 @@
-"""python -m train <words|prior|run|curate|assemble|evaluate|ablate|params>: what a researcher types."""
+"""python -m train VERB: what a researcher types. Imports torch only when a verb runs, so that help answers at once."""
 
 import json
-import sys
-from typing import Annotated
 
-import tyro
-
+from loopanimate import options
 from loopanimate.presets import PRESETS
-from train.settings import AblateSettings, CurateSettings, EvaluateSettings, PriorSettings, TrainSettings
+from train import settings
+from train.settings import EvaluateSettings, ParamsSettings
 
 
-def params(preset: str = "512", json_: Annotated[bool, tyro.conf.arg(name="json")] = False) -> None:
-    """Count the parameters of Table 1 (PAPER.md §4) without allocating them."""
+def params(asked: ParamsSettings) -> str:
     import torch
 
     from loopanimate.network.unet import LoopAnimateUNet, parameter_groups
 
     with torch.device("meta"):
-        unet = LoopAnimateUNet(**_preset(preset).unet)
+        unet = LoopAnimateUNet(**PRESETS[asked.preset].unet)
     sizes = {name: parameter.numel() for name, parameter in unet.named_parameters()}
     counts = {group: sum(sizes[name] for name in names) for group, names in parameter_groups(unet).items()}
-    if json_:
-        print(json.dumps(counts))
-    else:
-        for group, count in counts.items():
-            print(f"{group:8} {count:>13,} parameters {count * 4 / 1e6:10.2f} MB as fp32")
+    if asked.as_json:
+        return json.dumps(counts)
+    return "\n".join(f"{group:8} {count:>13,} parameters {count * 4 / 1e6:10.2f} MB as fp32" for group, count in counts.items())
 
 
-def prior(settings: Annotated[PriorSettings, tyro.conf.arg(name="")]) -> None:
-    """Fit the Gaussian that the motion preset's noise is drawn from, before stage 0."""
+def prior(asked: settings.PriorSettings) -> str:
     from train.prior import fit
 
-    print(f"written to {fit(settings)}")
+    return f"written to {fit(asked)}"
 
 
-def words() -> None:
-    """Fit what unknown words are read with anew, after the vocabulary or the bundled text encoder changed."""
+def words(asked: settings.WordsSettings) -> str:
     from loopanimate import load_pipeline
-    from loopanimate.words.read import FITTED, save
+    from loopanimate.words.read import check_fit, save
 
-    save(load_pipeline("motion"))
-    print(f"written to {FITTED}")
+    if (asked.output is None) == (not asked.check):
+        raise ValueError("expected either --output FILE or --check")
+    if asked.check:
+        check_fit(load_pipeline("motion"))
+        return "the bundled fit is up to date"
+    save(load_pipeline("motion"), asked.output)
+    return f"written to {asked.output}"
 
 
-def run(settings: Annotated[TrainSettings, tyro.conf.arg(name="")]) -> None:
-    """Train one stage; the same command resumes where it was cut."""
+def run(asked: settings.TrainSettings) -> None:
     from train.trainer import train
 
-    train(settings)
+    train(asked)
 
 
-def curate(settings: Annotated[CurateSettings, tyro.conf.arg(name="")]) -> None:
-    """Judge every clip of a collection; the same command goes on where it was cut."""
+def curate(asked: settings.CurateSettings) -> str:
     from train.curate import curate as judge_all
 
-    for reason, count in judge_all(settings).most_common():
-        print(f"{count:>9,}  {reason}")
+    return "\n".join(f"{count:>9,}  {reason}" for reason, count in judge_all(asked).most_common())
 
 
-def evaluate(settings: Annotated[EvaluateSettings, tyro.conf.arg(name="")]) -> None:
-    """Table 2 over captioned pictures or clips; without them, whether the motion preset obeys."""
-    if settings.data:
+def evaluate(asked: EvaluateSettings) -> str:
+    if asked.data:
         from train.evaluate import evaluate as tabulate
 
-        means = tabulate(settings)
-        print(json.dumps(means, indent=2) if settings.json else f"written to {settings.output}")
-        return
-    if _preset(settings.preset).name != "motion":
-        raise ValueError(f"expected captioned pictures or clips (--data) to evaluate preset {settings.preset} on")
-    from loopanimate.loop import pipeline
-    from train.obedience import evaluate as measure
-    from train.obedience import report
+        means = tabulate(asked)
+        return json.dumps(means, indent=2) if asked.as_json else f"written to {asked.output}"
+    if asked.preset != "motion":
+        raise ValueError(f"expected captioned pictures or clips (--data) to evaluate preset {asked.preset} on")
+    from loopanimate.checkpoints import load_quietly
+    from train import obedience
 
-    options = {"num_inference_steps": settings.steps, "guidance_scale": settings.guidance}
-    pipe = pipeline("motion", settings.checkpoint, "auto")
-    table = measure(pipe, settings.pictures, settings.num_frames, settings.sheets, settings.limit, **options)
-    print(report(table, settings.json))
+    given = {"num_inference_steps": asked.steps, "guidance_scale": asked.guidance}
+    pipe = load_quietly("motion", asked.checkpoint)
+    table = obedience.evaluate(pipe, asked.pictures, asked.num_frames, asked.sheets, asked.limit, **given)
+    return json.dumps(table, indent=2) if asked.as_json else obedience.report(table)
 
 
-def ablate(settings: Annotated[AblateSettings, tyro.conf.arg(name="")]) -> None:
-    """Table 4 or 5 anew: every row trained with several seeds; the same command goes on where it was cut."""
+def ablate(asked: settings.AblateSettings) -> str:
     from train.ablate import ablate as tabulate
 
-    print(tabulate(settings))
+    return tabulate(asked)
 
 
-def assemble(
-    output: str, base: str | None = None, words: str | None = None, motion: str | None = None, text_attention: str | None = None
-) -> None:
-    """Put the 512 preset's starting point together from public checkpoints, each a folder or owner/name@revision.
-
-    Args:
-        output: new folder.
-        base: image-conditioned Stable Diffusion 1.x; None takes lambdalabs/sd-image-variations-diffusers.
-        words: CLIP with tokenizer and text model; None takes openai/clip-vit-large-patch14.
-        motion: AnimateDiff, LongAnimateDiff or PIA motion modules, a checkpoint file too; None takes AnimateDiff v1.
-        text_attention: Stable Diffusion 1.x to take the mid and up blocks' cross-attention from; None keeps the base's.
-    """
+def assemble(asked: settings.AssembleSettings) -> str:
     from train.assemble import assemble as put_together
 
-    given = {"base": base, "words": words, "motion": motion, "text_attention": text_attention}
-    print(put_together(output, **{name: value for name, value in given.items() if value is not None}))
+    return str(put_together(asked))
 
 
-def _preset(name: str):
-    if name not in PRESETS:
-        raise ValueError(f"expected a preset out of {', '.join(PRESETS)}, got {name}")
-    return PRESETS[name]
+VERBS = {  # in the order of a project's life
+    curate: settings.CurateSettings,
+    assemble: settings.AssembleSettings,
+    prior: settings.PriorSettings,
+    run: settings.TrainSettings,
+    evaluate: EvaluateSettings,
+    ablate: settings.AblateSettings,
+    params: ParamsSettings,
+    words: settings.WordsSettings,
+}
 
 
-def main() -> None:
-    try:
-        tyro.extras.subcommand_cli_from_dict(
-            {
-                "words": words,
-                "prior": prior,
-                "run": run,
-                "curate": curate,
-                "assemble": assemble,
-                "evaluate": evaluate,
-                "ablate": ablate,
-                "params": params,
-            },
-            prog="python -m train",
-        )
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+def main(arguments: list[str] | None = None) -> None:
+    parser = options.Parser(prog="python -m train", description="Train LoopAnimate (train/README.md).")
+    verbs = parser.add_subparsers(metavar="VERB", required=True)
+    for do, model in VERBS.items():
+        verb = verbs.add_parser(do.__name__, help=model.__doc__, description=model.__doc__)
+        verb.set_defaults(do=do, model=model)
+        options.add(verb, model)
+    values = vars(parser.parse_args(arguments))
+    with options.exit_on_mistake():
+        told = values["do"](options.build(values["model"], values))
+        if told is not None:
+            print(told)
 
 
 if __name__ == "__main__":

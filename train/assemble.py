@@ -1,7 +1,7 @@
-"""Public checkpoints become the starting point of the 512 preset: one LoopAnimatePipeline folder (PAPER.md §4, §5, §7).
+"""Put the 512 preset's starting point together from public checkpoints (train/METHOD.md §4, §5, §7).
 
-The image-conditioned Stable Diffusion gives UNet, VAE and image encoder; CLIP the words; AnimateDiff the motion modules.
-Nothing here is trained: what comes out still has to go through the three stages.
+The UNet, the VAE and the image encoder come from an image-conditioned Stable Diffusion, tokenizer and text encoder from CLIP,
+the motion modules from AnimateDiff. Nothing is trained here: the result still has to go through the three stages.
 """
 
 import json
@@ -24,48 +24,38 @@ from loopanimate.network.codecs import VAECodec
 from loopanimate.network.unet import LoopAnimateUNet, widen_conv_in
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.presets import PRESETS
+from train.settings import AssembleSettings
 from train.sources import Source, find
 
-BASE = "lambdalabs/sd-image-variations-diffusers@v2.0"
-WORDS = "openai/clip-vit-large-patch14@32bd64288804d66eefd0ccbe215aa642df71cc41"
-MOTION = "guoyww/animatediff-motion-adapter-v1-5@50585043613863954defef3da6869e012623d0fb"
 BLOCKS = {
     "CrossAttnDownBlock2D": "CrossAttnDownBlockMotion",
     "DownBlock2D": "DownBlockMotion",
     "CrossAttnUpBlock2D": "CrossAttnUpBlockMotion",
     "UpBlock2D": "UpBlockMotion",
 }
-SPARE = 1.05  # of the bytes to be written, for what a file system takes for itself
+DISK_OVERHEAD = 1.05  # space needed on disk over bytes to be written, for the file system's own blocks
 
 
-def assemble(
-    output: str | Path, base: str = BASE, words: str = WORDS, motion: str = MOTION, text_attention: str | None = None
-) -> Path:
-    """Write the pipeline folder `output`, with its provenance and the licences of its parts.
+def assemble(settings: AssembleSettings) -> Path:
+    """Write a LoopAnimatePipeline folder with its provenance and the licences of its parts; return its path.
 
-    Each source is a local folder, a hub repository ("owner/name@revision") or, for `motion`, a checkpoint file.
+    Each source is a local folder or a hub repository ("owner/name@revision"); the motion modules may be a checkpoint file.
 
-    Args:
-        base: a Stable Diffusion 1.x whose UNet reads CLIP image embeddings.
-        words: CLIP with tokenizer and text model.
-        motion: AnimateDiff motion modules, v1 to v3, LongAnimateDiff or PIA, in the original or in diffusers' layout.
-        text_attention: a text-conditioned Stable Diffusion 1.x, whose cross-attention the mid and up blocks then take,
-            so that words mean something before training; None keeps the base's.
-
-    Raises: ValueError in one sentence; nothing is left half-written.
+    Raises ValueError, in one sentence, for a source that is missing, damaged or does not fit the others, an output folder
+    that holds something, or too little disk space. Nothing is left half-written.
     """
     diffusers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.set_verbosity_error()  # lists what else a checkpoint holds
-    output = Path(output)
+    transformers.utils.logging.set_verbosity_error()  # it would list every unused weight of a checkpoint
+    output = Path(settings.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ValueError(f"expected a new or empty folder to write to, got {output}")
     sources = {
-        "base": Source(base, ("unet", "vae", "image_encoder"), ("safety_checker", "feature_extractor")),
-        "words": Source(words, ("",)),
-        "motion": Source(motion, ("",)),
+        "base": Source(settings.base, ("unet", "vae", "image_encoder"), ("safety_checker", "feature_extractor")),
+        "words": Source(settings.words, ("",)),
+        "motion": Source(settings.motion, ("",)),
     }
-    if text_attention:
-        sources["text_attention"] = Source(text_attention, ("unet",))
+    if settings.text_attention:
+        sources["text_attention"] = Source(settings.text_attention, ("unet",))
     found = {part: find(source) for part, source in sources.items()}
     _check_space(output, found.values())
     paths = {part: source.fetch() for part, source in found.items()}
@@ -93,21 +83,21 @@ def assemble(
 
 
 def _check_space(output: Path, found) -> None:
-    """Enough room for what is still to be downloaded and for what will be written; both may be on one disk."""
+    """Raise ValueError unless the disks have room for the missing downloads and for the output; both may be on one disk."""
     from huggingface_hub import constants
 
-    there, cache = _existing(output.absolute()), _existing(Path(constants.HF_HUB_CACHE))
-    needs = {there: SPARE * sum(source.bytes for source in found)}
+    there, cache = (
+        next(folder for folder in (path, *path.parents) if folder.exists())
+        for path in (output.absolute(), Path(constants.HF_HUB_CACHE))
+    )
+    needs = {there: sum(source.bytes for source in found)}
     target = there if there.stat().st_dev == cache.stat().st_dev else cache
-    needs[target] = needs.get(target, 0) + SPARE * sum(source.missing_bytes for source in found)
-    for folder, needed in needs.items():
+    needs[target] = needs.get(target, 0) + sum(source.missing_bytes for source in found)
+    for folder, size in needs.items():
+        needed = DISK_OVERHEAD * size
         free = shutil.disk_usage(folder).free
         if free < needed:
             raise ValueError(f"expected {needed / 1e9:.1f} GB of free space at {folder}, got {free / 1e9:.1f} GB")
-
-
-def _existing(path: Path) -> Path:
-    return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
 def _pipeline(paths: dict[str, Path]) -> LoopAnimatePipeline:
@@ -128,7 +118,7 @@ def _pipeline(paths: dict[str, Path]) -> LoopAnimatePipeline:
     checker = {}
     if (base / "safety_checker").is_dir() and (base / "feature_extractor").is_dir():
         checker["safety_checker"] = _load(StableDiffusionSafetyChecker, base / "safety_checker")
-        from transformers import CLIPImageProcessor  # names torchvision when it is imported
+        from transformers import CLIPImageProcessor  # its import prints a line about torchvision
 
         checker["feature_extractor"] = CLIPImageProcessor.from_pretrained(base / "feature_extractor")
     return LoopAnimatePipeline(
@@ -146,8 +136,8 @@ def _pipeline(paths: dict[str, Path]) -> LoopAnimatePipeline:
 
 
 def _load(kind: type, folder: Path):
-    """A model in float32 with every weight from the folder: the libraries would draw missing ones at random."""
-    safe = any(folder.glob("*.safetensors"))  # else .bin, which both libraries read with weights_only=True
+    """Load a model in float32; raise ValueError where weights are missing, which the libraries would draw at random."""
+    safe = any(folder.glob("*.safetensors"))  # otherwise .bin, which both libraries read with weights_only=True
     model, report = kind.from_pretrained(str(folder), dtype=torch.float32, use_safetensors=safe, output_loading_info=True)
     if report["missing_keys"]:
         missing = sorted(report["missing_keys"])
@@ -158,10 +148,12 @@ def _load(kind: type, folder: Path):
 
 
 def motion_state(path: Path) -> dict[str, torch.Tensor]:
-    """Motion modules by diffusers' names: a MotionAdapter folder, or a checkpoint file in either layout.
+    """Read motion modules, under diffusers' names, from a MotionAdapter folder or a checkpoint file in either layout.
 
-    Positions are checked against the sines they must be and dropped, as are a v2 adapter's mid block and all that is no
-    motion module, save PIA's first convolution.
+    Only motion modules and PIA's first convolution are kept. A v2 adapter's mid block is dropped, and so are the positional
+    tables, after a check that they are the sines from which longer tables can be made.
+
+    Raises ValueError for a file with anything but tensors, without motion modules, or with learned positions.
     """
     if path.is_dir():
         path = next(
@@ -169,7 +161,7 @@ def motion_state(path: Path) -> dict[str, torch.Tensor]:
             for name in ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
             if (path / name).is_file()
         )
-    try:  # tensors alone: what else a pickle holds is refused, not run
+    try:  # weights_only: a pickle that holds more than tensors is refused before its code runs
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, SafetensorError) as error:
         raise ValueError(f"expected a file of tensors alone in {path.name}, got one that is damaged or holds more") from error
@@ -180,7 +172,7 @@ def motion_state(path: Path) -> dict[str, torch.Tensor]:
             rows = value.shape[1]
             if not torch.allclose(value.float(), SinusoidalPositionalEmbedding(value.shape[2], rows).pe, atol=1e-2):
                 raise ValueError(f"expected sinusoidal positions in {path.name}, got others in {name}")
-    # drops the original layout's positions; diffusers' own are dropped below
+    # this drops the original layout's positions; those of diffusers' layout are dropped below
     kept = convert_animatediff_checkpoint_to_diffusers(state)
     kept = {
         name: value.float()
@@ -196,11 +188,15 @@ def motion_state(path: Path) -> dict[str, torch.Tensor]:
 def assemble_unet(
     spatial: UNet2DConditionModel, motion: dict[str, torch.Tensor], reader: UNet2DConditionModel | None = None
 ) -> LoopAnimateUNet:
-    """The 9-channel network from a spatial UNet, motion modules and, optionally, one whose cross-attention reads words."""
+    """Build the 9-channel network from a spatial UNet and motion modules, which `motion_state` read.
+
+    reader: a text-conditioned UNet whose cross-attention replaces that of the mid and up blocks.
+    Raises ValueError where the parts are no Stable Diffusion 1.x or their shapes do not fit each other.
+    """
     config = spatial.config
     if config.use_linear_projection or config.in_channels != 4 or not set(config.down_block_types) <= set(BLOCKS):
         raise ValueError("expected the UNet of a Stable Diffusion 1.x with 4 input channels, got another architecture")
-    heads = config.num_attention_heads or config.attention_head_dim  # SD 1.x calls its heads so
+    heads = config.num_attention_heads or config.attention_head_dim  # SD 1.x keeps the head count under this name
     with torch.device("meta"):
         unet = LoopAnimateUNet(
             sample_size=config.sample_size,

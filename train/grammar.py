@@ -1,76 +1,72 @@
-"""The words of procedural motion: what a caption says and what it means, drawn together.
+"""Captions of procedural motion, drawn together with what they mean.
 
 A `Motion` is what one layer does; `draw` gives a caption with the motions of both layers. Verbs of `HELD_OUT` and sentences
-of `HELD_OUT_FORMS` never occur in training: the evaluation speaks with them.
+of `HELD_OUT_FORMS` never occur in training, so that the evaluation can ask with them.
 """
 
 import math
 import random
 from dataclasses import dataclass, replace
 
+from loopanimate.words.kinds import KINDS, SPOKEN
 from loopanimate.words.vocabulary import (
+    CAMERA,
     DIRECTIONS,
     FREQUENCIES,
     PACE,
+    RIGID,
     SPEEDS,
     STILL,
     STREAMS,
     STRENGTHS,
     TEMPOS,
-    VERBS,
-    clause,
-    gerund,
+    Verb,
+    say,
 )
 
-KINDS = (
-    "still",
-    "sway",
-    "shift",
-    "bob",
-    "bounce",
-    "rock",
-    "swing",
-    "turn",
-    "pulse",
-    "ripple",
-    "flutter",
-    "tremble",
-    "zoom",
-    "stream",
-)
-
-HELD_OUT = {  # never spoken in training
-    "sway": ("rustle", "swish"),
-    "shift": ("edge", "creep"),
-    "bob": ("levitate", "go up and down"),
-    "bounce": ("leap", "spring up and down"),
-    "rock": ("teeter", "tilt back and forth"),
-    "swing": ("oscillate like a pendulum", "hang and dangle"),
-    "turn": ("swivel", "revolve to and fro"),
-    "pulse": ("inflate and deflate", "grow and shrink"),
-    "ripple": ("surge in waves", "ripple like a pond"),
-    "flutter": ("billow like a sail", "wave like cloth"),
-    "tremble": ("jitter", "shudder"),
-    "stream": ("gush", "flow without end"),
+HELD_OUT = {  # in the notation of words.tsv
+    kind: tuple(map(Verb.parse, verbs))
+    for kind, verbs in {
+        "sway": ("rustle/rustles/rustling", "swish/swishes/swishing"),
+        "shift": ("edge/edges/edging", "creep/creeps/creeping"),
+        "bob": ("levitate/levitates/levitating", "go/goes/going up and down"),
+        "bounce": ("leap/leaps/leaping", "spring/springs/springing up and down"),
+        "rock": ("teeter/teeters/teetering", "tilt/tilts/tilting back and forth"),
+        "swing": ("oscillate/oscillates/oscillating like a pendulum", "hang/hangs/hanging and dangle/dangles/dangling"),
+        "turn": ("swivel/swivels/swiveling", "revolve/revolves/revolving to and fro"),
+        "pulse": (
+            "inflate/inflates/inflating and deflate/deflates/deflating",
+            "grow/grows/growing and shrink/shrinks/shrinking",
+        ),
+        "ripple": ("surge/surges/surging in waves", "ripple/ripples/rippling like a pond"),
+        "flutter": ("billow/billows/billowing like a sail", "wave/waves/waving like cloth"),
+        "tremble": ("jitter/jitters/jittering", "shudder/shudders/shuddering"),
+        "stream": ("gush/gushes/gushing", "flow/flows/flowing without end"),
+    }.items()
 }
 SUBJECTS = (
-    *("it",) * 16,  # what `loopanimate.words.vocabulary.interpret` says in place of words that are not known
+    *("it",) * 16,  # `words.read` says so in place of words that the network does not know
     *("the subject", "the object", "the figure", "the foreground", "this", "the thing in front"),
     *("the woman", "the man", "she", "he", "the child", "the cat", "the dog", "the bird", "the horse", "the fish"),
     *("the hair", "the dress", "the flag", "the curtain", "the scarf", "the cloth", "the leaf", "the tree", "the grass"),
     *("the flower", "the bush", "the boat", "the balloon", "the lamp", "the cup", "the car", "the statue", "the ball"),
     *("the rocket", "the house", "the cloud", "the water", "the sea", "the face", "the head", "the plant", "the toy"),
 )
-# They bend only where the words insist: swaying, they tilt about their base.
-RIGID = ("the boat", "the lamp", "the cup", "the car", "the statue", "the ball", "the rocket", "the house", "the toy")
 BACKGROUNDS = (
     *("the background", "the scene behind", "the backdrop", "everything behind it", "the sky", "the landscape"),
     *("the sea behind", "the scenery", "the rest of the picture"),
 )
 AMPLITUDES = {"barely": 0.005, "gently": 0.011, "plainly": 0.022, "strongly": 0.042, "wildly": 0.065}  # as Motion.amplitude
+FASTEST = 1.8  # hertz, of a kind that is quicker than its words' tempo
 PARTS = {"top": ("only the top of {}", "the upper part of {}"), "bottom": ("only the bottom of {}", "the lower part of {}")}
 BEHIND = ("in the background {}", "behind it {}", "{} in the background", "{} behind it")
 STAYS = ("{} stays still", "{} is still", "{} does not move", "keep {} still")
+
+# Kinds as often as they are drawn: of the salient object when it does not stream, of the background (of which the camera
+# pans, too), and of captions that say little but where one thing goes.
+SALIENT = (*("sway",) * 2, *("shift",) * 3, *(kind for kind in SPOKEN if kind not in ("sway", "shift", "stream")))
+BACKGROUND = ("shift", "shift", "shift", "ripple", "zoom", "sway", "stream", "stream", "stream", "pan")
+FOCUSED = ("shift", "shift", "stream", "sway")
 
 
 @dataclass(frozen=True)
@@ -84,9 +80,9 @@ class Motion:
     part: str | None = None  # "top" | "bottom" | None
 
 
-def _adverbs(rng: random.Random, motion: dict, strength: str | None, tempo: str) -> tuple[str, str]:
-    """What stands before the verb and after it."""
-    after = [rng.choice(DIRECTIONS[motion["direction"]])] if motion["direction"] is not None else []
+def _draw_adverbs(rng: random.Random, direction: int | None, strength: str | None, tempo: str) -> tuple[str, str]:
+    """Words for a direction in degrees, a strength and a tempo: what stands before the verb and what after it."""
+    after = [rng.choice(DIRECTIONS[direction])] if direction is not None else []
     words = [rng.choice(STRENGTHS[strength])] if strength else []
     words += [rng.choice(TEMPOS[tempo])] if tempo else []
     before = []
@@ -108,7 +104,8 @@ def draw_motion(
 
     `named` decides whether the words name a direction; only kinds that can go somewhere do.
     """
-    choices = list(DIRECTIONS) if kind in ("shift", "stream") else [0, 180] if kind in ("sway", "rock", "swing") else []
+    row = KINDS[kind]
+    choices = {"any": list(DIRECTIONS), "side": [0, 180], "none": []}[row.directed]
     if choices and (rng.random() < 0.6 if named is None else named):
         sides = [0, 180] + choices
         direction = rng.choice(sides) if direction is None else direction
@@ -116,18 +113,17 @@ def draw_motion(
         direction = None
     strength = rng.choice([None] * 4 + list(STRENGTHS)) if strength is None else strength
     tempo = rng.choice(["", "", *TEMPOS]) if tempo is None else tempo
-    amplitude = AMPLITUDES[strength or "plainly"] * math.exp(rng.gauss(0, 0.08 if strength else 0.2))
+    amplitude = AMPLITUDES[strength or "plainly"] * math.exp(rng.gauss(0, 0.08 if strength else 0.2)) * row.size
     low, high = FREQUENCIES[tempo]
     frequency = math.exp(rng.uniform(math.log(low), math.log(high)))
-    if kind == "tremble":
-        amplitude, frequency = amplitude * 0.4, min(frequency * 2.2, 1.8)
-    if kind == "stream":
+    if row.rate > 1:
+        frequency = min(frequency * row.rate, FASTEST)
+    if row.flows:
         amplitude = SPEEDS[strength or "plainly"] * PACE[tempo] * math.exp(rng.gauss(0, 0.08))
-    values = {"kind": kind, "amplitude": amplitude, "frequency": frequency, "direction": direction}
-    return Motion(**values), *_adverbs(rng, values, strength, tempo)
+    return Motion(kind, amplitude, frequency, direction), *_draw_adverbs(rng, direction, strength, tempo)
 
 
-FORMS = (  # {s} subject, {b} adverb before, {v} {t} {g} verb, third person, gerund, {a} adverbs after
+FORMS = (  # {s} subject, {b} adverb before, {v} {t} {g} verb, its form for the subject, gerund, {a} adverbs after
     *("{s} {b} {t} {a}",) * 8,
     *("{s} is {b} {g} {a}",) * 3,
     *("make {s} {b} {v} {a}", "let {s} {b} {v} {a}") * 2,
@@ -136,23 +132,24 @@ FORMS = (  # {s} subject, {b} adverb before, {v} {t} {g} verb, third person, ger
 HELD_OUT_FORMS = ("I want {s} to {b} {v} {a}", "could {s} {b} {v} {a}", "a picture in which {s} {b} {t} {a}", "{s} {t} {b} {a}")
 
 
-def sentence(rng: random.Random, subject: str, verb: str, before: str, after: str, held_out: bool = False) -> str:
+def sentence(rng: random.Random, subject: str, verb: Verb, before: str, after: str, held_out: bool = False) -> str:
     """One of many ways to say that `subject` does `verb`."""
     form = rng.choice(HELD_OUT_FORMS if held_out else FORMS)
-    words = form.format(s=subject, b=before, v=verb, t=clause(subject, verb).removeprefix(subject), g=gerund(verb), a=after)
+    told = say(subject, verb).removeprefix(subject)
+    words = form.format(s=subject, b=before, v=verb.base, t=told, g=verb.gerund, a=after)
     return " ".join(words.split()).replace(" :", ":")
 
 
 def phrase(rng: random.Random, kind: str, subject: str, held_out: bool = False, **named) -> tuple[str, Motion]:
     """A clause in which `subject` does a motion of `kind`; `named` fixes strength, tempo or direction (`draw_motion`)."""
-    verb, state = rng.choice((HELD_OUT if held_out else VERBS)[kind]), rng.getrandbits(32)
+    verb, state = rng.choice(HELD_OUT[kind] if held_out else KINDS[kind].verbs), rng.getrandbits(32)
     motion, before, after = draw_motion(rng, kind, **named)
-    # of its own number, so that one phrasing stays one, whatever is named
+    # the phrasing has its own generator, so that it stays the same whatever is named
     return sentence(random.Random(state), subject, verb, before, after, held_out), motion
 
 
 def _stream(rng: random.Random) -> tuple[str, Motion]:
-    if rng.random() < 0.4:  # whatever the mask holds
+    if rng.random() < 0.4:  # any subject: the mask may hold what flows
         words, motion = phrase(rng, "stream", rng.choice(SUBJECTS))
         return words, motion
     subject, (heading, verbs) = rng.choice(list(STREAMS.items()))
@@ -162,35 +159,37 @@ def _stream(rng: random.Random) -> tuple[str, Motion]:
         motion, before, after = draw_motion(rng, "stream", named=False)
     if motion.direction is None:
         motion = replace(motion, direction=heading)
-    return sentence(rng, subject, rng.choice(verbs if own else VERBS["stream"]), before, after), motion
+    return sentence(rng, subject, rng.choice(verbs if own else KINDS["stream"].verbs), before, after), motion
 
 
 def _salient(rng: random.Random) -> tuple[str, Motion]:
     if rng.random() < 0.22:
         return _stream(rng)
-    kind = rng.choice(["sway"] * 2 + ["shift"] * 3 + [kind for kind in VERBS if kind not in ("sway", "shift", "stream")])
+    kind = rng.choice(SALIENT)
     subject = rng.choice(SUBJECTS)
     words, motion = phrase(rng, kind, subject)
     if motion.direction is None and rng.random() < 0.06:
         part = rng.choice(list(PARTS))
         words, motion = phrase(rng, kind, rng.choice(PARTS[part]).format(subject), named=False)
         return words, replace(motion, part=part)
-    return words, replace(motion, kind="rock") if kind == "sway" and subject in RIGID else motion
+    if subject.removeprefix("the ") in RIGID and KINDS[kind].if_rigid:
+        motion = replace(motion, kind=KINDS[kind].if_rigid)
+    return words, motion
 
 
 def _background(rng: random.Random) -> tuple[str, Motion]:
-    kind = rng.choice(("shift", "shift", "shift", "ripple", "zoom", "sway", "stream", "stream", "stream", "pan"))
+    kind = rng.choice(BACKGROUND)
     if kind == "stream":
         return _stream(rng)
     if kind == "zoom":
         motion, before, after = draw_motion(rng, kind)
         inwards = rng.random() < 0.5
-        verb = rng.choice(("push in", "zoom in", "move closer") if inwards else ("pull out", "zoom out", "move away"))
+        verb = rng.choice(CAMERA["in" if inwards else "out"])
         motion = replace(motion, direction=0 if inwards else 180)
         return sentence(rng, rng.choice(("the camera", "the view", "the background")), verb, before, after), motion
-    if kind == "pan":  # what is seen goes the other way
+    if kind == "pan":  # the picture goes the other way
         words, motion = phrase(rng, "shift", "the camera", named=True)
-        verb = rng.choice(("pan", "track", "travel sideways"))
+        verb = rng.choice(CAMERA["pan"])
         after = rng.choice(DIRECTIONS[motion.direction])
         words = sentence(rng, rng.choice(("the camera", "the view")), verb, "", after)
         return words, replace(motion, direction=(motion.direction + 180) % 360)
@@ -203,14 +202,14 @@ def draw(rng: random.Random, focus: float = 0.0) -> tuple[str, Motion, Motion]:
     focus: share of captions that say little but where one thing goes; words decide most of such a clip.
     """
     if rng.random() < focus:
-        words, motion = phrase(rng, rng.choice(("shift", "shift", "stream", "sway")), rng.choice(SUBJECTS), named=True)
+        words, motion = phrase(rng, rng.choice(FOCUSED), rng.choice(SUBJECTS), named=True)
         return words, motion, Motion()
     case = rng.random()
     if case < 0.05:
-        return rng.choice(STILL), Motion(), Motion()
+        return rng.choice(STILL["caption"]), Motion(), Motion()
     if case < 0.11:  # one motion of the whole picture
         subject = rng.choice(("everything", "the whole picture", "all of it", "the whole scene"))
-        words, motion = phrase(rng, rng.choice([kind for kind in VERBS if kind != "stream"]), subject)
+        words, motion = phrase(rng, rng.choice([kind for kind in SPOKEN if kind != "stream"]), subject)
         return words, motion, motion
     salient, background = Motion(), Motion()
     clauses = []

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from loopanimate.files.media import replacing
+from loopanimate.files.pictures import replacing
 from loopanimate.motion.edits import unfolded
 from loopanimate.motion.field import Field
 from loopanimate.presets import NATIVE_FPS

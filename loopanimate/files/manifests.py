@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from loopanimate.files.living import FITS, SLIDERS, checkboxes
-from loopanimate.files.media import replacing
+from loopanimate.files.pictures import replacing
 
 PREVIEW_SIDE = 512  # pixels
 

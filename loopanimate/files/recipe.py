@@ -36,7 +36,9 @@ def unpack(text: str | None) -> tuple[Settings, np.ndarray | None]:
     except (ValueError, TypeError, KeyError):
         raise ValueError("expected a loop that carries its settings, got a file without any") from None
     if isinstance(version, int) and version > VERSION:
-        raise ValueError(f"expected settings of version {VERSION} or older, got version {version}: update LoopAnimate to open it")
+        raise ValueError(
+            f"expected settings of version {VERSION} or older, got version {version}: update LoopAnimate to open it"
+        )
     try:
         images = {name: base64.b64decode(values[name], validate=True) for name in ("mask", "freeze") if values.get(name)}
         opened = {name: open_small_png(content) for name, content in images.items()}

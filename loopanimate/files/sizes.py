@@ -1,4 +1,4 @@
-"""Frames of a loop at any rate and size."""
+"""The sizes of a file's frames, their times, and the part of a picture that they show."""
 
 from fractions import Fraction
 from math import ceil
@@ -6,10 +6,9 @@ from math import ceil
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
-from loopanimate.files.media import GIF_RATES
 from loopanimate.presets import NATIVE_FPS
 
-SIZES = {  # width, height
+SIZES = {  # width, height in pixels
     "1080p": (1920, 1080),
     "1440p": (2560, 1440),
     "4k": (3840, 2160),
@@ -18,33 +17,17 @@ SIZES = {  # width, height
     "phone": (1080, 1920),
     "android": (1080, 2400),
     "iphone": (1290, 2796),
-    "wallpaper-engine": (3840, 2160),  # takes H.264 up to 4096 x 2304
+    "wallpaper-engine": (3840, 2160),  # it takes H.264 up to 4096 x 2304
     "lively": (1920, 1080),
 }
-MIN_SECONDS = {"lively": 60}  # it pauses at each wrap of the file, so that it should be rare
-MAX_OUTPUT_SIDE = 7680
-
-
-def frame_rate(fps: float | str | None, ending: str) -> Fraction:
-    """Frames a second: "native" is the network's own, None 30 (12.5 for GIF).
-
-    Raises ValueError for a rate that the format cannot hold.
-    """
-    if fps == "native":
-        return Fraction(NATIVE_FPS)
-    if fps is None:
-        return Fraction(25, 2) if ending == ".gif" else Fraction(30)
-    if ending == ".gif" and fps not in GIF_RATES:
-        raise ValueError(f"expected a GIF rate of {', '.join(f'{rate:g}' for rate in GIF_RATES)} or native, got {fps:g}")
-    if not 1 <= fps <= 120:
-        raise ValueError(f"expected 1 to 120 frames a second, got {fps:g}")
-    return Fraction(fps).limit_denominator(1001)
+MIN_SECONDS = {"lively": 60}  # Lively pauses each time that a file starts again, so the file has to be long
+MIN_OUTPUT_SIDE, MAX_OUTPUT_SIDE, MAX_OUTPUT_ASPECT = 32, 7680, 4
 
 
 def frame_times(num_frames: int, fps: Fraction, tempo: float = 1.0) -> list[float]:
-    """Times, in native frames, of the frames of one turn; the duplicate last frame is not among them.
+    """Return the times of one turn's frames, in native frames; the last frame, which equals the first, is left out.
 
-    tempo: factor on the loop's own pace, at 2 a turn lasts half as long.
+    tempo: factor on the loop's own pace; at 2 a turn lasts half as long.
     """
     period = num_frames - 1
     count = max(1, round(period * fps / NATIVE_FPS / Fraction(tempo)))
@@ -52,7 +35,7 @@ def frame_times(num_frames: int, fps: Fraction, tempo: float = 1.0) -> list[floa
 
 
 def output_size(size: str, width: int, height: int) -> tuple[int, int]:
-    """(width, height) for "source", a name of `SIZES` or "WxH"."""
+    """Return (width, height) for "source", a name in `SIZES` or "WxH"; raises ValueError."""
     named = size.lower()
     if named == "source":
         return width, height
@@ -61,26 +44,28 @@ def output_size(size: str, width: int, height: int) -> tuple[int, int]:
     numbers = named.split("x")
     if len(numbers) == 2 and all(number.isdigit() for number in numbers):
         wide, high = (int(number) for number in numbers)
-        if 32 <= min(wide, high) and max(wide, high) <= MAX_OUTPUT_SIDE and max(wide, high) <= 4 * min(wide, high):
+        short, long = sorted((wide, high))
+        if MIN_OUTPUT_SIDE <= short and long <= min(MAX_OUTPUT_SIDE, MAX_OUTPUT_ASPECT * short):
             return wide, high
     raise ValueError(
-        f"expected a size of source, {', '.join(SIZES)} or WxH (32 to {MAX_OUTPUT_SIDE}, at most 4 : 1), got {size}"
+        f"expected a size of source, {', '.join(SIZES)} or WxH ({MIN_OUTPUT_SIDE} to {MAX_OUTPUT_SIDE}, "
+        f"at most {MAX_OUTPUT_ASPECT} : 1), got {size}"
     )
 
 
 def turns(size: str, repeats: int, seconds: Fraction) -> int:
-    """Turns in a file, each of so many seconds: as often as asked, or as the size's destination needs."""
+    """Return how many turns of so many seconds go into a file: as many as asked, or as the size's destination needs."""
     return max(repeats, ceil(MIN_SECONDS.get(size.lower(), 0) / seconds))
 
 
 def inside(size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
-    """The largest (width, height) of that aspect within `size`, of even sides, as video has them."""
+    """Return the largest (width, height) of that aspect within `size`; its sides are even, as video needs them."""
     scale = min(size[0] / width, size[1] / height)
     return tuple(max(2, 2 * min(round(side * scale / 2), most // 2)) for side, most in zip((width, height), size))
 
 
 def surround(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """What stands around a picture that is shown whole: itself, blurred and darker, over all of `size`."""
+    """Return what surrounds a picture that is shown whole: itself, blurred and darker, covering `size`."""
     small = tuple(max(1, side // 16) for side in size)
     blurred, _ = cover(picture, np.ones(picture.size[::-1], np.float32), small)
     blurred = blurred.filter(ImageFilter.GaussianBlur(min(small) / 12)).resize(size, Image.Resampling.BICUBIC)
@@ -88,7 +73,7 @@ def surround(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def cover(picture: Image.Image, mask: np.ndarray, size: tuple[int, int]) -> tuple[Image.Image, np.ndarray]:
-    """Picture and mask scaled to cover `size` (width, height) and cut to it around what is masked."""
+    """Scale picture and mask (H, W) to cover `size` (width, height), and cut off what is outside of it."""
     if picture.size == size:
         return picture, mask
     box = cover_box(mask, size)
@@ -97,13 +82,13 @@ def cover(picture: Image.Image, mask: np.ndarray, size: tuple[int, int]) -> tupl
 
 
 def cover_box(mask: np.ndarray, size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom in pixels of the mask's picture: its largest part of the aspect of `size` (width, height).
+    """Return the largest part of a picture that has the aspect of `size` (width, height).
 
-    What is masked stands in its middle as far as the picture reaches.
+    The centre of the mask (H, W) is in its middle, as far as the picture reaches. Left, top, right, bottom in pixels.
     """
     height, width = mask.shape
     scale = max(size[0] / width, size[1] / height)
-    wide, high = min(size[0] / scale, width), min(size[1] / scale, height)  # no rounding beyond the picture
+    wide, high = min(size[0] / scale, width), min(size[1] / scale, height)  # rounding must not leave the picture
     centres = [float(np.average(np.arange(side) + 0.5, weights=mask.sum(axis))) for axis, side in enumerate((width, height))]
     left, top = (
         min(max(centre - part / 2, 0), side - part) for centre, part, side in zip(centres, (wide, high), (width, height))
@@ -112,7 +97,10 @@ def cover_box(mask: np.ndarray, size: tuple[int, int]) -> tuple[float, float, fl
 
 
 def within(part: tuple[float, float, float, float], points: tuple[float, ...]) -> tuple[float, ...]:
-    """x, y, x, y ... in fractions of a picture → in fractions of a part of it, itself left, top, right, bottom in fractions."""
+    """Convert points x, y, x, y, … from fractions of a picture to fractions of a part of it.
+
+    part: left, top, right, bottom in fractions of the picture.
+    """
     left, top, right, bottom = part
     return tuple(
         (value - (left, top)[index % 2]) / (right - left, bottom - top)[index % 2] for index, value in enumerate(points)

@@ -1,138 +1,50 @@
-"""Video files of loops: H.264, VP9, AV1 and AVIF, streamed frame by frame, with a wrap that cannot be found.
+"""Films of loops (H.264, VP9, AV1 and AVIF), coded frame by frame so that nobody finds the wrap.
 
-A loop starts on a key frame again and again, and a key frame is coded afresh: between it and the last frame before it,
-all coding errors change at once. At 60 frames a second that jump is many times what moves (a seam step of 8 on one
-photograph at CRF 18). So the key frame is coded nearly without loss, quality falls from there as slowly as predicted
-frames let it, and over the last `RAMP` seconds it is raised again, step by step, to meet the key frame: an error that
-fades over many frames is no seam. It costs about one more key frame. SVT-AV1 offers no such ramp: for
-a wall it codes every frame so finely that the wrap is like any other place, in 1.1 to 1.7 times the bytes of H.264; its
-coarser files are the smallest, and show a step there.
+A player that repeats a film starts at its key frame each time. A key frame is coded afresh: between the last frame and it,
+all coding errors change at once. At 60 frames a second that jump is many times the motion (a seam step of 8 on one
+photograph at CRF 18). So the key frame is coded nearly without loss. Quality falls from there as slowly as predicted frames
+allow, and over the last `RAMP` seconds rises again, step by step, to meet the key frame: an error that fades over many
+frames is not seen. It costs about one more key frame. SVT-AV1 has no such ramp. At "wallpaper" it codes every frame so
+finely that the wrap looks like any other place, in 1.1 to 1.7 times the bytes of H.264; its coarser files are the smallest
+of all, and show a slight step at the wrap.
 """
 
 import os
-import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
 import numpy as np
 
-AHEAD = 3  # frames: coding takes unlike times, and neither side should wait
-RAMP, RAMP_STEPS = 0.75, 6  # seconds before the wrap; steps in which quality rises
-RAMP_BITS = 16  # at the key frame and at the ramp's end, times the bits of the rest
-# Slow motion changes a frame by less than x264 thinks worth coding: it repeats frames, and then jumps.
+from loopanimate.files import chunks
+from loopanimate.files.pictures import replacing
+
+AHEAD = 3  # frames that wait to be coded: some take longer to code than others, and the renderer should not wait
+RAMP, RAMP_STEPS = 0.75, 6  # seconds before the wrap over which quality rises, and in how many steps
+RAMP_BITS = 16  # bits of the key frame and of the ramp's end, as a factor on those of other frames
+# Slow motion changes a frame by less than x264 thinks worth coding: without these it repeats frames, and then jumps.
 X264_MOVES = "fast-pskip=0:dct-decimate=0:deadzone-inter=8:b-pyramid=none"
+VP9 = {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "g": "9999"}
+AV1 = {"preset": "5", "g": "9999", "svtav1-params": "scd=0:enable-tf=0"}
 BT709 = 1
-RECIPE = uuid.uuid5(uuid.NAMESPACE_URL, "loopanimate:recipe").bytes  # names the box of an AVIF file's text
+LIMITED = 1  # range of the planes' levels
 os.environ.setdefault("SVT_LOG", "1")  # errors only
 
 
 @dataclass(frozen=True)
-class Codec:
-    """A video codec: FFmpeg's encoder, and its constant rate factors by use and the worst; less is better."""
+class Coding:
+    """How a loop is written, whatever the format."""
 
-    encoder: str
-    levels: dict[str, int]
-    worst: int
-
-
-CODECS = {
-    "h264": Codec("libx264", {"wallpaper": 18, "share": 23, "small": 28}, 51),
-    "vp9": Codec("libvpx-vp9", {"wallpaper": 12, "share": 24, "small": 36}, 63),
-    "av1": Codec("libsvtav1", {"wallpaper": 2, "share": 26, "small": 40}, 63),
-}
-FORMATS = {  # container, codecs that it takes: its own, and those to ask for
-    ".mp4": ("mp4", ("h264", "av1")),
-    ".webm": ("webm", ("vp9", "av1")),
-    ".avif": ("avif", ("av1",)),
-}
-
-
-def codec_of(ending: str, codec: str | None) -> Codec:
-    """The codec of a file, None: the format's own; ValueError for one that the format or this machine cannot write."""
-    named = codec or FORMATS[ending][1][0]
-    if named not in FORMATS[ending][1]:
-        raise ValueError(f"expected a codec out of {', '.join(FORMATS[ending][1])} for {ending}, got {named}")
-    found = CODECS[named]
-    if found.encoder not in av.codecs_available:
-        raise ValueError(f"expected a build of PyAV with {found.encoder} for {named} in {ending}, got one without it")
-    return found
-
-
-def encode(
-    path: Path, frames: Iterable[np.ndarray], fps: Fraction, count: int, metadata: str | None, codec: Codec, level: int
-) -> None:
-    """One turn of `count` frames, (H, W, 3) RGB or (3H/2, W) I420 uint8, into a file of `FORMATS`.
-
-    Odd sides of RGB frames lose their last row or column. level: constant rate factor.
-    """
-    options = {"crf": str(level)} | {"libx264": _x264, "libvpx-vp9": _vp9, "libsvtav1": _av1}[codec.encoder](count, fps)
-    with _opened(path, metadata) as container:
-        stream = None
-        for index, pixels in enumerate(ahead(frames)):
-            frame = _planes(pixels)
-            if stream is None:
-                stream = container.add_stream(codec.encoder, rate=fps, options=options)
-                stream.height, stream.width = frame.height, frame.width
-                stream.pix_fmt = "yuv420p"
-                stream.time_base = 1 / fps
-                context = stream.codec_context
-                context.colorspace = context.color_primaries = context.color_trc = BT709
-                context.color_range = 1  # limited
-            frame.pts, frame.time_base = index, 1 / fps
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-
-
-def repeat(turn: Path, path: Path, repeats: int, seconds: Fraction, metadata: str | None) -> None:
-    """A file of `repeats` turns from a file of one that lasts `seconds`: packets are copied, nothing is coded again."""
-    with _opened(path, metadata) as out:
-        stream = None
-        for index in range(repeats):
-            with av.open(str(turn)) as source:
-                moving = source.streams.video[-1]  # an AVIF file's first is its still picture
-                stream = stream or out.add_stream_from_template(moving, opaque=True)  # no encoder is opened
-                for packet in source.demux(moving):
-                    if packet.dts is None:  # the flush at the end
-                        continue
-                    offset = round(index * seconds / packet.time_base)
-                    packet.pts, packet.dts, packet.stream = packet.pts + offset, packet.dts + offset, stream
-                    out.mux(packet)
-
-
-def read_comment(path: Path) -> str | None:
-    """The text that a file carries; av.FFmpegError or OSError for what is no video."""
-    if path.suffix.lower() != ".avif":
-        with av.open(str(path)) as container:
-            return {key.lower(): value for key, value in container.metadata.items()}.get("comment")
-    with path.open("rb") as file:
-        while len(head := file.read(8)) == 8:
-            length = int.from_bytes(head[:4], "big")
-            if head[4:] == b"uuid" and file.read(16) == RECIPE:
-                return file.read(length - 24).decode()
-            if length < 8:
-                break
-            file.seek(length - 8 - 16 * (head[4:] == b"uuid"), os.SEEK_CUR)
-    return None
-
-
-@contextmanager
-def _opened(path: Path, metadata: str | None) -> Iterator[av.container.OutputContainer]:
-    """A new file's container; the text becomes its comment, or in AVIF, which has none, a box of its own at the end."""
-    kind = FORMATS[path.suffix.lower()][0]
-    with av.open(str(path), "w", format=kind, options={"movflags": "+faststart"} if kind == "mp4" else {}) as container:
-        if metadata and kind != "avif":
-            container.metadata["comment"] = metadata
-        yield container
-    if metadata and kind == "avif":
-        content = RECIPE + metadata.encode()
-        with path.open("ab") as file:
-            file.write((8 + len(content)).to_bytes(4, "big") + b"uuid" + content)
+    fps: Fraction  # frames a second, as `Format.frame_rate` gives it
+    quality: str = "wallpaper"  # one of formats.QUALITIES
+    codec: str | None = None  # a name in CODECS; None: the format's own
+    max_size: float | None = None  # megabytes (10^6 bytes); None: any
+    repeats: int = 1  # turns in the file
 
 
 def _x264(count: int, fps: Fraction) -> dict[str, str]:
@@ -141,34 +53,113 @@ def _x264(count: int, fps: Fraction) -> dict[str, str]:
     zones = [(0, 0, RAMP_BITS)]
     zones += [
         (start, end - 1, RAMP_BITS ** ((step + 1) / RAMP_STEPS))
-        for step, (start, end) in enumerate(zip(starts, starts[1:]))
+        for step, (start, end) in enumerate(pairwise(starts))
         if 0 < start < end
     ]
     zoned = "/".join(f"{first},{last},b={bits:.2f}" for first, last, bits in zones)
-    # one key frame a turn, no other: each would be a seam of its own
+    # one key frame a turn and no other: each would be a seam of its own
     return {"preset": "veryfast", "x264-params": f"keyint=infinite:scenecut=0:open-gop=0:{X264_MOVES}:zones={zoned}"}
 
 
-def _vp9(count: int, fps: Fraction) -> dict[str, str]:
-    return {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "g": "9999"}
+@dataclass(frozen=True)
+class Codec:
+    encoder: str  # FFmpeg's name
+    options: Callable[[int, Fraction], dict[str, str]]  # the encoder's, for a turn of so many frames at so many a second
+    levels: dict[str, int]  # constant rate factor by quality; less is finer
+    worst: int  # the coarsest constant rate factor
 
 
-def _av1(count: int, fps: Fraction) -> dict[str, str]:
-    return {"preset": "5", "g": "9999", "svtav1-params": "scd=0:enable-tf=0"}
+CODECS = {
+    "h264": Codec("libx264", _x264, {"wallpaper": 18, "share": 23, "small": 28}, 51),
+    "vp9": Codec("libvpx-vp9", lambda *_: VP9, {"wallpaper": 12, "share": 24, "small": 36}, 63),
+    "av1": Codec("libsvtav1", lambda *_: AV1, {"wallpaper": 2, "share": 26, "small": 40}, 63),
+}
 
 
-def _planes(pixels: np.ndarray) -> av.VideoFrame:
+def write_film(
+    path: Path, frames: Iterable[np.ndarray], count: int, coding: Coding, level: int, text: str | None, container: str
+) -> None:
+    """Write a film of `coding.repeats` turns. The turn is coded once, and its packets are copied.
+
+    Args:
+        frames: one turn of `count` frames, (3H/2, W) I420 or (H, W, 3) RGB uint8.
+        coding: its codec is named, never None.
+        level: constant rate factor.
+        container: FFmpeg's name.
+    """
+    if coding.repeats == 1:
+        _encode(path, frames, count, coding, level, text, container)
+    else:
+        with replacing(path.with_name(f"{path.stem}.turn{path.suffix}"), keep=False) as turn:
+            _encode(turn, frames, count, coding, level, None, container)
+            _repeat(turn, path, coding.repeats, count / coding.fps, text, container)
+    if text and container == "avif":  # FFmpeg's muxer drops it
+        chunks.add_avif_text(path, text)
+
+
+def _encode(
+    path: Path, frames: Iterable[np.ndarray], count: int, coding: Coding, level: int, text: str | None, container: str
+) -> None:
+    """Write one turn; arguments as in `write_film`."""
+    codec, fps = CODECS[coding.codec], coding.fps
+    with _open(path, text, container) as file:
+        stream = None
+        for index, pixels in enumerate(ahead(frames)):
+            frame = _to_planes(pixels)
+            if stream is None:
+                stream = file.add_stream(codec.encoder, rate=fps, options={"crf": str(level)} | codec.options(count, fps))
+                stream.height, stream.width = frame.height, frame.width
+                stream.pix_fmt = "yuv420p"
+                stream.time_base = 1 / fps
+                context = stream.codec_context
+                context.colorspace = context.color_primaries = context.color_trc = BT709
+                context.color_range = LIMITED
+            frame.pts, frame.time_base = index, 1 / fps
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+
+
+def _repeat(turn: Path, path: Path, repeats: int, seconds: Fraction, text: str | None, container: str) -> None:
+    """Copy the packets of a film that lasts `seconds` to a film of `repeats` turns."""
+    with _open(path, text, container) as out:
+        stream = None
+        for index in range(repeats):
+            with av.open(str(turn)) as source:
+                moving = source.streams.video[-1]  # the first of an AVIF file is its still picture
+                stream = stream or out.add_stream_from_template(moving, opaque=True)  # opens no encoder
+                for packet in source.demux(moving):
+                    if packet.dts is None:  # the empty packet at the end
+                        continue
+                    offset = round(index * seconds / packet.time_base)
+                    packet.pts, packet.dts, packet.stream = packet.pts + offset, packet.dts + offset, stream
+                    out.mux(packet)
+
+
+def _open(path: Path, text: str | None, container: str) -> av.container.OutputContainer:
+    """Open a new film that will carry `text`."""
+    file = av.open(str(path), "w", format=container, options={"movflags": "+faststart"} if container == "mp4" else {})
+    if text:
+        file.metadata["comment"] = text
+    return file
+
+
+def even(width: int, height: int) -> tuple[int, int]:
+    """Return the sides that 4:2:0 colour keeps of a picture: it has one colour for 2 x 2 pixels, so an odd side loses one."""
+    return width // 2 * 2, height // 2 * 2
+
+
+def _to_planes(pixels: np.ndarray) -> av.VideoFrame:
     if pixels.ndim == 2:
         frame = av.VideoFrame.from_ndarray(pixels, format="yuv420p")
-        frame.colorspace, frame.color_range = BT709, 1
+        frame.colorspace, frame.color_range = BT709, LIMITED
         return frame
-    even = np.ascontiguousarray(pixels[: pixels.shape[0] // 2 * 2, : pixels.shape[1] // 2 * 2])
-    frame = av.VideoFrame.from_ndarray(even, format="rgb24")
+    width, height = even(*pixels.shape[1::-1])
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels[:height, :width]), format="rgb24")
     return frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
 
 
 def ahead(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The same frames, the next `AHEAD` being made while one is used."""
+    """Yield the same frames, and make the next `AHEAD` in a thread while one is used."""
     source = iter(frames)
     with ThreadPoolExecutor(1) as thread:
         coming = deque(thread.submit(next, source, None) for _ in range(AHEAD))

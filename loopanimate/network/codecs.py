@@ -1,33 +1,26 @@
-"""The codec contract, and the VAE codec of the 512 preset (DESIGN.md §2-3).
+"""What a codec is, and the VAE codec of the 512 preset.
 
-The pipeline samples latents (B, 4, N, h, w) and never asks which codec it holds.
+The pipeline samples latents (B, 4, N, h, w); what they mean is the codec's business.
 """
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-import numpy as np
 import torch
 from diffusers import AutoencoderKL, ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.utils.accelerate_utils import apply_forward_hook
 
-Directions = object
-from loopanimate.render.interpolation import Ring
-
-APPEARANCE = "expected a motion strength of 1 (latents are appearance, not motion), got {}"
-CHUNK_PIXELS = 4 * 512 * 512  # a VAE call: bounds memory, and frames are independent
+CHUNK_PIXELS = 4 * 512 * 512  # pixels of one call of the VAE, which bounds memory; frames are independent
 
 
 class FrameCodec(Protocol):
     """What a preset's latents mean."""
 
-    holds_last: bool  # the last frame is the first one, and is held while sampling
-    is_motion: bool  # latents say how the picture moves: they can be directed, strengthened, and shown while sampled
+    holds_last: bool  # whether the last frame's latents are the first one's, to be kept while sampling
+    is_motion: bool  # whether latents say how the picture moves: they can be directed, scaled, and shown while sampling
 
     def picture_size(self, height: int, width: int) -> tuple[int, int]:
-        """(H, W) at which a picture of that size is animated."""
+        """(H, W) at which a picture of this size is animated."""
 
     def latent_size(self, height: int, width: int) -> tuple[int, int]:
         """(h, w) of the latents of a picture of `picture_size`."""
@@ -36,55 +29,19 @@ class FrameCodec(Protocol):
         """Clip (B, 3, N, H, W) in [-1, 1], mask (B, 1, H, W) → latents (B, 4, N, h, w)."""
 
     def static_code(self, image: torch.Tensor) -> torch.Tensor:
-        """E(F0), what Z_SD carries at both ends: (B, 3, H, W) in [-1, 1] → (B, 4, h, w)."""
+        """E(F0), the code of a picture for both ends of Z_SD: (B, 3, H, W) in [-1, 1] → (B, 4, h, w)."""
 
     def noise(self, white: torch.Tensor, text_tokens: torch.Tensor, latent_mask: torch.Tensor) -> torch.Tensor:
-        """White noise (B, 4, N, h, w), the words' tokens (B, L, width), the mask (B, 1, h, w) → what the network denoises."""
+        """White noise (B, 4, N, h, w), text tokens (B, L, width) and mask (B, 1, h, w) → the noise that the network removes."""
 
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
-        """An estimate of clean latents (B, 4, N, h, w) as the nearest that this codec can mean; the sampler keeps to it."""
+        """The nearest latents to an estimate (B, 4, N, h, w) that this codec can decode; sampling goes on from these."""
 
-    def as_asked(
-        self,
-        latents: torch.Tensor,
-        latent_mask: torch.Tensor,
-        prompts: list[str],
-        shown: tuple[torch.Tensor, torch.Tensor] | None = None,
-    ) -> torch.Tensor:
-        """Sampled latents (B, 4, N, h, w) of masks (B, 1, h, w), brought to what prompts say as far as that can be computed.
-
-        shown: pictures (B, 3, H, W) in [-1, 1] and masks (B, 1, H, W), on which the loops will be seen.
-        """
-
-    def part(self, latents: torch.Tensor, part: tuple[float, float, float, float], size: tuple[int, int]) -> torch.Tensor:
-        """Latents (4, N, h, w) of a loop, of which a part is shown: left, top, right, bottom in fractions of its picture.
-
-        size: (width, height) of the part as it is shown. Appearance is sampled as it is shown, and is left as it is.
-        """
-
-    def decode(
-        self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, motion_strength: float = 1.0
-    ) -> torch.Tensor:
-        """Latents of pictures (B, 3, H, W) with masks (B, 1, H, W) → clips (B, 3, N, H, W) in [0, 1]."""
-
-    def frames(
-        self,
-        latents: torch.Tensor,
-        image: np.ndarray,
-        mask: np.ndarray,
-        times: list[float],
-        motion_strength: float = 1.0,
-        directions: Directions | None = None,
-        planar: bool = False,
-    ) -> Iterator[np.ndarray]:
-        """Frames (H, W, 3) uint8 of one loop (4, N, h, w) at `times` in native frames, one at a time.
-
-        planar: for a video file; a codec that can make its planes directly gives them, (3H/2, W) I420.
-        """
+    # and then `decode(latents) -> clips`, or of motion `decode_motion(latents) -> Motion`
 
 
 class VAECodec(ModelMixin, ConfigMixin):
-    """Latents are the VAE's, times its scaling factor: appearance at an eighth of the size."""
+    """Latents are the VAE's times its scaling factor: appearance at an eighth of the size."""
 
     holds_last = True
     is_motion = False
@@ -133,65 +90,12 @@ class VAECodec(ModelMixin, ConfigMixin):
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
         return clean
 
-    def as_asked(
-        self,
-        latents: torch.Tensor,
-        latent_mask: torch.Tensor,
-        prompts: list[str],
-        shown: tuple[torch.Tensor, torch.Tensor] | None = None,
-    ) -> torch.Tensor:
-        return latents
-
-    def part(self, latents: torch.Tensor, part: tuple[float, float, float, float], size: tuple[int, int]) -> torch.Tensor:
-        return latents
-
-    def decode(
-        self, latents: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, motion_strength: float = 1.0
-    ) -> torch.Tensor:
-        if motion_strength != 1:
-            raise ValueError(APPEARANCE.format(motion_strength))
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents (B, 4, N, h, w) → clips (B, 3, N, H, W) in [0, 1]."""
         flat = latents.transpose(1, 2).flatten(0, 1)  # (B·N, 4, h, w)
-        frames = torch.cat([self._pixels(part) for part in self._parts(flat)])
-        return frames.unflatten(0, latents.shape[:1] + latents.shape[2:3]).transpose(1, 2)
-
-    def frames(
-        self,
-        latents: torch.Tensor,
-        image: np.ndarray,
-        mask: np.ndarray,
-        times: list[float],
-        motion_strength: float = 1.0,
-        directions: Directions | None = None,
-        planar: bool = False,
-    ) -> Iterator[np.ndarray]:
-        if directions is not None:
-            raise ValueError("expected no arrows, pins or frozen places: this preset's latents are appearance, not motion")
-        if motion_strength != 1:
-            raise ValueError(APPEARANCE.format(motion_strength))
-        decoded, coming = [], self._ahead(latents.transpose(0, 1)[:-1])
-
-        def frame(index: int) -> np.ndarray:
-            while len(decoded) <= index:
-                decoded.append(next(coming))
-            return decoded[index]
-
-        ring = Ring(frame, latents.shape[1] - 1)
-        for time in times:
-            yield ring.at(time)
-
-    def _ahead(self, latents: torch.Tensor) -> Iterator[np.ndarray]:
-        """Frames (H, W, 3) uint8 of latents (n, 4, h, w); the next are decoded while the caller encodes a file."""
-        with ThreadPoolExecutor(1) as pool:
-            parts = [*self._parts(latents)]
-            following = pool.submit(self._bytes, parts[0])
-            for part in [*parts[1:], None]:
-                frames = following.result()
-                following = part is not None and pool.submit(self._bytes, part)
-                yield from frames
-
-    def _parts(self, latents: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        height, width = (side * self.factor for side in latents.shape[-2:])
-        return latents.split(self._chunk(height, width))
+        parts = flat.split(self._chunk(*(side * self.factor for side in latents.shape[-2:])))
+        frames = torch.cat([self._pixels(part) for part in parts])  # (B·N, 3, H, W)
+        return frames.unflatten(0, (len(latents), -1)).transpose(1, 2)
 
     @torch.no_grad()
     @apply_forward_hook
@@ -199,6 +103,3 @@ class VAECodec(ModelMixin, ConfigMixin):
         """Latents (n, 4, h, w) → pixels (n, 3, H, W) in [0, 1]."""
         pixels = self.vae.decode((latents / self.vae.config.scaling_factor).to(self.dtype)).sample
         return (pixels.float() / 2 + 0.5).clamp(0, 1)
-
-    def _bytes(self, latents: torch.Tensor) -> np.ndarray:
-        return (self._pixels(latents) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()

@@ -135,7 +135,7 @@ class MotionCodec(ModelMixin, ConfigMixin):
         return math.asinh(REFERENCE * (num_frames - 1) / NATIVE_FPS / self.config.stream_knee)
 
     def noise(self, white: torch.Tensor, text_tokens: torch.Tensor, latent_mask: torch.Tensor) -> torch.Tensor:
-        return self.prior(text_tokens, latent_mask).shaped(white, self.progress(white.shape[2]))
+        return self.prior(text_tokens, latent_mask).sample(white, self.progress(white.shape[2]))
 
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
         """Bring an estimate to the nearest that can be motion: zero at frame 0, no harmonics above `passed`."""

@@ -1,19 +1,20 @@
-"""Small moving pictures of a loop, while it is made and to choose from, and what can be measured of it."""
+"""Small moving pictures of a loop while it is made and chosen, what can be measured of it, and the picture of a file."""
 
 import base64
 import io
 import re
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 import av
 import cv2
-import imageio.v3 as iio
 import numpy as np
 from PIL import Image
 
-from loopanimate.files.media import PAGE, VIDEO, open_picture
+from loopanimate.files.formats import by_ending
+from loopanimate.files.pictures import open_picture
 from loopanimate.loop import Loop
 from loopanimate.metrics import seam
 from loopanimate.presets import NATIVE_FPS
@@ -22,39 +23,50 @@ PICTURE = re.compile(r'<img id="picture"[^>]* src="data:image/\w+;base64,([^"]+)
 MEASURED_SIDE = 256  # pixels on the long side of the frames that are measured
 
 
-def scaled(loop: Loop, side: int) -> Loop:
-    """The loop on a copy of its picture of at most `side` pixels; the loop itself if it is no larger."""
-    factor = side / max(loop.size)
+def shrink(loop: Loop, side: int) -> Loop:
+    """The loop with frames of at most `side` pixels on the long side; the loop itself if they are no larger."""
+    output, size = loop.settings.output, loop.size()
+    factor = side / max(size)
     if factor >= 1:
         return loop
-    # even sides: a video keeps every row
-    size = tuple(max(2, 2 * round(length * factor / 2)) for length in loop.picture.size)
-    mask = cv2.resize(loop.mask, size, interpolation=cv2.INTER_AREA)
-    picture = loop.picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-    around = loop.surround and loop.surround.resize([max(2, 2 * round(length * factor / 2)) for length in loop.size])
-    return replace(loop, picture=picture, mask=mask, surround=around)
+    size = tuple(max(2, 2 * round(length * factor / 2)) for length in size)  # a video keeps every row of even sides
+    if output.size == "source":
+        whole = size
+    else:  # the part that the frames show stays as sharp as they are
+        scale = max(length / own for length, own in zip(size, loop.picture.size))
+        whole = tuple(ceil(own * min(scale, 1)) for own in loop.picture.size)
+        output = output.model_copy(update={"size": f"{size[0]}x{size[1]}"})
+    return replace(
+        loop,
+        picture=loop.picture.resize(whole, Image.Resampling.BILINEAR, reducing_gap=2.0),
+        mask=cv2.resize(loop.mask, whole, interpolation=cv2.INTER_AREA),
+        settings=loop.settings.model_copy(update={"output": output}),
+    )
 
 
 def webp(loop: Loop, side: int, fps: float = NATIVE_FPS) -> bytes:
-    """One turn as a small animated WebP."""
-    small = scaled(loop, side)
-    period = loop.settings.num_frames - 1
+    """One round of the loop as a small animated WebP."""
+    period = loop.settings.request.num_frames - 1
     count = max(2, round(period * fps / NATIVE_FPS))
-    first, *others = (Image.fromarray(pixels) for pixels in small.frames([index * period / count for index in range(count)]))
+    frames = shrink(loop, side).frames([index * period / count for index in range(count)])
+    first, *others = (Image.fromarray(pixels) for pixels in frames)
     file = io.BytesIO()
     duration = round(1000 * period / NATIVE_FPS / count)
     first.save(file, "WEBP", save_all=True, append_images=others, duration=duration, loop=0, quality=60, method=0)
     return file.getvalue()
 
 
-def measures(loop: Loop) -> dict[str, float]:
-    """Seam measures (see metrics.seam), and the mean change per pixel inside and outside the mask, in levels of 255."""
-    small = replace(scaled(loop, MEASURED_SIDE), surround=None)
-    frames = np.stack(list(small.frames(list(range(loop.settings.num_frames - 1)))))
-    change = np.abs(frames.astype(np.float32) - frames[0]).mean((0, 3))
-    inside = small.mask > 0.5
-    outside = cv2.dilate((small.mask > 0.2).astype(np.uint8), np.ones((25, 25), np.uint8)) == 0
-    found = {name: value for name, value in seam(frames).items()} if len(frames) > 4 else {}
+def measure(loop: Loop) -> dict[str, float]:
+    """Seam measures (see metrics.seam), and the mean change of a pixel inside and outside the mask, in levels of 255."""
+    output = loop.settings.output
+    if output.fit:  # the still surround is left out
+        output = output.model_copy(update={"size": "source", "fit": False})
+    small = shrink(replace(loop, settings=loop.settings.model_copy(update={"output": output})), MEASURED_SIDE)
+    frames = np.stack(list(small.frames(range(loop.settings.request.num_frames - 1))))
+    change, mask = np.abs(frames.astype(np.float32) - frames[0]).mean((0, 3)), small.shown().mask
+    inside = mask > 0.5
+    outside = cv2.dilate((mask > 0.2).astype(np.uint8), np.ones((25, 25), np.uint8)) == 0
+    found = dict(seam(frames)) if len(frames) > 4 else {}
     found["inside"] = float(change[inside].mean()) if inside.any() else 0.0
     if outside.any():
         found["outside"] = float(change[outside].mean())
@@ -62,16 +74,17 @@ def measures(loop: Loop) -> dict[str, float]:
 
 
 def first_frame(path: str | Path) -> Image.Image:
-    """The picture that a finished loop starts with; ValueError in one sentence where there is none."""
-    ending = Path(path).suffix.lower()
-    if ending not in (*VIDEO, PAGE, ".zip"):
+    """The picture that a finished loop begins with; ValueError in one sentence where there is none."""
+    path, kind = Path(path), by_ending(path).kind
+    if kind == "animation":
         return open_picture(path)
     try:
-        if ending == PAGE:
-            return open_picture(base64.b64decode(PICTURE.search(Path(path).read_text(encoding="utf-8"))[1]))
-        if ending == ".zip":
+        if kind == "page":
+            return open_picture(base64.b64decode(PICTURE.search(path.read_text(encoding="utf-8"))[1]))
+        if kind == "sequence":
             with ZipFile(path) as file:
                 return open_picture(file.read(min(name for name in file.namelist() if name.endswith(".png"))))
-        return Image.fromarray(iio.imread(path, index=0, plugin="pyav"))
-    except (OSError, ValueError, IndexError, TypeError, av.FFmpegError, BadZipFile):
-        raise ValueError(f"expected a loop that can be read, got {Path(path).name}") from None
+        with av.open(str(path)) as film:
+            return next(film.decode(video=0)).to_image()
+    except (OSError, ValueError, IndexError, TypeError, StopIteration, av.FFmpegError, BadZipFile):
+        raise ValueError(f"expected a loop that can be read, got {path.name}") from None

@@ -294,7 +294,7 @@ def main() -> None:
         for name, pipe in (("stock", stock), ("ours", ours)):
             print(f"  peak memory, {name}: {peak_gigabytes(pipe, lambda pipe=pipe: sample(pipe, size, frames)):.1f} GB")
         latents = sample(ours, size, frames)
-        decoding = peak_gigabytes(ours, lambda: list(ours.codec.frames(latents[0], None, None, list(range(frames - 1)))))
+        decoding = peak_gigabytes(ours, lambda: ours.codec.decode(latents))
         print(f"  peak memory, decoding: {decoding:.1f} GB")
         del stock, ours
         lean = build(size, "cpu", torch.bfloat16)

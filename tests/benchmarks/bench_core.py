@@ -18,8 +18,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from loopanimate.loop import LoopSettings, make_loop, pipeline
+from loopanimate.checkpoints import load_quietly
+from loopanimate.loop import make_loops
 from loopanimate.scene.saliency import automatic_mask
+from loopanimate.settings import make_settings
 
 
 def page_answers(runs: int) -> float:
@@ -48,14 +50,14 @@ def picture_to_loop(runs: int) -> dict[str, float]:
     from skimage import data
 
     picture = Image.fromarray(data.astronaut())
-    pipeline("motion", None, "cpu")
+    pipe = load_quietly("motion", device="cpu")
     parts: dict[str, list[float]] = {"mask": [], "sampling": [], "rendering and encoding": [], "whole": []}
     with tempfile.TemporaryDirectory() as folder:
         for run in range(runs + 1):
             times = [time.perf_counter()]
             mask, _ = automatic_mask(picture)
             times.append(time.perf_counter())
-            loop = make_loop(picture, LoopSettings("she sways to the left", seed=run, device="cpu"), mask)
+            loop = make_loops(pipe, picture, make_settings(prompt="she sways to the left", seed=run), mask=mask)[0]
             times.append(time.perf_counter())
             loop.write(Path(folder) / "loop.mp4")
             times.append(time.perf_counter())

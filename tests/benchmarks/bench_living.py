@@ -18,12 +18,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from loopanimate.files.media import write_loop
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 from skimage import data
 
 from loopanimate.files.living import write_living
-from loopanimate.files.media import write_loop
 from loopanimate.files.sizes import frame_times
 from loopanimate.render.renderer import Renderer
 from tests.browser.conftest import CHROMIUM, CHROMIUM_OPTIONS

@@ -6,8 +6,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from loopanimate.files.media import write_loop
-from tests.test_media import AV1
+from loopanimate.files.formats import Coding, write_loop
+from tests.files.test_formats import AV1
 from tests.videos import scene
 
 VIDEO_SCRIPT = """async ([content, type]) => {
@@ -60,7 +60,7 @@ FILES = [
 def test_a_browser_decodes_what_is_written(ending, kind, codec, browser, tmp_path):
     frames = scene(16, 1)
     height, width = frames[0].shape[:2]
-    write_loop(tmp_path / f"loop{ending}", iter(frames), Fraction(10), 16, "words", codec=codec)
+    write_loop(tmp_path / f"loop{ending}", iter(frames), 16, Coding(Fraction(10), codec=codec), "words")
     (tmp_path / "page.html").touch()
     page = browser.new_page()
     try:

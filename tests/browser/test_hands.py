@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import expect
 
-from loopanimate.files.media import read_metadata
+from loopanimate.files.formats import read_metadata
 from loopanimate.files.recipe import open_small_png, unpack
 from tests.browser.steps import VIDEO, animate, mask_of, prepare, put, saved, until, upload
 

@@ -15,7 +15,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import expect
 
-from loopanimate.files.media import read_metadata, write_loop
+from loopanimate.files.formats import Coding, read_metadata, write_loop
 from loopanimate.files.recipe import pack, unpack
 from loopanimate.loop import LoopSettings
 from loopanimate.presets import ASSETS
@@ -291,7 +291,7 @@ def test_what_is_dropped_on_the_page_is_taken_or_refused(page, picture, tmp_path
 def test_settings_beyond_the_page_and_a_queue_out_of_reach(page, picture, tmp_path):
     settings = LoopSettings("it sways", num_frames=3, size="640x400", fps=25.0, motion_strength=3.5, num_inference_steps=60)
     frame = np.asarray(Image.open(picture).convert("RGB"))
-    write_loop(tmp_path / "loop.mp4", iter([frame] * 2), Fraction(8), 2, pack(settings, None))
+    write_loop(tmp_path / "loop.mp4", iter([frame] * 2), 2, Coding(Fraction(8)), pack(settings, None))
     page.wait_for_timeout(1000)
     drop(page, tmp_path / "loop.mp4", "h1")
     page.get_by_text("the mask is found again. Within this page's limits: Sampling steps 50, not 60.").wait_for()

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from loopanimate.files.media import write_loop
+from loopanimate.files.formats import Coding, write_loop
 from tests.videos import scene
 from train.pages import find_the_cut, rating
 
@@ -55,7 +55,7 @@ def test_rating_shows_methods_side_by_side_and_averages_marks(opened, loops, tmp
     for method in ("a", "b"):
         (tmp_path / method / "loops").mkdir(parents=True)
         for name in captions:
-            write_loop(tmp_path / method / "loops" / f"{name}.mp4", iter(loops[name]), Fraction(8), len(loops[name]))
+            write_loop(tmp_path / method / "loops" / f"{name}.mp4", iter(loops[name]), len(loops[name]), Coding(Fraction(8)))
     page = opened(rating([tmp_path / "a", tmp_path / "b"], captions))
     for _ in captions:
         page.wait_for_selector("#next[disabled]")

@@ -1,0 +1,84 @@
+"""Which control of the page is which setting: the one table that both directions and the sliders' ends follow from."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from loopanimate.page.canvas import read_directions, write_directions
+from loopanimate.settings import Settings
+
+
+def keep(value):
+    return value
+
+
+@dataclass(frozen=True)
+class Binding:
+    setting: str  # where it stands in Settings, such as "request.seed"
+    control: gr.components.Component
+    read: Callable[[Any], Any]  # what the control holds → the setting
+    show: Callable[[Any], Any]  # the setting → what the control holds
+
+    @property
+    def name(self) -> str:
+        return self.setting.rpartition(".")[2]
+
+
+READ = {  # where a control holds something else than the setting
+    "request.prompt": lambda words: words or "",
+    "request.seed": lambda number: number or 0,
+    "request.num_inference_steps": lambda steps: steps or None,
+    "request.guidance_scale": lambda scale: scale or None,
+    "request.negative_prompt": lambda words: words or "",
+    "hands.arrows": lambda texts: read_directions(texts)[0],
+    "hands.pins": lambda texts: read_directions(texts)[1],
+    "output.size": lambda size: size or "source",
+    "output.codec": lambda is_av1: "av1" if is_av1 else None,
+    "output.max_size": lambda megabytes: megabytes or None,
+}
+SHOW = {
+    "request.num_inference_steps": lambda steps: steps or 0,
+    "request.guidance_scale": lambda scale: scale or 0,
+    "hands.arrows": lambda arrows: write_directions("arrow", arrows),
+    "hands.pins": lambda pins: write_directions("pin", pins),
+    "output.fps": lambda fps: f"{fps:g}" if isinstance(fps, float) else fps or "30",
+    "output.size": str.lower,
+    "output.codec": lambda codec: codec == "av1",
+    "output.max_size": lambda megabytes: megabytes or 0,
+}
+
+
+def bind(controls: dict[str, gr.components.Component]) -> tuple[Binding, ...]:
+    """The table, of the page's controls by setting. `mask_grow` and the like have none: they go into the painted mask."""
+    return tuple(Binding(name, control, READ.get(name, keep), SHOW.get(name, keep)) for name, control in controls.items())
+
+
+def limits(setting: str) -> dict:
+    """The ends and the default of a setting, as arguments of a slider."""
+    group, name = setting.split(".")
+    field = Settings.model_fields[group].annotation.model_fields[name]
+    ends = {end: getattr(part, end) for part in field.metadata for end in ("ge", "le") if hasattr(part, end)}
+    return {"minimum": ends["ge"], "maximum": ends["le"], "value": field.default}
+
+
+def read(bindings: Iterable[Binding], values: dict) -> dict:
+    """The settings, by name, that controls with these values ask for. Raises ValueError for a text that cannot be read."""
+    return {binding.name: binding.read(values[binding.control]) for binding in bindings}
+
+
+def show(bindings: Iterable[Binding], settings: Settings) -> tuple[dict, list[str]]:
+    """What the controls hold for these settings, and in words what they cannot hold in full.
+
+    Where two settings share a control, it holds a list, in which one stands after the other.
+    """
+    given, values, changes = settings.flat(), {}, []
+    for binding in bindings:
+        value, control = binding.show(given[binding.name]), binding.control
+        most = getattr(control, "maximum", None)
+        if most is not None and value > most:
+            changes.append(f"{control.label} {most:g}, not {value:g}")
+            value = most
+        values[control] = values[control] + value if control in values else value
+    return values, changes

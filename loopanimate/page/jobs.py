@@ -1,0 +1,238 @@
+"""What takes time: the models and what is made with them, step by step.
+
+Generators yield HTML that says how it goes, or None when there is nothing new; closing one stops the work.
+"""
+
+import os
+import random
+import tempfile
+import time
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from loopanimate.files.formats import Format, read_metadata
+from loopanimate.files.living import motion_of
+from loopanimate.files.pictures import open_picture
+from loopanimate.files.recipe import of_frame, open_small_png, pack, unpack
+from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, make_loops
+from loopanimate.page import canvas, spaces, text
+from loopanimate.page.preview import first_frame, shrink, webp
+from loopanimate.page.work import POLL, follow, relay, start
+from loopanimate.presets import NATIVE_FPS
+from loopanimate.scene.saliency import automatic_mask, edit, session
+from loopanimate.settings import Output, Settings
+
+LIVING_SIDE = 800  # pixels on the long side of the living preview
+GLIMPSE_SIDE, GLIMPSE_SECONDS = 224, 0.7  # pixels of the moving picture while sampling, and how often it is renewed
+KEEP_SECONDS = 3600  # finished files on disk
+ON_ZERO = spaces is not None and os.environ.get("SPACES_ZERO_GPU") is not None
+BROWSABLE = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "AVIF", "BMP")  # pictures that every browser shows
+
+gpu = spaces.GPU(duration=120) if spaces else lambda function: function
+open_cached = lru_cache(maxsize=4)(open_picture)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The loop on the page."""
+
+    path: str  # of the picture
+    mask: np.ndarray | None  # (h, w) in [0, 1], as painted
+    loop: Loop
+    file: LoopFile | None = None
+    thumbnail: str | None = None
+    living: LoopFile | None = None  # the living page in which hands may change it; frames have none
+    details: str = ""
+
+    def is_kept(self) -> bool:
+        """Whether its files are still there: they go after KEEP_SECONDS."""
+        return all(Path(path).is_file() for path in (self.path, self.file.path, self.thumbnail))
+
+    def pack(self) -> "Shown":
+        """As it is kept for the visit: without the picture, which is in a file, and with the mask in 8 bits."""
+        return replace(self, loop=replace(self.loop, picture=None, mask=np.rint(self.loop.mask * 255).astype(np.uint8)))
+
+    def unpack(self) -> "Shown":
+        mask = self.loop.mask.astype(np.float32) / 255
+        return replace(self, loop=replace(self.loop, picture=open_cached(self.path), mask=mask))
+
+    def caption(self) -> str:
+        return f"{self.loop.settings.request.prompt} · seed {self.loop.settings.request.seed}"
+
+
+class Server:
+    """What all visitors share: the models, the options of the command line, the folder of finished files."""
+
+    def __init__(self, checkpoint: str | None = None, public: bool = False):
+        """
+        Args:
+            checkpoint: folder or hub repository; None: the preset's own.
+            public: strangers use the page, as in a Space, so they choose no checkpoint.
+        """
+        self.checkpoint, self.public = checkpoint, public or "SPACE_ID" in os.environ
+        self.folder = tempfile.TemporaryDirectory(prefix="loopanimate-")
+        self.key = self.pipe = None
+        # ZeroGPU runs this in a fork, which inherits the models: only arguments and words travel between the processes
+        self.sample = gpu(self._sample)
+
+    @cached_property
+    def saliency(self) -> Future:
+        """The network that finds masks, loaded off the start-up path; whoever needs it first waits for it."""
+        return start(session)
+
+    def load(self, preset: str, checkpoint: str | None) -> Future:
+        """Load a pipeline, unless it is the one that is held: a second one may not find room."""
+        failed = self.pipe and self.pipe.done() and self.pipe.exception()
+        if failed or self.key != (preset, checkpoint):
+            self.key, self.pipe = (preset, checkpoint), start(load, preset, checkpoint)
+        return self.pipe
+
+    def choose_checkpoint(self, typed: str | None) -> str | None:
+        return (not self.public and (typed or "").strip()) or self.checkpoint
+
+    def new_file(self, ending: str) -> Path:
+        """A name for a finished file; old ones go."""
+        folder = Path(self.folder.name)
+        for old in folder.iterdir():
+            if time.time() - old.stat().st_mtime > KEEP_SECONDS:
+                old.unlink(missing_ok=True)
+        return folder / f"loop-{random.getrandbits(48):012x}{ending}"
+
+    def find_mask(self, picture: Image.Image) -> tuple[np.ndarray, bool]:
+        """The automatic mask (H, W) in [0, 1], and whether there is a clear object."""
+        self.saliency.result()
+        return automatic_mask(picture)
+
+    def save_mask(self, mask: np.ndarray) -> str:
+        target = self.new_file(".png")
+        Image.fromarray((mask * 255).round().astype(np.uint8)).save(target)
+        return str(target)
+
+    def save_glimpse(self, loop: Loop, fps: float) -> str:
+        """A small moving picture of a loop, as a file."""
+        target = self.new_file(".webp")
+        target.write_bytes(webp(loop, GLIMPSE_SIDE, fps))
+        return str(target)
+
+    def to_browsable(self, path: str) -> str:
+        """The picture's file, or a JPEG copy of one that not every browser shows."""
+        with Image.open(path) as file:
+            if file.format in BROWSABLE:
+                return path
+        copy = self.new_file(".jpg")
+        open_cached(path).save(copy, quality=95, subsampling=0)
+        return str(copy)
+
+    def restore(self, file: str, path: str | None) -> tuple[Settings, np.ndarray | None, str]:
+        """Settings, mask and picture of a finished loop; its first frame is the picture where there is none at `path`."""
+        settings, mask = unpack(read_metadata(file))
+        if path is None:
+            frame = first_frame(file)
+            if mask is not None:
+                frame, settings, mask = of_frame(frame, settings, mask)
+            path = str(self.new_file(".png"))
+            frame.save(path)
+        return settings, mask, path
+
+    def repaint(self, settings: Settings, mask: np.ndarray | None, path: str) -> canvas.Painting:
+        """What was painted for a loop; the mask is found where none was painted, and edited as the settings have it."""
+        small, request, freeze = canvas.shrink(open_cached(path)), settings.request, settings.hands.freeze
+        mask = self.find_mask(small)[0] if mask is None else canvas.fit(mask, small.size)
+        mask = edit(mask, request.mask_grow, request.mask_feather, request.mask_invert)
+        return canvas.Painting(small, mask, freeze and canvas.fit(open_small_png(freeze), small.size))
+
+    def _sample(self, picture: Image.Image, settings: Settings, seeds: list[int], mask, checkpoint: str | None):
+        """make_loops as a generator of (step, steps, glimpse as WebP or None), or None; its last word is the loops."""
+        newest = [0.0, None]
+
+        def glimpse(loop):
+            if time.monotonic() - newest[0] > GLIMPSE_SECONDS:
+                newest[:] = time.monotonic(), webp(loop, GLIMPSE_SIDE, NATIVE_FPS)
+
+        def work(tell):
+            pipe = self.load(settings.preset, checkpoint).result()
+            return make_loops(pipe, picture, settings, seeds, mask, lambda *step: tell((*step, newest[1])), glimpse)
+
+        yield (yield from follow(work))
+
+    def sample_loops(self, path: str, settings: Settings, count: int, mask: np.ndarray | None, checkpoint: str | None):
+        """Generator; returns loops of `count` seeds. mask: (h, w) in [0, 1] of any size; None: it is found."""
+        picture, seed = open_cached(path), settings.request.seed
+        mask = None if mask is None else canvas.fit(mask, picture.size)
+        needed = [self.saliency]
+        if not ON_ZERO:  # there another pipeline than the first one is loaded where the device is
+            needed.append(self.load(settings.preset, checkpoint))
+        while wait(needed, 0).not_done:
+            yield text.working("Loading the model …")
+            wait(needed, POLL)
+        begun = time.monotonic()
+        for word in self.sample(picture, settings, [seed + index for index in range(count)], mask, checkpoint):
+            if isinstance(word, list):
+                return word
+            if word is None:
+                yield None
+                continue
+            step, steps, glimpse = word
+            left = max(1, round((time.monotonic() - begun) / step * (steps - step)))
+            yield text.working(f"Step {step} of {steps} · about {left} s left", step / (steps + 1), glimpse)
+
+    def render(self, loop: Loop, path: str, mask: np.ndarray | None, embed: bool, living: LoopFile | None):
+        """Generator; returns what the page shows of a loop. embed: settings and mask travel in the file."""
+        small, thumbnail = shrink(loop, text.SHOWN_SIDE), self.save_glimpse(loop, NATIVE_FPS)
+        output = Output(**{name: getattr(small.settings.output, name) for name in ("fps", "size", "fit", "repeats")})
+        glimpse, recipe = Path(thumbnail).read_bytes(), pack(loop.settings, mask) if embed else None
+        file = yield from relay(
+            follow_writing(small, self.new_file(".mp4"), output, recipe),
+            lambda word: word and text.working("Rendering", word[0] / word[1], glimpse, bool(living)),
+        )
+        return Shown(path, mask, loop, file, thumbnail, living, text.details(loop))
+
+    def write(self, shown: Shown, settings: Settings, form: Format, embed: bool, checkpoint: str | None):
+        """Generator; writes the loop on the page by these settings, as far as the format can hold them; returns the file."""
+        loop, output, before = direct(shown.loop, settings), settings.output, shown.loop.settings.output
+        if not isinstance(loop, MotionLoop) and (output.size, output.fit) != (before.size, before.fit):
+            sampling = self.sample_loops(shown.path, settings, 1, shown.mask, checkpoint)
+            (loop,) = yield from relay(sampling, lambda _: text.busy("Fitting the loop to the size …"))
+        held = {"codec": output.codec if output.codec in form.codecs else None}
+        if form.rates and output.fps != "native":
+            held["fps"] = None  # the format's own
+        recipe = pack(settings, shown.mask) if embed else None
+        writing = follow_writing(loop, self.new_file(form.endings[0]), output.model_copy(update=held), recipe)
+        return (yield from relay(writing, lambda word: word and text.busy(f"Writing frame {word[0]} of {word[1]} …")))
+
+    def write_living(self, loop: Loop) -> LoopFile | None:
+        """A small living page of the loop at its own pace, for the page around it to play with; None for frames."""
+        if not isinstance(loop, MotionLoop):
+            return None
+        return shrink(replace(loop, settings=loop.settings.change(tempo=1.0)), LIVING_SIDE).write_page(self.new_file(".html"))
+
+
+def load(preset: str, checkpoint: str | None):
+    from loopanimate.checkpoints import load_quietly  # torch and diffusers take seconds to import
+
+    return load_quietly(preset, checkpoint)
+
+
+def follow_writing(loop: Loop, target: Path, output: Output, recipe: str | None):
+    """Generator of (frames written, frames in all) or None; returns the file."""
+    return follow(lambda tell: loop.write(target, output, recipe, lambda *done: tell(done)))
+
+
+def direct(loop: Loop, settings: Settings) -> Loop:
+    """The loop by other hands. Raises ValueError for hands that it cannot follow."""
+    if not isinstance(loop, MotionLoop):
+        check_appearance(settings.hands)
+    return replace(loop, settings=settings)
+
+
+def move(loop: Loop) -> dict | None:
+    """How the living preview moves, and the strength that it is drawn for; None for a loop of frames."""
+    if not isinstance(loop, MotionLoop):
+        return None
+    small = shrink(loop, LIVING_SIDE)
+    return {"own": loop.settings.hands.motion_strength, "loops": motion_of([small.field(small.shown())])}

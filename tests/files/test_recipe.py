@@ -1,0 +1,125 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from loopanimate.files.formats import read_metadata
+from loopanimate.files.recipe import VERSION, of_frame, open_small_png, pack, small_png, unpack
+from loopanimate.files.sizes import cover, surround
+from loopanimate.settings import make_settings
+
+
+def test_settings_and_mask_come_back():
+    mask = np.zeros((300, 400), np.float32)
+    mask[100:200, 100:300] = 1
+    settings = make_settings(
+        prompt="it “sways” <b>&",
+        num_frames=15,
+        seed=2**40,
+        guidance_scale=2.0,
+        fps="native",
+        size="phone",
+        arrows=((0.1, 0.2, 0.3, 0.4),),
+        pins=((0.5, 0.5),),
+        freeze=small_png(mask),
+        mask_invert=True,
+    )
+    back, given = unpack(pack(settings, mask))
+    assert back == settings
+    assert given.shape == (192, 256) and given[96, 128] == 1 and given[5, 5] == 0
+
+
+def test_what_belongs_to_a_machine_does_not_travel():
+    text = pack(make_settings(prompt="x"), None)
+    assert "checkpoint" not in text and "device" not in text
+    assert unpack(json.dumps({**json.loads(text), "checkpoint": "someone/else"}))[0] == make_settings(prompt="x")
+
+
+def test_a_recipe_of_a_newer_version_says_so_and_the_first_versions_open():
+    values = json.loads(pack(make_settings(prompt="it moves", seed=3), None))
+    assert values["loopanimate"] == VERSION and unpack(json.dumps({**values, "loopanimate": 1}))[0].request.seed == 3
+    with pytest.raises(ValueError, match="version 2.*update LoopAnimate"):
+        unpack(json.dumps({**values, "loopanimate": VERSION + 1}))
+
+
+@pytest.mark.parametrize("change", [{"mask_grow": 3000}, {"mask_feather": 500}, {"fps": 500}, {"tempo": 100}])
+def test_a_recipe_cannot_ask_for_more_than_the_ranges(change):
+    values = json.loads(pack(make_settings(prompt="it moves"), None))
+    with pytest.raises(ValueError, match="got"):
+        unpack(json.dumps({**values, **change}))
+
+
+@pytest.mark.parametrize("text", [None, "", "hello", "[1]", "{}", '{"prompt": "x"}', "17"])
+def test_a_file_without_a_recipe(text):
+    with pytest.raises(ValueError, match="got a file without any"):
+        unpack(text)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": "one"},
+        {"prompt": 3},
+        {"prompt": " "},
+        {"num_frames": 16},
+        {"arrows": [[1]]},
+        {"pins": "x"},
+        {"freeze": "????"},
+        {"mask": "AAAA"},
+        {"fps": []},
+        {"arrows": [[0, 0, 0, 7]]},
+    ],
+)
+def test_a_broken_recipe_is_refused(change):
+    values = json.loads(pack(make_settings(prompt="it moves"), None))
+    with pytest.raises(ValueError, match="^expected"):
+        unpack(json.dumps({**values, **change}))
+
+
+def test_no_comment_no_text(tmp_path):
+    (tmp_path / "notes.mp4").write_text("nothing")
+    assert read_metadata(tmp_path / "notes.mp4") is None
+
+
+@pytest.fixture
+def picture():
+    rng = np.random.default_rng(0)
+    return Image.fromarray(rng.integers(0, 255, (40, 60, 3), np.uint8)).resize((300, 200), Image.Resampling.BICUBIC)
+
+
+def test_a_picture_shown_whole_is_cut_out_of_its_surround(picture):
+    settings = make_settings(prompt="x", size="300x400", fit=True, pins=((0.5, 0.5),))
+    mask = np.zeros((200, 300), np.float32)
+    mask[:, 200:] = 1
+    framed = surround(picture, (300, 400))
+    framed.paste(picture, (0, 100))
+    frame, back, again = of_frame(framed, settings, mask)
+    assert np.array_equal(again, mask) and np.array_equal(np.asarray(frame), np.asarray(picture)) and back == settings
+
+
+def test_directions_go_with_the_part_that_is_left_of_a_cut_picture(picture):
+    mask = np.zeros((200, 300), np.float32)
+    mask[:, 200:] = 1  # the right two thirds are kept
+    freeze = np.zeros((200, 300), np.float32)
+    freeze[:, 150:200] = 1
+    settings = make_settings(
+        prompt="x",
+        size="200x200",
+        arrows=((0.5, 0.2, 0.75, 0.4), (0.1, 0.5, 0.6, 0.5)),
+        pins=((0.2, 0.5), (1.0, 1.0)),
+        freeze=small_png(freeze),
+    )
+    cut, layer = cover(picture, mask, (200, 200))
+    frame, back, again = of_frame(cut, settings, mask)
+    assert frame is cut and np.abs(again - layer).max() < 0.05
+    assert np.allclose(back.hands.arrows, [(0.25, 0.2, 0.625, 0.4)]) and back.hands.pins == ((1.0, 1.0),)
+    stays = open_small_png(back.hands.freeze)
+    assert stays.shape == (200, 200) and stays[:, 55:95].min() == 1 and stays[:, :45].max() == stays[:, 105:].max() == 0
+
+
+def test_a_mask_that_was_edited_on_the_way_is_so_before_the_cut(picture):
+    mask = np.ones((200, 300), np.float32)
+    mask[:, 200:] = 0
+    _, back, again = of_frame(picture, make_settings(prompt="x", mask_invert=True), mask)
+    assert again[0, 250] == 1 and again[0, 50] == 0 and not back.request.mask_invert

@@ -1,0 +1,188 @@
+import json
+import re
+import threading
+from dataclasses import replace
+from fractions import Fraction
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from PIL import Image
+
+from loopanimate.files.formats import FORMATS, Coding, read_metadata, write_loop
+from loopanimate.files.living import write_living
+from loopanimate.files.recipe import pack, small_png, unpack
+from loopanimate.loop import FrameLoop, LoopFile, MotionLoop
+from loopanimate.motion.border import ALL_BORDERS
+from loopanimate.motion.field import Field
+from loopanimate.page import jobs, text
+from loopanimate.page.jobs import Server, Shown, direct, move
+from loopanimate.page.preview import measure, shrink
+from loopanimate.settings import make_settings
+from tests.motion.motions import STILL, circle
+from tests.videos import scene
+
+
+def run(words):
+    """What a job returns, and what it said."""
+    said = []
+    try:
+        while True:
+            said.append(next(words))
+    except StopIteration as end:
+        return end.value, [word for word in said if word]
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A server that has no model to load."""
+
+    def load(*_):
+        raise AssertionError("no model is needed")
+
+    monkeypatch.setattr(jobs, "load", load)
+    return Server()
+
+
+@pytest.fixture
+def loop(blob):
+    """A loop of motion, of an odd size."""
+    image, mask = blob
+    settings = make_settings(prompt="it sways", num_frames=9, fps=10)
+    picture = Image.fromarray(image).crop((0, 0, 127, 95))
+    return MotionLoop(picture, mask[:95, :127], True, settings, None, circle(9), STILL)
+
+
+def test_strangers_choose_no_checkpoint():
+    private, public = Server("/of/the/command/line"), Server("/of/the/command/line", public=True)
+    assert [server.choose_checkpoint(" someone/else ") for server in (private, public)] == [
+        "someone/else",
+        "/of/the/command/line",
+    ]
+    assert private.choose_checkpoint("") == private.choose_checkpoint(None) == "/of/the/command/line"
+
+
+def test_one_pipeline_is_held_and_a_failure_is_tried_again(monkeypatch):
+    loaded = []
+
+    def load(preset, checkpoint):
+        loaded.append(preset)
+        if loaded.count(preset) == 1 and preset == "512":
+            raise ValueError("no weights")
+        return preset
+
+    monkeypatch.setattr(jobs, "load", load)
+    server = Server()
+    assert [server.load("motion", None).result(30) for _ in range(2)] == ["motion"] * 2
+    with pytest.raises(ValueError, match="no weights"):
+        server.load("512", None).result(30)
+    assert server.load("512", None).result(30) == "512" and server.load("motion", None).result(30) == "motion"
+    assert loaded == ["motion", "512", "512", "motion"]
+
+
+def test_whoever_waits_for_a_model_can_stop(monkeypatch, tmp_path):
+    Image.new("RGB", (64, 64)).save(tmp_path / "picture.png")
+    loads = threading.Event()
+    monkeypatch.setattr(jobs, "load", lambda *_: loads.wait(60))
+    waiting = Server().sample_loops(str(tmp_path / "picture.png"), make_settings(prompt="it sways"), 1, None, None)
+    assert "Loading" in next(waiting) and "Loading" in next(waiting)
+    waiting.close()
+    loads.set()
+
+
+def test_mistakes_name_files_without_their_folders(tmp_path, monkeypatch):
+    monkeypatch.setattr(text, "TEMPORARY", {str(tmp_path)})
+    (tmp_path / "gradio" / "0a1b").mkdir(parents=True)
+    broken = tmp_path / "gradio" / "0a1b" / "my notes.png"
+    broken.write_bytes(b"x")
+    with pytest.raises(ValueError) as mistake:
+        jobs.open_cached(str(broken))
+    assert "got my notes.png: not a picture" in text.plain(mistake.value)
+
+
+@pytest.mark.parametrize("ending", [".zip", ".html", ".mp4", ".gif"])
+def test_a_finished_file_gives_settings_and_picture_back(server, tmp_path, blob, ending):
+    image, mask = blob
+    file, recipe = tmp_path / f"loop{ending}", pack(make_settings(prompt="it sways", num_frames=9), mask)
+    if ending == ".html":
+        write_living(file, image, [mask], [Field(circle(9), [ALL_BORDERS] * 2)], "<b>", recipe)
+    else:
+        write_loop(file, iter([image] * 4), 4, Coding(Fraction(10)), recipe)
+    settings, back, path = server.restore(str(file), None)
+    assert settings.request.num_frames == 9 and back.max() == 1
+    assert np.abs(np.asarray(Image.open(path), dtype=int) - image).mean() < 6
+
+
+@pytest.mark.parametrize("beyond", [{"mask_grow": 3000}, {"mask_feather": 1e9}, {"fps": 500.0}, {"repeats": 10**9}])
+def test_a_file_cannot_ask_for_more_than_a_person_can(server, tmp_path, blob, beyond):
+    recipe = json.loads(pack(make_settings(prompt="it sways"), blob[1])) | beyond
+    write_loop(tmp_path / "loop.mp4", iter([blob[0]] * 4), 4, Coding(Fraction(10)), json.dumps(recipe))
+    with pytest.raises(ValueError, match="^expected"):
+        server.restore(str(tmp_path / "loop.mp4"), None)
+
+
+def test_a_mask_that_was_found_is_found_again(server, photos, tmp_path):
+    photos["coffee"].resize((300, 200)).save(tmp_path / "picture.png")
+    freeze = small_png(np.eye(4))
+    settings = make_settings(prompt="x", mask_invert=True, freeze=freeze)
+    painting = server.repaint(settings, None, str(tmp_path / "picture.png"))
+    assert painting.mask.shape == painting.freeze.shape == (200, 300)
+    assert 0.3 < painting.mask.mean() < 0.95 and painting.mask[0, 0] == 1
+
+
+def test_a_picture_that_browsers_do_not_show_gets_a_copy(server, tmp_path):
+    frame = Image.fromarray(scene(1, 0)[0])
+    frame.save(tmp_path / "a.png")
+    frame.save(tmp_path / "a.heic")
+    assert server.to_browsable(str(tmp_path / "a.png")) == str(tmp_path / "a.png")
+    with Image.open(server.to_browsable(str(tmp_path / "a.heic"))) as copy:
+        assert copy.format == "JPEG" and copy.size == frame.size
+
+
+def test_a_loop_of_the_visit_is_kept_small_and_knows_whether_its_files_have_gone(loop, tmp_path):
+    loop.picture.save(tmp_path / "picture.png")
+    (tmp_path / "loop.mp4").touch()
+    file = LoopFile(tmp_path / "loop.mp4", 4, 0.5, (2, 2))
+    shown = Shown(str(tmp_path / "picture.png"), None, loop, file, str(tmp_path / "loop.mp4"))
+    kept = shown.pack()
+    assert kept.loop.picture is None and kept.loop.mask.nbytes == loop.mask.nbytes / 4 and kept.is_kept()
+    back = kept.unpack().loop
+    assert np.array_equal(back.picture, loop.picture) and np.abs(back.mask - loop.mask).max() < 1 / 255
+    file.path.unlink()
+    assert not kept.is_kept()
+
+
+@pytest.mark.parametrize("size, fit", [("source", False), ("100x160", False), ("100x160", True)])
+def test_a_shrunk_loop_shows_the_same_part_of_the_picture(loop, size, fit):
+    loop = replace(loop, settings=loop.settings.change(size=size, fit=fit))
+    small = shrink(loop, 80)
+    (one,), (other,) = loop.frames([3]), small.frames([3])
+    assert max(small.size()) == 80 and shrink(loop, 1000) is loop
+    shrunk = np.asarray(Image.fromarray(one).resize(small.size(), Image.Resampling.BOX))
+    assert np.abs(shrunk.astype(int) - other).mean() < 6
+    assert set(measure(loop)) == {"step", "jerk", "pause", "inside", "outside"} and measure(loop)["inside"] > 0.5
+
+
+def test_a_loop_of_motion_is_shown_and_written_without_a_model_at_the_size_that_is_said(server, loop, tmp_path):
+    living = server.write_living(loop)
+    assert living.size == loop.picture.size and move(loop)["own"] == 1
+    loop.picture.save(tmp_path / "picture.png")
+    shown, said = run(server.render(loop, str(tmp_path / "picture.png"), loop.mask, True, living))
+    assert all("Rendering" in word for word in said) and shown.is_kept() and "| Seed | 0 |" in shown.details
+    assert unpack(read_metadata(shown.file.path))[0] == loop.settings
+    settings = loop.settings.change(motion_strength=0.5, quality="small", codec="av1", tempo=2.0)
+    for form in FORMATS:
+        written, said = run(server.write(shown, settings, form, True, None))
+        assert written.path.suffix in form.endings and unpack(read_metadata(written.path))[0] == settings
+        assert re.match(f"{written.size[0]} x {written.size[1]}, {written.seconds:.2f} s", text.describe(written, 0))
+        if form.kind in ("film", "animation"):
+            plugin = "pyav" if form.planar and form.name != "AVIF" else "pillow"
+            assert iio.imread(written.path, plugin=plugin, index=0).shape[1::-1] == written.size
+
+
+def test_frames_follow_no_hands_but_the_tempo(server, loop):
+    frames = FrameLoop(loop.picture, loop.mask, True, loop.settings, None, np.zeros((8, 95, 127, 3), np.uint8))
+    assert server.write_living(frames) is None and move(frames) is None
+    assert direct(frames, loop.settings.change(tempo=2.0)).settings.hands.tempo == 2
+    with pytest.raises(ValueError, match="^expected a motion strength of 1"):
+        direct(frames, loop.settings.change(motion_strength=2.0))

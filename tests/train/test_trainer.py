@@ -1,0 +1,327 @@
+import json
+import resource
+import shutil
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+
+from loopanimate.network.motion_codec import MotionCodec
+from loopanimate.network.unet import INJECTION, LoopAnimateUNet
+from loopanimate.presets import PRESETS
+from loopanimate.scene.saliency import automatic_mask
+from tests.conftest import SMALL
+from tests.videos import scene, write_captions, write_video
+from train import loader, trainer
+from train.prior import fit
+from train.settings import PriorSettings, TrainSettings
+from train.stages import INJECTIONS, STAGES, Stage
+from train.trainer import WARMUP, KernelMuon, _rate
+
+TINY = replace(PRESETS["motion"], unet={**SMALL, "cross_attention_dim": 384}, short_side=4)
+
+
+@pytest.fixture(autouse=True)
+def short_stages(monkeypatch):
+    monkeypatch.setitem(PRESETS, "motion", TINY)
+    for preset, stages in STAGES.items():
+        monkeypatch.setitem(
+            STAGES, preset, {index: replace(stage, f=3, batch=2, shorter=(), small=None) for index, stage in stages.items()}
+        )
+    monkeypatch.setattr(trainer, "WARMUP", 1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def masks_once():
+    """The detector's own masks, each found once: runs that are compared see the same frames."""
+    found = {}
+
+    def remembered(picture):
+        key = picture.tobytes()
+        if key not in found:
+            found[key] = automatic_mask(picture)
+        return found[key]
+
+    loader.automatic_mask = remembered
+    yield
+    loader.automatic_mask = automatic_mask
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    for index in range(3):
+        write_video(folder / f"{index}.mp4", scene(40, index))
+    write_video(folder / "short.mp4", scene(5, 3))
+    (folder / "broken.mp4").write_bytes(b"not a video")
+    names = ("0.mp4", "1.mp4", "2.mp4", "short.mp4", "broken.mp4")
+    write_captions(folder, {name: f"the disc of {name} sways" for name in names})
+    return folder
+
+
+def run(output, stage=0, steps=4, save_every=2, **values):
+    trainer.train(TrainSettings(stage=stage, output=str(output), steps=steps, save_every=save_every, workers=0, **values))
+    return LoopAnimateUNet.from_pretrained(output / f"stage{stage}" / "pipeline" / "unet").state_dict()
+
+
+def equal(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def cut_after_a_checkpoint(monkeypatch):
+    save = trainer._save_state
+
+    def cut(*arguments):
+        save(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer, "_save_state", cut)
+    return lambda: monkeypatch.setattr(trainer, "_save_state", save)
+
+
+@pytest.mark.parametrize("values", [{}, {"accumulate": 2, "batch": 1}, {"real": True}, {"real": True, "preencode": 2}])
+def test_a_cut_run_resumes_to_the_same_weights(tmp_path, monkeypatch, clips, values):
+    values = {**values, **({"data": str(clips)} if values.get("real") else {})}
+    values.pop("real", None)
+    whole = run(tmp_path / "whole", **values)
+    mend = cut_after_a_checkpoint(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", **values)
+    mend()
+    folder = tmp_path / "cut" / "stage0"
+    assert [path.name for path in folder.glob("checkpoint-*")] == ["checkpoint-0000002"]
+    (folder / "partial").mkdir()  # and while it wrote the next checkpoint
+    (folder / "partial" / "model.safetensors").write_bytes(b"half")
+    assert equal(run(tmp_path / "cut", **values), whole)
+    records = [json.loads((tmp_path / name / "stage0" / "pipeline" / "training.json").read_text()) for name in ("whole", "cut")]
+    assert records[0]["loss"] == records[1]["loss"]
+    assert records[0]["skipped"] == records[1]["skipped"] and bool(records[0]["skipped"]) == ("data" in values)
+
+
+def test_stages_follow_each_other_and_train_their_own_part(tmp_path):
+    before = run(tmp_path, 0, 2)
+    for stage in (1, 2, 3):
+        after = run(tmp_path, stage, 2)
+        unet = LoopAnimateUNet.from_pretrained(tmp_path / f"stage{stage}" / "pipeline" / "unet")
+        changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+        assert changed and changed <= trainer.trainable_names(unet, STAGES["motion"][stage])
+        before = after
+    record = json.loads((tmp_path / "stage3" / "pipeline" / "training.json").read_text())
+    assert record["stage"] == 3 and record["steps"] == 2
+    assert len(list((tmp_path / "stage3").glob("checkpoint-*"))) <= trainer.KEEP_CHECKPOINTS
+
+
+def test_a_stage_has_the_presets_grid_whatever_grid_its_start_had(tmp_path):
+    run(tmp_path, stage=0, steps=1, cells=8)
+    run(tmp_path, stage=1, steps=1)
+    sides = [
+        MotionCodec.from_pretrained(tmp_path / f"stage{stage}" / "pipeline" / "codec").config.short_side for stage in (0, 1)
+    ]
+    assert sides == [8, TINY.short_side]
+
+
+def test_a_prior_is_fitted_and_stage_0_begins_from_it(tmp_path, capsys):
+    folder = fit(PriorSettings(output=str(tmp_path), steps=12, batch=8))
+    record = json.loads((folder / "training.json").read_text())
+    assert record["losses"][-1] < record["losses"][0] - 1  # nats a number, on motion that it had not seen
+    fitted = MotionCodec.from_pretrained(folder / "codec").state_dict()
+    run(tmp_path, 0, 1)
+    after = MotionCodec.from_pretrained(tmp_path / "stage0" / "pipeline" / "codec").state_dict()
+    assert all(torch.equal(fitted[name], after[name]) for name in after)
+    with pytest.raises(ValueError, match="expected a batch of 1 or more, got 0"):
+        fit(PriorSettings(output=str(tmp_path), batch=0))
+
+
+def test_accumulated_micro_batches_are_one_batch(tmp_path, clips, monkeypatch):
+    # without Muon, which makes as much of a gradient's rounding errors as of itself
+    monkeypatch.setitem(STAGES["motion"], 0, replace(STAGES["motion"][0], muon=False))
+    together = run(tmp_path / "together", 0, 3, batch=4, data=str(clips))
+    apart = run(tmp_path / "apart", 0, 3, batch=2, accumulate=2, data=str(clips))
+    assert all(torch.allclose(together[name], apart[name], atol=2e-6) for name in together)
+
+
+def test_unusable_clips_are_counted_and_named(tmp_path, clips):
+    run(tmp_path, 0, 4, data=str(clips))
+    skipped = json.loads((tmp_path / "stage0" / "pipeline" / "training.json").read_text())["skipped"]
+    assert skipped["shorter than 13 frames"] == ["short.mp4"]
+    assert [names for reason, names in skipped.items() if "not a video" in reason] == [["broken.mp4"]]
+
+
+def test_what_processes_skipped_is_counted_together(monkeypatch):
+    first, second = trainer.Progress(), trainer.Progress()
+    first.skip({"damaged": ["a"]})
+    second.skip({"damaged": ["b", "a"], "short": ["c"]})
+    monkeypatch.setattr(trainer, "gather_object", lambda own: [first.skipped, second.skipped])
+    first.gather()
+    resumed = trainer.Progress()
+    resumed.load_state_dict(first.state_dict())
+    assert resumed.skipped == {"damaged": ["a", "b"], "short": ["c"]}
+
+
+def test_the_512_preset_trains_on_clips(tmp_path, clips, small_512):
+    small_512.save_pretrained(tmp_path / "assembled")
+    start = LoopAnimateUNet.from_pretrained(tmp_path / "assembled" / "unet").state_dict()
+    for stage in (1, 2):
+        init = {"init": str(tmp_path / "assembled")} if stage == 1 else {}
+        after = run(
+            tmp_path, stage, 2, preset="512", data=str(clips), gradient_checkpointing=stage == 1, sample_every=2, **init
+        )
+        assert {name for name in after if not torch.equal(after[name], start[name])}
+        start = after
+    assert (tmp_path / "stage1" / "samples" / "0000002.webp").stat().st_size > 100
+
+
+def test_the_ablations_change_injection_and_what_trains(tmp_path):
+    run(tmp_path, 0, 1, injection=("image", "none", "text"))
+    unet = LoopAnimateUNet.from_pretrained(tmp_path / "stage0" / "pipeline" / "unet")
+    assert tuple(unet.config.injection) == ("image", "none", "text")
+    before = unet.state_dict()
+    after = run(tmp_path, 3, 1, init=str(tmp_path / "stage0" / "pipeline"), trains=("temm_q",))
+    assert {name for name in after if not torch.equal(after[name], before[name])} <= {
+        name for name in after if ".to_q." in name
+    }
+
+
+def test_a_base_for_every_row_reads_as_each_in_turn(tmp_path, monkeypatch):
+    inject, plans = LoopAnimateUNet.inject, []
+    monkeypatch.setattr(LoopAnimateUNet, "inject", lambda unet, plan: plans.append(tuple(plan)) or inject(unet, plan))
+    run(tmp_path, 0, len(INJECTIONS) + 1, every_injection=True)
+    assert tuple(plans[1 : len(INJECTIONS) + 2]) == (*INJECTIONS, INJECTIONS[0])
+    saved = LoopAnimateUNet.from_pretrained(tmp_path / "stage0" / "pipeline" / "unet")
+    assert tuple(saved.config.injection) == INJECTION
+
+
+@contextmanager
+def files_up_to(size):
+    """A file that grows beyond fails to be written, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_stops_encoding_in_one_sentence(tmp_path, clips):
+    with files_up_to(20_000), pytest.raises(ValueError, match="expected room for encoded loops"):
+        run(tmp_path, data=str(clips), preencode=1)
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, monkeypatch):
+    whole = run(tmp_path / "whole")
+    mend = cut_after_a_checkpoint(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "full")
+    mend()
+    with files_up_to(200_000), pytest.raises(ValueError, match="expected room for a checkpoint"):
+        run(tmp_path / "full")
+    folder = tmp_path / "full" / "stage0"
+    assert [path.name for path in folder.glob("[cp]*")] == ["checkpoint-0000002"]  # and no partial one
+    assert equal(run(tmp_path / "full"), whole)
+
+
+def test_a_dry_run_allocates_nothing_and_leaves_nothing(tmp_path, clips, capsys):
+    trainer.train(TrainSettings(stage=3, preset="512", data=str(clips), output=str(tmp_path / "run"), dry_run=True))
+    told = capsys.readouterr().out
+    assert "75,802,240 of 1,276,672,964" in told and "5 in" in told and "GB free" in told
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"stage": 2}, "stage before"),
+        ({"stage": 4}, "expected a stage"),
+        ({"stage": 1, "preset": "512"}, "captioned clips"),
+        ({"stage": 1, "preset": "512", "data": "x"}, "assembled"),
+        ({"stage": 0, "preset": "other"}, "expected a preset"),
+        ({"stage": 0, "accumulate": 0}, "expected an accumulation of 1 or more"),
+        ({"stage": 0, "data": "missing"}, "expected a folder"),
+        ({"stage": 0, "trains": ("conv_in", "q")}, "expected all, or some of conv_in, .*, temm_v, to train, got conv_in q"),
+        ({"stage": 0, "trains": ()}, "to train, got nothing"),
+        ({"stage": 0, "trains": ("q",), "dry_run": True}, "to train, got q"),
+        ({"stage": 0, "eight_bit_adam": True}, "bitsandbytes"),
+        ({"stage": 0, "data": "x", "preencode": 1, "sample_every": 1}, "no sample loops"),
+    ],
+)
+def test_refuses_what_cannot_start(tmp_path, values, message):
+    with pytest.raises(ValueError, match=message):
+        trainer.train(TrainSettings(output=str(tmp_path), workers=0, **{"steps": 1, **values}))
+
+
+def test_refuses_to_go_on_as_another_run(tmp_path):
+    run(tmp_path, 0, 1)
+    with pytest.raises(ValueError, match="expected seed 0"):
+        run(tmp_path, 0, 1, seed=1)
+
+
+def test_a_mistyped_option_does_not_lock_the_folder(tmp_path, clips):
+    with pytest.raises(ValueError, match="expected a folder"):
+        run(tmp_path, 0, 1, data="missing", preencode=2)
+    run(tmp_path, 0, 1, data=str(clips), preencode=1)
+    shutil.rmtree(tmp_path / "stage0" / "pipeline")
+    shutil.rmtree(tmp_path / "stage0" / "checkpoint-0000001")
+    with pytest.raises(ValueError, match="expected preencode 1"):  # whose loops are there
+        run(tmp_path, 0, 1, data=str(clips), preencode=2)
+
+
+def test_clips_that_all_fail_are_one_sentence(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"no")
+    write_captions(tmp_path, {"a.mp4": "x"})
+    with pytest.raises(ValueError, match="in a row that do not, the last: a.mp4"):
+        run(tmp_path / "run", data=str(tmp_path))
+
+
+def test_a_stage_begins_small_and_ends_on_the_presets_grid():
+    stage = Stage(
+        f=18,
+        trains=("all",),
+        learning_rate=1e-3,
+        iterations=100,
+        batch=3,
+        salient=True,
+        shorter=(8,),
+        small=4,
+        refine_at=0.7,
+        words_first=0.7,
+    )
+    shapes = [stage.shape(step, 12) for step in range(100)]
+    assert shapes[:2] == [(7, 35, 4), (16, 15, 4)] and shapes[69][2] == 4 and shapes[70:72] == [(3, 35, 12), (7, 15, 12)]
+    costs = [clips * frames * cells**2 for clips, frames, cells in shapes]
+    assert max(costs[:70]) <= 1.1 * min(costs[:70]) and max(costs[70:]) <= 1.1 * min(costs[70:])
+    assert min(costs[70:]) == pytest.approx(max(costs[:70]) / stage.small_load, rel=0.1)
+    focus, rate = [[function(step) for step in range(101)] for function in (stage.focus, partial(_rate, stage=stage))]
+    assert focus[0] == 0.8 and focus[35] == pytest.approx(0.4) and focus[70:] == [0.0] * 31
+    assert rate[0] == 0 and rate[WARMUP:71] == [1.0] * (71 - WARMUP) and rate[85] == pytest.approx(0.5) and rate[100] == 0
+    assert replace(stage, shorter=()).on(4, 12).shape(90, 4) == (7, 35, 4)
+    plain = replace(stage, small=None, words_first=0.0)
+    assert plain.shape(0, 12) == (3, 35, 12) and plain.focus(0) == 0 and _rate(70, plain) < 1
+
+
+def test_muon_turns_kernels_and_matrices_alike():
+    torch.manual_seed(0)
+    weights = [torch.nn.Parameter(torch.randn(*shape)) for shape in ((8, 4, 3, 3), (6, 10), (10, 6))]
+    before = [weight.detach().clone() for weight in weights]
+    muon = KernelMuon([{"params": weights, "lr": 0.1}], weight_decay=0.0)
+    for weight in weights:
+        weight.grad = torch.randn_like(weight)
+    muon.step()
+    for weight, old in zip(weights, before):
+        step = (old - weight.detach()).flatten(1)
+        strengths = torch.linalg.svdvals(step / (0.1 * 0.2 * max(step.shape) ** 0.5))
+        assert ((strengths > 0.5) & (strengths < 1.4)).all()  # every direction alike, whatever the gradient's own
+        assert (step * weight.grad.flatten(1)).sum() > 0
+    again = KernelMuon([{"params": weights, "lr": 0.1}], weight_decay=0.0)
+    again.load_state_dict(muon.state_dict())
+    moments = [next(iter(state.values())) for state in again.state_dict()["state"].values()]
+    assert [moment.shape for moment in moments] == [(8, 36), (6, 10), (10, 6)]
+
+
+def test_a_grid_and_a_length_of_ones_own():
+    _, stage = TrainSettings(stage=0, cells=4, f=8).table()
+    assert stage.f == 8 and {stage.shape(step, 4) for step in range(stage.iterations)} == {(1, 15, 4)} and stage.focus(0) == 0.8
+    for wrong in ({"cells": 6}, {"cells": 4, "preset": "512", "stage": 1, "data": "clips"}, {"f": 1}, {"f": 19}):
+        with pytest.raises(ValueError, match="expected"):
+            TrainSettings(**{"stage": 0, **wrong}).table()
