@@ -41,8 +41,8 @@ def training_levels(scheduler, timesteps: torch.Tensor) -> Levels:
 
 def sampling_levels(scheduler, timestep: torch.Tensor) -> Levels:
     """Levels of the latents that a scheduler holds at the timestep it has come to, which may be fractional."""
-    # Euler's relatives agree on nothing but the division for the network: some take two σ a step in turn
-    scale = scheduler.scale_model_input(torch.ones((), dtype=torch.float64), timestep)
+    # some of Euler's relatives use two σ a step in turn, so read σ from what they divide by for the network
+    scale = scheduler.scale_model_input(torch.ones(()), timestep)
     if scale != 1:
         return Levels(scale, scale)
     if not hasattr(scheduler, "sigmas"):
@@ -103,8 +103,8 @@ class GuidedUNet:
 
     Args:
         plain: the context of words and picture.
-        guided: contexts for guidance, whose rows are in all the unconditional ones and then the plain ones; one after
-            the other takes less memory than all in one. Empty: the run has no guidance.
+        guided: what guidance runs instead: one context with the unconditional rows before the plain ones, or two, one for
+            each, which takes less memory. Empty: the run has no guidance.
         scale: how far to go from the unconditional prediction towards the plain one; 1 is no guidance.
         interval: the part of the calls, in [0, 1], that guidance is computed for.
         num_calls: calls in the whole run.
