@@ -83,7 +83,7 @@ class Prepared:
 class LoopAnimatePipeline(DiffusionPipeline):
     """Samples loops whose first and last frame are the given picture.
 
-    Components: `unet` LoopAnimateUNet; `scheduler`, any of diffusers that `check_scheduler` passes; `codec`, a FrameCodec;
+    Components: `unet` LoopAnimateUNet; `scheduler`, one of `sampler.SCHEDULERS`; `codec` VAECodec or MotionCodec;
     `image_encoder` PatchEncoder or CLIP vision model with projection; `tokenizer` and `text_encoder`, BERT or CLIP;
     `safety_checker` and `feature_extractor`, those of Stable Diffusion, if the checkpoint has them.
     `num_inference_steps`, `guidance_scale` and `guidance_interval` are the checkpoint's own defaults.

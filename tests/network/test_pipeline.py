@@ -195,7 +195,7 @@ def test_a_seed_is_a_loop_with_noise_in_every_step_too(small_512):
 
 def test_a_scheduler_of_other_noise_is_refused_before_any_work(small_512):
     edm = LoopAnimatePipeline(**{**small_512.components, "scheduler": EDMEulerScheduler()})
-    with pytest.raises(ValueError, match="got EDMEulerScheduler"):
+    with pytest.raises(ValueError, match="got EDMEuler"):
         call(edm)
 
 
