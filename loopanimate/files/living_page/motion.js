@@ -9,7 +9,7 @@ const { constants } = loop;
 function check({ version }) {
   if (version === VERSION) return;
   const note = document.getElementById("note");
-  note.textContent = `Expected data of version ${VERSION} for this living picture, got ${version}: another LoopAnimate made it.`;
+  note.textContent = `Expected data of version ${VERSION} for this living picture, got ${version}: another version of LoopAnimate made it.`;
   note.hidden = false;
   throw new Error(note.textContent);
 }
