@@ -249,7 +249,7 @@ class LoopAnimateUNet(UNetMotionModel):
         """Refused: FreeU scales skips inside diffusers' up blocks, whose forward passes do not run here."""
         raise NotImplementedError("expected no FreeU: LoopAnimateUNet runs its own forward pass, which has none")
 
-    def _recomputed(self, module, *args, **kwargs):
+    def _checkpoint(self, module, *args, **kwargs):
         # diffusers would checkpoint only the resnets, but the attentions' activations are most of the memory
         return torch.utils.checkpoint.checkpoint(partial(module, **kwargs), *args, use_reentrant=False)
 
