@@ -69,28 +69,13 @@ INJECTIONS = (
     ("text", "text", "image"),
 )
 
+APPEARANCE = {"batch": 1, "objective": "noise"}
 STAGES = {
     "512": {
-        1: Stage(
-            f=8,
-            trains=("conv_in", "cab", "temm"),
-            learning_rate=2e-4,
-            iterations=200_000,
-            batch=1,
-            salient=False,
-            objective="noise",
-        ),
-        2: Stage(
-            f=11, trains=("conv_in", "temm"), learning_rate=6e-5, iterations=100_000, batch=1, salient=True, objective="noise"
-        ),
+        1: Stage(f=8, trains=("conv_in", "cab", "temm"), learning_rate=2e-4, iterations=200_000, salient=False, **APPEARANCE),
+        2: Stage(f=11, trains=("conv_in", "temm"), learning_rate=6e-5, iterations=100_000, salient=True, **APPEARANCE),
         3: Stage(
-            f=18,
-            trains=("conv_in", "temm_q", "temm_v"),
-            learning_rate=2e-5,
-            iterations=100_000,
-            batch=1,
-            salient=True,
-            objective="noise",
+            f=18, trains=("conv_in", "temm_q", "temm_v"), learning_rate=2e-5, iterations=100_000, salient=True, **APPEARANCE
         ),
     },
     # No pretrained base, so stage 0 trains everything. It takes three lengths, so that stage 3, which trains the least, has
@@ -133,7 +118,7 @@ STAGES = {
 
 def trainable_names(unet: UNetMotionModel, stage: Stage) -> set[str]:
     """Names of the UNet parameters that a stage trains; raises ValueError for groups that do not exist."""
-    if stage.trains == ("all",):
+    if stage.trains_encoder:
         return {name for name, _ in unet.named_parameters()}
     groups = parameter_groups(unet)
     if not stage.trains or not set(stage.trains) <= set(groups):

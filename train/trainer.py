@@ -74,48 +74,47 @@ def train(settings: TrainSettings) -> None:
         print(plan(settings, preset, stage, folder))
         return
     accelerator = _accelerator(settings, folder)
-    steps = stage.iterations
     set_seed(settings.seed)
     pipe = build(settings, preset)
     together = stage.batch * settings.accumulate * accelerator.num_processes  # clips of one optimizer step
-    _same_run(accelerator, folder, settings, steps, together)
-    networks = _trained_networks(settings, stage, pipe, accelerator.device)
+    _same_run(accelerator, folder, settings, stage, together)
+    networks = _select_trained(settings, stage, pipe, accelerator.device)
     optimizers = _optimizers(settings, networks, stage)
     schedules = [LambdaLR(optimizer, partial(_rate, stage=stage)) for optimizer in optimizers]
     networks, *optimizers = accelerator.prepare(networks, *optimizers)
     parameters = [parameter for parameter in networks.parameters() if parameter.requires_grad]
     progress = Progress()
-    ema = EMAModel(parameters, decay=_ema_decay(steps), use_ema_warmup=True, power=0.75) if settings.ema else None
+    ema = EMAModel(parameters, decay=_ema_decay(stage.iterations), use_ema_warmup=True, power=0.75) if settings.ema else None
     accelerator.register_for_checkpointing(*schedules, progress, *([ema] if ema else []))
     done = _resume(accelerator, folder, ema)
     accelerator.init_trackers("logs")
     source = _source(accelerator, settings, stage, pipe, folder, done, progress)
     empty_text = encode_text(pipe.tokenizer, pipe.text_encoder, [""])
-    bar = tqdm(range(done, steps), initial=done, total=steps, disable=not accelerator.is_main_process, mininterval=10)
+    steps = range(done, stage.iterations)
+    bar = tqdm(steps, initial=done, total=steps.stop, disable=not accelerator.is_main_process, mininterval=10)
     for step in bar:
         began = time.perf_counter()
         if settings.every_injection:
             pipe.unet.inject(INJECTIONS[step % len(INJECTIONS)])
         loops, loss, waited = _accumulate(accelerator, settings, stage, pipe, networks, source, step, empty_text)
         accelerator.clip_grad_norm_(parameters, 1.0)
-        for optimizer, schedule in zip(optimizers, schedules):
-            optimizer.step()
-            schedule.step()
+        for part in (*optimizers, *schedules):
+            part.step()
         networks.zero_grad()
         if ema:
             ema.step(parameters)
         progress.add(loss)
         bar.set_postfix(loss=f"{progress.loss:.4f}", refresh=False)
         seconds = time.perf_counter() - began
-        values = {
+        measured = {
             "loss": loss,
             "learning_rate": schedules[-1].get_last_lr()[0],
             "clips_per_second": len(loops.latents) * settings.accumulate * accelerator.num_processes / seconds,
             "waiting_for_clips": waited / seconds,
             "skipped_clips": sum(map(len, progress.skipped.values())),
         }
-        accelerator.log(values, step=step)
-        if (step + 1) % settings.save_every == 0 or step + 1 == steps:
+        accelerator.log(measured, step=step)
+        if (step + 1) % settings.save_every == 0 or step + 1 == steps.stop:
             progress.gather()
             _save_state(accelerator, folder, step + 1)
         if settings.sample_every and (step + 1) % settings.sample_every == 0 and accelerator.is_main_process:
@@ -139,8 +138,8 @@ def _accelerator(settings: TrainSettings, folder: Path) -> Accelerator:
     return accelerator
 
 
-def _trained_networks(settings: TrainSettings, stage: Stage, pipe, device) -> TrainedNetworks:
-    """The networks of a pipeline that train, ready to; all others frozen and on the device."""
+def _select_trained(settings: TrainSettings, stage: Stage, pipe, device) -> TrainedNetworks:
+    """Freeze what a stage does not train, and move all networks to the device."""
     trainable = trainable_names(pipe.unet, stage)
     for name, parameter in pipe.unet.named_parameters():
         parameter.requires_grad_(name in trainable)
@@ -288,11 +287,11 @@ def _source(accelerator: Accelerator, settings: TrainSettings, stage: Stage, pip
     return encoded_loops(EncodedDataset(encoded, total, settings.seed), batches, settings.workers, accelerator.device)
 
 
-def _same_run(accelerator: Accelerator, folder: Path, settings: TrainSettings, steps: int, together: int) -> None:
+def _same_run(accelerator: Accelerator, folder: Path, settings: TrainSettings, stage: Stage, together: int) -> None:
     """Raises ValueError if `folder` holds parts of a run with other settings: what came of both would belong to neither."""
     changeable = ("output", "batch", "accumulate", "workers", "save_every", "sample_every", "dry_run", "gradient_checkpointing")
     now = {name: value for name, value in settings.model_dump().items() if name not in changeable}
-    now = json.loads(json.dumps({**now, "steps": steps, "clips_a_step": together}))
+    now = json.loads(json.dumps({**now, "steps": stage.iterations, "clips_a_step": together}))
     path = folder / "settings.json"
     left = ("checkpoint-*[0-9]", "pipeline", "encoded/*.safetensors")
     if path.is_file() and any(any(folder.glob(pattern)) for pattern in left):

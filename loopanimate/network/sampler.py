@@ -7,29 +7,24 @@ import torch
 
 from loopanimate.network.denoiser import PREDICTION_TYPES, Denoiser
 
-WHOLE_SCHEDULES = ("LMSDiscreteScheduler", "PNDMScheduler")  # whose first step would read steps that were never made
+# diffusers' schedulers of the noise levels that betas give, on which the networks are trained; a test samples with each
+SCHEDULERS = (
+    *("DDIM", "DDPM", "DEISMultistep", "DPMSolverMultistep", "DPMSolverSinglestep", "EulerAncestralDiscrete", "EulerDiscrete"),
+    *("HeunDiscrete", "KDPM2AncestralDiscrete", "KDPM2Discrete", "LCM", "LMSDiscrete", "PNDM", "SASolver", "TCD"),
+    "UniPCMultistep",
+)
+WHOLE_SCHEDULES = ("LMSDiscrete", "PNDM")  # they cannot begin within: their first step would read steps never made
 
 
-def check_scheduler(scheduler, strength: float = 1.0) -> None:
-    """Raises ValueError, in one sentence, for a diffusers scheduler by which the networks cannot be sampled.
-
-    They are trained on the noise levels of betas. Flow matching, Karras' EDM and consistency models have others.
-    """
-    name, config = type(scheduler).__name__, scheduler.config
-    has_betas = hasattr(scheduler, "alphas_cumprod") and not config.get("use_flow_sigmas")
-    goes_down = hasattr(scheduler, "add_noise") and (hasattr(scheduler, "begin_index") or not hasattr(scheduler, "sigmas"))
-    if not has_betas or not goes_down or not _step_arguments(scheduler) <= {"model_output", "timestep", "sample"}:
-        raise ValueError(f"expected a scheduler of noise levels from betas, such as DDIM, DPM++ or Euler, got {name}")
-    if config.get("prediction_type", "epsilon") not in PREDICTION_TYPES:
+def check_scheduler(scheduler, strength: float) -> None:
+    """Raises ValueError, in one sentence, for a scheduler by which the networks cannot be sampled."""
+    name, config = type(scheduler).__name__.removesuffix("Scheduler"), scheduler.config
+    if name not in SCHEDULERS or config.get("use_flow_sigmas"):
+        raise ValueError(f"expected a scheduler out of {', '.join(SCHEDULERS)}, with noise from betas, got {name}")
+    if config.prediction_type not in PREDICTION_TYPES:
         raise ValueError(f"expected a prediction type out of {', '.join(PREDICTION_TYPES)}, got {config.prediction_type}")
     if strength < 1 and name in WHOLE_SCHEDULES:
         raise ValueError(f"expected a strength of 1 with {name}, which cannot begin within its schedule, got {strength}")
-
-
-def _step_arguments(scheduler) -> set[str]:
-    """Names of what a scheduler's step cannot do without."""
-    arguments = inspect.signature(scheduler.step).parameters.items()
-    return {name for name, argument in arguments if argument.default is argument.empty}
 
 
 def start_schedule(scheduler, num_inference_steps: int, strength: float, device) -> torch.Tensor:
@@ -40,7 +35,7 @@ def start_schedule(scheduler, num_inference_steps: int, strength: float, device)
     scheduler.set_timesteps(num_inference_steps, device=device)
     count = len(scheduler.timesteps)
     first = count - max(1, int(count * strength))
-    first -= first % getattr(scheduler, "order", 1)
+    first -= first % scheduler.order
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(first)
     return scheduler.timesteps[first:]

@@ -27,11 +27,11 @@ def test_levels_are_the_schedulers_own():
         assert torch.allclose(noised, clean + euler.sigmas[0] * noise, rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
 def test_a_true_prediction_gives_the_clean_latents_and_comes_back(kind):
     scheduler = ddim("512", prediction_type=kind)
     clean, noise, timesteps = torch.randn(2, 4, 3, 2, 2), torch.randn(2, 4, 3, 2, 2), torch.tensor([30, 900])
-    truth = {"epsilon": noise, "v_prediction": scheduler.get_velocity(clean, noise, timesteps), "sample": clean}[kind]
+    truth = {"epsilon": noise, "v_prediction": scheduler.get_velocity(clean, noise, timesteps)}[kind]
     noised = scheduler.add_noise(clean, noise, timesteps)
     seen = []
     denoiser = Denoiser(lambda *given: seen.append(given) or truth, scheduler, torch.ones(2, 5, 3, 2, 2), None, training_levels)
