@@ -60,8 +60,12 @@ def test_the_masks_tools_and_a_click_on_the_board(page, picture):
     until_mask(page, lambda mask: mask.mean() < grown.mean())
     press(page, "Clear")
     until_mask(page, lambda mask: not mask.any())
-    stroke(page, 0, 0.45, 0.55)
-    until_mask(page, lambda mask: 0.0005 < mask.mean() < 0.2)
+
+    def paint():  # again, if the editor was drawn anew beneath a stroke
+        stroke(page, 0, 0.45, 0.55)
+        return mask_of(page)
+
+    until(page, paint, lambda mask: 0.0005 < mask.mean() < 0.2)
     press(page, "Clear")
     page.get_by_role("button", name="Click to select").click()
     page.get_by_label("Add to the mask").check()
