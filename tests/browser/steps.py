@@ -18,7 +18,7 @@ def seconds(path):
         return file.duration / av.time_base
 
 
-def until(page, value, holds, tries=600):
+def until(page, value, holds, tries=200):
     """value() once it holds, asked again and again: what a machine takes to get there is its own affair."""
     for _ in range(tries):
         if holds(found := value()):
