@@ -13,7 +13,7 @@ from PIL import Image
 from loopanimate.files.formats import Coding, check, check_output, write_loop
 from loopanimate.files.living import write_living
 from loopanimate.files.pictures import check_mask
-from loopanimate.files.sizes import cover, cover_box, frame_times, inside, output_size, surround, turns, within
+from loopanimate.files.sizes import count_rounds, cover, cover_box, frame_times, inside, output_size, surround, within
 from loopanimate.metrics import is_seamless, seam
 from loopanimate.motion.border import ALL_BORDERS, touched_borders
 from loopanimate.motion.curve import Motion
@@ -97,7 +97,7 @@ class Loop:
         fps = form.frame_rate(output.fps)
         times = frame_times(self.settings.request.num_frames, fps, 1.0 if output.fps == "native" else self.settings.hands.tempo)
         # an animated picture goes round by itself: no program waits at its wrap
-        repeats = turns(output.size, output.repeats, len(times) / fps) if form.kind == "film" else output.repeats
+        repeats = count_rounds(output.size, output.repeats, len(times) / fps) if form.kind == "film" else output.repeats
         coding = Coding(fps, output.quality, output.codec, output.max_size, repeats)
         write_loop(path, self.frames(times, output, form.planar), len(times), coding, metadata, progress)
         count = len(times) * repeats

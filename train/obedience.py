@@ -28,7 +28,7 @@ from loopanimate.words.vocabulary import DIRECTIONS, STILL
 from train import seams
 from train.grammar import Motion, phrase
 from train.recognise import KindClassifier, make_motion
-from train.sample import Sample
+from train.sample import Movement, Sample
 from train.seams import percent
 
 SIDE = 256  # pixels on the short side: the motion preset sees no more
@@ -203,9 +203,8 @@ def off_course(means: np.ndarray, motion: Motion) -> float:
 
 def _words(pairs, num_frames: int) -> dict:
     directed = [(case.motion, sample) for case, sample in pairs if case.purpose == "direction"]
-    shown, sampled = (
-        [off_course(getattr(sample, path).mean[:, 0], motion) for motion, sample in directed] for path in ("shown", "sampled")
-    )
+    shown = [off_course(sample.shown.mean[:, 0], motion) for motion, sample in directed]
+    sampled = [off_course(sample.sampled.mean[:, 0], motion) for motion, sample in directed]
     strengths = [[sample.shown.peak() for sample in triple] for triple in _groups(pairs, "strength")]
     tempos = [[sample.shown.crossings() for sample in pair] for pair in _groups(pairs, "tempo")]
     seeds = [
@@ -237,22 +236,23 @@ def _kinds(pairs, num_frames: int) -> dict:
     for kind, sample in [(case.motion.kind, sample) for case, sample in pairs if case.purpose == "kind"]:
         inside = torch.from_numpy(sample.inside)[None]
         truth = make_motion(kind, inside[None].expand(8, -1, -1, -1), rng, generator, num_frames)
-        own = [torch.from_numpy(path.displacement[None, :, 0]).transpose(1, 2) for path in (sample.shown, sample.sampled)]
+        own = [torch.from_numpy(move.displacement[None, :, 0]).transpose(1, 2) for move in (sample.shown, sample.sampled)]
         for row, motions in zip(verdicts.values(), (*own, truth)):
             row += [found == kind for found in classify(motions.float(), inside.expand(len(motions), -1, -1))]
     return {name: percent(row) for name, row in verdicts.items()}
 
 
 def _stillness(pairs) -> dict:
+    def outside(movement: Movement) -> float:
+        return movement.peak(1) / max(movement.peak(0), 1e-9)
+
     moving = [sample for case, sample in pairs if case.purpose != "still"]
     nothing = [sample for case, sample in pairs if case.purpose == "still"]
     whole = [sample for case, sample in pairs if case.purpose != "still" and KINDS[case.motion.kind].whole]
     silent = [(sample, 1) for sample in moving] + [(sample, layer) for sample in nothing for layer in (0, 1)]
     peaks = [sample.sampled.peak(layer) for sample, layer in silent]
     jitters = [sample.sampled.jitter(layer) for sample, layer in silent]
-    shown, sampled = (
-        [path.peak(1) / max(path.peak(0), 1e-9) for path in paths] for paths in zip(*((s.shown, s.sampled) for s in whole))
-    )
+    shown, sampled = [outside(sample.shown) for sample in whole], [outside(sample.sampled) for sample in whole]
     return {
         "what should be still moves less than 0.2 percent, sampled": percent(size < STILLNESS for size in peaks),
         "the layer that is not named moves less than 0.2 percent, shown": percent(s.shown.peak(1) < STILLNESS for s in moving),

@@ -15,8 +15,8 @@ from loopanimate.motion.grid import spline_matrix
 SMOOTH_HARMONICS = 7  # of a curve; what quicker ones add is jitter
 
 
-class Path:
-    """Displacement (N, L, 2, h, w) in short sides, and its means over layers that stand where `weights` (L, h, w) say."""
+class Movement:
+    """How a loop moves: displacement (N, L, 2, h, w) in short sides, and its means over layers, where `weights` (L, h, w) are."""
 
     def __init__(self, motion: Motion, weights: np.ndarray):
         self.displacement = motion.unrolled()
@@ -46,7 +46,7 @@ class Path:
 
 
 class Sample:
-    """A loop with the motion that was sampled for it, before all edits. `shown` is its motion after them."""
+    """A loop, as the motion that was sampled for it (`sampled`) and as the motion that is shown, after all edits (`shown`)."""
 
     def __init__(self, loop: MotionLoop, sampled: Motion):
         self.loop, self.field = loop, loop.field(loop.shown())
@@ -54,8 +54,8 @@ class Sample:
         inside = cv2.resize(loop.mask, self.field.ring.shape[:-3:-1], interpolation=cv2.INTER_AREA)
         self.inside = inside.astype(np.float32)  # (h, w), how much of each cell the mask fills
         weights = np.stack([self.inside, 1 - self.inside])
-        self.sampled = Path(drop_drift(sampled, keep=(False, False)), weights)
-        self.shown = Path(Motion(self.field.ring, self.field.winding * turns), weights)
+        self.sampled = Movement(drop_drift(sampled, keep=(False, False)), weights)
+        self.shown = Movement(Motion(self.field.ring, self.field.winding * turns), weights)
 
     @cached_property
     def frames(self) -> np.ndarray:

@@ -99,7 +99,7 @@ def find(source: Source) -> Found:
 
 def _wanted(names: list[str], source: Source) -> list[str]:
     """Choose the configuration files and, in full precision and one format, the weights of each folder; and the licence."""
-    wanted = [name for name in names if name in ("README.md", "LICENSE", "LICENSE.md", "LICENSE.txt")]
+    wanted = [name for name in names if name.partition(".")[0] in ("README", "LICENSE")]  # at the top alone
     for folder in (*source.folders, *source.optional):
         inside = {name: os.path.basename(name) for name in names if os.path.dirname(name) == folder}
         settings = [name for name, base in inside.items() if base.endswith((".json", ".txt")) and ".index." not in base]

@@ -49,8 +49,10 @@ class Page(Layout):
     def __init__(self, server: Server):
         super().__init__(server)
         self.bindings = bind(self.controls)
-        widgets = [widget for widget in vars(self).values() if isinstance(widget, gr.components.Component)]
-        self.everything = [*{*self.controls.values()}, *widgets]  # all that a function may change
+        states = [self.current, self.four_loops, self.history, self.controls["hands.freeze"], self.controls["request.seed"]]
+        self.of_loop = [self.live, self.result, self.choice, self.made, self.save, self.details, self.past, *states]
+        mask = [self.picture, self.editor, self.note, self.board, self.hint, self.tail, self.earlier]
+        self.everything = [*{*self.controls.values(), *mask, *self.of_loop}]  # all that a function may change
         self.wire_mask()
         self.wire_hands()
         self.wire_jobs()
@@ -212,19 +214,18 @@ class Page(Layout):
 
     def wire_jobs(self) -> None:
         in_result = self.result, text.problem, text.working(text.WAITING), text.FAILED
-        in_made = self.made, text.say, text.busy(text.WAITING), text.UNWRITTEN
+        in_made = self.made, text.say, text.WAITING, text.UNWRITTEN
         kept, hands = {self.embed, self.history}, {self.current, self.picture, *self.holding("hands.")}
         asked = {self.picture, self.editor, self.checkpoint, *self.holding(""), *kept}
         written = {self.file_format, self.embed, self.checkpoint, *self.holding("output."), *hands}
         begin = partial(gr.on, [self.go.click, self.controls["request.prompt"].submit])
         runs = [
-            self.run(begin, self.animate, asked, *in_result),
+            self.run(begin, self.animate_one, asked, *in_result),
             self.run(self.four.click, self.animate_four, asked, *in_result),
             self.run(self.choice.select, self.choose, {self.four_loops, *kept}, *in_result),
             self.run(self.save.click, self.download, written, *in_made),
             self.run(self.live.settled, self.redirect, {*hands, *kept}, self.result, text.problem),
         ]
-        self.live.moved(None, cancels=runs[-1], **QUIET)
         # in this order: none of them starts before the one above has been answered
         self.cancel.click(None, js="() => loopanimate.cancel()", **QUIET)
         self.cancel.click(None, cancels=runs, **QUIET)
@@ -241,20 +242,21 @@ class Page(Layout):
             except ValueError as error:
                 yield {place: say(error)}
 
+        name = json.dumps(job.__name__)
         if waiting:
-            on(None, None, place, js=f"() => loopanimate.begin({json.dumps(waiting)})", **QUIET)
+            on(None, None, place, js=f"() => loopanimate.begin({name}, {json.dumps(waiting)})", **QUIET)
         seen = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": place}
         # the newest hands count, even those that moved while a loop was rendered
-        run = on(work, reads, self.everything, trigger_mode="once" if waiting else "always_last", **DEVICE, **seen)
-        run.then(None, js="() => loopanimate.rest()", **QUIET)
-        run.failure(None, None, place, js=f"() => loopanimate.fail({json.dumps(failed)})", **QUIET)
+        run = on(work, reads, self.of_loop, trigger_mode="once" if waiting else "always_last", **DEVICE, **seen)
+        run.then(None, js=f"() => loopanimate.end({name})", **QUIET)
+        run.failure(None, None, place, js=f"() => loopanimate.fail({name}, {json.dumps(failed)})", **QUIET)
         return run
 
     def tell(self, place, words: Iterator) -> Iterator:
         """Say in its place how work goes; return what it returns."""
         return relay(words, lambda word: {place: gr.skip() if word is None else word})
 
-    def animate(self, values: dict):
+    def animate_one(self, values: dict):
         """Picture and controls → the loop."""
         yield {self.choice: gr.Gallery(visible=False)}
         mask, (loop,) = yield from self.sample(values, 1)

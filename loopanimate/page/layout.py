@@ -16,6 +16,15 @@ from loopanimate.presets import ASSETS, MAX_FRAMES, MIN_FRAMES, PRESETS
 SmallButton = partial(gr.Button, size="sm")
 
 
+class Picture(gr.Image):
+    """Gives the file as it came: gr.Image would open it itself, and answer a bad one without a sentence."""
+
+    is_template = True  # the browser draws it as what it is made from
+
+    def preprocess(self, payload):
+        return payload and payload.path
+
+
 class Layout:
     """All widgets, placed within the blocks that are open.
 
@@ -50,9 +59,7 @@ class Layout:
 
     def place_picture(self) -> None:
         sources = ["upload", "clipboard"]
-        self.picture = gr.Image(label="Picture", type="filepath", sources=sources, height=220, format="png", elem_id="picture")
-        # the file as it came: gr.Image would open it itself, and answer a bad one without a sentence
-        self.picture.preprocess = lambda file: file and file.path
+        self.picture = Picture(label="Picture", type="filepath", sources=sources, height=220, format="png", elem_id="picture")
         red, blue = ((f"rgb{colour}", canvas.OPACITY) for colour in (canvas.RED, canvas.BLUE))
         self.editor = gr.ImageEditor(
             label="What moves (red)",

@@ -1,18 +1,21 @@
 """The renderer on a GPU: torch draws a whole frame at a time, where `Renderer` draws tiles."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 
+from loopanimate.motion.field import Field
 from loopanimate.render.reference import correlate, restore_contrast
 from loopanimate.render.renderer import Renderer
 
 
 class TorchRenderer(Renderer):
-    """Frames as `Renderer(*arguments)` draws them, but for rounding, on `device`."""
+    """Frames as `Renderer` draws them, but for rounding, on `device`."""
 
-    def __init__(self, *arguments, device: str | torch.device = "cuda"):
-        super().__init__(*arguments)
+    def __init__(self, image: np.ndarray, masks: Sequence[np.ndarray], field: Field, planar: bool, device: str | torch.device):
+        super().__init__(image, masks, field, planar)
         self.device = device
         self.splines = self._tensor(self.rows), self._tensor(self.columns)
         self.points = self._tensor(self.x), self._tensor(self.y[:, None])

@@ -292,6 +292,7 @@ def test_the_panel_steers_and_hides_itself(opened, photos):
     assert not panel.is_visible()
     page.mouse.move(50, 50)
     panel.wait_for(state="visible")
+    assert not page.get_by_label("Never the same twice").is_visible()  # there is one loop
     page.get_by_label("Strength").fill("0.3")
     page.get_by_label("Size of the picture").select_option("fit")
     assert page.evaluate("[living.settings.strength, living.settings.fit]") == [0.3, "fit"]

@@ -46,7 +46,7 @@ def check(frame: np.ndarray, defined: np.ndarray):
 def test_both_renderers_draw_what_the_reference_defines(coffee, planar, layers, streams, resting):
     masks, field = discs(215, 321, layers), random_field(3, (12, 20), streams, layers=layers, resting=resting)
     assert field.moves == [layer not in resting for layer in range(layers)]
-    ours, theirs = Renderer(coffee, masks, field, planar), TorchRenderer(coffee, masks, field, planar, device="cpu")
+    ours, theirs = Renderer(coffee, masks, field, planar), TorchRenderer(coffee, masks, field, planar, "cpu")
     for time in (5, 17.3):
         defined = reference.draw(coffee, masks, field, time, planar)
         check(ours.frame(time), defined)

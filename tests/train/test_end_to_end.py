@@ -41,6 +41,7 @@ def clips(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_real_clips_become_a_loop(clips, tmp_path, monkeypatch, capsys):
     tiny = replace(PRESETS["motion"], unet={**SMALL, "cross_attention_dim": 384}, short_side=4, num_inference_steps=2)
     monkeypatch.setitem(PRESETS, "motion", tiny)

@@ -36,9 +36,9 @@ def rounds(count: int) -> Motion:
 def test_a_sample_measures_what_moves():
     one = sample(rounds(1))
     assert obedience.off_course(one.shown.mean[:, 0], grammar.Motion(direction=30)) == pytest.approx(30, abs=1)
-    for path in (one.shown, one.sampled):
-        assert path.peak(0) == pytest.approx(0.04, abs=0.001)
-        assert path.peak(1) == 0 and max(path.jitter(0), path.jitter(1)) < 1e-6
+    for move in (one.shown, one.sampled):
+        assert move.peak(0) == pytest.approx(0.04, abs=0.001)
+        assert move.peak(1) == 0 and max(move.jitter(0), move.jitter(1)) < 1e-6
     assert one.taking_part() == 1 and one.sharpness() > 0.9
     assert sample(rounds(3)).shown.crossings() > one.shown.crossings() == 2
     there_and_back = rounds(1).ring[:, 0].copy()
