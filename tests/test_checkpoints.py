@@ -77,7 +77,6 @@ def test_a_checkpoint_from_when_modules_had_other_names_loads(folder, small_512)
     assert '"loopanimate.network.unet"' in (folder.with_name("again") / "model_index.json").read_text()
 
 
-@pytest.mark.slow
 def test_the_bundled_checkpoint_from_when_modules_had_other_names_loads(motion_pipeline, tmp_path):
     bundled = PRESETS["motion"].checkpoint
     for part in bundled.iterdir():
