@@ -49,8 +49,10 @@ class Page(Layout):
     def __init__(self, server: Server):
         super().__init__(server)
         self.bindings = bind(self.controls)
-        widgets = [widget for widget in vars(self).values() if isinstance(widget, gr.components.Component)]
-        self.everything = [*{*self.controls.values()}, *widgets]  # all that a function may change
+        states = [self.current, self.four_loops, self.history, self.controls["hands.freeze"], self.controls["request.seed"]]
+        self.of_loop = [self.live, self.result, self.choice, self.made, self.save, self.details, self.past, *states]
+        mask = [self.picture, self.editor, self.note, self.board, self.hint, self.tail, self.earlier]
+        self.everything = [*{*self.controls.values(), *mask, *self.of_loop}]  # all that a function may change
         self.wire_mask()
         self.wire_hands()
         self.wire_jobs()
@@ -73,8 +75,9 @@ class Page(Layout):
         painting, changes = {self.editor, self.controls["hands.arrows"]}, {self.editor, self.earlier}
         quiet([self.picture.upload, self.picture.clear], self.clear_picture, None, queue=False)
         # of two pictures that come soon after each other the last one counts
-        found = seen(self.picture.upload, self.find_object, {self.picture}, trigger_mode="always_last")
-        sought = seen(self.find.click, self.find_object, {self.picture})
+        # the picture as it came, as Gradio opens it itself otherwise, and answers a bad one without a sentence
+        found = seen(self.picture.upload, self.find_object, {self.picture}, trigger_mode="always_last", preprocess=False)
+        sought = seen(self.find.click, self.find_object, {self.picture}, preprocess=False)
         changed = quiet([tool.click for tool in self.tools], self.change_mask, changes)
         for drawn in (found, sought, changed, quiet(self.undo.click, self.undo_change, changes)):
             drawn.then(None, js="() => loopanimate.paint(0)", **QUIET)
@@ -95,10 +98,13 @@ class Page(Layout):
         return {**mask, self.controls["hands.freeze"]: None, **loop, **four, self.save: gr.Button(interactive=False)}
 
     def find_object(self, values: dict) -> dict:
-        path = values[self.picture]
-        if path is None:
+        if values[self.picture] is None:
             return {self.editor: None, self.note: ""}
-        small = shrink(open_cached(path))
+        path = values[self.picture]["path"]
+        try:
+            small = shrink(open_cached(path))
+        except ValueError as error:
+            return {self.picture: None, self.editor: None, self.note: text.say(error)}
         (mask, found), copy = self.server.find_mask(small), self.server.to_browsable(path)
         return {
             self.editor: Painting(small, mask).editor(),
@@ -212,19 +218,18 @@ class Page(Layout):
 
     def wire_jobs(self) -> None:
         in_result = self.result, text.problem, text.working(text.WAITING), text.FAILED
-        in_made = self.made, text.say, text.busy(text.WAITING), text.UNWRITTEN
+        in_made = self.made, text.say, text.WAITING, text.UNWRITTEN
         kept, hands = {self.embed, self.history}, {self.current, self.picture, *self.holding("hands.")}
         asked = {self.picture, self.editor, self.checkpoint, *self.holding(""), *kept}
         written = {self.file_format, self.embed, self.checkpoint, *self.holding("output."), *hands}
         begin = partial(gr.on, [self.go.click, self.controls["request.prompt"].submit])
         runs = [
-            self.run(begin, self.animate, asked, *in_result),
+            self.run(begin, self.animate_one, asked, *in_result),
             self.run(self.four.click, self.animate_four, asked, *in_result),
             self.run(self.choice.select, self.choose, {self.four_loops, *kept}, *in_result),
             self.run(self.save.click, self.download, written, *in_made),
             self.run(self.live.settled, self.redirect, {*hands, *kept}, self.result, text.problem),
         ]
-        self.live.moved(None, cancels=runs[-1], **QUIET)
         # in this order: none of them starts before the one above has been answered
         self.cancel.click(None, js="() => loopanimate.cancel()", **QUIET)
         self.cancel.click(None, cancels=runs, **QUIET)
@@ -241,20 +246,21 @@ class Page(Layout):
             except ValueError as error:
                 yield {place: say(error)}
 
+        name = json.dumps(job.__name__)
         if waiting:
-            on(None, None, place, js=f"() => loopanimate.begin({json.dumps(waiting)})", **QUIET)
+            on(None, None, place, js=f"() => loopanimate.begin({name}, {json.dumps(waiting)})", **QUIET)
         seen = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": place}
         # the newest hands count, even those that moved while a loop was rendered
-        run = on(work, reads, self.everything, trigger_mode="once" if waiting else "always_last", **DEVICE, **seen)
-        run.then(None, js="() => loopanimate.rest()", **QUIET)
-        run.failure(None, None, place, js=f"() => loopanimate.fail({json.dumps(failed)})", **QUIET)
+        run = on(work, reads, self.of_loop, trigger_mode="once" if waiting else "always_last", **DEVICE, **seen)
+        run.then(None, js=f"() => loopanimate.end({name})", **QUIET)
+        run.failure(None, None, place, js=f"() => loopanimate.fail({name}, {json.dumps(failed)})", **QUIET)
         return run
 
     def tell(self, place, words: Iterator) -> Iterator:
         """Say in its place how work goes; return what it returns."""
         return relay(words, lambda word: {place: gr.skip() if word is None else word})
 
-    def animate(self, values: dict):
+    def animate_one(self, values: dict):
         """Picture and controls → the loop."""
         yield {self.choice: gr.Gallery(visible=False)}
         mask, (loop,) = yield from self.sample(values, 1)

@@ -197,13 +197,13 @@ class Server:
         loop, output, before = direct(shown.loop, settings), settings.output, shown.loop.settings.output
         if not isinstance(loop, MotionLoop) and (output.size, output.fit) != (before.size, before.fit):
             sampling = self.sample_loops(shown.path, settings, 1, shown.mask, checkpoint)
-            (loop,) = yield from relay(sampling, lambda _: text.busy("Fitting the loop to the size …"))
+            (loop,) = yield from relay(sampling, lambda _: "Fitting the loop to the size …")
         held = {"codec": output.codec if output.codec in form.codecs else None}
         if form.rates and output.fps != "native":
             held["fps"] = None  # the format's own
         recipe = pack(settings, shown.mask) if embed else None
         writing = follow_writing(loop, self.new_file(form.endings[0]), output.model_copy(update=held), recipe)
-        return (yield from relay(writing, lambda word: word and text.busy(f"Writing frame {word[0]} of {word[1]} …")))
+        return (yield from relay(writing, lambda word: word and f"Writing frame {word[0]} of {word[1]} …"))
 
     def write_living(self, loop: Loop) -> LoopFile | None:
         """A small living page of the loop at its own pace, for the page around it to play with; None for frames."""

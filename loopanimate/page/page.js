@@ -2,13 +2,11 @@
 
 // The living preview answers hands at once; the video follows when they rest.
 let resting = 0;
-const frame = () => element.querySelector("iframe");
+const living = element.closest("#living"), frame = () => living.querySelector("iframe");
 // an attribute of the element itself: the page's style sheet is confined to what lies within the app
-const show = (live) => element.closest("#living").toggleAttribute("data-live", live);
-const address = (path) => "gradio_api/file=" + encodeURI(path);
+const show = (live) => living.toggleAttribute("data-live", live);
 
 const settle = (milliseconds) => {
-  if (!resting) trigger("moved"); // what is rendered now is not wanted any more
   clearTimeout(resting);
   resting = setTimeout(() => {
     resting = 0;
@@ -16,49 +14,63 @@ const settle = (milliseconds) => {
   }, milliseconds);
 };
 
-const live = (strength, tempo) => {
-  const living = frame()?.contentWindow.living, own = Number(frame()?.dataset.strength);
-  if (!living) return;
-  living.set({ strength: own > 0 ? strength / own : 1, tempo, panel: false });
+const play = (strength, tempo) => {
+  const preview = frame()?.contentWindow.living, own = Number(frame()?.dataset.strength);
+  if (!preview) return;
+  preview.set({ strength: own > 0 ? strength / own : 1, tempo, panel: false });
   show(true);
-  living.ready.then((drawn) => drawn || show(false));
+  preview.ready.then((drawn) => drawn || show(false));
 };
 
 // what the server hands to the page
 const given = {
   motion({ motion, motion_strength, tempo }) {
-    const living = frame()?.contentWindow.living;
-    if (motion && living) {
+    const preview = frame()?.contentWindow.living;
+    if (motion && preview) {
       frame().dataset.strength = motion.own;
-      living.replace(motion.loops);
-      live(motion_strength, tempo);
+      preview.replace(motion.loops);
+      play(motion_strength, tempo);
     }
     settle(50); // once the preview has drawn it
   },
   file(path) {
     const link = document.createElement("a");
-    link.href = address(path);
+    link.href = "gradio_api/file=" + encodeURI(path);
     link.download = path.split("/").pop();
     link.click();
   },
 };
 for (const [name, take] of Object.entries(given)) watch(name, () => take(props[name]));
 
-let cancelled = false;
+// jobs that run or wait, while Cancel is there; a job that is not here any more was cancelled
+const running = new Set();
+const offer = () => living.toggleAttribute("data-busy", running.size > 0);
 window.loopanimate = {
   slide(strength, tempo) {
-    live(strength, tempo);
+    play(strength, tempo);
     settle(600);
   },
   // what was painted may be frozen: of use where a loop is there to freeze
   paint: (milliseconds) => void setTimeout(() => frame() && trigger("painted"), milliseconds),
-  rest: () => resting || show(false),
-  begin(words) {
-    cancelled = false;
+  begin(name, words) {
+    running.add(name);
+    offer();
     return words;
   },
-  cancel: () => void (cancelled = true),
-  fail: (words) => (words && !cancelled ? words : undefined), // undefined leaves what is there
+  end(name) {
+    running.delete(name);
+    offer();
+    if (!resting) show(false);
+  },
+  fail(name, words) {
+    const said = running.has(name) ? words : undefined; // undefined leaves what is there
+    this.end(name);
+    return said;
+  },
+  cancel() {
+    running.clear();
+    offer();
+  },
 };
 
 let painting = false;

@@ -82,11 +82,6 @@ def working(words: str, share: float | None = None, glimpse: bytes | None = None
     return f'<div class="{kind}" aria-busy="true">{picture}{bar}<p role="status">{html.escape(words)}</p></div>'
 
 
-def busy(words: str) -> str:
-    """How the work goes, in Markdown: while it says so, there is something to cancel."""
-    return f'<span aria-busy="true">{html.escape(words)}</span>'
-
-
 def say(error: Exception) -> str:
     return f"**{sentence(error)}**"
 

@@ -22,7 +22,7 @@ def start(work: Callable, *arguments) -> Future:
         except BaseException as error:  # noqa: BLE001  whoever waits has to hear of it
             future.set_exception(error)
 
-    threading.Thread(target=run, daemon=True).start()
+    threading.Thread(target=run, name="work", daemon=True).start()
     return future
 
 

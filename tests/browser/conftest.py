@@ -1,16 +1,14 @@
-"""A running page and a browser: `python app.py` in its own process, an installed Chromium driven by Playwright."""
+"""A running page, in this process, and an installed Chromium driven by Playwright."""
 
 import os
 import shutil
 import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
+
+from app import launch
+from loopanimate.page.jobs import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
@@ -25,31 +23,22 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
-def waited(url: str, server: subprocess.Popen, log) -> str:
-    """The address, once the server answers there."""
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(url, timeout=5).read()
-            return url
-        except (urllib.error.URLError, TimeoutError):
-            assert server.poll() is None, (log.seek(0), log.read())[1]
-            time.sleep(0.2)
-    raise AssertionError(f"{url} does not answer")
+@pytest.fixture(scope="package")
+def server():
+    return Server()
 
 
 @pytest.fixture(scope="package")
-def address(tmp_path_factory):
-    port = free_port()
-    log = open(tmp_path_factory.mktemp("page") / "log", "w+")
-    environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False"}
-    server = subprocess.Popen(
-        [sys.executable, "app.py", "--port", str(port)], cwd=ROOT, stdout=log, stderr=log, env=environment
-    )
-    try:
-        yield waited(f"http://127.0.0.1:{port}", server, log)
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
+def blocks(server):
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    blocks = launch(server, server_port=free_port(), quiet=True)
+    yield blocks
+    blocks.close()
+
+
+@pytest.fixture(scope="package")
+def address(blocks):
+    return blocks.local_url.rstrip("/")
 
 
 @pytest.fixture(scope="package")
@@ -65,17 +54,25 @@ def browser():
         launched.close()
 
 
+@pytest.fixture(scope="module")
+def context(browser):
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    context.set_default_timeout(60_000)
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def page(browser, address):
-    opened = browser.new_page(viewport={"width": 1440, "height": 1000})
-    opened.set_default_timeout(120_000)
-    opened.goto(address)
-    opened.get_by_role("button", name="Animate", exact=True).wait_for()
-    yield opened
-    opened.close()
+def page(context, address):
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_function("window.loopanimate")
+    yield page
+    page.close()
 
 
 @pytest.fixture
 def picture(photos, tmp_path):
-    photos["coffee"].save(tmp_path / "coffee.png")
+    """A small photograph of odd sides: videos have even ones."""
+    photos["coffee"].resize((301, 201)).save(tmp_path / "coffee.png")
     return tmp_path / "coffee.png"

@@ -1,58 +1,43 @@
 """axe-core on the page: nothing that a bare Gradio page of the same components does not have too."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import axe_playwright_python
+import gradio as gr
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import free_port, waited
+from tests.browser.conftest import free_port
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-BARE = """
-import sys
-import gradio as gr
-
-with gr.Blocks(title="Bare") as blocks:
-    gr.Markdown("# Bare")
-    for kind in (gr.Image, gr.ImageEditor, gr.Textbox, gr.Number, gr.Checkbox, gr.File, gr.Gallery):
-        kind(label=kind.__name__)
-    gr.Radio(["a", "b"], label="Radio")
-    gr.Dropdown(["a", "b"], label="Dropdown")
-    gr.Dropdown(["a", "b"], label="Several", multiselect=True)
-    gr.Slider(0, 3, label="Slider")
-    for kind in (gr.Button, gr.UploadButton, gr.DownloadButton):
-        kind(kind.__name__)
-    gr.HTML("<p>HTML</p>")
-    with gr.Accordion("Accordion", open=False):
-        gr.Textbox(label="Folded")
-blocks.launch(server_port=int(sys.argv[1]))
-"""
 
 
 @pytest.fixture(scope="module")
-def bare(tmp_path_factory):
-    port = free_port()
-    environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False"}
-    with open(tmp_path_factory.mktemp("bare") / "log", "w+") as log:
-        server = subprocess.Popen([sys.executable, "-c", BARE, str(port)], stdout=log, stderr=log, env=environment)
-        try:
-            yield waited(f"http://127.0.0.1:{port}", server, log)
-        finally:
-            server.terminate()
-            server.wait(timeout=30)
+def bare():
+    with gr.Blocks(title="Bare") as blocks:
+        gr.Markdown("# Bare")
+        for kind in (gr.Image, gr.ImageEditor, gr.Textbox, gr.Number, gr.Checkbox, gr.File, gr.Gallery):
+            kind(label=kind.__name__)
+        gr.Radio(["a", "b"], label="Radio")
+        gr.Dropdown(["a", "b"], label="Dropdown")
+        gr.Dropdown(["a", "b"], label="Several", multiselect=True)
+        gr.Slider(0, 3, label="Slider")
+        for kind in (gr.Button, gr.UploadButton, gr.DownloadButton):
+            kind(kind.__name__)
+        gr.HTML("<p>HTML</p>")
+        with gr.Accordion("Accordion", open=False):
+            gr.Textbox(label="Folded")
+    blocks.launch(server_port=free_port(), prevent_thread_lock=True, quiet=True)
+    yield blocks.local_url.rstrip("/")
+    blocks.close()
 
 
 def findings(browser, address, theme, width, button):
     """Rules that a page breaks, with the elements that do."""
-    page = browser.new_page(viewport={"width": width, "height": 1000})
-    page.set_default_timeout(120_000)
+    page = browser.new_page(viewport={"width": width, "height": 1000}, reduced_motion="reduce")
     page.goto(f"{address}/?__theme={theme}")
     page.get_by_role("button", name=button, exact=True).wait_for()
-    page.wait_for_timeout(500)  # colours fade in
+    page.wait_for_function("document.getAnimations().every((one) => one.playState === 'finished')")  # colours fade in
     page.evaluate(AXE)
     found = page.evaluate("axe.run()")["violations"]
     page.close()
