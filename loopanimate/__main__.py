@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 from PIL import Image
-from pydantic import Field
 
 from loopanimate import options
 from loopanimate.files.formats import FORMATS, check, check_output, list_endings
@@ -19,21 +18,18 @@ from loopanimate.settings import Machine, Settings, make_settings
 class Files(options.Options):
     """What the command reads and writes besides the loop's settings."""
 
-    picture: str = Field(description="JPEG, PNG, WebP, HEIC, ...", json_schema_extra={"flag": "picture", "metavar": "PICTURE"})
-    output: str = Field(
-        description="the ending chooses: " + ", ".join(f"{' or '.join(form.endings)} ({form.name})" for form in FORMATS),
-        json_schema_extra={"flag": "--output", "metavar": "LOOP.mp4"},
+    picture: str = options.option(..., "JPEG, PNG, WebP, HEIC, ...", flag="picture", metavar="PICTURE")
+    output: str = options.option(
+        ...,
+        "the ending chooses: " + ", ".join(f"{' or '.join(form.endings)} ({form.name})" for form in FORMATS),
+        metavar="LOOP.mp4",
     )
-    mask: str | None = Field(
-        None, description="white moves; without it the salient object is found", json_schema_extra={"metavar": "M.png"}
-    )
-    save_mask: str | None = Field(None, description="write the mask that was used", json_schema_extra={"metavar": "M.png"})
-    freeze: str | None = Field(None, description="white stays", json_schema_extra={"metavar": "M.png"})
-    variations: int = Field(
-        1, ge=1, le=8, description="loops that an html page wanders among", json_schema_extra={"metavar": "V"}
-    )
-    manifests: bool = Field(False, description="write Wallpaper Engine's and Lively's files beside an html page")
-    metadata: bool = Field(True, description="settings and mask travel in the file")
+    mask: str | None = options.option(None, "white moves; without it the salient object is found", metavar="M.png")
+    save_mask: str | None = options.option(None, "write the mask that was used", metavar="M.png")
+    freeze: str | None = options.option(None, "white stays", metavar="M.png")
+    variations: int = options.option(1, "loops that an html page wanders among", ge=1, le=8, metavar="V")
+    manifests: bool = options.option(False, "write Wallpaper Engine's and Lively's files beside an html page")
+    metadata: bool = options.option(True, "settings and mask travel in the file")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""A name becomes a pipeline: bundled folder, local folder or hub repository (DESIGN.md §3)."""
+"""From a name to a pipeline: bundled folder, local folder or hub repository."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import torch
 from diffusers.utils import logging as diffusers_logging
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, HTTPError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from transformers.utils import logging as transformers_logging
 
 from loopanimate.pipeline import LoopAnimatePipeline
@@ -16,20 +16,20 @@ from loopanimate.presets import PRESETS
 
 COMPONENTS = ("unet", "scheduler", "codec", "image_encoder", "tokenizer", "text_encoder")
 CLASSES = {"model_index.json": "LoopAnimatePipeline", "unet/config.json": "LoopAnimateUNet"}
-FREE_GPU_BYTES = 13e9  # under it the 512 preset's networks go to the GPU one at a time
+FREE_GPU_BYTES = 13e9  # with less free memory the 512 preset's networks go to the GPU one at a time
 
 
 def load_pipeline(preset: str = "motion", checkpoint: str | Path | None = None, device: str = "auto") -> LoopAnimatePipeline:
     """The pipeline of a preset's own checkpoint, or of `checkpoint`: a folder or a hub repository ("owner/name").
 
-    A checkpoint that samples appearance runs in half precision on a GPU, with every exact speed-up, and offloaded where
-    the GPU is small; all else runs in float32.
+    A checkpoint that samples appearance runs on a GPU in half precision, with every exact speed-up, and offloaded if the
+    GPU is small; everything else runs in float32.
 
     Args:
-        device: "auto" takes CUDA where there is one (for the 512 preset also Apple's MPS), "cpu" or "cuda".
+        device: "cpu", "cuda" or "auto", which takes CUDA if there is any (for the 512 preset Apple's MPS too).
 
-    Raises: ValueError in one sentence for an unknown preset, a folder that holds no pipeline or a broken one, a hub out of
-    reach, a GPU without room.
+    Raises: ValueError, in one sentence, for an unknown preset, a folder that holds no pipeline or a broken one, or a hub
+    that cannot be reached.
     """
     if preset not in PRESETS:
         raise ValueError(f"expected a preset out of {', '.join(PRESETS)}, got {preset!r}")
@@ -62,7 +62,7 @@ def load_pipeline(preset: str = "motion", checkpoint: str | Path | None = None, 
     if torch.cuda.mem_get_info()[0] < FREE_GPU_BYTES:
         pipeline.enable_model_cpu_offload()
         return pipeline
-    # ZeroGPU gives a process its GPU for seconds at a time: compiling would never pay
+    # ZeroGPU gives a process its GPU for seconds at a time, in which compiling never pays
     return pipeline.to(device).speed_up(compile_blocks="SPACES_ZERO_GPU" not in os.environ)
 
 
@@ -77,7 +77,7 @@ def load_quietly(preset: str, checkpoint: str | None = None, device: str = "auto
 
 
 def _download(repository: str) -> Path:
-    """A hub repository's folder in the cache; what is there already is not fetched again."""
+    """Fetch what the cache lacks of a hub repository; returns its folder there."""
     try:
         return Path(snapshot_download(repository, ignore_patterns=["*.bin", "*.ckpt", "*.pt", "*.pth", "*.msgpack"]))
     except (OSError, HTTPError, HFValidationError) as error:
@@ -85,7 +85,10 @@ def _download(repository: str) -> Path:
 
 
 def _check_folder(folder: Path) -> str | None:
-    """The variant that the weights are stored in; all that can be known to be wrong is said before anything is loaded."""
+    """The variant that the weights are stored in.
+
+    Raises ValueError, in one sentence, for everything that can be known to be wrong before networks are built.
+    """
     if not folder.is_dir():
         raise ValueError(f"expected a checkpoint folder or a hub repository (owner/name), got {folder}: no such folder")
     if not (folder / "model_index.json").is_file():
@@ -123,16 +126,11 @@ def _settings(path: Path) -> dict:
 
 
 def _check_weights(path: Path) -> None:
-    """A safetensors file is whole: 8 bytes of header length, the header, and as many bytes as it says."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        try:
-            header = json.loads(file.read(length)) if length < size else {}
-        except ValueError:
-            header = {}
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    expected = 8 + length + max(ends, default=0)
-    if not ends or size != expected:
-        much = f"{expected:,} bytes, has {size:,}" if ends else "a header and tensors, has none"
-        raise ValueError(f"expected a LoopAnimate checkpoint that loads, {path} should have {much}: fetch it again")
+    """Raises ValueError for a file that is cut, damaged or without weights; reads its header alone."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            reason = "" if file.keys() else "it holds no weights"
+    except SafetensorError as error:
+        reason = str(error)
+    if reason:
+        raise ValueError(f"expected a LoopAnimate checkpoint that loads, {path} is not whole ({reason}): fetch it again")

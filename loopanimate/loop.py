@@ -13,7 +13,7 @@ from PIL import Image
 from loopanimate.files.formats import Coding, check, check_output, write_loop
 from loopanimate.files.living import write_living
 from loopanimate.files.pictures import check_mask
-from loopanimate.files.sizes import cover, cover_box, frame_times, inside, output_size, surround, turns, within
+from loopanimate.files.sizes import count_rounds, cover, cover_box, frame_times, inside, output_size, surround, within
 from loopanimate.metrics import is_seamless, seam
 from loopanimate.motion.border import ALL_BORDERS, touched_borders
 from loopanimate.motion.curve import Motion
@@ -97,7 +97,7 @@ class Loop:
         fps = form.frame_rate(output.fps)
         times = frame_times(self.settings.request.num_frames, fps, 1.0 if output.fps == "native" else self.settings.hands.tempo)
         # an animated picture goes round by itself: no program waits at its wrap
-        repeats = turns(output.size, output.repeats, len(times) / fps) if form.kind == "film" else output.repeats
+        repeats = count_rounds(output.size, output.repeats, len(times) / fps) if form.kind == "film" else output.repeats
         coding = Coding(fps, output.quality, output.codec, output.max_size, repeats)
         write_loop(path, self.frames(times, output, form.planar), len(times), coding, metadata, progress)
         count = len(times) * repeats
@@ -202,16 +202,9 @@ def _motion_loops(pipe, picture, mask, settings, seeds, progress, preview) -> It
     """One seed is one motion, however much of it a size shows: the whole picture is sampled."""
     reading = read(settings.request.prompt, pipe)
     small = _small(picture)
-    proves = _prover(small, mask)
 
     def loop(latents, seed: int, begins: bool) -> MotionLoop:
-        motion = pipe.codec.decode_motion(latents)
-        weights, borders = _weights(mask, motion), _borders(mask)
-        motion = apply(motion, edits_from_words(reading.layers, weights, motion.period))
-        if begins:
-            edits = [*edits_to_show(reading.layers, weights), partial(limit, borders=borders)]
-            ways, hops = [intent.way for intent in reading.layers], any(intent.hops for intent in reading.layers)
-            motion = choose_start(motion, partial(apply, edits=edits), weights, ways, hops, proves)
+        motion = obey(pipe.codec.decode_motion(latents), reading.layers, small if begins else None, mask)
         return MotionLoop(
             picture, mask, True, settings.change(seed=seed), reading.note, motion, reading.layers, pipe.device.type
         )
@@ -224,6 +217,17 @@ def _motion_loops(pipe, picture, mask, settings, seeds, progress, preview) -> It
 
     latents = _sample(pipe, small, mask, reading.sentence, settings, seeds, on_step)
     return (loop(clip, seed, begins=True) for clip, seed in zip(latents, seeds, strict=True))
+
+
+def obey(motion: Motion, intents: Sequence[Intent], picture: Image.Image | None, mask: np.ndarray) -> Motion:
+    """Edit a sampled motion as its words ask; with a picture (its mask may be larger), begin it where its wrap is no seam."""
+    weights = _weights(mask, motion)
+    motion = apply(motion, edits_from_words(intents, weights, motion.period))
+    if picture is None:
+        return motion
+    edits = [*edits_to_show(intents, weights), partial(limit, borders=_borders(mask))]
+    ways, hops = [intent.way for intent in intents], any(intent.hops for intent in intents)
+    return choose_start(motion, partial(apply, edits=edits), weights, ways, hops, _prover(picture, mask))
 
 
 def _frame_loops(pipe, picture, mask, settings, seeds, progress, preview) -> Iterator[FrameLoop]:

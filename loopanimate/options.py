@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 M = TypeVar("M", bound=BaseModel)
@@ -29,6 +29,12 @@ class Options(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             raise ValueError(explain(error, type(self))) from None
+
+
+def option(default: Any, help_: str = "", **given) -> Any:
+    """A field with its help; "flag" and "metavar" are of the command line (see `add`), all else is pydantic's."""
+    extra = {name: given.pop(name) for name in ("flag", "metavar") if name in given}
+    return Field(default, description=help_, json_schema_extra=extra, **given)
 
 
 class Parser(argparse.ArgumentParser):

@@ -18,10 +18,10 @@ from loopanimate.motion.edits import drop_drift, drop_residue, limit, scale
 from loopanimate.motion.field import Field
 from loopanimate.network.codecs import VAECodec
 from loopanimate.network.conditioning import condition, mask_code
-from loopanimate.network.denoiser import Denoiser, GuidedUNet, check_scheduler
+from loopanimate.network.denoiser import Denoiser, GuidedUNet
 from loopanimate.network.encoders import PatchEncoder, encode_image, encode_text
 from loopanimate.network.motion_codec import MotionCodec
-from loopanimate.network.sampler import sample, start_schedule
+from loopanimate.network.sampler import check_scheduler, sample, start_schedule
 from loopanimate.network.unet import LoopAnimateUNet
 from loopanimate.presets import MAX_FRAMES, check_num_frames
 from loopanimate.render.renderer import Renderer
@@ -83,7 +83,7 @@ class Prepared:
 class LoopAnimatePipeline(DiffusionPipeline):
     """Samples loops whose first and last frame are the given picture.
 
-    Components: `unet` LoopAnimateUNet; `scheduler`, any of diffusers that `check_scheduler` passes; `codec`, a FrameCodec;
+    Components: `unet` LoopAnimateUNet; `scheduler`, one of `sampler.SCHEDULERS`; `codec` VAECodec or MotionCodec;
     `image_encoder` PatchEncoder or CLIP vision model with projection; `tokenizer` and `text_encoder`, BERT or CLIP;
     `safety_checker` and `feature_extractor`, those of Stable Diffusion, if the checkpoint has them.
     `num_inference_steps`, `guidance_scale` and `guidance_interval` are the checkpoint's own defaults.
@@ -103,7 +103,7 @@ class LoopAnimatePipeline(DiffusionPipeline):
         text_encoder,
         num_inference_steps: int = 25,
         guidance_scale: float = 1.0,
-        guidance_interval: tuple[float, float] = (0.0, 1.0),
+        guidance_interval: tuple[float, float] | list[float] = (0.0, 1.0),
         safety_checker=None,
         feature_extractor=None,
     ):
@@ -125,9 +125,9 @@ class LoopAnimatePipeline(DiffusionPipeline):
 
     @classmethod
     def load_config(cls, *args, **kwargs):
-        """As diffusers', of checkpoints too that were saved when our modules had other names."""
+        """Read a configuration; modules that have moved since it was saved get their names of today."""
         config = super().load_config(*args, **kwargs)
-        if isinstance(config, dict):  # unless more was asked for than the configuration
+        if isinstance(config, dict):  # a tuple if more was asked for
             for name, value in config.items():
                 if isinstance(value, list) and value and value[0] in MOVED_MODULES:
                     config[name] = [MOVED_MODULES[value[0]], *value[1:]]
@@ -168,9 +168,9 @@ class LoopAnimatePipeline(DiffusionPipeline):
         if self.safety_checker is None:
             return True
         few = latents[:, :, [0, latents.shape[2] // 2]]
-        return not any(self._unsafe(self.codec.decode(few).transpose(1, 2)))
+        return not any(self._refuses(self.codec.decode(few).transpose(1, 2)))
 
-    def _unsafe(self, frames: torch.Tensor) -> list[bool]:
+    def _refuses(self, frames: torch.Tensor) -> list[bool]:
         """Whether the safety checker refuses any frame of each of the clips (B, N, 3, H, W) in [0, 1]."""
         refused = []
         for clip in frames:
@@ -247,7 +247,7 @@ class LoopAnimatePipeline(DiffusionPipeline):
         self, options: SamplingOptions, callback_tensors: tuple[str, ...], motion_strength: float, output_type: str
     ) -> None:
         options.check()
-        check_scheduler(self.scheduler)
+        check_scheduler(self.scheduler, options.strength)
         if output_type not in OUTPUT_TYPES:
             raise ValueError(f"expected an output_type out of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
         if motion_strength != 1 and isinstance(self.codec, VAECodec):
@@ -273,7 +273,7 @@ class LoopAnimatePipeline(DiffusionPipeline):
         image, mask, text, empty, tokens, start, latent_mask, static_code = values
 
         timesteps = start_schedule(self.scheduler, options.num_inference_steps, options.strength, device)
-        network = self._guided(options, text, empty, tokens, len(timesteps))
+        network = self._network(options, text, empty, tokens, len(timesteps))
         given = condition(static_code, latent_mask, options.num_frames)
         denoiser = Denoiser(network, self.scheduler, given, self.codec.constrain)
         shape = (len(start), 4, options.num_frames, *size)
@@ -282,7 +282,8 @@ class LoopAnimatePipeline(DiffusionPipeline):
         clip = start.expand(-1, -1, options.num_frames, -1, -1)  # the picture, N times
         return Prepared(image, mask, clip, noise, timesteps, denoiser)
 
-    def _guided(self, options: SamplingOptions, text, empty, tokens, num_calls: int) -> GuidedUNet:
+    def _network(self, options: SamplingOptions, text, empty, tokens, num_calls: int) -> GuidedUNet:
+        """The UNet with text tokens, those of negative prompts, and image tokens."""
         plain, guided = self.unet.context(text, tokens), ()
         if options.guidance_scale != 1 and hasattr(self.unet, "_hf_hook"):  # offloaded: memory is short
             guided = (self.unet.context(empty, torch.zeros_like(tokens)), plain)
@@ -328,7 +329,7 @@ class LoopAnimatePipeline(DiffusionPipeline):
         else:
             frames = self.codec.decode(latents).transpose(1, 2)  # (B, N, 3, H, W)
         if self.safety_checker is not None:
-            for clip, refused in zip(frames, self._unsafe(frames)):
+            for clip, refused in zip(frames, self._refuses(frames)):
                 clip.mul_(not refused)
         if output_type == "pt":
             return frames

@@ -6,9 +6,9 @@ three, and travels in the file. `Machine` says where it is made, and never trave
 
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
-from loopanimate.options import Options, build
+from loopanimate.options import Options, build, option
 from loopanimate.presets import MAX_FRAMES, MIN_FRAMES, PRESETS, check_num_frames
 
 MAX_DIRECTIONS = 32  # arrows and pins
@@ -18,28 +18,17 @@ MIN_FPS, MAX_FPS = 1, 120  # frames a second
 class Request(Options):
     """What is sampled."""
 
-    prompt: str = Field(description="what should move, and how", json_schema_extra={"flag": "prompt", "metavar": "PROMPT"})
-    num_frames: int = Field(MAX_FRAMES, description=f"frames of the network, odd, {MIN_FRAMES} to {MAX_FRAMES}")
-    seed: int = Field(0, ge=0, lt=2**63, description="another seed gives another loop")
-    num_inference_steps: int | None = Field(
-        None, ge=1, le=1000, title="steps", description="sampling steps", json_schema_extra={"flag": "--steps", "metavar": "K"}
+    prompt: str = option(..., "what should move, and how", flag="prompt", metavar="PROMPT")
+    num_frames: int = option(MAX_FRAMES, f"frames of the network, odd, {MIN_FRAMES} to {MAX_FRAMES}")
+    seed: int = option(0, "another seed gives another loop", ge=0, lt=2**63)
+    num_inference_steps: int | None = option(None, "sampling steps", ge=1, le=1000, title="steps", flag="--steps", metavar="K")
+    guidance_scale: float | None = option(
+        None, "how much the words outweigh; 1 is none", ge=0, le=50, title="guidance", flag="--guidance", metavar="G"
     )
-    guidance_scale: float | None = Field(
-        None,
-        ge=0,
-        le=50,
-        title="guidance",
-        description="how much the words outweigh; 1 is none",
-        json_schema_extra={"flag": "--guidance", "metavar": "G"},
-    )
-    negative_prompt: str = Field(
-        "", description="what to keep away from, where guidance is not 1", json_schema_extra={"flag": "--negative"}
-    )
-    mask_grow: float = Field(
-        0.0, ge=-25, le=25, description="percent of the short side, negative shrinks", json_schema_extra={"metavar": "P"}
-    )
-    mask_feather: float = Field(0.0, ge=0, le=25, description="percent of the short side", json_schema_extra={"metavar": "P"})
-    mask_invert: bool = Field(False, description="what was masked stays, the rest moves")
+    negative_prompt: str = option("", "what to keep away from, where guidance is not 1", flag="--negative")
+    mask_grow: float = option(0.0, "percent of the short side, negative shrinks", ge=-25, le=25, metavar="P")
+    mask_feather: float = option(0.0, "percent of the short side", ge=0, le=25, metavar="P")
+    mask_invert: bool = option(False, "what was masked stays, the rest moves")
 
     @field_validator("prompt")
     @classmethod
@@ -58,23 +47,15 @@ class Request(Options):
 class Hands(Options):
     """What is changed by hand, without sampling again. Points are in fractions of the picture."""
 
-    motion_strength: float = Field(1.0, ge=0, le=4, description="factor on displacement", json_schema_extra={"metavar": "S"})
-    tempo: float = Field(
-        1.0,
-        ge=0.25,
-        le=4,
-        description="factor on the pace: at 2 a loop lasts half as long; the native rate keeps its own",
-        json_schema_extra={"metavar": "T"},
+    motion_strength: float = option(1.0, "factor on displacement", ge=0, le=4, metavar="S")
+    tempo: float = option(
+        1.0, "factor on the pace: at 2 a loop lasts half as long; the native rate keeps its own", ge=0.25, le=4, metavar="T"
     )
-    arrows: tuple[tuple[float, float, float, float], ...] = Field(
-        (),
-        description="the first point goes to the second, in fractions of the picture; repeatable",
-        json_schema_extra={"flag": "--arrow", "metavar": "X0,Y0,X1,Y1"},
+    arrows: tuple[tuple[float, float, float, float], ...] = option(
+        (), "the first point goes to the second, in fractions of the picture; repeatable", flag="--arrow", metavar="X0,Y0,X1,Y1"
     )
-    pins: tuple[tuple[float, float], ...] = Field(
-        (), description="a point that stays; repeatable", json_schema_extra={"flag": "--pin", "metavar": "X,Y"}
-    )
-    freeze: bytes | None = Field(None, json_schema_extra={"flag": None})  # PNG of the picture's shape, white stays
+    pins: tuple[tuple[float, float], ...] = option((), "a point that stays; repeatable", flag="--pin", metavar="X,Y")
+    freeze: bytes | None = option(None, flag=None)  # PNG of the picture's shape, white stays
 
     @model_validator(mode="after")
     def _within(self):
@@ -89,31 +70,29 @@ class Hands(Options):
 class Output(Options):
     """What the file is. What a format can hold of it is checked against `files.formats`."""
 
-    fps: Literal["native"] | float | None = Field(
+    fps: Literal["native"] | float | None = option(
         None,
+        "frames a second (default: 30, 12.5 for GIF); native writes exactly N - 1 frames",
         title="frames a second",
-        description="frames a second (default: 30, 12.5 for GIF); native writes exactly N - 1 frames",
-        json_schema_extra={"metavar": "native|N"},
+        metavar="native|N",
     )
-    size: str = Field("source", description="source, a name or WxH", json_schema_extra={"metavar": "source|4k|WxH"})
-    fit: bool = Field(False, description="the whole picture within the size, blurred around it, instead of cut to the size")
-    quality: Literal["wallpaper", "share", "small"] = Field("wallpaper", description="of a video, WebP or AVIF")
-    codec: Literal["h264", "vp9", "av1"] | None = Field(
-        None, description="of a video (default: h264 in mp4, vp9 in webm, av1 in avif)"
-    )
-    max_size: float | None = Field(
+    size: str = option("source", "source, a name or WxH", metavar="source|4k|WxH")
+    fit: bool = option(False, "the whole picture within the size, blurred around it, instead of cut to the size")
+    quality: Literal["wallpaper", "share", "small"] = option("wallpaper", "of a video, WebP or AVIF")
+    codec: Literal["h264", "vp9", "av1"] | None = option(None, "of a video (default: h264 in mp4, vp9 in webm, av1 in avif)")
+    max_size: float | None = option(
         None,
+        "megabytes of a video, WebP or AVIF file, which is coded more coarsely until it fits",
         gt=0,
         le=1e6,
         title="largest size in megabytes",
-        description="megabytes of a video or WebP file, which is coded more coarsely until it fits",
-        json_schema_extra={"metavar": "MB"},
+        metavar="MB",
     )
-    repeats: int = Field(1, ge=1, le=1000, description="rounds of the loop in the file", json_schema_extra={"metavar": "R"})
+    repeats: int = option(1, "rounds of the loop in the file", ge=1, le=1000, metavar="R")
 
     @field_validator("fps")
     @classmethod
-    def _shown(cls, fps):
+    def _can_be_shown(cls, fps):
         if isinstance(fps, float) and not MIN_FPS <= fps <= MAX_FPS:
             raise ValueError(f"expected {MIN_FPS} to {MAX_FPS} frames a second, got {fps:g}")
         return fps
@@ -127,7 +106,7 @@ class Output(Options):
 class Settings(Options):
     """What a finished file's recipe carries."""
 
-    preset: str = Field("motion", description=f"one of {', '.join(PRESETS)}", json_schema_extra={"metavar": "|".join(PRESETS)})
+    preset: str = option("motion", f"one of {', '.join(PRESETS)}", metavar="|".join(PRESETS))
     request: Request
     hands: Hands = Hands()
     output: Output = Output()
@@ -151,9 +130,7 @@ class Settings(Options):
 class Machine(Options):
     """Where a loop is made: nobody's to choose for another, so no file carries it."""
 
-    checkpoint: str | None = Field(
-        None, description="folder or hub repository; without it the preset's own", json_schema_extra={"metavar": "DIR|REPO"}
-    )
+    checkpoint: str | None = option(None, "folder or hub repository; without it the preset's own", metavar="DIR|REPO")
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 

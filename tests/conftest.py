@@ -1,5 +1,11 @@
 """Small checkpoints and real photographs, made once a run."""
 
+import os
+
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before torch: threads that spin while they wait slow all processes down
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process has a core
+
 import numpy as np
 import pytest
 import torch

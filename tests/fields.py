@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 
 from loopanimate.motion.border import ALL_BORDERS, Borders
-from loopanimate.motion.curve import close
-from loopanimate.motion.edits import limit
+from loopanimate.motion.curve import Motion
+from loopanimate.motion.edits import WINDING_THRESHOLD, limit
 from loopanimate.motion.field import Field
 
 
@@ -16,6 +16,20 @@ def curve(frames: int = 35, shape=(12, 16), layer: int = 0, reach: float = 0.02,
     displacement[:, 2 * layer] = (reach * (1 - np.cos(angle)) / 2 + drift * np.arange(frames) / (frames - 1))[:, None, None]
     displacement[:, 2 * layer + 1] = (reach * np.sin(angle) / 2)[:, None, None]
     return displacement
+
+
+def close(displacement: np.ndarray) -> Motion:
+    """Split displacement (N, L, 2, h, w), zero at frame 0, into a closed ring and the windings of the layers that stream.
+
+    A layer's displacement at the last frame is taken off as a ramp. Below `WINDING_THRESHOLD` it was drift, and is dropped.
+    """
+    winding = displacement[-1].copy()
+    ramp = np.arange(len(displacement), dtype=np.float32) / (len(displacement) - 1)
+    ring = displacement - ramp[:, None, None, None, None] * winding
+    ring[-1] = ring[0]
+    for layer in winding:
+        layer *= np.hypot(*layer).max() >= WINDING_THRESHOLD
+    return Motion(ring, winding)
 
 
 def field_of(displacement: np.ndarray, borders: Borders = ALL_BORDERS) -> Field:

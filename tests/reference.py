@@ -1,4 +1,4 @@
-"""The equations of PAPER.md §3-4 written out plainly in float32: what the fast implementation must equal.
+"""The equations of train/METHOD.md §3-4 written out plainly in float32: what the fast implementation must equal.
 
 No library module runs here: weights are read by name, tokens are repeated for every frame, attention is softmax(QKᵀ/√d)V,
 positions are sines, each half of guidance is a pass of its own, and DDIM is its formula.
@@ -136,7 +136,7 @@ class ReferenceUNet:
 
 
 def reference_loop(network, code, mask, text, image, empty, noise, timesteps, alphas, guidance):
-    """DDIM sampling of a loop with held ends and guidance on words and picture (PAPER.md §3, eq. 5-11).
+    """DDIM sampling of a loop with held ends and guidance on words and picture (train/METHOD.md §3, eq. 5-11).
 
     code: E(F0) (B, 4, h, w); mask (B, 1, h, w) at latent size; text, empty (B, L, width); image (B, 1, width); noise
     (B, 4, N, h, w); timesteps descending; alphas: cumulative products, [t] for each and [-1] for the end of sampling.

@@ -1,4 +1,4 @@
-"""diffusers' own motion UNet as the network of PAPER.md §4: what ours is compared with, in numbers and in speed."""
+"""diffusers' own motion UNet as the network of train/METHOD.md §4: what ours is compared with, in numbers and in speed."""
 
 import torch
 from diffusers import UNetMotionModel

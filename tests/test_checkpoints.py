@@ -10,9 +10,11 @@ from diffusers import UNetMotionModel
 from PIL import Image
 
 from loopanimate.checkpoints import load_pipeline
-from loopanimate.loop import LoopSettings, make_loop
+from loopanimate.loop import make_loops
+from loopanimate.presets import PRESETS
+from loopanimate.settings import make_settings
 from tests.hub import serve
-from tests.test_pipeline import call
+from tests.network.test_pipeline import call
 
 
 @pytest.fixture
@@ -42,12 +44,50 @@ def test_a_folder_of_variants_or_shards_loads(small_512, tmp_path):
     assert len(list((tmp_path / "both" / "unet").glob("*.fp16-*.safetensors"))) > 1
 
 
-@pytest.mark.parametrize("cut", [4, 100, -1])
-def test_a_cut_file_is_named_before_anything_is_loaded(folder, cut, monkeypatch):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: data[:4],
+        lambda data: data[:100],
+        lambda data: data[:-1],
+        lambda data: data + bytes(8),
+        lambda data: bytes(len(data)),
+        lambda data: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1234567\n",
+        lambda data: (2).to_bytes(8, "little") + b"{}",
+    ],
+    ids=["empty", "no header", "half a header", "last byte", "longer", "zeros", "a pointer", "no weights"],
+)
+def test_a_damaged_file_is_named_before_anything_is_loaded(folder, damage, monkeypatch):
     weights = folder / "text_encoder" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:cut])
+    weights.write_bytes(damage(weights.read_bytes()))
     monkeypatch.setattr("loopanimate.checkpoints.LoopAnimatePipeline.from_pretrained", None)  # would be a TypeError
-    refused(folder, "text_encoder/model.safetensors should have")
+    refused(folder, "text_encoder/model.safetensors is not whole .*: fetch it again")
+
+
+def test_a_checkpoint_from_when_modules_had_other_names_loads(folder, small_512):
+    index = folder / "model_index.json"
+    text = index.read_text().replace("loopanimate.network.", "loopanimate.")
+    assert '"loopanimate.unet"' in text and '"loopanimate.codecs"' in text
+    index.write_text(text)
+    loaded = load_pipeline("512", folder, "cpu")
+    loaded.set_progress_bar_config(disable=True)
+    assert torch.allclose(call(loaded), call(small_512), atol=1e-4)
+    loaded.save_pretrained(folder.with_name("again"))
+    assert '"loopanimate.network.unet"' in (folder.with_name("again") / "model_index.json").read_text()
+
+
+@pytest.mark.slow
+def test_the_bundled_checkpoint_from_when_modules_had_other_names_loads(motion_pipeline, tmp_path):
+    bundled = PRESETS["motion"].checkpoint
+    for part in bundled.iterdir():
+        (tmp_path / part.name).symlink_to(part)
+    (tmp_path / "model_index.json").unlink()
+    text = (bundled / "model_index.json").read_text().replace("loopanimate.network.", "loopanimate.")
+    assert '"loopanimate.motion_codec"' in text and '"loopanimate.encoders"' in text
+    (tmp_path / "model_index.json").write_text(text)
+    loaded = load_pipeline("motion", tmp_path, "cpu")
+    assert {type(part) for part in loaded.components.values()} == {type(part) for part in motion_pipeline.components.values()}
 
 
 def test_a_missing_shard_is_named(small_512, tmp_path):
@@ -84,10 +124,10 @@ def test_out_of_gpu_memory_says_what_to_do(folder, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee documentation")
 
     monkeypatch.setattr("loopanimate.network.unet.LoopAnimateUNet.forward", full)
-    settings = LoopSettings("left", preset="512", checkpoint=str(folder), num_frames=5, device="cpu")
+    settings = make_settings(prompt="left", preset="512", num_frames=5)
     picture = Image.new("RGB", (32, 32), "grey")
     with pytest.raises(ValueError, match=r"--num-frames 21.*--device cpu"):
-        make_loop(picture, settings, torch.ones(32, 32).numpy())
+        make_loops(load_pipeline("512", folder, "cpu"), picture, settings, mask=torch.ones(32, 32).numpy())
 
 
 def test_a_hub_repository_loads_and_then_needs_no_hub(folder, tmp_path):

@@ -61,11 +61,11 @@ def evaluate(asked: EvaluateSettings) -> str:
         return json.dumps(means, indent=2) if asked.as_json else f"written to {asked.output}"
     if asked.preset != "motion":
         raise ValueError(f"expected captioned pictures or clips (--data) to evaluate preset {asked.preset} on")
-    from loopanimate import load_pipeline
+    from loopanimate.checkpoints import load_quietly
     from train import obedience
 
     given = {"num_inference_steps": asked.steps, "guidance_scale": asked.guidance}
-    pipe = load_pipeline("motion", asked.checkpoint)
+    pipe = load_quietly("motion", asked.checkpoint)
     table = obedience.evaluate(pipe, asked.pictures, asked.num_frames, asked.sheets, asked.limit, **given)
     return json.dumps(table, indent=2) if asked.as_json else obedience.report(table)
 
@@ -94,14 +94,19 @@ VERBS = {  # in the order of a project's life
 }
 
 
-def main(arguments: list[str] | None = None) -> None:
+def parse(arguments: list[str] | None = None) -> dict:
+    """The options that were given, with the verb's function as `do` and its model as `model`."""
     parser = options.Parser(prog="python -m train", description="Train LoopAnimate (train/README.md).")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     for do, model in VERBS.items():
         verb = verbs.add_parser(do.__name__, help=model.__doc__, description=model.__doc__)
         verb.set_defaults(do=do, model=model)
         options.add(verb, model)
-    values = vars(parser.parse_args(arguments))
+    return vars(parser.parse_args(arguments))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    values = parse(arguments)
     with options.exit_on_mistake():
         told = values["do"](options.build(values["model"], values))
         if told is not None:

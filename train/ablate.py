@@ -1,7 +1,7 @@
-"""Tables 4 and 5 from one command: rows trained with several seeds, measured, and held against the paper's order.
+"""Tables 4 and 5 from one command: train each row with several seeds, measure it, and compare with the paper's order.
 
-The paper's order of two rows is confirmed or contradicted where the 95 percent interval of their paired difference over
-seeds leaves zero out; else the two cannot be told apart.
+The order of two rows is confirmed or contradicted if the 95 percent interval of their difference, paired over seeds, does
+not contain zero; otherwise the two cannot be told apart.
 """
 
 import json
@@ -18,24 +18,25 @@ from loopanimate.pipeline import LoopAnimatePipeline
 from train.encoded import with_tokens
 from train.evaluate import COLUMNS, ImageEmbedder, entries, loop_frames, measure
 from train.loader import procedural_loops
+from train.objectives import TrainedNetworks, clip_loss, draw
 from train.settings import AblateSettings, EvaluateSettings, TrainSettings
 from train.stages import INJECTIONS, STAGES, Stage
-from train.trainer import Denoiser, clip_loss, draw, train
+from train.trainer import train
 
-HELD_OUT = 9_000_000_000_000  # seeds of procedural motion that no run reaches
+HELD_OUT = 9_000_000_000_000  # first seed of procedural motion for the held-out loss; no run gets so far
 HELD_OUT_BATCHES = 16
-NOISES = 1000  # seeds of sampled loops that one seed of a run has for itself
+NOISES = 1000  # seeds of sampled loops that belong to one seed of a run
 METHOD = "IE / TE / TE"
 INJECTED = {"image": "IE", "text": "TE", "none": "none"}
 
 
 @dataclass(frozen=True)
 class Row:
-    change: dict  # of TrainSettings
+    change: dict  # fields of TrainSettings that differ
     paper: dict[str, float]
 
 
-# PAPER.md §6
+# train/METHOD.md §6
 TABLES = {
     4: {
         " / ".join(INJECTED[tokens] for tokens in plan): Row({"injection": plan}, dict(zip(("QS", "QM", "Loop-C"), values)))
@@ -55,7 +56,7 @@ TABLES = {
         }.items()
     },
 }
-OBEDIENCE = (  # of the motion preset
+OBEDIENCE = (  # columns of the motion preset's table
     "direction within 45 degrees, percent",
     "direction within 90 degrees, percent",
     "kind recognised, percent",
@@ -65,8 +66,8 @@ OBEDIENCE = (  # of the motion preset
     "two seeds differ, median share of the size",
     "jitter of what should be still, median, percent of the short side",
 )
-# The paper's column → (measure of ours, whether more is better): the same one, or the motion preset's nearest without
-# CLIP and without people. QM asks whether the motion is what the words want; CLIP-I and QS, how true the result is.
+# The paper's column: (our measure, whether more is better). SAME has the same measure; NEAREST what the motion preset can
+# measure without CLIP and without people. QM asks whether the motion is what the words ask for; CLIP-I and QS how true it is.
 SAME = {name: (name, name != "MSE_F0") for name in COLUMNS}
 NEAREST = {
     "QS": ("held-out loss", False),
@@ -78,7 +79,7 @@ NEAREST = {
 
 
 def ablate(settings: AblateSettings) -> str:
-    """Train and measure what is missing, write OUTPUT/tableN.json and tableN.md, and return the latter."""
+    """Train and measure what is missing, write OUTPUT/tableN.json and tableN.md, and return the text of the latter."""
     rows, folder = TABLES[settings.table], Path(settings.output)
     if settings.preset != "motion" and not settings.test_data:
         raise ValueError(f"expected captioned pictures to measure preset {settings.preset} on (--test-data)")
@@ -91,10 +92,11 @@ def ablate(settings: AblateSettings) -> str:
 
 
 def _result(settings: AblateSettings, row: Row, name: str, seed: int) -> dict[str, float]:
-    """The measures of one trained row; Table 5's rows share the stages before the third with the method's row of Table 4.
+    """Train one row, if it is not yet, and measure it.
 
-    Stage 0, of the motion preset, stands for the base that the paper starts from: it has seen loops of stage 1's length only.
-    Each row has its own, or all begin from one (`init`), which should have read as every row does (`every_injection`).
+    Table 5's rows share the stages before the third with the method's row of Table 4. The motion preset's stage 0 stands for
+    the base that the paper starts from, so it sees only loops of stage 1's length. Each row trains its own, or all start
+    from one (`init`), which should have trained with every row's injection (`every_injection`).
     """
     own, shared = (
         Path(settings.output) / f"{row.replace(' / ', '-').replace(' ', '')}-seed{seed}"
@@ -141,9 +143,9 @@ def _result(settings: AblateSettings, row: Row, name: str, seed: int) -> dict[st
 
 
 def measures(pipe: LoopAnimatePipeline, settings: AblateSettings, stage: Stage, seed: int = 0) -> dict[str, float]:
-    """Table 2's columns over the test pictures and, of the motion preset, obedience and the loss on held-out motion.
+    """Table 2's columns over the test pictures and, for the motion preset, obedience and the loss on held-out motion.
 
-    Each seed of a run is measured on noise of its own, so that an interval over seeds covers that chance as well.
+    Each seed of a run is measured on noise of its own, so that an interval over seeds covers that chance too.
     """
     values = {}
     if settings.test_data:
@@ -163,32 +165,32 @@ def measures(pipe: LoopAnimatePipeline, settings: AblateSettings, stage: Stage, 
 
 @torch.no_grad()
 def held_out_loss(pipe: LoopAnimatePipeline, stage: Stage, seed: int = 0) -> float:
-    """The training loss on procedural motion that no run saw, without guessing: the same draws for every network."""
-    denoiser, empty = Denoiser(pipe.unet, None).eval(), encode_text(pipe.tokenizer, pipe.text_encoder, [""])
+    """The training loss on procedural motion that no run saw; every network gets the same draws."""
+    networks, empty = TrainedNetworks(pipe.unet, None).eval(), encode_text(pipe.tokenizer, pipe.text_encoder, [""])
     seeds = range(HELD_OUT + NOISES * seed, HELD_OUT + NOISES * seed + HELD_OUT_BATCHES)
     batches = procedural_loops(pipe.codec, stage, "native", enumerate(seeds), pipe.device)
     losses = []
     for number, loops in enumerate(batches):
         loops = with_tokens(loops, pipe, encoder_trains=False)
         draws = draw(loops, HELD_OUT + seed, number * len(loops.latents), len(loops.latents), pipe, stage)
-        losses.append(clip_loss(denoiser, pipe.scheduler, loops, draws, empty, stage).item())
+        losses.append(clip_loss(networks, pipe.scheduler, loops, draws, empty, stage).item())
     return float(np.mean(losses))
 
 
 def interval(values: list[float]) -> tuple[float, float]:
-    """(mean, half the width of its 95 percent interval by Student's t)."""
+    """(mean, half the width of its 95 percent interval by Student's t distribution)."""
     half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
     return float(np.mean(values)), float(half)
 
 
 def verdict(better: list[float], worse: list[float], more: bool) -> str:
-    """Of two rows that the paper puts in this order: paired over seeds."""
+    """Whether two rows, paired over seeds, are in the paper's order; `more`: whether a greater value is better."""
     mean, half = interval([(one - two) * (1 if more else -1) for one, two in zip(better, worse)])
     return "agrees" if mean > half else "disagrees" if mean < -half else "cannot be told apart"
 
 
 def report(table: int, results: dict[str, list[dict[str, float]]]) -> str:
-    """Means with intervals, the paper's columns, and a verdict on each pair of rows that the paper orders."""
+    """A table of means with intervals, and the verdict on each pair of rows that the paper orders."""
     rows = TABLES[table]
     names = [name for name in results[next(iter(rows))][0] if name not in ("pictures", "loops")]
     seeds = len(results[next(iter(rows))])

@@ -1,7 +1,7 @@
-"""Captioned clips: a folder with captions, WebDataset shards, or the manifest of `curate` (train/METHOD.md §5).
+"""Captioned clips in a folder, in WebDataset shards or in a manifest of `curate` (train/METHOD.md §5).
 
-`collect` lists what there is without opening a video; `Video` decodes the few frames that a loop asks for. Whatever is
-wrong with one clip is a `ClipError` with a reason: the caller skips, counts and names it.
+`collect` lists them without opening a video; `Video` decodes the few frames that a loop needs. A clip that cannot be used
+raises `ClipError` with the reason, and the caller skips, counts and names it.
 """
 
 import csv
@@ -13,7 +13,6 @@ from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Self
 
 import av
 import numpy as np
@@ -22,14 +21,14 @@ from train.loop_sampling import STRIDE
 
 VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg")
 CAPTION_FILES = ("captions.csv", "captions.jsonl", "metadata.csv", "metadata.jsonl")
-MAX_FPS = 30  # quicker video is read at 30 frames a second, so that 60 does not halve the motion that a stride sees
-TOLERANCE = 0.25  # of a frame: containers round their time stamps
+MAX_FPS = 30  # faster video is read at 30 frames a second; at 60, a stride would see half the motion
+TOLERANCE = 0.25  # share of a frame's time by which a time stamp may be off: containers round them
 
 Skipped = dict[str, list[str]]  # reason → names of the clips
 
 
 class ClipError(ValueError):
-    """One clip cannot be used; the text is the reason."""
+    """The reason why one clip cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +38,20 @@ class Clip:
     id: str
     caption: str
     path: Path  # a video file, or the shard that holds it
-    offset: int | None = None  # bytes into the shard; None: the whole file
+    offset: int | None = None  # bytes into the shard; None: `path` is the video
     size: int | None = None  # bytes in the shard
-    first_frame: int = 0  # of the part that may be used, in the video's own frames
-    num_frames: int | None = None  # of that part; None: to the end
+    first_frame: int = 0  # first of the frames that may be used
+    num_frames: int | None = None  # how many may be used; None: all to the end
 
 
 def collect(data: str | Path) -> tuple[list[Clip], Skipped]:
-    """Clips of a folder, of shards (a folder of .tar files or one of them) or of a manifest (.jsonl), in a fixed order.
+    """List the clips of a folder, of shards (a folder of .tar files, or one of them) or of a manifest (.jsonl), in fixed order.
 
     A folder holds videos and one of captions.csv, captions.jsonl, metadata.csv, metadata.jsonl with the columns `file`
-    (or `file_name`), `caption` (or `text`) and, if wanted, `id`. A shard holds KEY.mp4 beside KEY.txt or KEY.json.
+    (or `file_name`), `caption` (or `text`) and, optionally, `id`. A shard holds KEY.mp4 beside KEY.txt or KEY.json.
 
-    Raises: ValueError in one sentence where nothing is found or the captions cannot be read.
+    Returns the usable clips, and the ids of the others by reason. Raises ValueError, in one sentence, where there is no usable
+    clip or the captions cannot be read.
     """
     data = Path(data)
     if data.suffix == ".jsonl" and data.is_file():
@@ -81,7 +81,7 @@ def collect(data: str | Path) -> tuple[list[Clip], Skipped]:
 
 
 def summary(skipped: Skipped, names: int = 3) -> str:
-    """One line: how many clips for each reason, and the first of them by name."""
+    """Say in one line how many clips were skipped for each reason, and name the first of them."""
     parts = []
     for reason, ids in sorted(skipped.items()):
         parts.append(f"{len(ids)} {reason}: {', '.join(ids[:names])}" + (", ..." if len(ids) > names else ""))
@@ -122,7 +122,7 @@ def _from_folder(folder: Path):
 
 
 def _from_shards(shards: list[Path]):
-    """Members are found by reading the headers alone; a video is read later, from its offset."""
+    """List the videos in shards by reading the headers alone; a video is read later, from its offset."""
     for shard in shards:
         members, captions, malformed = {}, {}, set()
         try:
@@ -168,7 +168,7 @@ def _from_manifest(manifest: Path):
 
 
 def relative(clip: Clip, folder: Path) -> dict:
-    """The clip as a manifest in `folder` says it; `_from_manifest` reads it back."""
+    """Describe a clip as a row of a manifest that lies in `folder`; `_from_manifest` reads it back."""
     return {
         "id": clip.id,
         "file": os.path.relpath(clip.path, folder),
@@ -179,12 +179,14 @@ def relative(clip: Clip, folder: Path) -> dict:
 
 
 class Video:
-    """A clip's frames on an even grid of time; decodes only from the key frame before the first to the last asked for.
+    """The frames of a clip on an even grid of time: frame k is the one shown at k / fps.
 
-    From the beginning where a container tells no times (.avi) or has no index (.mpg), or where decoding fails from there.
+    At a constant rate of up to MAX_FPS it is the k-th frame. Opening reads the times of all packets but decodes no picture, so
+    `num_frames` is right for variable rates and for files that do not say it. `read` decodes from the key frame before the first
+    wanted frame to the last; from the beginning of the file where the container has no times (.avi) or no index (.mpg), or where
+    decoding from the key frame fails.
 
-    Opening reads the packets' times and no picture, so `num_frames` is right for variable rates and for files that
-    do not say. Frame k is what is shown at k / fps; with a constant rate up to MAX_FPS it is the k-th frame.
+    Raises ClipError where the file is no video or does not decode.
     """
 
     def __init__(self, clip: Clip):
@@ -196,8 +198,8 @@ class Video:
             except (av.error.FFmpegError, OSError, ValueError) as error:
                 raise ClipError(f"does not decode ({_reason(error)})") from None
             name = self._container.format.name
-            self._untimed = name == "avi"  # it stores the order of decoding alone: times of presentation are guesses
-            self._seeks = not (self._untimed or name.startswith("mpeg"))  # program and transport streams have no index
+            self._untimed = name == "avi"  # stores only the order of decoding, so the times of presentation are guesses
+            self._seeks = not (self._untimed or name.startswith("mpeg"))  # MPEG program and transport streams have no index
             stamps = [packet.dts if self._untimed or packet.pts is None else packet.pts for packet in packets]
             if not stamps:
                 raise ClipError("no frames")
@@ -232,18 +234,17 @@ class Video:
             self._container.close()
             raise ClipError("no video track")
         self._stream = self._container.streams.video[0]
-        self._stream.codec_context.thread_count = 1  # the loader's processes are the parallelism
-        # a damaged picture is an error, not a grey patch
-        self._stream.codec_context.options = {"err_detect": "explode"}
+        self._stream.codec_context.thread_count = 1  # clips are decoded in parallel by the loader's processes
+        self._stream.codec_context.options = {"err_detect": "explode"}  # otherwise a damaged picture has grey patches
 
-    def __enter__(self) -> Self:
+    def __enter__(self):
         return self
 
     def __exit__(self, *_) -> None:
         self._container.close()
 
     def read(self, indices: list[int], side: int) -> np.ndarray:
-        """Frames at `indices` of the usable part, (len(indices), side, side, 3) uint8: short side to `side`, centre crop.
+        """Decode the frames at `indices`, counted from `first_frame`: (len(indices), side, side, 3) uint8, centre-cropped.
 
         Raises ClipError where a picture is damaged or missing.
         """
@@ -255,7 +256,7 @@ class Video:
             with suppress(ClipError, av.error.FFmpegError, OSError):  # an open group of pictures, an index that misleads
                 self._container.seek(int(shown[0] / self._stream.time_base), stream=self._stream, backward=True)
                 frames = self._decode(shown, side)
-        if not frames:  # from the beginning
+        if not frames:
             self._container.close()
             self._open()
             try:
@@ -266,16 +267,16 @@ class Video:
         return np.stack([frames[order[index]] for index in indices])
 
     def _decode(self, shown: np.ndarray, side: int) -> list[np.ndarray]:
-        """The frames presented at the times `shown` (ascending, in seconds).
+        """Decode the frames that are presented at the times `shown`, ascending, in seconds.
 
-        Raises ClipError where a picture is damaged, out of order or missing, also because decoding starts after the first.
+        Raises ClipError where a picture is damaged, out of order or missing, as it also is where decoding starts after it.
         """
         tolerance = TOLERANCE / self.fps
         frames, passed = [], None
         decoded = self._container.decode(self._stream)
         timed = zip(self._stamps, decoded) if self._untimed else ((frame.time, frame) for frame in decoded)
         for time, frame in timed:
-            if frame.is_corrupt:  # even where it is not asked for: what follows is predicted from it
+            if frame.is_corrupt:  # although it may not be wanted itself: later frames are predicted from it
                 raise ClipError("does not decode (a damaged picture)")
             if time is None or (passed is None and time > shown[0] + tolerance):
                 break
@@ -293,7 +294,7 @@ class Video:
 
 
 def _square(frame: av.VideoFrame, aspect, side: int) -> np.ndarray:
-    """(side, side, 3) uint8: upright, square pixels, short side to `side`, centre crop."""
+    """Turn a frame upright, make its pixels square, scale its short side to `side` and crop its middle: (side, side, 3) uint8."""
     width, height = frame.width * float(aspect or 1), frame.height
     scale = side / min(width, height)
     size = {"width": max(side, round(width * scale)), "height": max(side, round(height * scale))}
@@ -308,7 +309,7 @@ def _reason(error: Exception) -> str:
 
 
 def check_length(video: Video, f: int) -> int:
-    """Frames that a loop of `f` forward frames needs; raises ClipError where the clip is shorter."""
+    """Count the frames that a loop of `f` forward frames needs; raise ClipError where the clip is shorter."""
     needed = STRIDE * (f - 1) + 1
     if video.num_frames < needed:
         raise ClipError(f"shorter than {needed} frames")

@@ -1,6 +1,6 @@
-"""The Salient Dataset: which clips hold the object that their caption names, from beginning to end (train/METHOD.md §5).
+"""Build the Salient Dataset: keep the clips in which the object that the caption names stays to the end (train/METHOD.md §5).
 
-Every clip gets a row with its scores and, where it is rejected, the reason; the manifest of rows is what training reads.
+Every clip gets a row with its scores and, if it is rejected, the reason. Training reads the manifest of all rows.
 """
 
 import json
@@ -25,14 +25,15 @@ from train.loader import one_opencv_thread, start_worker
 from train.loop_sampling import STRIDE
 from train.plots import bars_and_histograms
 from train.settings import CurateSettings
+from train.sources import load
 
-SIDE = 192  # pixels
-MAX_JUDGED = 64  # frames a clip, every STRIDE-th: what lies behind them is not trained on
+SIDE = 192  # pixels of the square frames that are judged
+MAX_JUDGED = 64  # frames a clip, every STRIDE-th; what comes after them is not trained on
 SCORES = ("cut", "motion", "area_first", "area_last", "stays", "similarity")
 
 
 def judge(clip: Clip, settings: CurateSettings) -> dict:
-    """The row of one clip: scores, `kept`, and the reason where it is not."""
+    """Make the row of one clip: its scores, whether it is kept, and the reason if it is not."""
     row = {"num_frames": None, **dict.fromkeys(SCORES), "kept": False, "reason": None}
     try:
         with Video(clip) as video:
@@ -66,10 +67,10 @@ def judge(clip: Clip, settings: CurateSettings) -> dict:
 
 
 def follow(mask: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """The mask (S, S) carried by optical flow through frames (K, S, S, 3), the cut score and the motion score.
+    """Carry a mask (S, S) by optical flow through frames (K, S, S, 3); return it with a cut score and a motion score.
 
-    Cut: the largest residual between two frames after flow, mean absolute, over the picture's standard deviation.
-    Motion: mean over pairs of the 95th percentile of displacement, in short sides.
+    Cut: mean absolute difference of two frames after flow, over the frame's standard deviation; the largest of all pairs.
+    Motion: 95th percentile of displacement between two frames, in short sides; the mean of all pairs.
     """
     estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
@@ -86,28 +87,27 @@ def follow(mask: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, float, flo
 
 
 def crop(frame: np.ndarray, mask: np.ndarray) -> Image.Image:
-    """The object on grey, cut to its box."""
+    """Cut the object out on grey, to its box."""
     rows, columns = (np.flatnonzero((mask > 0.5).any(axis)) for axis in (1, 0))
     box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
     picture = frame * mask[..., None] + 128 * (1 - mask[..., None])
     return Image.fromarray(picture.round().astype(np.uint8)).crop(box)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=1)  # once in every process that judges
 def clip_model(source: str):
-    """(model, processor) of a CLIP checkpoint; raises ValueError in one sentence where it cannot be had."""
+    """Load (model, processor) of a CLIP checkpoint; raise ValueError, in one sentence, where it cannot be had."""
     from transformers import CLIPModel, CLIPProcessor
 
     try:
-        return CLIPModel.from_pretrained(source).eval(), CLIPProcessor.from_pretrained(source)
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"expected a CLIP model in {source}, found none that loads: name a folder with --clip,"
-            " or leave the check out with --no-caption-check"
-        ) from error
+        model, processor = load(source, CLIPModel, CLIPProcessor)
+    except ValueError as error:
+        raise ValueError(f"{error}; name a folder with --clip, or leave the check out with --no-caption-check") from error
+    return model.eval(), processor
 
 
 def similarity(source: str, picture: Image.Image, caption: str) -> float:
+    """CLIP cosine of a picture and a caption."""
     import torch
 
     model, processor = clip_model(source)
@@ -118,14 +118,14 @@ def similarity(source: str, picture: Image.Image, caption: str) -> float:
 
 
 def curate(settings: CurateSettings) -> Counter:
-    """Write OUTPUT/manifest.jsonl and summary.svg; returns how many clips were kept and rejected for each reason.
+    """Write OUTPUT/manifest.jsonl and summary.svg; return how many clips were kept, and rejected for each reason.
 
-    Rows stand in the collection's order and are appended as they come: a cut run goes on behind the last whole row.
+    Rows are appended in the order of the collection: a run that was cut goes on after its last whole row.
     """
     folder = Path(settings.output)
     clips, skipped = collect(settings.data)
     if settings.caption_check:
-        clip_model(settings.clip)  # before any work
+        clip_model(settings.clip)  # fails before any work, if it fails
     folder.mkdir(parents=True, exist_ok=True)
     _same_run(folder / "curate.json", settings)
     manifest, growing = folder / "manifest.jsonl", folder / "manifest.partial"
@@ -163,7 +163,7 @@ def _line(row: dict) -> str:
 
 
 def _whole_rows(growing: Path) -> set[str]:
-    """Ids of the rows that a cut run left; half a last line is cut off."""
+    """Ids of the rows that a cut run left. A last line without an end is removed from the file."""
     if not growing.is_file():
         return set()
     data = growing.read_bytes()
@@ -175,6 +175,7 @@ def _whole_rows(growing: Path) -> set[str]:
 
 
 def _same_run(path: Path, settings: CurateSettings) -> None:
+    """Raise ValueError where the output began with other settings: rows of both would stand in one manifest."""
     now = settings.model_dump(exclude={"output", "processes", "ray"})
     if path.is_file():
         before = json.loads(path.read_text())
@@ -188,7 +189,7 @@ def _same_run(path: Path, settings: CurateSettings) -> None:
 
 
 def with_processes(clips: list[Clip], settings: CurateSettings) -> Iterator[dict]:
-    """Rows in the order of `clips`; a clip whose decoder takes its process down is a row like any other."""
+    """Judge clips in several processes, in order. A clip whose decoder takes its process down gets a row like any other."""
     rejected = {"num_frames": None, **dict.fromkeys(SCORES), "kept": False, "reason": "crashes its decoder"}
     ahead, todo = deque(), iter(clips)
     pool = ProcessPoolExecutor(settings.processes, initializer=start_worker)
@@ -201,7 +202,7 @@ def with_processes(clips: list[Clip], settings: CurateSettings) -> Iterator[dict
             clip, future = ahead.popleft()
             try:
                 yield future.result()
-            except BrokenProcessPool:  # by this clip or one judged beside it: alone, it shows
+            except BrokenProcessPool:  # by this clip or by one that was judged beside it; judged alone, it shows
                 pool.shutdown()
                 with ProcessPoolExecutor(1, initializer=start_worker) as alone:
                     try:
@@ -216,12 +217,12 @@ def with_processes(clips: list[Clip], settings: CurateSettings) -> Iterator[dict
 
 
 def with_ray(clips: list[Clip], settings: CurateSettings, folder: Path) -> Iterable[dict]:
-    """The rows, judged over a Ray cluster; FOLDER/manifest.parquet holds them too. Clips lie where every node sees them."""
+    """Judge clips over a Ray cluster, every node of which must see them; FOLDER/manifest.parquet holds the rows as well."""
     try:
         import ray
     except ImportError:
         raise ValueError('expected Ray for --ray: pip install "ray[data]"') from None
-    # a worker's current folder is its own
+    # absolute paths, as a worker has a current folder of its own
     items = [{"number": number, "clip": replace(clip, path=clip.path.absolute())} for number, clip in enumerate(clips)]
     judged = ray.data.from_items(items).map(partial(_ray_row, settings=settings, folder=folder.absolute()))
     judged.sort("number").write_parquet(str((folder / "manifest.parquet").absolute()))

@@ -1,4 +1,4 @@
-"""Loops encoded once and trained on again: latents, conditions and tokens, one file each."""
+"""Loops that are encoded once and trained on many times: one file each with latents, conditions and tokens."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -11,13 +11,13 @@ from tqdm import tqdm
 
 from loopanimate.network.encoders import encode_image, encode_text
 from loopanimate.pipeline import LoopAnimatePipeline
-from train.loader import Batches, LoopDataset, Loops, join, real_loops, shuffled
+from train.loader import Batches, LoopDataset, Loops, epoch_order, join, real_loops
 from train.networks import writing
 
 
 @torch.no_grad()
 def with_tokens(loops: Loops, pipe: LoopAnimatePipeline, encoder_trains: bool) -> Loops:
-    """The loops with their text tokens and, from a frozen image encoder, their image tokens."""
+    """Add text tokens to loops and, if the image encoder is frozen, image tokens."""
     if loops.text_tokens is None:
         loops = replace(loops, text_tokens=encode_text(pipe.tokenizer, pipe.text_encoder, list(loops.captions)))
     if loops.image_tokens is None and not encoder_trains:
@@ -39,13 +39,13 @@ def preencode(
     device,
     skipped: Callable[[str, str], None],
 ) -> None:
-    """Write the loops `numbers` that `folder` does not hold yet, each aside and renamed: what is there is whole."""
+    """Write those loops of `numbers` that `folder` lacks; each is written aside and renamed, so that what is there is whole."""
     folder.mkdir(parents=True, exist_ok=True)
     todo = [number for number in numbers if not _path(folder, number).is_file()]
     loops = real_loops(dataset, [[number] for number in todo], workers, pipe.codec, device, skipped)
     for number, loop in zip(tqdm(todo, "encoding", disable=not todo, mininterval=10), loops):
         tensors = with_tokens(loop, pipe, encoder_trains).tensors()
-        if not encoder_trains:  # the picture is not read again
+        if not encoder_trains:  # its tokens stand for the picture
             del tensors["image"], tensors["mask"]
         partial = folder / f"{number:08d}.partial"
         with writing("encoded loops", partial):
@@ -54,14 +54,14 @@ def preencode(
 
 
 class EncodedDataset(Dataset):
-    """Pre-encoded loops 0 .. count-1, gone through in an order of its own each epoch."""
+    """Pre-encoded loops 0 .. count-1, in another order each epoch."""
 
     def __init__(self, folder: Path, count: int, seed: int):
         self.folder, self.count, self.seed = folder, count, seed
 
     def __getitem__(self, index: int) -> Loops:
         epoch, place = divmod(index, self.count)
-        tensors = load_file(_path(self.folder, int(shuffled(self.seed, epoch, self.count)[place])))
+        tensors = load_file(_path(self.folder, int(epoch_order(self.seed, epoch, self.count)[place])))
         empty = tensors["latents"].new_zeros(1, 0)
         return Loops(**{"image": empty, "mask": empty, "captions": ("",), **tensors})
 

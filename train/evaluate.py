@@ -1,4 +1,4 @@
-"""Table 2 over captioned pictures or clips: the paper's measures, the seam's, VBench's; loops, sheets and pages beside it."""
+"""Table 2 over captioned pictures or clips: the paper's measures, the seam's and VBench's, with loops, sheets and pages."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from loopanimate import metrics
-from loopanimate.checkpoints import load_pipeline
+from loopanimate.checkpoints import load_quietly
 from loopanimate.files.formats import Coding, write_loop
 from loopanimate.files.pictures import open_picture
 from loopanimate.network.encoders import encode_image
@@ -23,35 +23,36 @@ from loopanimate.scene.saliency import automatic_mask
 from train.clips import VIDEO_ENDINGS, Clip, ClipError, Video, collect, summary
 from train.pages import find_the_cut, rating
 from train.settings import EvaluateSettings
+from train.sources import load
 
-SIDE = 512  # pixels: pictures are cropped to this square, as the paper's
-SHEET = 8  # frames of a contact sheet
+SIDE = 512  # pixels; pictures are cropped to this square, as the paper's are
+SHEET = 8  # frames in a contact sheet
 COLUMNS = ("CLIP-I", "MSE_F0", "FC", "Motion", "Loop-C")
 SEAM = ("step", "jerk", "pause")
 VBENCH = ("subject_consistency", "motion_smoothness", "dynamic_degree")
-PAPER = {  # train/METHOD.md §6, Table 2
-    "I2VGen-XL (paper)": (0.882, 64.0, 0.972, 0.740, 0.812),
-    "PIA (paper)": (0.905, 62.7, 0.985, 0.835, 0.893),
-    "SVD-XT (paper)": (0.946, 49.3, 0.985, 0.660, 0.945),
-    "LoopAnimate stage 1 (paper)": (0.948, 60.6, 0.983, 0.781, 0.970),
-    "LoopAnimate stage 2 (paper)": (0.953, 49.9, 0.986, 0.839, 0.971),
-    "LoopAnimate stage 3 (paper)": (0.956, 47.2, 0.987, 0.851, 0.969),
+PAPER = {  # train/METHOD.md §6, Table 2: the columns, and frames of a loop
+    "I2VGen-XL (paper)": (0.882, 64.0, 0.972, 0.740, 0.812, 32),
+    "PIA (paper)": (0.905, 62.7, 0.985, 0.835, 0.893, 16),
+    "SVD-XT (paper)": (0.946, 49.3, 0.985, 0.660, 0.945, 25),
+    "LoopAnimate stage 1 (paper)": (0.948, 60.6, 0.983, 0.781, 0.970, 15),
+    "LoopAnimate stage 2 (paper)": (0.953, 49.9, 0.986, 0.839, 0.971, 21),
+    "LoopAnimate stage 3 (paper)": (0.956, 47.2, 0.987, 0.851, 0.969, 35),
 }
 MISSING = "n/a: weights missing"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What one loop is made from."""
+    """A captioned picture to animate."""
 
-    name: str  # of its files: the clip's id, as a file name
+    name: str  # the clip's id as a file name
     caption: str
     picture: Image.Image  # square
     mask: Image.Image
 
 
 def entries(data: str, side: int = SIDE) -> list[Entry]:
-    """Captioned pictures, or the first frames of captioned clips; what cannot be read is named and left out.
+    """Read captioned pictures, or the first frames of captioned clips; what cannot be read is named and left out.
 
     Raises ValueError where none is left.
     """
@@ -64,7 +65,8 @@ def entries(data: str, side: int = SIDE) -> list[Entry]:
             skipped.setdefault(str(error), []).append(clip.id)
             continue
         mask = Image.fromarray((automatic_mask(picture)[0] * 255).astype(np.uint8))
-        name = re.sub(r'[/\\:*?"<>|=\x00-\x1f]', lambda match: f"={ord(match[0]):02X}", clip.id)  # unlike ids stay unlike
+        # an escape instead of a plain "_", so that different ids stay different names
+        name = re.sub(r'[/\\:*?"<>|=\x00-\x1f]', lambda match: f"={ord(match[0]):02X}", clip.id)
         found.append(Entry(name, clip.caption, picture, mask))
     if skipped:
         print(f"left out: {summary(skipped)}")
@@ -87,28 +89,25 @@ def _picture(clip: Clip, side: int) -> Image.Image:
 
 
 class ImageEmbedder:
-    """CLIP image embeddings of frames; of the pipeline's own CLIP, or of a folder or hub repository."""
+    """CLIP image embeddings, by the CLIP of a folder or hub repository or by the pipeline's own; `model` is None without one."""
 
     def __init__(self, pipe: LoopAnimatePipeline, source: str | None):
         from transformers import CLIPVisionModelWithProjection
 
         if source is not None:
-            try:
-                self.model = CLIPVisionModelWithProjection.from_pretrained(source).eval().to(pipe.device)
-            except (OSError, ValueError) as error:
-                raise ValueError(f"expected a CLIP model in {source}, found none that loads") from error
+            self.model = load(source, CLIPVisionModelWithProjection)[0].eval().to(pipe.device)
         else:
             self.model = pipe.image_encoder if isinstance(pipe.image_encoder, CLIPVisionModelWithProjection) else None
 
     @torch.no_grad()
     def __call__(self, frames: np.ndarray) -> np.ndarray:
-        """(N, H, W, 3) uint8 → (N, d)."""
+        """Embed frames (N, H, W, 3) uint8, (N, d)."""
         pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).to(self.model.device).float() / 127.5 - 1
         return torch.cat([encode_image(self.model, part, None)[:, 0] for part in pixels.split(8)]).float().cpu().numpy()
 
 
 def measure(frames: np.ndarray, picture: np.ndarray, embed: ImageEmbedder) -> dict[str, float | None]:
-    """All measures of one loop: frames (N, H, W, 3) and the input picture (H, W, 3), uint8; None where CLIP is missing."""
+    """Measure one loop: frames (N, H, W, 3) and the input picture (H, W, 3), uint8. A value is None where CLIP is missing."""
     values = dict.fromkeys(COLUMNS)
     if embed.model is not None:
         embeddings, own = embed(frames), embed(picture[None])[0]
@@ -123,7 +122,7 @@ def measure(frames: np.ndarray, picture: np.ndarray, embed: ImageEmbedder) -> di
 def loop_frames(
     pipe: LoopAnimatePipeline, entry: Entry, settings: EvaluateSettings, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(frames (N, H, W, 3), the picture as the pipeline saw it (H, W, 3)), uint8."""
+    """Sample one loop: frames (N, H, W, 3) and the picture as the pipeline saw it (H, W, 3), uint8."""
     size = pipe.codec.picture_size(*entry.picture.size[::-1])
     picture = entry.picture.resize(size[::-1], Image.Resampling.LANCZOS)
     clip = pipe(
@@ -141,9 +140,11 @@ def loop_frames(
 
 
 def evaluate(settings: EvaluateSettings) -> dict:
-    """Write OUTPUT/table.md, table.json, loops/, sheets/, find_the_cut.html and, with --against, rating.html."""
-    pipe = load_pipeline(settings.preset, settings.checkpoint)
-    pipe.set_progress_bar_config(disable=True)
+    """Write OUTPUT/table.md, table.json, loops/, sheets/, find_the_cut.html and, with --against, rating.html.
+
+    Returns the mean of each measure over all loops. Raises ValueError, in one sentence, for what cannot be read or loaded.
+    """
+    pipe = load_quietly(settings.preset, settings.checkpoint)
     chosen, embed = entries(settings.data), ImageEmbedder(pipe, settings.clip)
     folder = Path(settings.output)
     for name in ("loops", "sheets"):
@@ -165,9 +166,8 @@ def evaluate(settings: EvaluateSettings) -> dict:
     _write(folder / "table.md", markdown(settings, means, rows))
     _write(folder / "find_the_cut.html", find_the_cut(loops))
     if settings.against:
-        _write(
-            folder / "rating.html", rating([folder, *map(Path, settings.against)], {n: r["caption"] for n, r in rows.items()})
-        )
+        captions = {name: row["caption"] for name, row in rows.items()}
+        _write(folder / "rating.html", rating([folder, *map(Path, settings.against)], captions))
     return means
 
 
@@ -186,14 +186,11 @@ def _cell(value: float | str | None) -> str:
 
 
 def markdown(settings: EvaluateSettings, means: dict, rows: dict) -> str:
-    """Table 2 beside the paper's own numbers, the other measures, and the table of each loop."""
+    """Format Table 2 beside the paper's own numbers, the other measures, and a table of all loops."""
     own = f"this run: {settings.preset}, {settings.checkpoint or 'bundled'}"
-    paper = {
-        **{name: (*values, count) for (name, values), count in zip(PAPER.items(), (32, 16, 25, 15, 21, 35))},
-        own: (*(means[name] for name in COLUMNS), settings.num_frames),
-    }
+    methods = {**PAPER, own: (*(means[name] for name in COLUMNS), settings.num_frames)}
     lines = ["| method | CLIP-I ↑ | MSE_F0 ↓ | FC ↑ | Motion ↑ | Loop-C ↑ | frames |", "|---" * 7 + "|"]
-    for name, (*values, frames) in paper.items():
+    for name, (*values, frames) in methods.items():
         lines.append(f"| {name} | {' | '.join(map(_cell, values))} | {frames} |")
     lines += ["", "The paper's numbers are of its own 99 pictures, which are not public: compare them with care.", ""]
     others = {name: value for name, value in means.items() if name not in COLUMNS}
@@ -205,7 +202,7 @@ def markdown(settings: EvaluateSettings, means: dict, rows: dict) -> str:
 
 
 def vbench(loops: Path, folder: Path) -> dict[str, float | str]:
-    """VBench's own measures over a folder of loops, by its package where that is installed with its models."""
+    """Measure a folder of loops by the vbench package, if it is installed with its models."""
     try:
         import vbench as package
     except ImportError:

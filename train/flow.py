@@ -1,4 +1,4 @@
-"""Dense optical flow by RAFT (Teed and Deng, 2020), where torchvision and its weights are there."""
+"""Dense optical flow by RAFT (Teed and Deng, 2020), which needs torchvision and its weights."""
 
 from functools import partial
 
@@ -7,14 +7,14 @@ import torch.nn.functional as F
 
 from loopanimate.network.motion_codec import Flow, dis_flow
 
-SMALLEST = 128  # pixels on a side: RAFT's coarsest correlations are of an eighth of an eighth
-TOGETHER = 8  # pairs of frames, which bounds its memory
+SMALLEST = 128  # pixels on a side, as RAFT's coarsest correlations are an eighth of an eighth of it
+TOGETHER = 8  # pairs of frames in a batch, which bounds memory
 
 
 def estimator(name: str, device: str | torch.device = "cpu") -> Flow:
-    """The flow "dis" or "raft"; the weights of RAFT are fetched once, into torch's own cache.
+    """The optical flow called "dis" or "raft"; RAFT's weights are downloaded once, to torch's own cache.
 
-    Raises ValueError, in one sentence, without torchvision or its weights.
+    Raises ValueError, in one sentence, if torchvision or the weights are missing.
     """
     if name == "dis":
         return dis_flow
@@ -33,7 +33,7 @@ def estimator(name: str, device: str | torch.device = "cpu") -> Flow:
 
 @torch.no_grad()
 def raft_flow(network: torch.nn.Module, clip: torch.Tensor) -> torch.Tensor:
-    """As `loopanimate.network.motion_codec.dis_flow`, by a network of pairs (B, 3, H, W) in [-1, 1] → refined flows (B, 2, H, W)."""
+    """As `motion_codec.dis_flow`, by a network that takes pairs (B, 3, H, W) in [-1, 1] and gives ever finer flows (B, 2, H, W)."""
     height, width = clip.shape[-2:]
     size = [max(SMALLEST, 8 * round(side / 8)) for side in (height, width)]
     frames = F.interpolate(clip.transpose(0, 1).float(), size=size, mode="bilinear", antialias=True)

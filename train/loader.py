@@ -1,7 +1,7 @@
-"""Real clips as the loops that a training step reads: drawn by number, decoded and encoded ahead of the step.
+"""The loops that a training step reads: real clips, decoded and encoded ahead of the step, or procedural motion.
 
-Sample k of a run is the same whoever draws it: its clip, window, backward steps and skips follow from the seed and k
-alone, so neither ranks, workers nor a resumed run change the order.
+Sample k of a run depends on the seed and k alone (its clip, window, backward steps and skipped clips), so that ranks,
+workers and resuming change nothing.
 """
 
 import copy
@@ -28,9 +28,9 @@ from train.loop_sampling import loop_indices
 from train.stages import Stage
 from train.synthetic import CELL, make_clips
 
-MOTION_SIDE = 144  # pixels on the side of what optical flow sees: 12 a cell of the motion preset
+MOTION_SIDE = 144  # pixels on the side of the frames that optical flow sees: 12 for each cell of the motion preset
+MAX_TRIES = 50  # clips tried in place of one that cannot be used
 _INHERITED = []  # mask detectors of the process that this one was forked from
-MAX_TRIES = 50  # other clips in the place of one that cannot be used
 
 
 @dataclass(frozen=True)
@@ -56,21 +56,21 @@ class Loops:
 
 
 def join(parts: list[Loops]) -> Loops:
-    """Batches of one shape as one."""
+    """Join batches of one shape."""
     tensors = {name: torch.cat([part.tensors()[name] for part in parts]) for name in parts[0].tensors()}
     return replace(parts[0], captions=sum((part.captions for part in parts), ()), **tensors)
 
 
 def picture_side(codec) -> int:
-    """Pixels on the side of the square that clips are cropped to."""
+    """Side in pixels of the square that clips are cropped to."""
     return MOTION_SIDE if isinstance(codec, MotionCodec) else codec.factor * codec.config.short_side
 
 
 @torch.no_grad()
 def encode_loops(codec, frames: torch.Tensor, masks: torch.Tensor, captions: tuple[str, ...], flow: Flow = dis_flow) -> Loops:
-    """Frames (B, N, S, S, 3) uint8 with masks (B, 2, S, S) of F0 and F-1 in [0, 1] → what the preset trains on.
+    """Encode frames (B, N, S, S, 3) uint8 with masks (B, 2, S, S) in [0, 1] of F0 and F-1 for training.
 
-    flow: how a motion codec sees motion.
+    flow: the optical flow that a motion codec uses.
     """
     clip = frames.permute(0, 4, 1, 2, 3).float() / 127.5 - 1  # (B, 3, N, S, S)
     image, mask = clip[:, :, 0], masks[:, :1]
@@ -80,7 +80,7 @@ def encode_loops(codec, frames: torch.Tensor, masks: torch.Tensor, captions: tup
     latent_mask, middle_mask = mask_code(mask, size), mask_code(masks[:, 1:], size)
     if not is_motion:
         return Loops(image, mask, latents, latents[:, :, 0], latent_mask, middle_mask, captions)
-    # where the mask went is known here, as in procedural motion, and need not be detected again
+    # motion latents say where the mask went, so it need not be detected again
     ring, winding = codec.expand(latents)
     middle_mask = warp(latent_mask, (ring + winding / 2)[:, :2, latents.shape[2] // 2])
     small = [F.interpolate(value, size=[CELL * cells for cells in size], mode="area") for value in (image, mask)]
@@ -88,31 +88,31 @@ def encode_loops(codec, frames: torch.Tensor, masks: torch.Tensor, captions: tup
 
 
 @lru_cache(maxsize=2)
-def shuffled(seed: int, epoch: int, count: int) -> np.ndarray:
-    """The order in which an epoch goes through `count` things."""
+def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The order in which an epoch goes through `count` items, (count,)."""
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 class LoopDataset(Dataset):
-    """Sample k: a window of a clip as the frames of one loop (PAPER.md §2), with its masks.
+    """Sample k: a window of a clip as the frames of one loop (train/METHOD.md §2), with its masks.
 
-    Item: (loops, skipped), where skipped lists (id, reason) of clips that k fell on and could not use. With a motion
-    codec that needs no network to see motion the loops are encoded here, in the loader's processes; else frames and masks
-    are, for the device to encode.
+    An item is (loops, skipped), where skipped lists (id, reason) for clips that k fell on and that cannot be used. Motion
+    latents whose optical flow needs no network are encoded here, in the loader's processes; otherwise the loops are frames
+    and masks, which the device encodes.
     """
 
     def __init__(self, clips: list[Clip], f: int, seed: int, codec, masks: bool, flow: Flow = dis_flow):
         self.clips, self.f, self.seed, self.flow = clips, f, seed, flow
         self.side = picture_side(codec)
         is_motion = isinstance(codec, MotionCodec)
-        self.first_mask, self.last_mask = masks or is_motion, masks and not is_motion  # detected; else all ones
+        self.first_mask, self.last_mask = masks or is_motion, masks and not is_motion  # detect them; else all ones
         # the loader's processes have no GPU
         self.codec = copy.deepcopy(codec).cpu() if is_motion and flow is dis_flow else None
 
     def __getitem__(self, index: int) -> tuple[tuple, list[tuple[str, str]]]:
         rng = random.Random(f"{self.seed} {index}")
         epoch, place = divmod(index, len(self.clips))
-        clip, skipped = self.clips[shuffled(self.seed, epoch, len(self.clips))[place]], []
+        clip, skipped = self.clips[epoch_order(self.seed, epoch, len(self.clips))[place]], []
         for _ in range(MAX_TRIES):
             try:
                 return self._loop(clip, rng), skipped
@@ -135,7 +135,7 @@ class LoopDataset(Dataset):
 
 
 class Batches:
-    """The lists of sample numbers of one process: batch `batch` of micro-batches `start`, `start` + `stride`, ..."""
+    """The sample numbers of one process: `batch` numbers for each of the micro-batches `first`, `first` + `stride`, …"""
 
     def __init__(self, batch: int, first: int, last: int, stride: int):
         self.batch, self.numbers = batch, range(first, last, stride)
@@ -149,7 +149,7 @@ class Batches:
 
 @contextmanager
 def one_opencv_thread() -> Iterator[None]:
-    """For the time in which processes are forked: OpenCV's threads do not live on in them, and they would wait for ever."""
+    """Keep OpenCV to one thread while processes are forked: others do not live on there, and OpenCV would wait for them."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     yield
@@ -157,20 +157,20 @@ def one_opencv_thread() -> Iterator[None]:
 
 
 def start_worker(_: int = 0) -> None:
-    """One core for each process of a loader."""
-    os.environ["OMP_NUM_THREADS"] = "1"  # read by the mask detector
-    torch.set_num_threads(1)  # torch's other threads do not live on in a forked process
+    """Keep a process of a loader to one core."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the mask detector
+    torch.set_num_threads(1)  # torch's other threads do not live on in a fork
     if session.cache_info().currsize:
-        _INHERITED.append(session())  # its threads do not live on in a forked process: it cannot be used, nor ended
+        _INHERITED.append(session())  # its threads do not live on in a fork, so it can neither be used nor ended
         session.cache_clear()
 
 
 def real_loops(
     dataset: LoopDataset, batches: Batches, workers: int, codec, device, skipped: Callable[[str, str], None]
 ) -> Iterator[Loops]:
-    """Loops of each list of `batches`, on `device`; `skipped(id, reason)` hears of every clip that could not be used.
+    """Loops of each list of `batches`, on `device`; `skipped(id, reason)` is called for every clip that cannot be used.
 
-    Raises: ValueError where one clip after the other cannot be used.
+    Raises: ValueError if MAX_TRIES clips in a row cannot be used.
     """
     loader = DataLoader(dataset, batch_sampler=batches, num_workers=workers, collate_fn=list, worker_init_fn=start_worker)
     with one_opencv_thread():
@@ -194,7 +194,7 @@ def real_loops(
 
 
 def procedural_loops(codec, stage: Stage, sampling: str, numbered: Iterator[tuple[int, int]], device) -> Iterator[Loops]:
-    """A batch of procedural motion for each (step, seed) of `numbered`."""
+    """One batch of procedural motion for each (step, seed) of `numbered`."""
     for step, seed in numbered:
         clips = make_clips(*stage.shape(step, codec.config.short_side), seed, sampling, device, focus=stage.focus(step))
         yield Loops(

@@ -1,4 +1,4 @@
-"""ALSS, the Asymmetric Loop Sampling Strategy (train/METHOD.md §2, eq. 3-4), with exact uniform draws."""
+"""ALSS, the Asymmetric Loop Sampling Strategy (train/METHOD.md §2, eq. 3-4), drawn exactly uniformly."""
 
 import random
 from functools import cache
@@ -9,17 +9,19 @@ BACKWARD_STEPS = (2, 4, 6, 8)
 
 @cache
 def count_sequences(steps: int, total: int) -> int:
-    """Number of sequences of `steps` steps out of {2, 4, 6, 8} that sum to `total`."""
+    """Count the sequences of `steps` steps out of {2, 4, 6, 8} that sum to `total`."""
     if steps == 0:
         return int(total == 0)
     return sum(count_sequences(steps - 1, total - step) for step in BACKWARD_STEPS if step <= total)
 
 
 def loop_indices(f: int, rng: random.Random, stride: int = STRIDE) -> list[int]:
-    """Source-frame indices of one loop of N = 2f - 1 frames: forward by `stride`, back by random steps.
+    """Draw the source-frame indices of one loop of N = 2f - 1 frames: forward by `stride`, back by random steps.
 
-    The backward half is drawn uniformly among *all* step sequences that meet eq. 4 (each step weighted by the number
-    of ways to finish after it). First and last index are 0, index f-1 is the far end, stride * (f - 1).
+    The first and the last index are 0; the one in the middle is the far end, stride * (f - 1). The way back is drawn uniformly
+    among *all* step sequences that lead to 0: each step is weighted by the number of ways to finish after it.
+
+    Raises ValueError for less than 2 forward frames and for a stride from which the steps cannot return.
     """
     if f < 2:
         raise ValueError(f"expected at least 2 forward frames, got {f}")

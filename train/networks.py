@@ -1,4 +1,4 @@
-"""The pipeline that a run starts from, samples with and leaves behind."""
+"""The pipeline that a training run starts from, samples with and leaves behind."""
 
 import json
 import random
@@ -25,12 +25,12 @@ from train.grammar import draw
 from train.loader import Loops
 from train.settings import TrainSettings
 
-SHRINKAGE = 0.003  # of a token state's variance along an axis, 0.2 on average
+SHRINKAGE = 0.003  # added to the variance of token states along each axis, which is 0.2 on average
 SHEET = 5  # frames of a sample loop in the log
 
 
 def starting_point(settings: TrainSettings, preset: Preset) -> Path | None:
-    """The pipeline folder to start from; None: random weights. Raises ValueError where it is missing."""
+    """The pipeline folder to start from, None for random weights. Raises ValueError if it is missing."""
     if settings.init:
         start = Path(settings.init)
     elif settings.stage and not (settings.stage == 1 and preset.checkpoint is None):
@@ -46,7 +46,7 @@ def starting_point(settings: TrainSettings, preset: Preset) -> Path | None:
 
 
 def build(settings: TrainSettings, preset: Preset) -> LoopAnimatePipeline:
-    """All networks in float32: of the starting point, or new ones beside the bundled text encoder."""
+    """All networks in float32: the starting point's, or new ones beside the bundled text encoder."""
     start = starting_point(settings, preset)
     injection = {"injection": tuple(settings.injection)} if settings.injection else {}
     if start:
@@ -70,15 +70,15 @@ def build(settings: TrainSettings, preset: Preset) -> LoopAnimatePipeline:
             if pipe.unet.config.projects_text:
                 pipe.unet.text_projection.weight.copy_(white)
     if isinstance(pipe.codec, MotionCodec):
-        pipe.codec.register_to_config(short_side=settings.cells or preset.short_side)  # whatever grid the start was left on
+        pipe.codec.register_to_config(short_side=settings.cells or preset.short_side)  # whatever grid the starting point had
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
 
 def whitening(pipe: LoopAnimatePipeline) -> torch.Tensor:
-    """The symmetric matrix (width, width) after which the token states of captions have unit covariance, about their zero.
+    """The symmetric matrix (width, width) that gives the token states of captions unit second moments.
 
-    Directions in which captions hardly differ stay small (`SHRINKAGE`).
+    `SHRINKAGE` keeps directions small in which captions hardly differ.
     """
     rng = random.Random(0)
     states = torch.cat([encode_text(pipe.tokenizer, pipe.text_encoder, [draw(rng)[0] for _ in range(64)]) for _ in range(16)])
@@ -89,9 +89,9 @@ def whitening(pipe: LoopAnimatePipeline) -> torch.Tensor:
 
 @contextmanager
 def writing(what: str, partial: Path) -> Iterator[None]:
-    """What goes wrong while `partial` is written, in one sentence: torch and safetensors say it in ways of their own.
+    """Turn an error while `partial` is written into one sentence, and delete what is half-written.
 
-    Nothing half-written stays.
+    Raises ValueError. torch and safetensors each have errors of their own for a full disk.
     """
     try:
         yield
@@ -102,7 +102,7 @@ def writing(what: str, partial: Path) -> Iterator[None]:
 
 
 def save_pipeline(pipeline: LoopAnimatePipeline, folder: Path, record: dict) -> None:
-    """A whole pipeline, how it was trained, and the origin and licences of what it started from; written aside, renamed."""
+    """Save a whole pipeline with how it was trained and the origin and licences of its start; written aside, then renamed."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     with writing("the trained pipeline", partial):
@@ -118,7 +118,7 @@ def save_pipeline(pipeline: LoopAnimatePipeline, folder: Path, record: dict) -> 
 def write_sample(
     accelerator: Accelerator, pipe: LoopAnimatePipeline, loops: Loops, folder: Path, step: int, num_frames: int
 ) -> None:
-    """A loop of the batch's first picture, as it trains: a file in FOLDER/samples and a contact sheet in the log."""
+    """Sample the batch's first picture with the networks as they are: a file in FOLDER/samples, a contact sheet in the log."""
     pipe.unet.eval()
     image, mask = (value[:1].float() for value in (loops.image, loops.mask))
     clip = pipe(

@@ -1,4 +1,4 @@
-"""What a run would take, told before it starts: nothing is allocated."""
+"""What a training run would need, counted before it starts and without allocating anything."""
 
 import shutil
 from pathlib import Path
@@ -12,8 +12,8 @@ from train.clips import collect, summary
 from train.settings import TrainSettings
 from train.stages import Stage, trainable_names
 
-TEXT_TOKENS = 77  # of CLIP; the motion preset's are fewer
-KEPT = 3  # checkpoints on disk while one more is written
+TEXT_TOKENS = 77  # CLIP's; the motion preset has fewer
+CHECKPOINTS = 3  # on disk at a time: two that are kept and one that is written
 
 
 def plan(settings: TrainSettings, preset: Preset, stage: Stage, folder: Path) -> str:
@@ -50,13 +50,13 @@ def plan(settings: TrainSettings, preset: Preset, stage: Stage, folder: Path) ->
         f" activations {activations / 1e9:.1f}"
         + (" and one recomputed block" if settings.gradient_checkpointing else "")
         + "; codec and encoders besides",
-        "disk": f"about {checkpoint * KEPT / 1e9:.1f} GB for checkpoints, {free / 1e9:.1f} GB free in {folder}",
+        "disk": f"about {checkpoint * CHECKPOINTS / 1e9:.1f} GB for checkpoints, {free / 1e9:.1f} GB free in {folder}",
     }
     return "\n".join(f"{name:17} {value}" for name, value in rows.items())
 
 
 def _activations(unet: LoopAnimateUNet, side: int, stage: Stage) -> int:
-    """Bytes that one forward pass keeps for the backward pass, counted on tensors without storage."""
+    """Bytes that a forward pass keeps for the backward pass, counted on fake tensors."""
     width = unet.config.cross_attention_dim
     kept = {}
 

@@ -1,4 +1,7 @@
-"""Public checkpoints, by hub name or local path: found, sized, fetched (resumably), and recorded with their licence."""
+"""Find, size and fetch public checkpoints by hub name or local path, and record where they came from.
+
+A download that was cut goes on where it was.
+"""
 
 import hashlib
 import os
@@ -8,8 +11,8 @@ from pathlib import Path
 from huggingface_hub import HfApi, constants, metadata_load, snapshot_download
 from huggingface_hub.errors import HTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
-WEIGHTS = ("diffusion_pytorch_model", "model", "pytorch_model")  # names of weight files, in diffusers and transformers
-ENDINGS = (".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json")  # the first that is there is taken
+WEIGHTS = ("diffusion_pytorch_model", "model", "pytorch_model")  # names of weight files in diffusers and transformers
+ENDINGS = (".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json")  # in order of preference
 
 
 @dataclass(frozen=True)
@@ -17,8 +20,8 @@ class Source:
     """One public checkpoint, and which of its files are needed."""
 
     name: str  # a local folder or file, "owner/repository[@revision]", or "owner/repository/file[@revision]"
-    folders: tuple[str, ...]  # needed; "" is the top
-    optional: tuple[str, ...] = ()  # taken where they are there
+    folders: tuple[str, ...]  # that it must have; "" is the top
+    optional: tuple[str, ...] = ()  # further folders, taken if it has them
 
     @property
     def is_local(self) -> bool:
@@ -34,11 +37,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Found:
-    """A source with the files that will be read, before anything is fetched."""
+    """A source and the files of it that will be read; nothing is fetched yet."""
 
     source: Source
-    sizes: dict[str, int]  # bytes of each file, by path inside of the source
-    commit: str | None  # of the hub's repository
+    sizes: dict[str, int]  # bytes of each file, by its path in the source
+    commit: str | None  # of the hub's repository; None for local files
     licence: str
 
     @property
@@ -47,14 +50,14 @@ class Found:
 
     @property
     def missing_bytes(self) -> int:
-        """What a download still has to bring, files of an earlier one not counted."""
+        """Bytes that a download still has to bring, without files that an earlier one brought."""
         if self.commit is None:
             return 0
         cache = Path(constants.HF_HUB_CACHE) / f"models--{self.source.hub[0].replace('/', '--')}" / "snapshots" / self.commit
         return sum(size for name, size in self.sizes.items() if not (cache / name).exists())
 
     def fetch(self) -> Path:
-        """The local folder, or the file if the source names one; a download that was cut goes on where it was."""
+        """Download what is missing; return the local folder, or the file if the source names one."""
         if self.commit is None:
             return Path(self.source.name).expanduser()
         repository, file, _ = self.source.hub
@@ -62,7 +65,7 @@ class Found:
         return Path(folder) / file if file else Path(folder)
 
     def record(self, path: Path) -> dict:
-        """Where it came from, for the provenance of what is made from it; `path` is what `fetch` gave."""
+        """Describe the origin, with a hash of every file, for a provenance file; `path` is what `fetch` returned."""
         top = path.parent if path.is_file() else path
         hashes = {name: _sha256(top / name) for name in sorted(self.sizes) if not name.endswith(".md")}
         return {"source": self.source.name, "commit": self.commit, "licence": self.licence, "sha256": hashes}
@@ -71,7 +74,7 @@ class Found:
 def find(source: Source) -> Found:
     """Look at a source without fetching it.
 
-    Raises: ValueError in one sentence for a path or repository that is not there, a hub out of reach, a missing part.
+    Raises ValueError, in one sentence, for a path or repository that does not exist, a hub out of reach or a missing part.
     """
     if source.is_local:
         path = Path(source.name).expanduser()
@@ -95,8 +98,8 @@ def find(source: Source) -> Found:
 
 
 def _wanted(names: list[str], source: Source) -> list[str]:
-    """Configurations of the needed folders and the best weights of each; full precision, one format."""
-    wanted = [name for name in names if name in ("README.md", "LICENSE", "LICENSE.md", "LICENSE.txt")]
+    """Choose the configuration files and, in full precision and one format, the weights of each folder; and the licence."""
+    wanted = [name for name in names if name.partition(".")[0] in ("README", "LICENSE")]  # at the top alone
     for folder in (*source.folders, *source.optional):
         inside = {name: os.path.basename(name) for name in names if os.path.dirname(name) == folder}
         settings = [name for name, base in inside.items() if base.endswith((".json", ".txt")) and ".index." not in base]
@@ -114,8 +117,24 @@ def _wanted(names: list[str], source: Source) -> list[str]:
     return list(dict.fromkeys(wanted))
 
 
+def load(source: str, *kinds: type) -> list:
+    """Load an object of each transformers class from a folder or hub repository: from the cache, if it is there.
+
+    The hub is asked once for what the cache lacks. Left to themselves, the libraries retry for over a minute without network.
+    Raises ValueError, in one sentence, where the source cannot be reached or does not load.
+    """
+    try:
+        return [kind.from_pretrained(source, local_files_only=True) for kind in kinds]
+    except (OSError, ValueError):
+        folder = find(Source(source, ("",))).fetch()
+    try:
+        return [kind.from_pretrained(folder) for kind in kinds]
+    except (OSError, ValueError) as error:
+        raise ValueError(f"expected {kinds[0].__name__} in {source}, found none that loads: {_first_line(error)}") from error
+
+
 def _reach(call, repository: str, **options):
-    """A call to the hub, its failures as one sentence."""
+    """Call the hub; raise ValueError, in one sentence, where it fails."""
     try:
         return call(repository, **options)
     except (RepositoryNotFoundError, RevisionNotFoundError) as error:
@@ -134,5 +153,8 @@ def _first_line(error: Exception) -> str:
 
 
 def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while part := file.read(2**20):
+            digest.update(part)
+    return digest.hexdigest()

@@ -1,6 +1,7 @@
-"""The three stages of the paper and stage 0 of the motion preset, as tables (PAPER.md §5)."""
+"""The three stages of the paper and stage 0 of the motion preset, as tables (train/METHOD.md §5)."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from diffusers import UNetMotionModel
 
@@ -15,20 +16,26 @@ class Stage:
     iterations: int
     batch: int  # clips a step and device
     salient: bool  # False: Z_M is ones everywhere
+    objective: Literal["velocity", "noise"] = "velocity"  # a key of `objectives.OBJECTIVES`
     hide_far_end: float = 0.5  # r
-    noisy: float = 1.0  # above 1, more steps at the noisy end of the schedule, where words still decide something
-    words_rate: float = 1.0  # factor on the learning rate of what reads words: their states are small and differ little
-    last_frame: float = 1.0  # weight of the last frame's error: in motion it alone says whether, and how far, a layer streams
-    muon: bool = False  # hidden matrices are updated by Muon, in fewer steps than AdamW needs; the rest by AdamW
-    shorter: tuple[int, ...] = ()  # further f; each step draws one of all, with as many more clips as its loops are shorter
-    small: int | None = None  # cells on the short side until the refinement; None: the preset's own all along
-    small_load: float = 0.25  # of a step on the small grid, relative to one after it: more steps, of fewer clips
+    noisy: float = 1.0  # above 1, more timesteps at the noisy end of the schedule, where words still decide something
+    words_rate: float = 1.0  # factor on the learning rate of what reads words, whose states are small and differ little
+    last_frame: float = 1.0  # weight of the last frame's error: for motion it alone says whether and how far a layer streams
+    muon: bool = False  # update hidden matrices by Muon, which takes fewer steps than AdamW; the rest by AdamW
+    shorter: tuple[int, ...] = ()  # further f; steps take all in turn, shorter loops in larger batches of the same cost
+    small: int | None = None  # cells on the short side before the refinement; None: the preset's own all along
+    small_load: float = 0.25  # cost of a step on the small grid, as a share of one after it: more steps, of fewer clips
     refine_at: float = 0.4  # share of the steps after which a small grid gives way to the preset's own
-    words_first: float = 0.0  # share of the steps in which captions of nothing but where one thing goes give way to all
+    words_first: float = 0.0  # share of the steps over which captions that only say where one thing goes become rare
 
     @property
     def num_frames(self) -> int:
         return 2 * self.f - 1
+
+    @property
+    def trains_encoder(self) -> bool:
+        """Whether the image encoder trains with the UNet."""
+        return self.trains == ("all",)
 
     def shape(self, step: int, short_side: int) -> tuple[int, int, int]:
         """(clips, frames, cells on the short side) of a step on procedural motion."""
@@ -49,11 +56,11 @@ class Stage:
         return max(0.0, 0.8 * (1 - step / steps)) if steps else 0.0
 
     def on(self, cells: int, short_side: int) -> "Stage":
-        """The same stage on a grid of `cells` instead of `short_side` cells all along, with as many clips as on its small one."""
+        """The same stage on a grid of `cells` all along instead of `short_side`, with as many clips as on its small grid."""
         return replace(self, small=None, batch=max(1, round(self.batch * (short_side / cells) ** 2 * self.small_load)))
 
 
-# what the down, mid and up blocks read in the rows of Table 4 (PAPER.md §6)
+# what the down, mid and up blocks read in the rows of Table 4 (train/METHOD.md §6)
 INJECTIONS = (
     ("image", "text", "text"),
     ("image", "none", "text"),
@@ -62,15 +69,19 @@ INJECTIONS = (
     ("text", "text", "image"),
 )
 
+APPEARANCE = {"batch": 1, "objective": "noise"}
 STAGES = {
     "512": {
-        1: Stage(f=8, trains=("conv_in", "cab", "temm"), learning_rate=2e-4, iterations=200_000, batch=1, salient=False),
-        2: Stage(f=11, trains=("conv_in", "temm"), learning_rate=6e-5, iterations=100_000, batch=1, salient=True),
-        3: Stage(f=18, trains=("conv_in", "temm_q", "temm_v"), learning_rate=2e-5, iterations=100_000, batch=1, salient=True),
+        1: Stage(f=8, trains=("conv_in", "cab", "temm"), learning_rate=2e-4, iterations=200_000, salient=False, **APPEARANCE),
+        2: Stage(f=11, trains=("conv_in", "temm"), learning_rate=6e-5, iterations=100_000, salient=True, **APPEARANCE),
+        3: Stage(
+            f=18, trains=("conv_in", "temm_q", "temm_v"), learning_rate=2e-5, iterations=100_000, salient=True, **APPEARANCE
+        ),
     },
-    # No pretrained base: stage 0 trains everything, at three lengths so that stage 3, which trains the least, has the least
-    # to learn. What words mean is learned on a grid of 4 cells, in many short steps, first of captions that say where
-    # something goes, and refined. It rarely sees the far end, which inference never does. The rates are our own.
+    # No pretrained base, so stage 0 trains everything. It takes three lengths, so that stage 3, which trains the least, has
+    # the least to learn. It learns what words mean on a grid of 4 cells, in many cheap steps and first from captions that
+    # only say where something goes, and is then refined. It rarely sees the far end, which inference never shows. The
+    # learning rates are our own.
     "motion": {
         0: Stage(
             f=18,
@@ -107,7 +118,7 @@ STAGES = {
 
 def trainable_names(unet: UNetMotionModel, stage: Stage) -> set[str]:
     """Names of the UNet parameters that a stage trains; raises ValueError for groups that do not exist."""
-    if stage.trains == ("all",):
+    if stage.trains_encoder:
         return {name for name, _ in unet.named_parameters()}
     groups = parameter_groups(unet)
     if not stage.trains or not set(stage.trains) <= set(groups):

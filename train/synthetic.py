@@ -18,6 +18,7 @@ from loopanimate.motion.grid import box_of, from_hold, grid_points, warp
 from loopanimate.network.conditioning import mask_code
 from loopanimate.network.motion_codec import latent_grid, static_code
 from loopanimate.presets import NATIVE_FPS
+from loopanimate.words.kinds import KINDS
 from train.grammar import Motion, draw
 from train.loop_sampling import STRIDE, loop_indices
 
@@ -120,14 +121,15 @@ def displacements(
     batch, num_layers = support.shape[:2]
     flat, support, phase = sum(motions, ()), support.flatten(0, 1), phase.to(support).repeat_interleave(num_layers, dim=0)
     field = support.new_zeros(len(flat), 2, phase.shape[1], *support.shape[1:])
-    # layers of one kind beside each other: a group of them is then a slice, without a copy
     order = sorted((index for index, motion in enumerate(flat) if motion.kind != "still"), key=lambda index: flat[index].kind)
     if order:
-        layers = Layers([flat[index] for index in order], support[order], phase[order], duration, generator)
-        fields, first = [], 0
-        for kind, group in groupby(flat[index].kind for index in order):
-            fields.append(MAKERS[kind](layers.take(slice(first, first := first + len(list(group))))))
-        field[order] = torch.cat(fields)
+        layers, fields = Layers([flat[index] for index in order], support[order], phase[order], duration, generator), []
+        for kind, group in groupby(range(len(order)), key=lambda place: flat[order[place]].kind):
+            places = list(group)
+            fields.append(MAKERS[kind](layers.take(slice(places[0], places[-1] + 1))))  # a slice, as it copies nothing
+        flows = torch.tensor([KINDS[flat[index].kind].flows for index in order], device=field.device).view(-1, 1, 1, 1, 1)
+        moved = torch.cat(fields)
+        field[order] = torch.where(flows, moved, _unfold(moved))  # the renderer shows only a short way of a stream at a time
     return field.unflatten(0, (batch, num_layers))
 
 
@@ -162,7 +164,9 @@ class Layers:
         """
         shape, device = (len(self.support), 2, HARMONICS), self.support.device
         harmonic = torch.arange(1, HARMONICS + 1, device=device, dtype=torch.float32)
-        octaves = torch.log2(harmonic / self.cycles.clamp(min=1.0)[:, None])[:, None]  # (R, 1, J)
+        relative = harmonic / self.cycles.clamp(min=1.0)[:, None]  # (R, J), of each harmonic's frequency to the tempo
+        self.delays = 2 * math.pi * relative  # radians in a cycle of the tempo
+        octaves = torch.log2(relative)[:, None]  # (R, 1, J)
         falling = torch.exp(-0.5 * (octaves / torch.where(octaves > 0, 0.7, 0.5)) ** 2)
         weights = falling * torch.exp(0.7 * _normal(self.generator, shape))
         weights = weights * (harmonic <= max(1.0, HIGHEST * self.duration))
@@ -196,10 +200,7 @@ class Layers:
         if lag is None:
             values = self.cosines.sum(-1)[..., None, None]
         else:
-            steps = (
-                2 * math.pi * torch.arange(1, HARMONICS + 1, device=lag.device) / self.cycles.clamp(min=1.0)[:, None]
-            )  # (R, J)
-            delay = steps[:, :, None] * lag.flatten(1)[:, None]  # (R, J, hw), in radians
+            delay = self.delays[:, :, None] * lag.flatten(1)[:, None]  # (R, J, hw)
             # cos(angle - delay), summed over the harmonics
             values = self.cosines.flatten(1, 2) @ delay.cos() + self.sines.flatten(1, 2) @ delay.sin()
             values = values.view(*self.cosines.shape[:3], *lag.shape[1:])
@@ -219,6 +220,11 @@ class Layers:
         """Position (R, 2, h, w) from a pivot; it stops growing beyond `far`, or the field would run away off its layer."""
         position = torch.stack([self.x - x, self.y - y], dim=1)
         return position * ((1 + (position.square().sum(1) / far**2) ** 2) ** -0.25)[:, None]
+
+    def from_pivot(self, kind: str) -> torch.Tensor:
+        """Position (R, 2, h, w) from the pivot of a kind: at that share of the height, in the middle of the width."""
+        pivot = self.top + KINDS[kind].pivot * (self.bottom - self.top)
+        return self.around(self.center_x, pivot, 2 * self.radius)
 
     def near_center(self) -> tuple[torch.Tensor, torch.Tensor]:
         """A point (R, 1, 1) within 0.2 short sides of the layer's centre, by axis."""
@@ -264,7 +270,7 @@ def _wave(layers: Layers, first: torch.Tensor, second: torch.Tensor | None = Non
     first = first * layers.moving
     scale = layers.scale(first)
     field = (first * scale)[:, :, None] * along
-    return _unfold(field if second is None else field + (second * layers.moving * scale)[:, :, None] * across)
+    return field if second is None else field + (second * layers.moving * scale)[:, :, None] * across
 
 
 def _rotation(layers: Layers, arm: torch.Tensor, sign: torch.Tensor) -> torch.Tensor:
@@ -272,7 +278,7 @@ def _rotation(layers: Layers, arm: torch.Tensor, sign: torch.Tensor) -> torch.Te
     arm = arm * layers.moving
     tangent = _perpendicular(arm) * sign
     angle = layers.curves()[0] * layers.scale(tangent).clamp(max=MAX_ANGLE)[:, :, None]  # (R, 1, N, 1, 1)
-    return _unfold(tangent[:, :, None] * angle.sin() + arm[:, :, None] * (1 - angle.cos()))
+    return tangent[:, :, None] * angle.sin() + arm[:, :, None] * (1 - angle.cos())
 
 
 def sway(layers: Layers) -> torch.Tensor:
@@ -300,17 +306,17 @@ def bounce(layers: Layers) -> torch.Tensor:
     heights = torch.exp(0.35 * _normal(layers.generator, (len(hops), HARMONICS)))
     height = 4 * passed * (1 - passed) * heights.gather(1, number.clamp(max=HARMONICS - 1))
     height = height / height.amax(1, keepdim=True).clamp(min=1e-6)
-    return _unfold((way * layers.scale(way))[:, :, None] * height[:, None, :, None, None])
+    return (way * layers.scale(way))[:, :, None] * height[:, None, :, None, None]
 
 
 def rock(layers: Layers) -> torch.Tensor:
     """Tilt about the base."""
-    return _rotation(layers, layers.around(layers.center_x, layers.bottom, 2 * layers.radius), layers.sign())
+    return _rotation(layers, layers.from_pivot("rock"), layers.sign())
 
 
 def swing(layers: Layers) -> torch.Tensor:
     """Hang from the top and swing."""
-    return _rotation(layers, layers.around(layers.center_x, layers.top, 2 * layers.radius), -layers.sign())
+    return _rotation(layers, layers.from_pivot("swing"), -layers.sign())
 
 
 def turn(layers: Layers) -> torch.Tensor:
@@ -349,10 +355,7 @@ def zoom(layers: Layers) -> torch.Tensor:
 
 
 def stream(layers: Layers) -> torch.Tensor:
-    """Flow on for ever through a field that swirls and eddies, and does not cross the layer's rim.
-
-    It may fold: the renderer shows only a short way of a stream at a time.
-    """
+    """Flow on for ever through a field that swirls and eddies, and does not cross the layer's rim."""
     way, across = layers.ways(layers.uniform(0, 2 * math.pi))
     swirl = _perpendicular(layers.around(*layers.near_center(), layers.radius)) / layers.radius[:, None]
     swirl = swirl * _cells(layers.uniform(-0.7, 0.7))
@@ -375,7 +378,7 @@ MAKERS = {  # of every kind but "still": layers → displacement (R, 2, N, h, w)
 def pictures(batch: int, height: int, width: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """Make procedural pictures (B, 3, H, W) in [-1, 1] with a salient shape (B, 1, H, W) in [0, 1]."""
     mask = _masks(batch, height, width, generator)
-    front, behind = _textures(2 * batch, height, width, generator).chunk(2)
+    front, behind = (_textures(batch, height, width, generator) for _ in range(2))
     return torch.lerp(behind, front, mask), mask
 
 
@@ -409,10 +412,8 @@ def _masks(batch: int, height: int, width: int, generator: torch.Generator) -> t
     x_waves = x
     x, y = (axis - side / min(height, width) * uniform(0.25, 0.75) for axis, side in ((x, width), (y, height)))  # (B, H, W)
     stretch, size = torch.exp(0.35 * _normal(generator, (batch, 1, 1))), uniform(0.12, 0.42)
-    order = torch.arange(1, 7, device=generator.device).view(-1, 1, 1)
-    bumps = 0.3 * _normal(generator, (batch, 6, 1, 1)) / order
-    angle = order * torch.atan2(y, x)[:, None] + _uniform(generator, (batch, 6, 1, 1), 0, 2 * math.pi)
-    rim = (bumps * angle.cos()).sum(1)
+    angle = torch.atan2(y, x)
+    rim = sum(0.3 / k * _normal(generator, (batch, 1, 1)) * torch.cos(k * angle + uniform(0, 2 * math.pi)) for k in range(1, 7))
     blob = size * (1 + rim.clamp(-0.6, 0.8)) - ((x / stretch) ** 2 + (y * stretch) ** 2).sqrt()
     trunk_width = size * torch.where(uniform(0, 1) < 0.5, 0.15, uniform(0.5, 1.1))
     trunk = torch.minimum(trunk_width * (1 + 0.5 * y.clamp(0, 1)) - x.abs(), y)

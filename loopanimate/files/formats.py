@@ -1,7 +1,7 @@
 """What a loop can be written as: one row a format. Everything that depends on a file's ending reads this table.
 
 A new format is a row, and at most a writer of its own: `write(path, frames, count, coding, level, text)`. A film's writer gets
-one turn of `count` frames, any other all of `coding.repeats` turns: (3H/2, W) I420 or (H, W, 3) RGB uint8 where the row is
+one round of `count` frames, any other all of `coding.repeats` rounds: (3H/2, W) I420 or (H, W, 3) RGB uint8 where the row is
 planar, otherwise RGB. `level` is one of the row's or the codec's; `text` has to come back from the row's `read`.
 """
 
@@ -158,10 +158,10 @@ def write_loop(
     """Write a loop in the format of the path's ending; the file appears when it is finished.
 
     Args:
-        frames: one turn of `count` frames, without the last one that equals the first; taken one at a time.
+        frames: one round of `count` frames, without the last one that equals the first; taken one at a time.
             (H, W, 3) RGB uint8, or for a planar format also (3H/2, W) I420. A planar format drops the last row or column
             of an odd side.
-        coding: a film's turn is coded once however often it is repeated. For other repeated formats, and for a largest
+        coding: a film's round is coded once however often it is repeated. For other repeated formats, and for a largest
             size, the frames wait on the disk: 12 megabytes each as planes at 4K, 25 as RGB. What is larger at
             `coding.quality` than `coding.max_size` is coded again, as finely as fits.
         metadata: text that the file carries, for `read_metadata`.
@@ -180,8 +180,8 @@ def write_loop(
             frames = _Spool(frames, stack.enter_context(tempfile.TemporaryFile(dir=path.parent)))
 
         def write(file: Path, level: int) -> None:
-            turns = chain.from_iterable(frames for _ in range(passes))
-            form.write(file, _report(turns, passes * count, progress), count, coding, level, metadata)
+            rounds = chain.from_iterable(frames for _ in range(passes))
+            form.write(file, _report(rounds, passes * count, progress), count, coding, level, metadata)
 
         if coding.max_size is None:
             write(target, levels[0])

@@ -25,6 +25,7 @@ SCRIPTS = ("motion.js", "drawing.js", "player.js")
 MAX_LAYERS = 8  # WebGL 2 promises a shader 16 textures, and a layer that streams takes two
 STRONGEST = 2  # highest strength on the page, as a factor on the loop's own
 SLIDERS = {"strength": ("Strength", 0, STRONGEST, 0.05), "tempo": ("Tempo", 0.25, 2, 0.05)}  # text, least, most, step
+CHECKS = {"parallax": "Follow the mouse", "wander": "Never the same twice"}  # wandering is for pages with several loops
 FITS = {"fill": "Fill the screen", "fit": "Fit in whole"}
 CONSTANTS = {  # the numbers that Python and the page's scripts share
     **reference.CONSTANTS,
@@ -39,11 +40,6 @@ PICTURE_BYTES = 6_000_000  # a picture up to this size is kept without loss, a l
 LOSSLESS_PIXELS = 4_000_000  # a photograph with more pixels would not fit without loss, so this is not tried
 QUALITIES = (97, 95, 92, 88)  # JPEG, colour at full size
 PLATE_QUALITY = 90  # WebP
-
-
-def checkboxes(several: bool) -> dict[str, str]:
-    """List the settings that are on or off, with their texts; wandering is one if the page has several loops."""
-    return {"parallax": "Follow the mouse"} | ({"wander": "Never the same twice"} if several else {})
 
 
 def write_living(path: str | Path, *arguments, **options) -> None:
@@ -67,7 +63,7 @@ def living_page(
 
     image: (H, W, 3) uint8. masks: raw masks (H, W) in [0, 1] of all layers but the last, front to back, as the renderer takes
     them. fields: the loops, of one grid and period; the first one plays at the start, among several the page wanders.
-    title: any text. metadata: text that the file carries, for `media.read_metadata`. tempo: factor on the pace.
+    title: any text. metadata: text that the file carries, for `formats.read_metadata`. tempo: factor on the pace.
     Raises ValueError for a number of masks that is not one less than the layers, or more layers than `MAX_LAYERS`.
     """
     layers = fields[0].layers
@@ -84,9 +80,7 @@ def living_page(
             for name, (text, least, most, step) in SLIDERS.items()
         ),
         "FITS": "".join(f'<option value="{value}">{text}</option>' for value, text in FITS.items()),
-        "CHECKS": "\n".join(
-            f'<label><input type="checkbox" name="{name}"> {text}</label>' for name, text in checkboxes(len(fields) > 1).items()
-        ),
+        "CHECKS": "\n".join(f'<label><input type="checkbox" name="{name}"> {text}</label>' for name, text in CHECKS.items()),
         "RECIPE": _json(metadata),
         "LOOP": _json(_data(image, masks, fields, tempo)),
         "SCRIPT": "\n".join((PAGE / name).read_text() for name in SCRIPTS),
@@ -94,16 +88,22 @@ def living_page(
     return re.sub(f"@({'|'.join(parts)})@", lambda part: parts[part[1]], (PAGE / "page.html").read_text())
 
 
-def read_data(page: str) -> dict:
-    """Read the data of a living page's scripts from its HTML.
+def read_picture(path: str | Path) -> bytes:
+    """Read the picture of a living page, as an image file.
 
-    Raises: ValueError, in one sentence, for a page that a newer LoopAnimate made or a text that is no living page.
+    Raises: ValueError, in one sentence, for the page of a newer LoopAnimate or a file that is no living page.
     """
-    found = re.search(r'<script type="application/json" id="loop">(.*?)</script>', page, re.DOTALL)
-    data = json.loads(found[1]) if found else {}
-    if data.get("version") != VERSION:
-        raise ValueError(f"expected a living page with data of version {VERSION}, got version {data.get('version')}")
-    return data
+    page = Path(path).read_text(encoding="utf-8", errors="replace")
+    picture = re.search(r'<img id="picture"[^>]* src="data:image/\w+;base64,([^"]+)"', page)
+    data = re.search(r'<script type="application/json" id="loop">(.*?)</script>', page)
+    if not (picture and data):
+        raise ValueError(f"expected a living page, got {Path(path).name}")
+    version = json.loads(data[1]).get("version", 0)  # the first pages had none
+    if version > VERSION:
+        raise ValueError(
+            f"expected a living page of at most version {VERSION}, got version {version}: a newer LoopAnimate made it"
+        )
+    return base64.b64decode(picture[1])
 
 
 def motion_of(fields: Sequence[Field]) -> dict:

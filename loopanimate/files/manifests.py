@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from loopanimate.files.living import FITS, SLIDERS, checkboxes
+from loopanimate.files.living import CHECKS, FITS, SLIDERS
 from loopanimate.files.pictures import replacing
 
 PREVIEW_SIDE = 512  # pixels
@@ -25,7 +25,7 @@ def write_manifests(page: Path, picture: Image.Image, title: str, several: bool)
         name: {"type": "slider", "text": text, "min": least, "max": most, "step": step, "value": 1}
         for name, (text, least, most, step) in SLIDERS.items()
     }
-    checks = {name: {"text": text, "value": name == "wander"} for name, text in checkboxes(several).items()}
+    checks = {name: {"text": text, "value": name == "wander"} for name, text in CHECKS.items() if several or name != "wander"}
     fits = [{"label": text, "value": value} for value, text in FITS.items()]
     engine = {
         **{name: slider | {"fraction": True, "precision": 2} for name, slider in sliders.items()},

@@ -25,9 +25,9 @@ MIN_OUTPUT_SIDE, MAX_OUTPUT_SIDE, MAX_OUTPUT_ASPECT = 32, 7680, 4
 
 
 def frame_times(num_frames: int, fps: Fraction, tempo: float = 1.0) -> list[float]:
-    """Return the times of one turn's frames, in native frames; the last frame, which equals the first, is left out.
+    """Return the times of one round's frames, in native frames; the last frame, which equals the first, is left out.
 
-    tempo: factor on the loop's own pace; at 2 a turn lasts half as long.
+    tempo: factor on the loop's own pace; at 2 a round lasts half as long.
     """
     period = num_frames - 1
     count = max(1, round(period * fps / NATIVE_FPS / Fraction(tempo)))
@@ -53,8 +53,8 @@ def output_size(size: str, width: int, height: int) -> tuple[int, int]:
     )
 
 
-def turns(size: str, repeats: int, seconds: Fraction) -> int:
-    """Return how many turns of so many seconds go into a file: as many as asked, or as the size's destination needs."""
+def count_rounds(size: str, repeats: int, seconds: Fraction) -> int:
+    """Return how many rounds of so many seconds go into a file: as many as asked, or as the size's destination needs."""
     return max(repeats, ceil(MIN_SECONDS.get(size.lower(), 0) / seconds))
 
 

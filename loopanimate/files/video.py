@@ -44,7 +44,7 @@ class Coding:
     quality: str = "wallpaper"  # one of formats.QUALITIES
     codec: str | None = None  # a name in CODECS; None: the format's own
     max_size: float | None = None  # megabytes (10^6 bytes); None: any
-    repeats: int = 1  # turns in the file
+    repeats: int = 1  # rounds of the loop in the file
 
 
 def _x264(count: int, fps: Fraction) -> dict[str, str]:
@@ -57,14 +57,14 @@ def _x264(count: int, fps: Fraction) -> dict[str, str]:
         if 0 < start < end
     ]
     zoned = "/".join(f"{first},{last},b={bits:.2f}" for first, last, bits in zones)
-    # one key frame a turn and no other: each would be a seam of its own
+    # one key frame a round and no other: each would be a seam of its own
     return {"preset": "veryfast", "x264-params": f"keyint=infinite:scenecut=0:open-gop=0:{X264_MOVES}:zones={zoned}"}
 
 
 @dataclass(frozen=True)
 class Codec:
     encoder: str  # FFmpeg's name
-    options: Callable[[int, Fraction], dict[str, str]]  # the encoder's, for a turn of so many frames at so many a second
+    options: Callable[[int, Fraction], dict[str, str]]  # the encoder's, for a round of so many frames at so many a second
     levels: dict[str, int]  # constant rate factor by quality; less is finer
     worst: int  # the coarsest constant rate factor
 
@@ -79,10 +79,10 @@ CODECS = {
 def write_film(
     path: Path, frames: Iterable[np.ndarray], count: int, coding: Coding, level: int, text: str | None, container: str
 ) -> None:
-    """Write a film of `coding.repeats` turns. The turn is coded once, and its packets are copied.
+    """Write a film of `coding.repeats` rounds. One round is coded once, and its packets are copied.
 
     Args:
-        frames: one turn of `count` frames, (3H/2, W) I420 or (H, W, 3) RGB uint8.
+        frames: one round of `count` frames, (3H/2, W) I420 or (H, W, 3) RGB uint8.
         coding: its codec is named, never None.
         level: constant rate factor.
         container: FFmpeg's name.
@@ -90,9 +90,9 @@ def write_film(
     if coding.repeats == 1:
         _encode(path, frames, count, coding, level, text, container)
     else:
-        with replacing(path.with_name(f"{path.stem}.turn{path.suffix}"), keep=False) as turn:
-            _encode(turn, frames, count, coding, level, None, container)
-            _repeat(turn, path, coding.repeats, count / coding.fps, text, container)
+        with replacing(path.with_name(f"{path.stem}.round{path.suffix}"), keep=False) as single:
+            _encode(single, frames, count, coding, level, None, container)
+            _repeat(single, path, coding.repeats, count / coding.fps, text, container)
     if text and container == "avif":  # FFmpeg's muxer drops it
         chunks.add_avif_text(path, text)
 
@@ -100,7 +100,7 @@ def write_film(
 def _encode(
     path: Path, frames: Iterable[np.ndarray], count: int, coding: Coding, level: int, text: str | None, container: str
 ) -> None:
-    """Write one turn; arguments as in `write_film`."""
+    """Write one round; arguments as in `write_film`."""
     codec, fps = CODECS[coding.codec], coding.fps
     with _open(path, text, container) as file:
         stream = None
@@ -119,12 +119,12 @@ def _encode(
         file.mux(stream.encode())
 
 
-def _repeat(turn: Path, path: Path, repeats: int, seconds: Fraction, text: str | None, container: str) -> None:
-    """Copy the packets of a film that lasts `seconds` to a film of `repeats` turns."""
+def _repeat(single: Path, path: Path, repeats: int, seconds: Fraction, text: str | None, container: str) -> None:
+    """Copy the packets of a film that lasts `seconds` to a film of `repeats` rounds."""
     with _open(path, text, container) as out:
         stream = None
         for index in range(repeats):
-            with av.open(str(turn)) as source:
+            with av.open(str(single)) as source:
                 moving = source.streams.video[-1]  # the first of an AVIF file is its still picture
                 stream = stream or out.add_stream_from_template(moving, opaque=True)  # opens no encoder
                 for packet in source.demux(moving):

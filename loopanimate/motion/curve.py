@@ -10,8 +10,6 @@ import numpy as np
 
 from loopanimate.motion.grid import latent_grid, spline_at
 
-WINDING_THRESHOLD = 0.04  # short sides; a layer that nowhere ends farther from its start has drifted and is no stream
-
 
 @dataclass(frozen=True)
 class Motion:
@@ -66,17 +64,3 @@ class Motion:
         columns = spline_at(self.winding.shape[-1], left + (right - left) * (np.arange(width) + 0.5) / width)
         scale = min(size[0] / (right - left), size[1] / (bottom - top)) / min(size)  # short side of the whole over the part's
         return Motion(*(np.float32(scale) * (rows @ values @ columns.T) for values in (self.ring, self.winding)))
-
-
-def close(displacement: np.ndarray) -> Motion:
-    """Split displacement (N, L, 2, h, w), zero at frame 0, into a closed ring and the windings of the layers that stream.
-
-    A layer's displacement at the last frame is taken off as a ramp. Below `WINDING_THRESHOLD` it was drift, and is dropped.
-    """
-    winding = displacement[-1].copy()
-    ramp = np.arange(len(displacement), dtype=np.float32) / (len(displacement) - 1)
-    ring = displacement - ramp[:, None, None, None, None] * winding
-    ring[-1] = ring[0]
-    for layer in winding:
-        layer *= np.hypot(*layer).max() >= WINDING_THRESHOLD
-    return Motion(ring, winding)

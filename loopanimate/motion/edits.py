@@ -12,12 +12,13 @@ import numpy as np
 import torch
 
 from loopanimate.motion.border import Borders, border_fade, border_reach, smoothstep
-from loopanimate.motion.curve import WINDING_THRESHOLD, Motion
+from loopanimate.motion.curve import Motion
 from loopanimate.motion.field import turns_of
 from loopanimate.motion.grid import from_hold, grid_points, spline_matrix
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.words.intent import Intent
 
+WINDING_THRESHOLD = 0.04  # short sides; a layer that nowhere ends farther from its start has drifted and is no stream
 OFF_COURSE = 20  # degrees that a motion may lie off the heading that words name
 PACE_ERROR = 1.25  # factor that a stream's root mean square may be off the speed that words name
 FASTEST = 2.0  # highest speed of any place, over that speed
@@ -45,7 +46,7 @@ def edits_from_words(intents: Sequence[Intent], weights: np.ndarray, period: int
         on_layer = {"layer": layer, "weight": weight}
         seconds = period / NATIVE_FPS
         if intent.heading is not None:
-            edits.append(partial(turn, **on_layer, heading=intent.heading))
+            edits.append(partial(steer, **on_layer, heading=intent.heading))
         if intent.speed is not None:
             edits.append(partial(pace, **on_layer, distance=intent.speed * seconds))
         if intent.hold:
@@ -86,8 +87,8 @@ def scale(motion: Motion, strength: float | np.ndarray) -> Motion:
     return Motion(motion.ring * factors, motion.winding * factors)
 
 
-def turn(motion: Motion, layer: int, weight: np.ndarray, heading: float) -> Motion:
-    """Turn a layer's displacements as far as its course lies off a heading, in degrees, to within OFF_COURSE of it.
+def steer(motion: Motion, layer: int, weight: np.ndarray, heading: float) -> Motion:
+    """Rotate a layer's displacements as far as its course lies off a heading, in degrees, to within OFF_COURSE of it.
 
     The course of a stream is its mean winding; of a layer that comes back, the main axis of its mean path.
     """
@@ -188,25 +189,25 @@ def stiffen(motion: Motion, layer: int, weight: np.ndarray, hinge: tuple[float, 
     place, share = x + 1j * y, weight / weight.sum()
     source = place - (ring[:, 0] + 1j * ring[:, 1])  # (N, h, w), where the content shown here stood
 
-    def about(before, after):  # rotations that carry `source` about `after` back to about `before`
-        turns = (share * (place - before).conj() * (source - after)).sum((-2, -1))[:, None, None]
-        return turns / np.maximum(np.abs(turns), 1e-12)
+    def rotate(before, after):  # (N, 1, 1) complex: the rotations that best carry source - after onto place - before
+        rotations = (share * (place - before).conj() * (source - after)).sum((-2, -1))[:, None, None]
+        return rotations / np.maximum(np.abs(rotations), 1e-12)
 
     middle, middles = (share * place).sum(), (share * source).sum((-2, -1))[:, None, None]
-    turns = about(middle, middles)
+    rotations = rotate(middle, middles)
     if hinge is not None:
         within = place[weight > 0.1] if (weight > 0.1).any() else place
         top, bottom = within.imag.min(), within.imag.max()
-        first, last = (top + share * (bottom - top) for share in hinge)
-        arms, doubt = turns - 1, len(turns) * HARDLY**2  # the doubt pulls towards the middle of the hinge's range
+        first, last = (top + height * (bottom - top) for height in hinge)
+        arms, doubt = rotations - 1, len(rotations) * HARDLY**2  # the doubt pulls towards the middle of the hinge's range
         reach = (arms.conj() * (middles - middle)).sum() + doubt * (middle - complex(middle.real, (first + last) / 2))
         best = middle - reach / ((np.abs(arms) ** 2).sum() + doubt)
         middle = middles = complex(np.clip(best.real, within.real.min(), within.real.max()), np.clip(best.imag, first, last))
-        turns = about(middle, middles)
+        rotations = rotate(middle, middles)
     offset = place - middle
     far = np.abs(offset[weight > 0.1]).max(initial=1e-6)
     offset = offset * np.minimum(1, far / np.maximum(np.abs(offset), 1e-9))
-    shift = middle + offset - (middles + turns * offset)
+    shift = middle + offset - (middles + rotations * offset)
     shift -= shift[0]  # rounding
     return motion.replace(layer, np.stack([shift.real, shift.imag], axis=1))
 

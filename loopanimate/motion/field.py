@@ -45,8 +45,9 @@ class Field:
         return bool(self.winding[layer].any())
 
     def at(self, time: float) -> tuple[np.ndarray, tuple[float, ...]]:
-        """Displacement (L, 2, h, w) at `time` in native frames, and each layer's weight in [0, 1] of its earlier phase.
+        """Displacement d (L, 2, h, w) at `time` in native frames, and each layer's weight in [0, 1] of its second phase.
 
+        The second phase of a stream is the picture moved by d - winding.
         The weight grows from none to all in each turn. Growing evenly changes frames evenly but shows where it turns
         around, the more the longer a turn is: so it eases in and out, except for the share `even`.
         """

@@ -1,50 +1,21 @@
-"""The codec contract, and the VAE codec of the 512 preset (DESIGN.md §2-3).
+"""The codec of the 512 preset: what its latents mean.
 
-The pipeline samples latents (B, 4, N, h, w) and never asks which codec it holds.
+The motion preset's has the same methods, but decodes to a motion: `MotionCodec.decode_motion`.
 """
-
-from typing import Protocol
 
 import torch
 from diffusers import AutoencoderKL, ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.utils.accelerate_utils import apply_forward_hook
 
-CHUNK_PIXELS = 4 * 512 * 512  # a VAE call: bounds memory, and frames are independent
-
-
-class FrameCodec(Protocol):
-    """What a preset's latents mean."""
-
-    holds_last: bool  # the last frame is the first one, and is held while sampling
-    is_motion: bool  # latents say how the picture moves: they can be directed, strengthened, and shown while sampled
-
-    def picture_size(self, height: int, width: int) -> tuple[int, int]:
-        """(H, W) at which a picture of that size is animated."""
-
-    def latent_size(self, height: int, width: int) -> tuple[int, int]:
-        """(h, w) of the latents of a picture of `picture_size`."""
-
-    def encode(self, frames: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Clip (B, 3, N, H, W) in [-1, 1], mask (B, 1, H, W) → latents (B, 4, N, h, w)."""
-
-    def static_code(self, image: torch.Tensor) -> torch.Tensor:
-        """E(F0), what Z_SD carries at both ends: (B, 3, H, W) in [-1, 1] → (B, 4, h, w)."""
-
-    def noise(self, white: torch.Tensor, text_tokens: torch.Tensor, latent_mask: torch.Tensor) -> torch.Tensor:
-        """White noise (B, 4, N, h, w), the words' tokens (B, L, width), the mask (B, 1, h, w) → what the network denoises."""
-
-    def constrain(self, clean: torch.Tensor) -> torch.Tensor:
-        """An estimate of clean latents (B, 4, N, h, w) as the nearest that this codec can mean; the sampler keeps to it."""
-
-    # and then `decode(latents) -> clips`, or of motion `decode_motion(latents) -> Motion`
+CHUNK_PIXELS = 4 * 512 * 512  # pixels of one call of the VAE, which bounds memory; frames are independent
 
 
 class VAECodec(ModelMixin, ConfigMixin):
-    """Latents are the VAE's, times its scaling factor: appearance at an eighth of the size."""
+    """Latents are the VAE's times its scaling factor: appearance at an eighth of the size."""
 
-    holds_last = True
-    is_motion = False
+    holds_last = True  # the last frame's latents are the first one's, to be kept while sampling
+    is_motion = False  # latents do not say how the picture moves
 
     @register_to_config
     def __init__(self, vae_config: dict, short_side: int = 64):
@@ -62,10 +33,12 @@ class VAECodec(ModelMixin, ConfigMixin):
         return 2 ** (len(self.vae.config.block_out_channels) - 1)
 
     def picture_size(self, height: int, width: int) -> tuple[int, int]:
+        """(H, W) at which a picture of this size is animated."""
         scale = self.config.short_side / min(height, width)  # cells a pixel
         return tuple(self.factor * 8 * max(1, round(side * scale / 8)) for side in (height, width))
 
     def latent_size(self, height: int, width: int) -> tuple[int, int]:
+        """(h, w) of the latents of a picture of `picture_size`."""
         return height // self.factor, width // self.factor
 
     def _chunk(self, height: int, width: int) -> int:
@@ -74,6 +47,7 @@ class VAECodec(ModelMixin, ConfigMixin):
     @torch.no_grad()
     @apply_forward_hook
     def encode(self, frames: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Clip (B, 3, N, H, W) in [-1, 1], mask (B, 1, H, W) → latents (B, 4, N, h, w)."""
         batch, _, count, height, width = frames.shape
         flat = frames.transpose(1, 2).reshape(batch * count, 3, height, width)  # (B·N, 3, H, W)
         parts = flat.to(self.dtype).split(self._chunk(height, width))
@@ -82,12 +56,15 @@ class VAECodec(ModelMixin, ConfigMixin):
         return latents * self.vae.config.scaling_factor
 
     def static_code(self, image: torch.Tensor) -> torch.Tensor:
+        """E(F0), the code of a picture for both ends of Z_SD: (B, 3, H, W) in [-1, 1] → (B, 4, h, w)."""
         return self.encode(image[:, :, None])[:, :, 0]
 
     def noise(self, white: torch.Tensor, text_tokens: torch.Tensor, latent_mask: torch.Tensor) -> torch.Tensor:
+        """White noise (B, 4, N, h, w), text tokens (B, L, width), mask (B, 1, h, w) → the noise that the network removes."""
         return white
 
     def constrain(self, clean: torch.Tensor) -> torch.Tensor:
+        """The nearest latents to an estimate (B, 4, N, h, w) that can be decoded; sampling goes on from these."""
         return clean
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:

@@ -1,11 +1,14 @@
-"""SDSLC, FGSM and the 9-channel stack: one code path for training and inference (PAPER.md §3, eq. 5-11)."""
+"""What the network is told about a loop and the stack that it reads, for training and inference (train/METHOD.md §3, eq. 5-11).
+
+The paper's names: static and dynamic stacking latent code (Z_SD) and fine-grained semantic mask (Z_M).
+"""
 
 import torch
 import torch.nn.functional as F
 
 
 def mask_code(mask: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """A mask (B, 1, H, W) in [0, 1] area-averaged to the latent size (h, w)."""
+    """Average a mask (B, 1, H, W) in [0, 1] over the cells of the latent size (h, w)."""
     return F.interpolate(mask, size=size, mode="area")
 
 
@@ -20,14 +23,14 @@ def condition(
     """[Z_SD 4 | Z_M 1], what the network is told about the loop.
 
     Args:
-        static_code: (B, 4, h, w), E(F0); stands at positions 0 and N-1.
-        mask: (B, 1, h, w), M0 at latent size; None is stage 1, ones everywhere.
+        static_code: (B, 4, h, w), E(F0), for the positions 0 and N-1.
+        mask: (B, 1, h, w), M0 at latent size; None as in stage 1, ones everywhere.
         num_frames: N, odd.
-        dynamic_code: (B, 4, h, w), E(F-1); stands at position f-1. None at inference.
+        dynamic_code: (B, 4, h, w), E(F-1), for the position f-1; None at inference.
         dynamic_mask: (B, 1, h, w), M-1.
         keep: (B,) bool, False where training hides E(F-1) and M-1; None keeps all.
 
-    Returns: (B, 5, N, h, w). A hidden F-1 gives exactly the condition of inference.
+    Returns: (B, 5, N, h, w). A hidden F-1 gives exactly the condition of inference. Raises ValueError for an even N.
     """
     if num_frames % 2 == 0:
         raise ValueError(f"expected an odd frame count, got {num_frames}")

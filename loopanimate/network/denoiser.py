@@ -12,7 +12,7 @@ import torch
 from loopanimate.network.conditioning import stack
 from loopanimate.network.unet import Context, LoopAnimateUNet
 
-PREDICTION_TYPES = ("epsilon", "v_prediction", "sample")
+PREDICTION_TYPES = ("epsilon", "v_prediction")  # noise, velocity
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,6 @@ class Levels:
         return (self.signal * clean + self.noise * noise) / self.scale
 
 
-def check_scheduler(scheduler) -> None:
-    """Raises ValueError for a diffusers scheduler whose noise levels are not those that the networks are trained on."""
-    trained_on_betas = hasattr(scheduler, "alphas_cumprod") and hasattr(scheduler, "add_noise")
-    prediction_type = scheduler.config.get("prediction_type", "epsilon")
-    if not trained_on_betas or scheduler.config.get("use_flow_sigmas") or prediction_type not in PREDICTION_TYPES:
-        raise ValueError(
-            f"expected a scheduler with betas, such as DDIM, DPM++ or Euler, that predicts {', '.join(PREDICTION_TYPES)},"
-            f" got {type(scheduler).__name__} with {prediction_type}"
-        )
-
-
 def training_levels(scheduler, timesteps: torch.Tensor) -> Levels:
     """Levels of integer timesteps (B,), signal (B, 1, 1, 1, 1); the scale is 1 whatever the scheduler is."""
     return Levels(scheduler.alphas_cumprod.to(timesteps.device)[timesteps].sqrt().view(-1, 1, 1, 1, 1))
@@ -52,8 +41,8 @@ def training_levels(scheduler, timesteps: torch.Tensor) -> Levels:
 
 def sampling_levels(scheduler, timestep: torch.Tensor) -> Levels:
     """Levels of the latents that a scheduler holds at the timestep it has come to, which may be fractional."""
-    # Euler's relatives agree on nothing but the division for the network: some take two σ a step in turn
-    scale = scheduler.scale_model_input(torch.ones((), dtype=torch.float64), timestep)
+    # some of Euler's relatives use two σ a step in turn, so read σ from what they divide by for the network
+    scale = scheduler.scale_model_input(torch.ones(()), timestep)
     if scale != 1:
         return Levels(scale, scale)
     if not hasattr(scheduler, "sigmas"):
@@ -69,7 +58,7 @@ class Denoiser:
     Args:
         network: (the 9-channel stack (B, 9, N, h, w), timestep) → prediction (B, 4, N, h, w): a `GuidedUNet`, or while
             training any module.
-        scheduler: says what a prediction is: noise ("epsilon"), velocity or the clean latents ("sample").
+        scheduler: its prediction type says whether a prediction is noise or velocity.
         condition: (B, 5, N, h, w) of `conditioning.condition`.
         constrain: the nearest clean latents that the codec can mean; None leaves them.
         levels: `sampling_levels`, or `training_levels` for timesteps (B,).
@@ -85,6 +74,7 @@ class Denoiser:
     ):
         self.network, self.scheduler, self.condition = network, scheduler, condition
         self.constrain, self._levels = constrain, levels
+        self.is_velocity = scheduler.config.prediction_type == "v_prediction"
 
     def levels(self, timestep: torch.Tensor) -> Levels:
         return self._levels(self.scheduler, timestep)
@@ -93,25 +83,17 @@ class Denoiser:
         levels = self.levels(timestep)
         scaled = x * levels.scale
         prediction = self.network(stack(scaled, self.condition), timestep).to(x.dtype)
-        match self.scheduler.config.prediction_type:
-            case "epsilon":
-                clean = (scaled - levels.noise * prediction) / levels.signal
-            case "v_prediction":
-                clean = levels.signal * scaled - levels.noise * prediction
-            case "sample":
-                clean = prediction
+        if self.is_velocity:
+            clean = levels.signal * scaled - levels.noise * prediction
+        else:
+            clean = (scaled - levels.noise * prediction) / levels.signal
         return self.constrain(clean) if self.constrain else clean
 
     def prediction(self, clean: torch.Tensor, x: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
         """The prediction from which a scheduler would conclude `clean`: the way back of `__call__`, for its `step`."""
         levels = self.levels(timestep)
-        match self.scheduler.config.prediction_type:
-            case "epsilon":
-                return (x * levels.scale - levels.signal * clean) / levels.noise
-            case "v_prediction":
-                return (levels.signal * x * levels.scale - clean) / levels.noise
-            case "sample":
-                return clean
+        scaled = x * levels.scale
+        return (levels.signal * scaled - clean if self.is_velocity else scaled - levels.signal * clean) / levels.noise
 
 
 class GuidedUNet:
@@ -121,8 +103,8 @@ class GuidedUNet:
 
     Args:
         plain: the context of words and picture.
-        guided: contexts for guidance, whose rows are in all the unconditional ones and then the plain ones; one after
-            the other takes less memory than all in one. Empty: the run has no guidance.
+        guided: what guidance runs instead: one context with the unconditional rows before the plain ones, or two, one for
+            each, which takes less memory. Empty: the run has no guidance.
         scale: how far to go from the unconditional prediction towards the plain one; 1 is no guidance.
         interval: the part of the calls, in [0, 1], that guidance is computed for.
         num_calls: calls in the whole run.

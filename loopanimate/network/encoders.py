@@ -1,4 +1,4 @@
-"""Image and text tokens of each preset: what the UNet's cross-attention reads (PAPER.md §4, §7)."""
+"""Image and text tokens of each preset: what the UNet's cross-attention reads (train/METHOD.md §4, §7)."""
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class PatchEncoder(ModelMixin, ConfigMixin):
-    """The motion preset's image encoder: picture and mask to a small grid of tokens, trained with the UNet."""
+    """The motion preset's image encoder, which trains with the UNet: picture and mask to a small grid of tokens."""
 
     @register_to_config
     def __init__(self, image_size: int = 96, channels: tuple[int, int] = (48, 96), width: int = 384):
@@ -38,8 +38,8 @@ class PatchEncoder(ModelMixin, ConfigMixin):
 def encode_image(image_encoder: ModelMixin, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Image tokens (B, K, width) of pictures (B, 3, H, W) in [-1, 1] with masks (B, 1, H, W).
 
-    A CLIP vision model gives its one projected embedding, from the picture squashed to its square, bicubic without
-    antialias, as sd-image-variations was trained (PAPER.md §7).
+    A CLIP vision model gives one token, its projected embedding. It sees the picture squashed to its square, bicubic without
+    antialias, because sd-image-variations was trained so (train/METHOD.md §7).
     """
     if isinstance(image_encoder, PatchEncoder):
         return image_encoder(image, mask)
@@ -51,15 +51,15 @@ def encode_image(image_encoder: ModelMixin, image: torch.Tensor, mask: torch.Ten
 
 @torch.no_grad()
 def encode_text(tokenizer, text_encoder, prompts: list[str]) -> torch.Tensor:
-    """Text tokens (B, L, width), L the tokenizer's `model_max_length`; "" is the unconditional prompt.
+    """Text tokens (B, L, width), where L is the tokenizer's `model_max_length`; "" is the unconditional prompt.
 
-    CLIP reads its padding as Stable Diffusion always did; a BERT encoder reads none, and gives zeros for it, so that the
-    length of a prompt carries no other meaning.
+    CLIP reads its padding, as Stable Diffusion always did. A BERT encoder does not, and its padding becomes zeros, so that
+    a prompt's tokens do not depend on the prompts beside it.
     """
     length, is_bert = tokenizer.model_max_length, text_encoder.config.model_type == "bert"
     padding = "longest" if is_bert else "max_length"
     tokens = tokenizer(prompts, padding=padding, truncation=True, max_length=length, return_tensors="pt")
-    if text_encoder.device.type != "meta":  # sequential offload keeps weights elsewhere and moves inputs itself
+    if text_encoder.device.type != "meta":  # sequential offload moves inputs itself
         tokens = tokens.to(text_encoder.device)
     if not is_bert:
         return text_encoder(tokens.input_ids).last_hidden_state

@@ -62,7 +62,7 @@ MAX_LOG_SIZE = 8.0
 class Gaussian:
     """A distribution of loops, layer by layer: all tensors are (B, 2 layers, ...).
 
-    One time of a layer is D numbers, the amplitudes of its lowest spatial modes (`motion.modes`): the root mean squares, in
+    A layer at one time is D numbers, the amplitudes of its lowest spatial modes (`motion.modes`): the root mean squares, in
     latents, of the fields that they stand for, on any grid. Beyond the lowest modes, amplitudes fall with the square of the
     wave number. The ring (what comes back) is stationary in time, with one covariance between modes and one spectrum, less
     its value at frame 0; `mean` is where it goes from there. The winding (how far a stream travels) is one field.

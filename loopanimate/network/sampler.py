@@ -5,7 +5,26 @@ from collections.abc import Callable
 
 import torch
 
-from loopanimate.network.denoiser import Denoiser
+from loopanimate.network.denoiser import PREDICTION_TYPES, Denoiser
+
+# diffusers' schedulers of the noise levels that betas give, on which the networks are trained; a test samples with each
+SCHEDULERS = (
+    *("DDIM", "DDPM", "DEISMultistep", "DPMSolverMultistep", "DPMSolverSinglestep", "EulerAncestralDiscrete", "EulerDiscrete"),
+    *("HeunDiscrete", "KDPM2AncestralDiscrete", "KDPM2Discrete", "LCM", "LMSDiscrete", "PNDM", "SASolver", "TCD"),
+    "UniPCMultistep",
+)
+WHOLE_SCHEDULES = ("LMSDiscrete", "PNDM")  # they cannot begin within: their first step would read steps never made
+
+
+def check_scheduler(scheduler, strength: float) -> None:
+    """Raises ValueError, in one sentence, for a scheduler by which the networks cannot be sampled."""
+    name, config = type(scheduler).__name__.removesuffix("Scheduler"), scheduler.config
+    if name not in SCHEDULERS or config.get("use_flow_sigmas"):
+        raise ValueError(f"expected a scheduler out of {', '.join(SCHEDULERS)}, with noise from betas, got {name}")
+    if config.prediction_type not in PREDICTION_TYPES:
+        raise ValueError(f"expected a prediction type out of {', '.join(PREDICTION_TYPES)}, got {config.prediction_type}")
+    if strength < 1 and name in WHOLE_SCHEDULES:
+        raise ValueError(f"expected a strength of 1 with {name}, which cannot begin within its schedule, got {strength}")
 
 
 def start_schedule(scheduler, num_inference_steps: int, strength: float, device) -> torch.Tensor:

@@ -1,8 +1,8 @@
 """LoopAnimateUNet: diffusers' motion UNet with nine input channels, 36 positions and routed cross-attention.
 
-PAPER.md §4: TEMM (motion modules with positions to 36, none in the mid block) and MITDF (eq. 12-15: the down blocks
-read image tokens, the mid and up blocks text tokens). Layers and their names are diffusers'; the forward pass is ours,
-so that nothing is computed twice (what that saves: `python -m tests.benchmarks.bench_512`).
+It has the method's TEMM (motion modules with positions to 36, none in the mid block) and MITDF (the down blocks read image
+tokens, the mid and up blocks text tokens): train/METHOD.md §4, eq. 12-15. Layers and their names are diffusers'; the forward pass
+is ours, so that nothing is computed twice (`python -m tests.benchmarks.bench_512` measures what that saves).
 """
 
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ from diffusers.models.unets.unet_motion_model import UNetMotionOutput
 from diffusers.models.upsampling import Upsample2D
 from diffusers.utils.accelerate_utils import apply_forward_hook
 
-# ModelMixin: diffusers reloads a class of ours only from a module that shows it
+# diffusers reloads a class from another library only if its module has ModelMixin too
 __all__ = ["LoopAnimateUNet", "ModelMixin", "parameter_groups", "widen_conv_in"]
 
-POSITIONS = 36  # PAPER.md §4, TEMM
-INNER_VALUES = 2**26  # of a feed-forward at a time
+POSITIONS = 36  # train/METHOD.md §4, TEMM
+INNER_VALUES = 2**26  # numbers that a feed-forward computes at a time: 128 MB in half precision
 INJECTION = ("image", "text", "text")  # down, mid, up: the method's row of the injection ablation
 
 
 class Attended(NamedTuple):
-    """What one cross-attention reads, the same at every step of sampling and in every frame.
+    """What one cross-attention reads, which is the same at every sampling step and in every frame.
 
-    One token: softmax over one key is 1, so the result is a `constant` (B, 1, C). More: `keys` and `values`
-    (B, heads, L, d). Foreign attention processors get the `tokens` (B, L, width) themselves.
+    With one token it is a `constant` (B, 1, C), because softmax over one key is 1; with more, `keys` and `values`
+    (B, heads, L, d). Attention processors that are not diffusers' own get the `tokens` (B, L, width).
     """
 
     constant: torch.Tensor | None = None
@@ -43,18 +43,18 @@ class Attended(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """All cross-attentions of the network: per spatial transformer, one Attended per block; () where none is read."""
+    """What all cross-attentions read: for each spatial transformer one Attended a block, () if it reads nothing."""
 
     batch: int
     attended: dict[Transformer2DModel, tuple[Attended, ...]]
 
 
 class PiecewiseFeedForward(FeedForward):
-    """A feed-forward over some rows at a time: its inner values are 12 times its input, and the peak of all memory."""
+    """A feed-forward in pieces: its inner values, 12 times its input, would be the peak of all memory."""
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         pieces = -(-8 * hidden_states.numel() // INNER_VALUES)
-        # gradients keep the inner values anyway, and a compiler fuses them away
+        # pieces save nothing where gradients keep the inner values or a compiler fuses them away
         if pieces == 1 or torch.is_grad_enabled() or torch.compiler.is_compiling():
             return super().forward(hidden_states)
         result = torch.empty_like(hidden_states)
@@ -67,14 +67,14 @@ class RoutedTransformer(Transformer2DModel):
     """A spatial transformer whose cross-attention reads an `Attended` that all frames of a clip share."""
 
     def forward(self, hidden_states: torch.Tensor, attended: tuple[Attended, ...], rows: int) -> torch.Tensor:
-        """hidden_states (b·N, C, h, w) → the same, or (rows, C, h, w) from where the `rows` / b·N sets of tokens differ."""
+        """hidden_states (b·N, C, h, w) → (rows, C, h, w), repeated where it reads `rows` / b·N sets of tokens; else as large."""
         height, width = hidden_states.shape[-2:]
         residual = hidden_states
         hidden, inner_dim = self._operate_on_continuous_inputs(hidden_states)  # (b·N, h·w, C)
         for index, block in enumerate(self.transformer_blocks):
             hidden = hidden + block.attn1(block.norm1(hidden))
             if attended:
-                hidden = repeated(hidden, rows)
+                hidden = repeat_rows(hidden, rows)
                 hidden = hidden + _cross_attention(block.attn2, block.norm2, hidden, attended[index])
             wide = block.norm3(hidden)
             if block._chunk_size is None:
@@ -83,7 +83,7 @@ class RoutedTransformer(Transformer2DModel):
                 hidden = hidden + _chunked_feed_forward(block.ff, wide, block._chunk_dim, block._chunk_size)
         return self._get_output_for_continuous_inputs(
             hidden_states=hidden,
-            residual=repeated(residual, len(hidden)),
+            residual=repeat_rows(residual, len(hidden)),
             batch_size=len(hidden),
             height=height,
             width=width,
@@ -94,10 +94,10 @@ class RoutedTransformer(Transformer2DModel):
 class LoopAnimateUNet(UNetMotionModel):
     """Predicts noise or velocity of a clip's latents from the 9-channel stack, image tokens and text tokens.
 
-    `injection` names what the (down, mid, up) blocks cross-attend to: "image", "text" or "none" (that branch is
-    skipped, its residual passes), which expresses every row of the injection ablation (PAPER.md §6). With
-    `projects_text` the text tokens pass through one linear layer first, shared by all blocks: an encoder trained for
-    something else keeps apart by little what here means left and right.
+    `injection` names what the (down, mid, up) blocks cross-attend to: "image", "text" or "none" (that branch is skipped,
+    its residual passes). It expresses every row of the injection ablation (train/METHOD.md §6). With `projects_text` the text
+    tokens pass through one linear layer first, shared by all blocks: a text encoder trained for something else separates
+    "left" from "right" by little.
     """
 
     _repeated_blocks = ("ResnetBlock2D", "RoutedTransformer", "AnimateDiffTransformer3D")  # `compile_repeated_blocks`
@@ -143,14 +143,14 @@ class LoopAnimateUNet(UNetMotionModel):
         )
         width = cross_attention_dim
         self.text_projection = torch.nn.Linear(width, width, bias=False) if projects_text else torch.nn.Identity()
-        # the same layers with other forward passes: names and weights stay diffusers'
+        # change the forward pass of layers and nothing else: names and weights stay diffusers'
         for module in self.modules():
             if isinstance(module, FeedForward):
                 module.__class__ = PiecewiseFeedForward
         self.inject(injection)
 
     def inject(self, injection: tuple[str, str, str]) -> None:
-        """Set what the (down, mid, up) blocks read from now on; raises ValueError for a plan that does not exist."""
+        """Set what the (down, mid, up) blocks read from now on; raises ValueError for an unknown plan."""
         if len(injection) != 3 or not set(injection) <= {"image", "text", "none"}:
             raise ValueError(
                 f'expected an injection plan of three of "image", "text", "none" (down, mid, up), got {injection!r}'
@@ -164,12 +164,12 @@ class LoopAnimateUNet(UNetMotionModel):
 
     @apply_forward_hook
     def context(self, text_tokens: torch.Tensor, image_tokens: torch.Tensor) -> Context:
-        """Everything that cross-attention reads, computed once a prompt: text (B, L, width), image (B, K, width)."""
+        """Compute once a prompt what all cross-attentions read: text (B, L, width), image (B, K, width)."""
         tokens = {"text": self.text_projection(text_tokens), "image": image_tokens}
         attended = {}
         for transformer, source in self._sources.items():
             blocks = transformer.transformer_blocks if source != "none" else ()
-            attended[transformer] = tuple(_attended(block.attn2, tokens[source]) for block in blocks)
+            attended[transformer] = tuple(_prepare_tokens(block.attn2, tokens[source]) for block in blocks)
         return Context(len(text_tokens), attended)
 
     def forward(
@@ -186,14 +186,14 @@ class LoopAnimateUNet(UNetMotionModel):
         Args:
             sample: (B, 9, N, h, w), the stack of `conditioning.stack`; N odd frames up to 35.
             timestep: scalar or (B,).
-            encoder_hidden_states: (G·B, L, width) text tokens. G > 1 are that many sets of tokens for the same
-                latents (guidance: all unconditional ones first); what no token has touched yet is computed once.
+            encoder_hidden_states: (G·B, L, width) text tokens: G sets for the same latents (guidance takes two, all
+                unconditional ones first). Whatever comes before the first token is read is computed once for all sets.
             image_hidden_states: (G·B, K, width) image tokens.
-            context: of `context()`, instead of the two.
-            cache: an empty one takes in what enters the last up block; a filled one stands for it, so that only the
-                first down and the last up block are computed. That is an approximation.
+            context: the result of `context()`, instead of these two.
+            cache: an empty one is filled with the features that enter the last up block; a filled one replaces their
+                computation, so that only the first down block and the last up block run. That is an approximation.
 
-        Returns: sample (G·B, 4, N, h, w), noise or velocity as the scheduler is configured.
+        Returns: sample (G·B, 4, N, h, w), noise or velocity as the scheduler's prediction type says.
         """
         context = context or self.context(encoder_hidden_states, image_hidden_states)
         batch, _, num_frames = sample.shape[:3]
@@ -201,14 +201,14 @@ class LoopAnimateUNet(UNetMotionModel):
         timestep = torch.as_tensor(timestep, device=sample.device).expand(batch)
         embedding = self.time_embedding(self.time_proj(timestep).to(self.dtype))
         embedding = embedding.repeat_interleave(num_frames, dim=0)  # (B·N, time)
-        run = self._recomputed if torch.is_grad_enabled() and self.is_gradient_checkpointing else _called
+        run = self._checkpoint if torch.is_grad_enabled() and self.is_gradient_checkpointing else _call
 
         def layers(block, hidden, kept=None, read=None):
-            """The layers of a down block, whose outputs are `kept`, or of an up block, which `read`s them from the end."""
+            """Run the layers of a down block, which add their outputs to `kept`, or of an up block, which pops them of `read`."""
             for index, resnet in enumerate(block.resnets):
                 if read is not None:
-                    hidden = torch.cat([hidden, repeated(read.pop(), len(hidden))], dim=1)
-                hidden = run(resnet, hidden, repeated(embedding, len(hidden)))
+                    hidden = torch.cat([hidden, repeat_rows(read.pop(), len(hidden))], dim=1)
+                hidden = run(resnet, hidden, repeat_rows(embedding, len(hidden)))
                 if hasattr(block, "attentions"):
                     transformer = block.attentions[index]
                     hidden = run(transformer, hidden, context.attended[transformer], rows)
@@ -228,20 +228,20 @@ class LoopAnimateUNet(UNetMotionModel):
                 if block.downsamplers is not None:
                     hidden = block.downsamplers[0](hidden)
                     deep.append(hidden)
-            hidden = run(self.mid_block.resnets[0], hidden, repeated(embedding, len(hidden)))
+            hidden = run(self.mid_block.resnets[0], hidden, repeat_rows(embedding, len(hidden)))
             for transformer, resnet in zip(self.mid_block.attentions, self.mid_block.resnets[1:]):
                 hidden = run(transformer, hidden, context.attended[transformer], rows)
-                hidden = run(resnet, hidden, repeated(embedding, len(hidden)))
+                hidden = run(resnet, hidden, repeat_rows(embedding, len(hidden)))
             for block in self.up_blocks[:-1]:
                 hidden = layers(block, hidden, read=deep)
-                # the size is that of the skip to come: sides need not be multiples of the deepest factor
-                hidden = upsampled(block.upsamplers[0], hidden, (deep or shallow)[-1].shape[-2:])
+                # to the size of the next skip, as sides need not be multiples of the deepest factor
+                hidden = upsample(block.upsamplers[0], hidden, (deep or shallow)[-1].shape[-2:])
             if cache is not None:
                 cache["features"] = hidden
         else:
             hidden = cached
         hidden = layers(self.up_blocks[-1], hidden, read=shallow)
-        hidden = self.conv_out(self.conv_act(self.conv_norm_out(repeated(hidden, rows))))
+        hidden = self.conv_out(self.conv_act(self.conv_norm_out(repeat_rows(hidden, rows))))
         hidden = hidden.unflatten(0, (context.batch, num_frames)).transpose(1, 2)  # (G·B, 4, N, h, w)
         return UNetMotionOutput(sample=hidden) if return_dict else (hidden,)
 
@@ -249,31 +249,31 @@ class LoopAnimateUNet(UNetMotionModel):
         """Refused: FreeU scales skips inside diffusers' up blocks, whose forward passes do not run here."""
         raise NotImplementedError("expected no FreeU: LoopAnimateUNet runs its own forward pass, which has none")
 
-    def _recomputed(self, module, *args, **kwargs):
-        # diffusers checkpoints only the resnets here; the attention activations are most of the memory.
+    def _checkpoint(self, module, *args, **kwargs):
+        # diffusers would checkpoint only the resnets, but the attentions' activations are most of the memory
         return torch.utils.checkpoint.checkpoint(partial(module, **kwargs), *args, use_reentrant=False)
 
 
-def _called(module, *args, **kwargs):
+def _call(module, *args, **kwargs):
     return module(*args, **kwargs)
 
 
-def repeated(tensor: torch.Tensor, rows: int) -> torch.Tensor:
-    """The first dimension repeated as a whole to `rows`."""
+def repeat_rows(tensor: torch.Tensor, rows: int) -> torch.Tensor:
+    """Repeat a tensor as a whole along its first dimension until it has `rows`."""
     return tensor if len(tensor) == rows else tensor.repeat(rows // len(tensor), *(1,) * (tensor.ndim - 1))
 
 
-def upsampled(upsampler: Upsample2D, hidden: torch.Tensor, size: torch.Size) -> torch.Tensor:
-    """Nearest upsampling by 2 and its 3 x 3 convolution, as one 2 x 2 convolution before the upsampling.
+def upsample(upsampler: Upsample2D, hidden: torch.Tensor, size: torch.Size) -> torch.Tensor:
+    """Upsample by 2 (nearest) and convolve by 3 x 3, as one convolution by 2 x 2 before the upsampling.
 
-    Each output pixel sees at most 2 x 2 different input pixels, so the kernel's weights over equal pixels are summed, one
-    kernel for each of the four places in a doubled pixel: 16 multiplications where there were 36.
+    Each output pixel sees at most 2 x 2 different input pixels, so the weights that fall on equal pixels are added up, in
+    one kernel for each of the four places in a doubled pixel: 16 multiplications instead of 36.
     """
     conv, (height, width) = upsampler.conv, hidden.shape[-2:]
     usable = type(conv) is torch.nn.Conv2d and (conv.weight.dtype, conv.weight.device) == (hidden.dtype, hidden.device)
-    if size != (2 * height, 2 * width) or not usable:  # an odd side, an adapter, weights stored elsewhere or otherwise
+    if size != (2 * height, 2 * width) or not usable:  # an odd side, an adapter, weights on another device or of another type
         return upsampler(hidden, output_size=size)
-    weight = conv.weight.to(torch.promote_types(conv.weight.dtype, torch.float32))  # sums of halves need the digits
+    weight = conv.weight.to(torch.promote_types(conv.weight.dtype, torch.float32))  # sums in half precision would lose digits
     for axis in (2, 3):  # [w0, w1 + w2] reads the pixel before and its own, [w0 + w1, w2] its own and the one after
         first, middle, last = weight.unbind(axis)
         pairs = torch.stack([torch.stack([first, middle + last], axis), torch.stack([first + middle, last], axis)])
@@ -285,7 +285,7 @@ def upsampled(upsampler: Upsample2D, hidden: torch.Tensor, size: torch.Size) -> 
     return torch.stack(rows, dim=-2).flatten(-3, -2)  # (B·N, O, 2h, 2w)
 
 
-def _attended(attention: Attention, tokens: torch.Tensor) -> Attended:
+def _prepare_tokens(attention: Attention, tokens: torch.Tensor) -> Attended:
     if type(attention.processor) not in (AttnProcessor2_0, FusedAttnProcessor2_0):
         return Attended(tokens=tokens)
     values = attention.to_v(tokens)  # (B, L, C)
@@ -298,7 +298,7 @@ def _attended(attention: Attention, tokens: torch.Tensor) -> Attended:
 
 
 def _cross_attention(attention: Attention, norm: torch.nn.Module, hidden: torch.Tensor, attended: Attended) -> torch.Tensor:
-    """hidden (B·N, h·w, C) against tokens of its clip, equal to repeating the tokens N times; broadcasts to hidden."""
+    """Cross-attention of hidden (B·N, h·w, C) to its clip's tokens, as if they were repeated for N frames; broadcasts to hidden."""
     if attended.constant is not None:
         return attended.constant.repeat_interleave(len(hidden) // len(attended.constant), dim=0)  # (B·N, 1, C)
     tokens = attended.tokens if attended.keys is None else attended.keys
@@ -311,9 +311,9 @@ def _cross_attention(attention: Attention, norm: torch.nn.Module, hidden: torch.
 
 
 def widen_conv_in(conv: torch.nn.Conv2d, in_channels: int = 9) -> torch.nn.Conv2d:
-    """A pretrained (C, 4, k, k) convolution as one of `in_channels`: old channels first, zeros for the new ones.
+    """Widen a pretrained (C, 4, k, k) convolution to `in_channels`: old channels first, zeros for the new ones.
 
-    Zeros, where the paper draws at random, so that training starts at the pretrained function (PAPER.md §5).
+    The paper draws the new ones at random; with zeros training starts at the pretrained function (train/METHOD.md §5).
     """
     wide = torch.nn.Conv2d(in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding)
     with torch.no_grad():
@@ -324,7 +324,7 @@ def widen_conv_in(conv: torch.nn.Conv2d, in_channels: int = 9) -> torch.nn.Conv2
 
 
 def parameter_groups(unet: UNetMotionModel) -> dict[str, list[str]]:
-    """Names of the UNet's parameters by module of Table 1 (PAPER.md §4): conv_in, cab, temm, temm_q, temm_k, temm_v."""
+    """Names of the UNet's parameters by module of Table 1 (train/METHOD.md §4): conv_in, cab, temm, temm_q, temm_k, temm_v."""
     names = [name for name, _ in unet.named_parameters()]
     temm = [name for name in names if ".motion_modules." in name]
     return {

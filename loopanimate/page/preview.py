@@ -1,8 +1,6 @@
 """Small moving pictures of a loop while it is made and chosen, what can be measured of it, and the picture of a file."""
 
-import base64
 import io
-import re
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
@@ -14,12 +12,12 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.files.formats import by_ending
+from loopanimate.files.living import read_picture
 from loopanimate.files.pictures import open_picture
 from loopanimate.loop import Loop
 from loopanimate.metrics import seam
 from loopanimate.presets import NATIVE_FPS
 
-PICTURE = re.compile(r'<img id="picture"[^>]* src="data:image/\w+;base64,([^"]+)"')  # of a living page
 MEASURED_SIDE = 256  # pixels on the long side of the frames that are measured
 
 
@@ -78,9 +76,9 @@ def first_frame(path: str | Path) -> Image.Image:
     path, kind = Path(path), by_ending(path).kind
     if kind == "animation":
         return open_picture(path)
+    if kind == "page":
+        return open_picture(read_picture(path))
     try:
-        if kind == "page":
-            return open_picture(base64.b64decode(PICTURE.search(path.read_text(encoding="utf-8"))[1]))
         if kind == "sequence":
             with ZipFile(path) as file:
                 return open_picture(file.read(min(name for name in file.namelist() if name.endswith(".png"))))

@@ -31,7 +31,7 @@ class Planes:
     layers: list[Sequence[np.ndarray]]  # front to back: P colours, premultiplied, and alpha; the background has no alpha
 
 
-def farthest(field: Field, short: int) -> int:
+def bound_reach(field: Field, short: int) -> int:
     """Bound on what a layer moves, in pixels; a spline runs a little beyond the values that it passes through."""
     return math.ceil(1.2 * field.reach * short) + 2
 
@@ -42,7 +42,7 @@ def cut(image: np.ndarray, masks: Sequence[np.ndarray], field: Field, planar: bo
     planar: the planes of I420 (both sides even), BT.709, limited range. The composite is linear, so it can be made in these
     planes directly: half the work of red, green and blue, and nothing to convert afterwards.
     """
-    layers = separate(image, masks, 2 * farthest(field, min(image.shape[:2])))  # two layers may move apart
+    layers = separate(image, masks, 2 * bound_reach(field, min(image.shape[:2])))  # two layers may move apart
     pictures, alphas = [image, *(layer.plate for layer in layers)], [layer.alpha for layer in layers]
     if not planar:
         return [_cut(1, pictures, alphas)]

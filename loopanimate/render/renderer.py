@@ -9,6 +9,8 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,15 +19,17 @@ from loopanimate.motion.border import border_ramp, border_reach
 from loopanimate.motion.field import MEAN_SIGMA, Field
 from loopanimate.motion.grid import spline_at
 from loopanimate.render import kernels
-from loopanimate.render.planes import Planes, cut, enlarge, farthest
+from loopanimate.render.planes import Planes, bound_reach, cut, enlarge
 from loopanimate.render.reference import correlate, restore_contrast
 
-TILE = 240  # pixels; the part of a layer that a tile samples fits the cache of a core
-RIM_TILE = 120  # pixels; tiles in which several layers show are divided, so that each layer is drawn in few places
+# Pixels. Larger tiles take fewer calls, but draw more of layers that do not show; of 120 to 480 this is near the best for two
+# and for four layers, at 1080p and 4K. A multiple of 16, as `kernels.sample` asks for.
+TILE = 240
 MAP_STEPS = (4, 8)  # pixels from one computed displacement to the next; on LARGE pictures a cell has 45 pixels and more
 LARGE = 1080  # pixels on the short side
 
 Box = tuple[slice, slice]  # rows and columns
+Tile = tuple[Box, list[int]]  # of the frame, and the layers that can ever show there, front to back
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,13 @@ class _Group:
     ratio: int  # as in `Planes`
     count: int  # colours, P
     layers: list[_Layer]
+
+
+class _Moved(NamedTuple):
+    """How a layer is shown at one time."""
+
+    places: list[np.ndarray]  # (2, rows, columns) where each phase is sampled: none at rest, two of a stream
+    weight: float  # of the second phase
 
 
 class Renderer:
@@ -67,7 +78,8 @@ class Renderer:
         alphas = [layer[-1] for layer in parts[0].layers[:-1]]
         self.spreads = [kernels.spread(alpha) for alpha in alphas]
         self.groups = [
-            _Group(part.ratio, len(part.picture), [self._layer(part, index) for index in range(field.layers)]) for part in parts
+            _Group(part.ratio, len(part.picture), [self._prepare(part, index) for index in range(field.layers)])
+            for part in parts
         ]
         self.tiles, self.rests = self._find_tiles(alphas)
         self.step = step = MAP_STEPS[self.short >= LARGE]
@@ -84,7 +96,7 @@ class Renderer:
         self.workers = max(2, (os.cpu_count() or 1) // 2)  # an encoder needs the other cores
         self.threads = ThreadPoolExecutor(self.workers)
 
-    def _layer(self, part: Planes, index: int) -> _Layer:
+    def _prepare(self, part: Planes, index: int) -> _Layer:
         planes, box, means = part.layers[index], (slice(None), slice(None)), None
         if self.field.streams(index):
             resting = [plane[:: part.ratio, :: part.ratio].astype(np.float32) for plane in planes]
@@ -103,25 +115,24 @@ class Renderer:
         top, left = ((side.start or 0) * 2 // part.ratio for side in box)
         return _Layer(sampled, top, left, means)
 
-    def _find_tiles(self, alphas: list[np.ndarray]) -> tuple[list[Box], bool]:
+    def _find_tiles(self, alphas: list[np.ndarray]) -> tuple[list[Tile], bool]:
         """List the tiles in which something may move, and say whether there are others."""
-        tiles = list(self._divide(slice(0, self.height), slice(0, self.width), TILE))
-        reach, moving = farthest(self.field, self.short), []
-        for rows, columns in tiles:
-            around = tuple(slice(max(0, part.start - reach), part.stop + reach) for part in (rows, columns))
-            near = [alpha[around] for alpha in alphas]
-            shown = [(not near or near[index].max() > 0) for index in range(len(alphas))] + [True]
-            for index, moves in enumerate(self.field.moves):
-                if moves and shown[index] and all(alpha.min() < 255 for alpha in near[:index]):
-                    moving.append((rows, columns))
+        rows, columns = (
+            [slice(first, min(first + TILE, side)) for first in range(0, side, TILE)] for side in (self.height, self.width)
+        )
+        reach, moving = bound_reach(self.field, self.short) + kernels.REACH, []
+        for box in product(rows, columns):
+            near, candidates = tuple(slice(max(0, part.start - reach), part.stop + reach) for part in box), []
+            for index, alpha in enumerate(alphas):
+                if alpha[near].max() > 0:
+                    candidates.append(index)
+                if alpha[near].min() == 255:
                     break
-        return moving, len(moving) < len(tiles)
-
-    @staticmethod
-    def _divide(rows: slice, columns: slice, side: int) -> Iterator[Box]:
-        for top in range(rows.start, rows.stop, side):
-            for left in range(columns.start, columns.stop, side):
-                yield slice(top, min(top + side, rows.stop)), slice(left, min(left + side, columns.stop))
+            else:
+                candidates.append(len(alphas))
+            if any(self.field.moves[index] for index in candidates):
+                moving.append((box, candidates))
+        return moving, len(moving) < len(rows) * len(columns)
 
     def frame(self, time: float) -> np.ndarray:
         """Draw the picture at `time` in native frames, uint8; at time 0 it is the picture itself."""
@@ -134,76 +145,61 @@ class Renderer:
             start += frame[-1].size
         if moves:
             displacement, weights = self.field.at(time)
-            known = [self._places(index, part) for index, part in enumerate(displacement)]
-            jobs = [
-                self.threads.submit(self._draw, frame, known, weights, self.tiles[first :: self.workers])
-                for first in range(self.workers)
-            ]
+            moved = [self._move(*layer) for layer in zip(range(len(weights)), displacement, weights)]
+            tiles = iter(self.tiles)  # each thread takes the next one when it is free
+            jobs = [self.threads.submit(self._draw, frame, moved, tiles) for _ in range(self.workers)]
             for job in jobs:
                 job.result()
         return flat.reshape(-1, self.width) if self.planar else cv2.merge(list(frame[0]))
 
-    def _phases(self, index: int, displacement: np.ndarray) -> list[np.ndarray]:
+    def _list_phases(self, index: int, displacement: np.ndarray) -> list[np.ndarray]:
         """List the displacements (2, h, w) at which a layer is shown: none at rest, two phases of a stream."""
         if not self.field.moves[index]:
             return []
         return [displacement, displacement - self.field.winding[index]] if self.field.streams(index) else [displacement]
 
-    def _places(self, index: int, displacement: np.ndarray) -> list[np.ndarray]:
-        """Compute where the phases of a layer are sampled, (2, rows, columns) each, by `kernels.places`."""
-        known = []
-        for phase in self._phases(index, displacement):
-            known.append(np.empty((2, len(self.y), len(self.x)), np.float32))
-            down = self.rows @ phase.astype(np.float32)
-            kernels.places(down, self.columns, self.fades[index], self.x, self.y, known[-1])
-        return known
+    def _move(self, index: int, displacement: np.ndarray, weight: float) -> _Moved:
+        moved = _Moved([], float(weight))  # a numpy scalar would bring float64 to the kernels
+        for phase in self._list_phases(index, displacement):
+            moved.places.append(np.empty((2, len(self.y), len(self.x)), np.float32))
+            kernels.place(self.rows @ phase, self.columns, self.fades[index], self.x, self.y, moved.places[-1])
+        return moved
 
-    def _draw(self, frame: list[np.ndarray], known: list[list[np.ndarray]], weights: Sequence[float], tiles: list[Box]) -> None:
-        for tile in tiles:
-            *front, last = self._find_shown(known, *tile)
-            if front and max(part.stop - part.start for part in tile) > RIM_TILE:
-                self._draw(frame, known, weights, list(self._divide(*tile, RIM_TILE)))
-                continue
+    def _draw(self, frame: list[np.ndarray], moved: list[_Moved], tiles: Iterator[Tile]) -> None:
+        for tile, candidates in tiles:
+            *front, last = self._find_shown(moved, tile, candidates)
             for group, planes in zip(self.groups, frame):
                 box = tuple(slice(part.start // group.ratio, part.stop // group.ratio) for part in tile)
                 if not front:
-                    self._show(group, last, known[last], weights[last], box, planes)
+                    self._show(group, last, moved[last], box, planes)
                     continue
-                sides = [part.stop - part.start for part in box]
+                origin, sides = [part.start for part in box], [part.stop - part.start for part in box]
                 behind = np.empty((group.count, *sides), np.uint8)
-                self._show(group, last, known[last], weights[last], box, behind, box)
+                self._show(group, last, moved[last], box, behind, origin)
                 for index in reversed(front):
                     shown = np.empty((group.count + 1, *sides), np.uint8)
-                    self._show(group, index, known[index], weights[index], box, shown, box)
+                    self._show(group, index, moved[index], box, shown, origin)
                     *colours, alpha = shown
                     clear = cv2.bitwise_not(alpha)
                     for colour, under, plane in zip(colours, behind, planes):
                         target = plane[box] if index == front[0] else under
                         cv2.add(colour, cv2.multiply(clear, under, under, 1 / 255), target)
 
-    def _find_shown(self, known: list[list[np.ndarray]], rows: slice, columns: slice) -> list[int]:
-        """List the layers that may show in a tile, front to back; the last of them covers all of it."""
-        limits, shown = (rows.start, rows.stop, columns.start, columns.stop), []
-        for index, spread in enumerate(self.spreads):
-            bounds = [kernels.bound_alpha(places, self.step, *limits, *spread) for places in known[index] or [self.at_rest]]
-            if any(most > 0 for _, most in bounds):
+    def _find_shown(self, moved: list[_Moved], box: Box, candidates: list[int]) -> list[int]:
+        """List the layers, of the candidates, that may show in a box, front to back; the last of them covers all of it."""
+        limits, shown = [end for part in box for end in (part.start, part.stop)], []
+        for index in candidates[:-1]:
+            known = moved[index].places or [self.at_rest]
+            bounds = [kernels.bound_alpha(places, self.step, *limits, *self.spreads[index]) for places in known]
+            if any(high > 0 for _, high in bounds):
                 shown.append(index)
-            if all(least == 255 for least, _ in bounds):
+            if all(low == 255 for low, _ in bounds):
                 return shown
-        return [*shown, len(self.spreads)]
+        return [*shown, candidates[-1]]
 
-    def _show(
-        self,
-        group: _Group,
-        index: int,
-        known: list[np.ndarray],
-        weight: float,
-        box: Box,
-        target: np.ndarray,
-        within: Box = (slice(0), slice(0)),
-    ) -> None:
-        """Draw the first planes of a layer, in a box of the frame, into `target`, whose first pixel is that of `within`."""
-        layer, origin = group.layers[index], [part.start or 0 for part in within]
+    def _show(self, group: _Group, index: int, moved: _Moved, box: Box, target: np.ndarray, origin=(0, 0)) -> None:
+        """Draw the first planes of a layer, in a box of the frame, into `target`, whose first pixel is the frame's `origin`."""
+        layer, (known, weight) = group.layers[index], moved
         if not known:
             here = tuple(slice(part.start - first, part.stop - first) for part, first in zip(box, origin))
             target[(slice(None), *here)] = layer.planes[(slice(len(target)), *box)]
@@ -219,5 +215,5 @@ class Renderer:
         step = self.step // group.ratio
         near = (slice(None), *(slice(part.start // step, -(-part.stop // step) + 2) for part in box))
         apart = np.hypot(*(known[1][near] - known[0][near]))  # pixels of the frame
-        gain = restore_contrast(correlate(apart, self.sigma), float(weight))  # a numpy scalar would make it float64
+        gain = restore_contrast(correlate(apart, self.sigma), weight)
         kernels.cross_fade(phases, layer.means, gain, weight, step, target, *limits, *origin)

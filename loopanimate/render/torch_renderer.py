@@ -14,28 +14,21 @@ from loopanimate.render.renderer import Renderer
 class TorchRenderer(Renderer):
     """Frames as `Renderer` draws them, but for rounding, on `device`."""
 
-    def __init__(
-        self,
-        image: np.ndarray,
-        masks: Sequence[np.ndarray],
-        field: Field,
-        planar: bool = False,
-        device: str | torch.device = "cuda",
-    ):
+    def __init__(self, image: np.ndarray, masks: Sequence[np.ndarray], field: Field, planar: bool, device: str | torch.device):
         super().__init__(image, masks, field, planar)
         self.device = device
         self.splines = self._tensor(self.rows), self._tensor(self.columns)
-        self.points = self._tensor(self.x), self._tensor(self.y)[:, None]
-        self.tensors = [[self._tensor(layer.planes) for layer in group.layers] for group in self.groups]
-        self.means = [
-            [None if layer.means is None else self._tensor(layer.means) for layer in group.layers] for group in self.groups
-        ]
-        apart = [np.hypot(*(self.rows @ winding @ self.columns * fade)) for winding, fade in zip(field.winding, self.fades)]
-        self.correlations = [self._tensor(correlate(part, self.sigma))[None] for part in apart]
+        self.points = self._tensor(self.x), self._tensor(self.y[:, None])
         self.torch_fades = [self._tensor(fade) for fade in self.fades]
+        self.tensors = [[self._tensor(layer.planes) for layer in group.layers] for group in self.groups]
+        self.means = [[self._tensor(layer.means) for layer in group.layers] for group in self.groups]
+        apart = [
+            np.hypot(*(self.rows @ winding @ self.columns * fade)) for winding, fade in zip(self.field.winding, self.fades)
+        ]
+        self.correlations = [self._tensor(correlate(part, self.sigma))[None] for part in apart]
 
-    def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(array).to(self.device, torch.float32)
+    def _tensor(self, array: np.ndarray | None) -> torch.Tensor | None:
+        return None if array is None else torch.from_numpy(array).to(self.device, torch.float32)
 
     @torch.inference_mode()
     def frame(self, time: float) -> np.ndarray:
@@ -46,7 +39,7 @@ class TorchRenderer(Renderer):
         known = [
             [
                 torch.stack([point - rows @ axis @ columns * fade for point, axis in zip(self.points, self._tensor(phase))])
-                for phase in self._phases(index, displacement[index])
+                for phase in self._list_phases(index, displacement[index])
             ]
             for index, fade in enumerate(self.torch_fades)
         ]

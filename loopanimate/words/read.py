@@ -242,11 +242,13 @@ def _origin(pipe) -> str:
 
 
 def save(pipe, path: str | Path) -> None:
-    """Fit anew and write the reader to a file, which may then take the place of FITTED."""
+    """Fit anew and write the reader to a file, whole or not at all; it may then take the place of FITTED."""
     reader = fit(pipe)
     tensors = {"examples": reader.examples.half(), "weights": reader.weights, "embeddings": reader.embeddings}
     tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(tensors, path, metadata={"origin": _origin(pipe)})
+    partial = Path(f"{path}.partial")
+    save_file(tensors, partial, metadata={"origin": _origin(pipe)})
+    partial.replace(path)
 
 
 def load(pipe) -> Reader | None:

@@ -1,8 +1,9 @@
-"""Export of one turn at 60 frames a second against its encoder alone, and its memory, in one run.
+"""Compare the export of one loop at 60 frames a second with its encoder alone, and measure its memory.
 
-python -m tests.benchmarks.bench_export SIZE CASE: SIZE 1080p or 4k; CASE salient (the object moves), both (background
-too) or stream (the background flows on). Both sides use the product's own H.264 settings (preset veryfast, CRF 18, the
-rise of quality before the wrap); the encoder alone is fed finished I420 frames. The whole export includes the layers.
+python -m tests.benchmarks.bench_export SIZE CASE: SIZE is 1080p or 4k; CASE is salient (the object moves), both (the
+background moves too) or stream (the background flows on). Both sides use the product's own H.264 settings (preset veryfast,
+CRF 18, higher quality before the wrap); the encoder alone is fed finished I420 frames. The whole export includes cutting the
+layers.
 """
 
 import json
@@ -18,18 +19,19 @@ import cv2
 import numpy as np
 from skimage import data
 
+from loopanimate.files.formats import write_loop
 from loopanimate.files.sizes import SIZES, frame_times
-from loopanimate.files.video import CODECS, Coding, write_film
-from loopanimate.motion.field import LoopField
+from loopanimate.files.video import Coding
+from loopanimate.motion.field import Field
 from loopanimate.render.renderer import Renderer
+from tests.fields import field_of
 
 FPS = Fraction(60)
-AS_MP4 = Coding(FPS, codec="h264"), CODECS["h264"].levels["wallpaper"], None, "mp4"
 CELLS = (12, 20)
 REACH = {"salient": (0.02, 0.0), "both": (0.02, 0.01), "stream": (0.0, 0.005)}  # short sides, of each layer
 
 
-def scene(size: tuple[int, int], case: str) -> tuple[np.ndarray, np.ndarray, LoopField]:
+def scene(size: tuple[int, int], case: str) -> tuple[np.ndarray, np.ndarray, Field]:
     """A photograph with grain, a disc of it as the salient layer, and smooth random motion."""
     random, (width, height) = np.random.default_rng(0), size
     image = cv2.resize(data.astronaut()[:288], size, interpolation=cv2.INTER_CUBIC)
@@ -46,27 +48,27 @@ def scene(size: tuple[int, int], case: str) -> tuple[np.ndarray, np.ndarray, Loo
             displacement[:, channel] += REACH[case][channel // 2] / harmonic * wave * shape / np.abs(shape).max()
     if case == "stream":
         displacement[:, 2] += 0.15 * np.arange(35)[:, None, None] / 34
-    return image, mask, LoopField(displacement)
+    return image, mask, field_of(displacement)
 
 
 def speed(size: str, case: str, path: Path) -> dict:
     image, mask, field = scene(SIZES[size], case)
     times = frame_times(35, FPS)
-    renderer = Renderer(image, mask, field, planar=True)
+    renderer = Renderer(image, [mask], field, planar=True)
     some = times[1::5]
     start = time.perf_counter()
-    for moment in some:  # kept nowhere: to find new memory for each would be timed too
+    for moment in some:  # frames are not kept: finding new memory for each would be timed too
         renderer.frame(moment)
     rendering = time.perf_counter() - start
     frames = [renderer.frame(moment) for moment in times]
     start = time.perf_counter()
-    write_film(path, frames, len(times), *AS_MP4)
+    write_loop(path, frames, len(times), Coding(FPS))
     alone = time.perf_counter() - start
     del frames, renderer
     start = time.perf_counter()
-    renderer = Renderer(image, mask, field, planar=True)
+    renderer = Renderer(image, [mask], field, planar=True)
     layers = time.perf_counter() - start
-    write_film(path, map(renderer.frame, times), len(times), *AS_MP4)
+    write_loop(path, map(renderer.frame, times), len(times), Coding(FPS))
     whole = time.perf_counter() - start
     return {
         "frames": len(times),
@@ -85,8 +87,8 @@ def peak(size: str, case: str, path: Path, frames: int) -> dict:
     image, mask, field = scene(SIZES[size], case)
     idle = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     times = (frame_times(35, FPS) * (frames // 255 + 1))[:frames]
-    renderer = Renderer(image, mask, field, planar=True)
-    write_film(path, map(renderer.frame, times), len(times), *AS_MP4)
+    renderer = Renderer(image, [mask], field, planar=True)
+    write_loop(path, map(renderer.frame, times), len(times), Coding(FPS))
     return {
         "frames": frames,
         "peak over idle, GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9 - idle / 1e9,
@@ -94,7 +96,7 @@ def peak(size: str, case: str, path: Path, frames: int) -> dict:
 
 
 def main(size: str, case: str, frames: str | None = None) -> None:
-    for count in () if frames else ("40", "160"):  # first: a process takes the peak of the one that starts it for its own
+    for count in () if frames else ("40", "160"):  # first, because a process inherits the peak of the one that starts it
         subprocess.run([sys.executable, "-m", __spec__.name, size, case, count], check=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "loop.mp4"

@@ -18,16 +18,17 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from loopanimate.files.media import write_loop
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 from skimage import data
 
+from loopanimate.files.formats import write_loop
 from loopanimate.files.living import write_living
 from loopanimate.files.sizes import frame_times
+from loopanimate.files.video import Coding
 from loopanimate.render.renderer import Renderer
 from tests.browser.conftest import CHROMIUM, CHROMIUM_OPTIONS
-from tests.test_living import random_field
+from tests.fields import random_field
 
 SECONDS = 8.0
 ROUNDS = 15  # turns of each page
@@ -89,7 +90,7 @@ def compare_with_video(browser: Browser, width: int, height: int) -> None:
         living, video, player = (Path(folder) / name for name in ("loop.html", "loop.mp4", "video.html"))
         write_living(living, image, [mask], [field], "a loop")
         times = frame_times(35, Fraction(FPS))
-        write_loop(video, map(Renderer(image, [mask], field, planar=True).frame, times), Fraction(FPS), len(times))
+        write_loop(video, map(Renderer(image, [mask], field, planar=True).frame, times), len(times), Coding(Fraction(FPS)))
         player.write_text(f'<body style="margin:0"><video src="{video.name}" width="{width}" autoplay loop muted></video>')
         print(f"{width} x {height}: page {living.stat().st_size / 1e6:.2f} MB, MP4 {video.stat().st_size / 1e6:.2f} MB")
         for name, address in (("living page", f"file://{living}?fps={FPS}&panel=0"), ("video", f"file://{player}")):

@@ -39,7 +39,7 @@ def test_find_the_cut_scores_each_answer(opened, loops):
         if number == 3:
             page.click("#none")
             break
-        page.evaluate("offset = 0.01; performance.now = () => began")  # at the loop's own beginning time stands still
+        page.evaluate("offset = 0.01; performance.now = () => began")  # time stands still at the beginning of the loop
         page.click("#loop") if number == 1 else page.keyboard.press("Space")
     assert page.inner_text("#score").startswith("2 of 2 clicks within 0.4 s of the cut")
     with page.expect_download() as download:
@@ -64,8 +64,8 @@ def test_rating_shows_methods_side_by_side_and_averages_marks(opened, loops, tmp
             page.check(f'input[name="QS{number}"][value="{3 if method.endswith("a") else 1}"]')
             page.check(f'input[name="QM{number}"][value="2"]')
         page.click("#next:enabled")
-    told = page.inner_text("#score").split("\n")
-    assert {line.split("\t")[0][-1]: line.split("\t")[1:] for line in told[1:]} == {
+    lines = page.inner_text("#score").split("\n")
+    assert {line.split("\t")[0][-1]: line.split("\t")[1:] for line in lines[1:]} == {
         "a": ["3.00", "2.00"],
         "b": ["1.00", "2.00"],
     }

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loopanimate.files.sizes import cover, cover_box, frame_times, inside, output_size, surround, turns
+from loopanimate.files.sizes import count_rounds, cover, cover_box, frame_times, inside, output_size, surround
 
 
 def test_times():
@@ -56,5 +56,5 @@ def test_a_picture_shown_whole_is_within_the_size():
 
 
 def test_a_destination_that_pauses_at_each_wrap_gets_a_minute():
-    assert turns("Lively", 1, Fraction(17, 4)) == 15 and turns("lively", 20, Fraction(17, 4)) == 20
-    assert turns("4k", 1, Fraction(17, 4)) == 1
+    assert count_rounds("Lively", 1, Fraction(17, 4)) == 15 and count_rounds("lively", 20, Fraction(17, 4)) == 20
+    assert count_rounds("4k", 1, Fraction(17, 4)) == 1

@@ -17,8 +17,8 @@ from loopanimate.motion.edits import (
     pace,
     rest,
     scale,
+    steer,
     stiffen,
-    turn,
     unfolded,
 )
 from loopanimate.words.intent import Intent
@@ -41,12 +41,12 @@ def rotation(centre: complex, angle: np.ndarray) -> np.ndarray:
     "degrees, drift, expected",
     [(10, 0, 10), (50, 0, 20), (-80, 0, -20), (150, 0, -20), (10, 0.2, 10), (50, 0.2, 20), (150, 0.2, 20)],
 )
-def test_turn_brings_a_course_to_within_twenty_degrees(degrees, drift, expected):  # an axis has two directions
+def test_steer_brings_a_course_to_within_twenty_degrees(degrees, drift, expected):  # an axis has two directions
     angle = np.radians(degrees)
     matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     flat = circle(reach=0.03).ring[:, 0] * np.array([1, 0.2])[:, None, None]
     motion = of_ring(np.einsum("cd,ndhw->nchw", matrix, flat), drift * matrix[:, :1, None])
-    turned = turn(motion, 0, ALL, 0.0)
+    turned = steer(motion, 0, ALL, 0.0)
     x, y = turned.winding[0, :, 5, 5] if drift else turned.ring[17, 0, :, 5, 5] * np.sign(turned.ring[17, 0, 0, 5, 5])
     assert np.degrees(np.arctan2(y, x)) == pytest.approx(expected, abs=2)
     assert np.allclose(np.linalg.norm(turned.ring, axis=2), np.linalg.norm(motion.ring, axis=2), atol=1e-6)

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from loopanimate.motion.border import border_fade, touched_borders
-from loopanimate.motion.curve import Motion, close
+from loopanimate.motion.curve import Motion
 from loopanimate.motion.edits import drop_residue, scale
 from loopanimate.motion.grid import spline_matrix
-from tests.fields import curve, field_of
+from tests.fields import close, curve, field_of
 
 
 def test_drift_is_closed_and_a_stream_is_kept():

@@ -40,7 +40,7 @@ def server(monkeypatch):
     def load(*_):
         raise AssertionError("no model is needed")
 
-    monkeypatch.setattr(jobs, "load_quietly", load)
+    monkeypatch.setattr(jobs, "load", load)
     return Server()
 
 
@@ -71,7 +71,7 @@ def test_one_pipeline_is_held_and_a_failure_is_tried_again(monkeypatch):
             raise ValueError("no weights")
         return preset
 
-    monkeypatch.setattr(jobs, "load_quietly", load)
+    monkeypatch.setattr(jobs, "load", load)
     server = Server()
     assert [server.load("motion", None).result(30) for _ in range(2)] == ["motion"] * 2
     with pytest.raises(ValueError, match="no weights"):
@@ -83,7 +83,7 @@ def test_one_pipeline_is_held_and_a_failure_is_tried_again(monkeypatch):
 def test_whoever_waits_for_a_model_can_stop(monkeypatch, tmp_path):
     Image.new("RGB", (64, 64)).save(tmp_path / "picture.png")
     loads = threading.Event()
-    monkeypatch.setattr(jobs, "load_quietly", lambda *_: loads.wait(60))
+    monkeypatch.setattr(jobs, "load", lambda *_: loads.wait(60))
     waiting = Server().sample_loops(str(tmp_path / "picture.png"), make_settings(prompt="it sways"), 1, None, None)
     assert "Loading" in next(waiting) and "Loading" in next(waiting)
     waiting.close()

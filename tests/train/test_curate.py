@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
 
+from tests.hub import serve
 from tests.videos import scene, write_captions, write_shard, write_video
 from train import curate
 from train.clips import Video, collect
@@ -152,3 +153,11 @@ def test_a_shard_is_curated_in_place(collection, tmp_path):
     clips, _ = collect(tmp_path / "out" / "manifest.jsonl")
     with Video(clips[0]) as video:
         assert video.num_frames == 40
+
+
+def test_a_hub_is_asked_once_for_clip(monkeypatch):
+    with serve({}) as (address, seen):
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+        with pytest.raises(ValueError, match="does not show it; .* --no-caption-check"):
+            curate.clip_model("maker/nothing")
+    assert [path for path, _ in seen if "maker" in path] == ["api/models/maker/nothing"]

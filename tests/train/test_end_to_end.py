@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loopanimate.loop import LoopSettings, make_loop
+from loopanimate.checkpoints import load_quietly
+from loopanimate.loop import make_loops
 from loopanimate.presets import PRESETS
+from loopanimate.settings import make_settings
 from tests.conftest import SMALL
 from tests.videos import write_captions
 from train.__main__ import main
@@ -39,6 +41,7 @@ def clips(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_real_clips_become_a_loop(clips, tmp_path, monkeypatch, capsys):
     tiny = replace(PRESETS["motion"], unet={**SMALL, "cross_attention_dim": 384}, short_side=4, num_inference_steps=2)
     monkeypatch.setitem(PRESETS, "motion", tiny)
@@ -61,8 +64,8 @@ def test_real_clips_become_a_loop(clips, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "out" / "find_the_cut.html").is_file()
 
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
-    settings = LoopSettings("it sways", checkpoint=str(trained), num_frames=5, fps="native")
-    loop = make_loop(picture, settings, np.ones((64, 64), np.float32))
+    settings = make_settings(prompt="it sways", num_frames=5, fps="native")
+    loop = make_loops(load_quietly("motion", str(trained)), picture, settings, mask=np.ones((64, 64), np.float32))[0]
     loop.write(tmp_path / "loop.mp4")
     with av.open(str(tmp_path / "loop.mp4")) as container:
         assert sum(1 for _ in container.decode(video=0)) == 4

@@ -116,6 +116,7 @@ def run(task: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_ten_kills_leave_the_same_weights(tmp_path):
     told = run("kills", tmp_path)
@@ -125,6 +126,7 @@ def test_ten_kills_leave_the_same_weights(tmp_path):
     assert all(torch.equal(whole[name], killed[name]) for name in whole)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_two_processes_equal_one(tmp_path):
     (tmp_path / "clips").mkdir()

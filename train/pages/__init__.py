@@ -1,6 +1,6 @@
-"""Pages that ask people: one HTML file each, loops included, that needs no server.
+"""Pages that ask people what they see: one HTML file each, loops included, which needs no server.
 
-Loops are pictures in order, drawn by the page itself: a video element pauses at its own wrap, which would give the cut away.
+The page draws the frames of a loop itself: a video element pauses at its wrap, which would give the cut away.
 """
 
 import base64
@@ -19,15 +19,18 @@ HERE = Path(__file__).parent
 
 
 def find_the_cut(loops: dict[str, np.ndarray]) -> str:
-    """Each loop starts at a random place; viewers press where it starts again. loops: name → ring (K, H, W, 3) uint8."""
+    """Make the page on which viewers press a key where a loop starts again; it starts at a random place.
+
+    loops: name → ring (K, H, W, 3) uint8.
+    """
     data = [{"name": name, "frames": _frames(frames)} for name, frames in loops.items()]
     return _page("find_the_cut.html", loops=data, fps=NATIVE_FPS)
 
 
 def rating(folders: list[Path], captions: dict[str, str]) -> str:
-    """Loops of several evaluations side by side in a random order, rated in the manner of the paper's Table 3.
+    """Make the page that shows loops of several evaluations side by side, in random order, to be rated as in the paper's Table 3.
 
-    Raises ValueError where the evaluations share no loop.
+    captions: of the loops, by name. Raises ValueError where the evaluations share no loop.
     """
     for folder in folders:
         if not (folder / "loops").is_dir():
@@ -52,7 +55,7 @@ def rating(folders: list[Path], captions: dict[str, str]) -> str:
 
 def _page(template: str, **data) -> str:
     text = (HERE / template).read_text(encoding="utf-8")
-    # "</" would end the script wherever a caption carries it
+    # "</script" in a caption would end the script
     return text.replace("/*DATA*/null", json.dumps(data, ensure_ascii=False).replace("</", "<\\/"))
 
 

@@ -25,18 +25,19 @@ void main() {
   result = behind > 0.0 ? vec4(back, 1) : vec4(seen - clear * back, share);
 }`;
 
-// Doubles the pixels along one axis: even places keep theirs, a weighted sum of ten pixels gives those half-way between.
+// Doubles the pixels along one axis: even places keep theirs, a weighted sum of pixels gives those half-way between.
 const DOUBLE = `
 uniform sampler2D pixels;
 uniform vec2 axis;
-uniform float halfWay[10];
+uniform float halfWay[${constants.halfWay.length}];
 out vec4 result;
 void main() {
   ivec2 along = ivec2(axis), at = ivec2(gl_FragCoord.xy), last = textureSize(pixels, 0) - 1, source = at / (1 + along);
   result = texelFetch(pixels, source, 0);
   if ((at.x * along.x + at.y * along.y) % 2 == 0) return;
   result = vec4(0);
-  for (int i = 0; i < 10; i++) result += halfWay[i] * texelFetch(pixels, clamp(source + (i - 4) * along, ivec2(0), last), 0);
+  source -= (halfWay.length() / 2 - 1) * along;
+  for (int i = 0; i < halfWay.length(); i++) result += halfWay[i] * texelFetch(pixels, clamp(source + i * along, ivec2(0), last), 0);
 }`;
 
 // Gaussian blur along one axis, into a target that may be smaller.
@@ -61,8 +62,8 @@ void main() {
   result = sum / total;
 }`;
 
-// The next two shaders are written for the layers that there are: [{ streams }], front to back. A layer that streams takes
-// two vertex attributes and two textures, any other layer one.
+// MESH and COMPOSITE are written for the layers that the picture has, front to back. A layer that streams takes two vertex
+// attributes and two textures, any other layer one.
 const MESH = (layers) => {
   const names = layers.flatMap(({ streams }, k) => (streams ? [`moved${k}`, `wound${k}`] : [`moved${k}`]));
   return `
@@ -104,13 +105,13 @@ vec4 flow(vec4 later, vec4 earlier, vec4 mean, vec2 winding, float weight, float
 }
 ${layers.map(LAYER).reverse().join("")}
 void main() {
-  // from the pixel, not from the mesh, whose corners are snapped to fractions of a pixel
+  // not interpolated over the mesh, whose corners are snapped to fractions of a pixel
   place = (gl_FragCoord.xy / canvas - 0.5) / scale * vec2(1, -1) + 0.5;
   colour = vec4(from0(), 1);
 }`;
 
-// What is seen of layer k and of the layers behind it. Where it lies behind another it is rounded to bytes, because the layer
-// before it was separated over bytes.
+// Shows layer k over the layers behind it. Behind another layer the result is rounded to bytes, because that layer was
+// separated over bytes.
 function LAYER({ streams }, k, { length }) {
   const behind = k < length - 1;
   return `
@@ -147,7 +148,7 @@ class Drawing {
     this.fitToMotion();
   }
 
-  // After the motion was exchanged: mesh and shaders of its grid and streams. The layers are prepared anew at the next frame.
+  // Makes the mesh and the shaders that the motion's grid and streams need. The next frame prepares the layers anew.
   fitToMotion() {
     const { gl, loop: { columns, rows, loops, layers } } = this;
     this.kinds = layers.map((_, k) => ({
@@ -219,7 +220,7 @@ class Drawing {
     for (const [name, { place, setter }] of Object.entries(uniforms)) gl[setter](place, values[name]);
   }
 
-  // A new texture of that size, drawn by a program.
+  // Draws a new texture of that size.
   pass(program, textures, width, height, values) {
     const gl = this.gl, target = this.texture(width, height, gl.LINEAR);
     this.use(program, textures, { target: [width, height], ...values });
@@ -305,7 +306,7 @@ class Drawing {
     gl.drawElements(gl.TRIANGLES, this.corners, gl.UNSIGNED_INT, 0);
   }
 
-  // A layer's coefficients (rows, columns, 2) as values at the corners of the mesh, written to `paths` from `target` on.
+  // Writes the values of a layer's coefficients (rows, columns, 2) at the corners of the mesh to `paths`, from `target` on.
   spread(coefficients, layer, target) {
     const { paths, loop: { columns, rows } } = this, wide = 2 * columns, line = new Float32Array(wide);
     for (const { first, a, b, c, d } of this.down) {

@@ -9,7 +9,7 @@ const { constants } = loop;
 function check({ version }) {
   if (version === VERSION) return;
   const note = document.getElementById("note");
-  note.textContent = `Expected data of version ${VERSION} for this living picture, got ${version}: another LoopAnimate made it.`;
+  note.textContent = `Expected data of version ${VERSION} for this living picture, got ${version}: another version of LoopAnimate made it.`;
   note.hidden = false;
   throw new Error(note.textContent);
 }
@@ -33,17 +33,18 @@ class Motion {
   }
 
   // Adds weight * displacement, and weight * winding, to the arrays of that name in `out`. time: in loops; phases: of each
-  // layer's cross-fade, 0 to 1. Where they are all zero, so is the displacement.
+  // layer's cross-fade, 0 to 1. With time and phases zero, so is the displacement.
   add(out, time, phases, weight, factors) {
-    const { block, size, terms, winding } = this, waves = [];
-    for (let k = 1; waves.length * size < terms.length; k++)
-      waves.push(Math.cos(2 * Math.PI * k * time) - 1, Math.sin(2 * Math.PI * k * time));
+    const { block, size, terms, winding } = this;
     factors.forEach((factor, layer) => {
-      for (let i = layer * block; i < (layer + 1) * block; i++) {
-        let sum = phases[layer] * winding[i];
-        for (let k = 0; k < waves.length; k++) sum += waves[k] * terms[k * size + i];
-        out.displacement[i] += weight * factor * sum;
-        out.winding[i] += weight * factor * winding[i];
+      const from = layer * block, to = from + block, gain = weight * factor;
+      for (let i = from; i < to; i++) {
+        out.winding[i] += gain * winding[i];
+        out.displacement[i] += gain * phases[layer] * winding[i];
+      }
+      for (let wave = 0, at = 0; at < terms.length; at += 2 * size) {
+        const angle = 2 * Math.PI * ++wave * time, cosine = gain * (Math.cos(angle) - 1), sine = gain * Math.sin(angle);
+        for (let i = from; i < to; i++) out.displacement[i] += cosine * terms[at + i] + sine * terms[at + size + i];
       }
     });
   }
@@ -97,13 +98,13 @@ class Walk {
     } else if (this.wander && (this.wait -= loops) <= 0) {
       const others = this.motions.filter((motion) => motion !== this.now.motion);
       this.next = { motion: others[Math.floor(others.length * Math.random())], force: CALM + (GUST - CALM) * Math.random() };
-      this.next.time = this.meeting();
+      this.next.time = this.meet();
       this.progress = 0;
     }
   }
 
-  // The time of the next loop from which it stays closest to this one throughout a change.
-  meeting() {
+  // Finds the time of the next loop from which it stays closest to this one throughout a change.
+  meet() {
     const path = ({ motion, force }, start) =>
       [0.25, 0.5, 0.75].map((part) => {
         const out = { displacement: new Float32Array(motion.size), winding: new Float32Array(motion.size) };

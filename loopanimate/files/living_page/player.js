@@ -108,6 +108,7 @@ function stayStill(error) {
 }
 
 start(0);
+panel.elements.wander.parentElement.hidden = loop.loops.length < 2;
 settings.paused = matchMedia("(prefers-reduced-motion: reduce)").matches;
 set(Object.fromEntries(new URLSearchParams(location.search)));
 const ready = begin().then(() => true, (error) => (stayStill(error), false));

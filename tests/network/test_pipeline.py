@@ -5,7 +5,15 @@ import PIL.Image
 import pytest
 import torch
 from accelerate import cpu_offload, cpu_offload_with_hook
-from diffusers import DPMSolverMultistepScheduler, UniPCMultistepScheduler
+from diffusers import (
+    DPMSolverMultistepScheduler,
+    EDMEulerScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    UniPCMultistepScheduler,
+)
+from diffusers.callbacks import SDCFGCutoffCallback
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from transformers import CLIPConfig, CLIPImageProcessor
 
@@ -37,7 +45,7 @@ def test_a_seed_is_a_loop(small_512):
 
 
 def the_equations(pipe, image, mask, steps, guidance):
-    """The loop of PAPER.md §3, from the same weights and the same noise as `call`."""
+    """The loop of train/METHOD.md §3, from the same weights and the same noise as `call`."""
     with torch.no_grad():
         pixels = image * 2 - 1
         code = pipe.codec.static_code(pixels)
@@ -110,12 +118,18 @@ def test_a_checkpoint_may_guide_a_part_of_the_steps_only(fresh_512, tmp_path):
     assert torch.equal(default, part) and not torch.allclose(default, whole, atol=1e-4)
 
 
-@pytest.mark.parametrize("scheduler", [None, DPMSolverMultistepScheduler, UniPCMultistepScheduler])
+def with_scheduler(pipe, scheduler, **changes):
+    """The same networks with another scheduler."""
+    other = LoopAnimatePipeline(**{**pipe.components, "scheduler": scheduler.from_config(pipe.scheduler.config, **changes)})
+    other.set_progress_bar_config(disable=True)
+    return other
+
+
+@pytest.mark.parametrize(
+    "scheduler", [None, DPMSolverMultistepScheduler, UniPCMultistepScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler]
+)
 def test_ends_are_the_picture(small_512, scheduler):
-    pipe = LoopAnimatePipeline(**small_512.components) if scheduler else small_512
-    if scheduler:
-        pipe.scheduler = scheduler.from_config(small_512.scheduler.config)
-        pipe.set_progress_bar_config(disable=True)
+    pipe = with_scheduler(small_512, scheduler) if scheduler else small_512
     latents = call(pipe)
     image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(3)) * 2 - 1
     assert pipe.codec.picture_size(32, 32) == (32, 32)
@@ -156,6 +170,35 @@ def test_a_loop_does_not_depend_on_its_batch(small_512):
     assert torch.allclose(both[1:], alone, atol=1e-4)
 
 
+@pytest.mark.parametrize("strength", [1.0, 0.5])
+def test_eulers_steps_are_ddims(small_512, strength):
+    """Both take the straight step between two noise levels, though their latents are scaled differently."""
+    euler = with_scheduler(small_512, EulerDiscreteScheduler, timestep_spacing="leading")
+    estimates = []
+
+    def keep(pipe, step, timestep, tensors):
+        estimates.append(tensors["clean_latents"])
+        return {}
+
+    for pipe in (small_512, euler):
+        call(pipe, num_inference_steps=4, strength=strength, guidance_scale=3.0, callback_on_step_end=keep)
+    assert len(estimates) == 8 * strength and torch.allclose(estimates[int(4 * strength) - 1], estimates[-1], atol=1e-4)
+
+
+def test_a_seed_is_a_loop_with_noise_in_every_step_too(small_512):
+    ancestral = with_scheduler(small_512, EulerAncestralDiscreteScheduler)
+    first = call(ancestral)
+    torch.manual_seed(5)
+    assert torch.equal(call(ancestral), first)
+    assert not torch.allclose(call(ancestral, generator=torch.Generator().manual_seed(1)), first, atol=1e-2)
+
+
+def test_a_scheduler_of_other_noise_is_refused_before_any_work(small_512):
+    edm = LoopAnimatePipeline(**{**small_512.components, "scheduler": EDMEulerScheduler()})
+    with pytest.raises(ValueError, match="got EDMEuler"):
+        call(edm)
+
+
 def test_guidance_and_negative_prompt_count(small_512):
     plain, guided = call(small_512, guidance_scale=1.0), call(small_512, guidance_scale=5.0)
     assert not torch.allclose(plain, guided, atol=1e-3)
@@ -181,6 +224,22 @@ def test_callback_sees_changes_and_cancels(small_512):
 
     with pytest.raises(KeyboardInterrupt):
         call(small_512, callback_on_step_end=fail)
+
+
+def test_callbacks_see_and_change_guidance(small_512):
+    seen = []
+
+    def cut_off(pipe, step, timestep, tensors):
+        seen.append((pipe.guidance_scale, pipe.num_timesteps))
+        pipe._guidance_scale = 1.0
+        return {}
+
+    cut = call(small_512, num_inference_steps=4, guidance_scale=5.0, callback_on_step_end=cut_off)
+    assert seen == [(5.0, 4), *[(1.0, 4)] * 3]
+    part = call(small_512, num_inference_steps=4, guidance_scale=5.0, guidance_interval=(0.0, 0.2))
+    assert torch.equal(cut, part)
+    with pytest.raises(ValueError, match="callback tensors .*prompt_embeds"):  # as it asks for them itself
+        call(small_512, callback_on_step_end=SDCFGCutoffCallback())
 
 
 def test_everything_saves_and_loads(small_512, tmp_path):

@@ -6,7 +6,7 @@ import torch
 
 from loopanimate.motion.grid import warp
 from loopanimate.network.motion_codec import MotionCodec, dis_flow
-from tests.test_loader import clips  # noqa: F401
+from tests.train.test_loader import clips  # noqa: F401
 from train import flow
 from train.loader import Batches, LoopDataset, real_loops
 from train.settings import TrainSettings

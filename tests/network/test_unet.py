@@ -266,7 +266,7 @@ def test_checkpointing_reaches_both_transformers_and_changes_nothing():
         for name, module in unet.named_modules():
             if name.endswith(".proj_in"):
                 kind = "motion" if ".motion_modules." in name else "spatial"
-                module.register_forward_hook(lambda *_, kind=kind: counts.update({kind: counts[kind] + 1}))
+                module.register_forward_hook(lambda *_, kind=kind, counts=counts: counts.update({kind: counts[kind] + 1}))
         unet(*inputs()).sample.square().mean().backward()
         gradients = torch.cat([p.grad.flatten() for p in unet.parameters() if p.grad is not None])
         calls[enabled] = (dict(counts), gradients)
@@ -280,6 +280,11 @@ def test_wide_conv_in_starts_at_the_pretrained_function():
     wide = widen_conv_in(narrow)
     pixels = torch.randn(1, 9, 6, 6)
     assert torch.allclose(wide(pixels), narrow(pixels[:, :4]), atol=1e-6)
+
+
+def test_freeu_is_refused_as_it_would_do_nothing():
+    with pytest.raises(NotImplementedError, match="no FreeU"):
+        small_unet().enable_freeu(0.9, 0.2, 1.2, 1.4)
 
 
 def test_takes_35_frames_and_no_more():
