@@ -75,8 +75,9 @@ class Page(Layout):
         painting, changes = {self.editor, self.controls["hands.arrows"]}, {self.editor, self.earlier}
         quiet([self.picture.upload, self.picture.clear], self.clear_picture, None, queue=False)
         # of two pictures that come soon after each other the last one counts
-        found = seen(self.picture.upload, self.find_object, {self.picture}, trigger_mode="always_last")
-        sought = seen(self.find.click, self.find_object, {self.picture})
+        # the picture as it came, as Gradio opens it itself otherwise, and answers a bad one without a sentence
+        found = seen(self.picture.upload, self.find_object, {self.picture}, trigger_mode="always_last", preprocess=False)
+        sought = seen(self.find.click, self.find_object, {self.picture}, preprocess=False)
         changed = quiet([tool.click for tool in self.tools], self.change_mask, changes)
         for drawn in (found, sought, changed, quiet(self.undo.click, self.undo_change, changes)):
             drawn.then(None, js="() => loopanimate.paint(0)", **QUIET)
@@ -97,10 +98,13 @@ class Page(Layout):
         return {**mask, self.controls["hands.freeze"]: None, **loop, **four, self.save: gr.Button(interactive=False)}
 
     def find_object(self, values: dict) -> dict:
-        path = values[self.picture]
-        if path is None:
+        if values[self.picture] is None:
             return {self.editor: None, self.note: ""}
-        small = shrink(open_cached(path))
+        path = values[self.picture]["path"]
+        try:
+            small = shrink(open_cached(path))
+        except ValueError as error:
+            return {self.picture: None, self.editor: None, self.note: text.say(error)}
         (mask, found), copy = self.server.find_mask(small), self.server.to_browsable(path)
         return {
             self.editor: Painting(small, mask).editor(),

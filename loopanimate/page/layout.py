@@ -16,15 +16,6 @@ from loopanimate.presets import ASSETS, MAX_FRAMES, MIN_FRAMES, PRESETS
 SmallButton = partial(gr.Button, size="sm")
 
 
-class Picture(gr.Image):
-    """Gives the file as it came: gr.Image would open it itself, and answer a bad one without a sentence."""
-
-    is_template = True  # the browser draws it as what it is made from
-
-    def preprocess(self, payload):
-        return payload and payload.path
-
-
 class Layout:
     """All widgets, placed within the blocks that are open.
 
@@ -58,8 +49,8 @@ class Layout:
         gr.Markdown(f"The motion model is {PRESETS['motion'].needs}. The 512 model {PRESETS['512'].needs}.")
 
     def place_picture(self) -> None:
-        sources = ["upload", "clipboard"]
-        self.picture = Picture(label="Picture", type="filepath", sources=sources, height=220, format="png", elem_id="picture")
+        given = {"type": "filepath", "image_mode": None, "format": "png"}  # the file as it comes
+        self.picture = gr.Image(label="Picture", sources=["upload", "clipboard"], height=220, elem_id="picture", **given)
         red, blue = ((f"rgb{colour}", canvas.OPACITY) for colour in (canvas.RED, canvas.BLUE))
         self.editor = gr.ImageEditor(
             label="What moves (red)",

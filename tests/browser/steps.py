@@ -1,5 +1,7 @@
 """What a person does on the page, for the browser tests. Each step waits for what it brings about, never for seconds."""
 
+import time
+
 import av
 import numpy as np
 from PIL import Image
@@ -10,7 +12,8 @@ from loopanimate.files.recipe import unpack
 
 VIDEO = "document.querySelector('.result video')"
 LIVING = "document.querySelector('#living iframe').contentWindow.living"
-expect.set_options(timeout=60_000)
+TIMEOUT = 60  # seconds until something that does not come is a failure
+expect.set_options(timeout=1000 * TIMEOUT)
 
 
 def seconds(path):
@@ -18,13 +21,13 @@ def seconds(path):
         return file.duration / av.time_base
 
 
-def until(page, value, holds, tries=200):
+def until(page, value, holds):
     """value() once it holds, asked again and again: what a machine takes to get there is its own affair."""
-    for _ in range(tries):
-        if holds(found := value()):
-            return found
+    begun = time.monotonic()
+    while not holds(found := value()):
+        assert time.monotonic() - begun < TIMEOUT, f"the last value was {found}"
         page.wait_for_timeout(100)
-    raise AssertionError(f"the last value was {found}")
+    return found
 
 
 def upload(page, path):
