@@ -12,7 +12,7 @@ from loopanimate.files.manifests import write_manifests
 from loopanimate.files.pictures import open_mask, open_picture, replacing
 from loopanimate.files.recipe import pack, small_png
 from loopanimate.files.sizes import output_size
-from loopanimate.settings import Machine, Settings, make_settings
+from loopanimate.settings import Machine, Settings
 
 
 class Files(options.Options):
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = vars(parser.parse_args(arguments))
     with options.exit_on_mistake():
         files, machine = options.build(Files, given), options.build(Machine, given)
-        settings = make_settings(**{name: value for name, value in given.items() if name not in ("output", "freeze")})
+        settings = options.build(Settings, {name: value for name, value in given.items() if name not in ("output", "freeze")})
         try:
             animate(files, settings, machine)
         except KeyboardInterrupt:

@@ -76,7 +76,11 @@ class Output(Options):
         title="frames a second",
         metavar="native|N",
     )
-    size: str = option("source", "source, a name or WxH", metavar="source|4k|WxH")
+    size: str = option(
+        "source",
+        "source, WxH, or 1080p, 1440p, 4k, 8k, ultrawide, phone, android, iphone, wallpaper-engine, lively",
+        metavar="source|NAME|WxH",
+    )
     fit: bool = option(False, "the whole picture within the size, blurred around it, instead of cut to the size")
     quality: Literal["wallpaper", "share", "small"] = option("wallpaper", "of a video, WebP or AVIF")
     codec: Literal["h264", "vp9", "av1"] | None = option(None, "of a video (default: h264 in mp4, vp9 in webm, av1 in avif)")
@@ -131,9 +135,12 @@ class Machine(Options):
     """Where a loop is made: nobody's to choose for another, so no file carries it."""
 
     checkpoint: str | None = option(None, "folder or hub repository; without it the preset's own", metavar="DIR|REPO")
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = option("auto", "where the networks run; auto takes CUDA where there is one")
 
 
 def make_settings(**values) -> Settings:
     """Settings from values by name, whatever group they stand in; ValueError in one sentence for what does not fit."""
+    known = {"preset", *Request.model_fields, *Hands.model_fields, *Output.model_fields}
+    if unknown := sorted(set(values) - known):
+        raise ValueError(f"expected settings out of {', '.join(sorted(known))}, got {', '.join(unknown)}")
     return build(Settings, values)

@@ -45,3 +45,9 @@ def test_a_setting_out_of_range_is_one_sentence(wrong, said):
 
 def test_hands_have_ranges_of_their_own():
     assert Hands(arrows=[[0.1, 0.2, 0.3, 0.4]]).arrows == ((0.1, 0.2, 0.3, 0.4),)
+
+
+def test_a_name_that_is_no_setting_is_refused():
+    for wrong in ({"motion_strenght": 2}, {"temp": 2}):
+        with pytest.raises(ValueError, match=f"got {next(iter(wrong))}"):
+            make_settings(prompt="it moves").change(**wrong)

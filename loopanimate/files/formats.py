@@ -112,9 +112,9 @@ def list_endings(wanted: Callable[[Format], object]) -> str:
 
 def by_ending(path: str | Path) -> Format:
     """Return the format of a file, or of an ending alone. Raises ValueError for an ending that is not known."""
-    for ending, form in ENDINGS.items():
-        if str(path).lower().endswith(ending):
-            return form
+    ending = str(path) if str(path) in ENDINGS else Path(path).suffix.lower()
+    if ending in ENDINGS:
+        return ENDINGS[ending]
     raise ValueError(f"expected an output ending in {', '.join(ENDINGS)}, got {Path(path).name}")
 
 
@@ -136,7 +136,8 @@ def check(path: str | Path, fps: float | str | None = None, codec: str | None = 
 def check_output(path: str | Path) -> Path:
     """Return the path, if a loop can be written there: its ending is known, its folder exists and can be written."""
     path = Path(path)
-    by_ending(path)
+    if path.suffix.lower() not in ENDINGS:
+        raise ValueError(f"expected an output ending in {', '.join(ENDINGS)}, got {path.name}")
     if path.is_dir():
         raise ValueError(f"expected an output file, got the folder {path}")
     try:

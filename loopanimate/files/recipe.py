@@ -35,16 +35,18 @@ def unpack(text: str | None) -> tuple[Settings, np.ndarray | None]:
         version = values[KEY]
     except (ValueError, TypeError, KeyError):
         raise ValueError("expected a loop that carries its settings, got a file without any") from None
-    if isinstance(version, int) and version > VERSION:
+    if version not in range(1, VERSION + 1):
         raise ValueError(
             f"expected settings of version {VERSION} or older, got version {version}: update LoopAnimate to open it"
         )
+    known = make_settings(prompt="x").flat()
     try:
         images = {name: base64.b64decode(values[name], validate=True) for name in ("mask", "freeze") if values.get(name)}
         opened = {name: open_small_png(content) for name, content in images.items()}
-        settings = make_settings(**{**values, "freeze": images.get("freeze")})
     except (TypeError, ValueError, OSError, SyntaxError) as error:
         raise ValueError(f"expected settings that LoopAnimate wrote, got something else ({error})") from None
+    given = {name: value for name, value in values.items() if name in known}
+    settings = make_settings(**{**given, "freeze": images.get("freeze")})
     return settings, opened.get("mask")
 
 
