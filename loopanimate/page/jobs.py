@@ -156,7 +156,10 @@ class Server:
 
         def work(tell):
             pipe = self.load(settings.preset, checkpoint).result()
-            return make_loops(pipe, picture, settings, seeds, mask, lambda *step: tell((*step, newest[1])), glimpse)
+            loops = make_loops(pipe, picture, settings, seeds, mask, lambda *step: tell((*step, newest[1])), glimpse)
+            if ON_ZERO and pipe.codec.is_motion:  # the page renders in another process, which has no GPU
+                loops = [replace(loop, device="cpu") for loop in loops]
+            return loops
 
         yield (yield from follow(work))
 
@@ -199,7 +202,7 @@ class Server:
             sampling = self.sample_loops(shown.path, settings, 1, shown.mask, checkpoint)
             (loop,) = yield from relay(sampling, lambda _: "Fitting the loop to the size …")
         held = {"codec": output.codec if output.codec in form.codecs else None}
-        if form.rates and output.fps != "native":
+        if form.rates and output.fps not in ("native", *form.rates):
             held["fps"] = None  # the format's own
         recipe = pack(settings, shown.mask) if embed else None
         writing = follow_writing(loop, self.new_file(form.endings[0]), output.model_copy(update=held), recipe)

@@ -3,6 +3,7 @@ import re
 import threading
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
 
 import imageio.v3 as iio
 import numpy as np
@@ -90,6 +91,16 @@ def test_whoever_waits_for_a_model_can_stop(monkeypatch, tmp_path):
     loads.set()
 
 
+@pytest.mark.parametrize("on_zero, device", [(True, "cpu"), (False, "cuda")])
+def test_a_loop_that_leaves_the_process_with_the_gpu_is_rendered_without_it(monkeypatch, loop, on_zero, device):
+    pipe = SimpleNamespace(codec=SimpleNamespace(is_motion=True))
+    monkeypatch.setattr(jobs, "load", lambda *_: pipe)
+    monkeypatch.setattr(jobs, "ON_ZERO", on_zero)
+    monkeypatch.setattr(jobs, "make_loops", lambda *_: [replace(loop, device="cuda")])
+    *_, (made,) = Server()._sample(loop.picture, loop.settings, [0], None, None)
+    assert made.device == device
+
+
 def test_mistakes_name_files_without_their_folders(tmp_path, monkeypatch):
     monkeypatch.setattr(text, "TEMPORARY", {str(tmp_path)})
     (tmp_path / "gradio" / "0a1b").mkdir(parents=True)
@@ -119,6 +130,15 @@ def test_a_file_cannot_ask_for_more_than_a_person_can(server, tmp_path, blob, be
     write_loop(tmp_path / "loop.mp4", iter([blob[0]] * 4), 4, Coding(Fraction(10)), json.dumps(recipe))
     with pytest.raises(ValueError, match="^expected"):
         server.restore(str(tmp_path / "loop.mp4"), None)
+
+
+@pytest.mark.parametrize("fps, written", [(25, 25), (30, 12.5)])
+def test_a_gif_keeps_a_rate_that_it_can_hold_and_takes_its_own_for_another(server, loop, tmp_path, fps, written):
+    loop.picture.save(tmp_path / "picture.png")
+    gif = next(form for form in FORMATS if form.name == "GIF")
+    shown = Shown(str(tmp_path / "picture.png"), None, loop)
+    file, _ = run(server.write(shown, make_settings(prompt="it sways", num_frames=9, fps=fps), gif, False, None))
+    assert file.frames / file.seconds == pytest.approx(written)
 
 
 def test_a_mask_that_was_found_is_found_again(server, photos, tmp_path):
