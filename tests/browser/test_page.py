@@ -84,7 +84,7 @@ def test_four_seeds_and_the_chosen_one_in_full(page, picture):
     expect(page.get_by_label("Seed", exact=True)).to_have_value("22")
 
 
-def test_cancel_frees_the_worker_and_stays_for_the_job_that_waits(page, picture, tmp_path):
+def test_cancel_frees_the_worker(page, picture):
     prepare(page, picture, frames=15, steps=50)
     page.get_by_role("button", name="Animate", exact=True).click()
     page.get_by_text(re.compile(r"Step \d+ of 50")).wait_for()
@@ -95,21 +95,6 @@ def test_cancel_frees_the_worker_and_stays_for_the_job_that_waits(page, picture,
         put(page, "Frames of the model", 3)
         put(page, "Sampling steps", 1)
     animate(page)
-    put(page, "Sampling steps", 10)
-    before = source(page)
-    page.get_by_role("button", name="Animate", exact=True).click()
-    # looked at in the page, as the download may be done before this test looks
-    page.evaluate(
-        """before => new MutationObserver(() => {
-        const video = document.querySelector(".result video");
-        if (video && video.src != before) window.offered ??= document.querySelector("#cancel").checkVisibility();
-    }).observe(document.body, { subtree: true, childList: true, attributes: true })""",
-        before,
-    )
-    with page.expect_download():
-        page.get_by_role("button", name="Download MP4").click()
-    assert page.evaluate("window.offered")
-    expect(page.get_by_role("button", name="Cancel")).to_be_hidden()
 
 
 def test_programs_are_queued_and_served(address, picture, tmp_path):
