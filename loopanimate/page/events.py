@@ -50,7 +50,7 @@ class Page(Layout):
         super().__init__(server)
         self.bindings = bind(self.controls)
         states = [self.current, self.four_loops, self.history, self.controls["hands.freeze"], self.controls["request.seed"]]
-        self.of_loop = [self.live, self.result, self.choice, self.made, self.save, self.details, self.past, *states]
+        self.of_loop = [self.live, self.result, self.choice, self.made, self.save, self.details, self.past, self.cancel, *states]
         mask = [self.picture, self.editor, self.note, self.board, self.hint, self.tail, self.earlier]
         self.everything = [*{*self.controls.values(), *mask, *self.of_loop}]  # all that a function may change
         self.wire_mask()
@@ -230,10 +230,9 @@ class Page(Layout):
             self.run(self.save.click, self.download, written, *in_made),
             self.run(self.live.settled, self.redirect, {*hands, *kept}, self.result, text.problem),
         ]
-        # in this order: none of them starts before the one above has been answered
-        self.cancel.click(None, js="() => loopanimate.cancel()", **QUIET)
+        self.cancel.click(None, None, self.cancel, js="() => loopanimate.cancel()", **QUIET)
         self.cancel.click(None, cancels=runs, **QUIET)
-        self.listen(self.cancel.click, self.bring_back, {self.current}, queue=False, show_progress="hidden")
+        self.listen(self.live.cancelled, self.bring_back, {self.current}, queue=False, show_progress="hidden")
 
     def run(self, on: Callable, job: Callable, reads: set, place, say: Callable, waiting: str = "", failed: str = ""):
         """Run a job that can be cancelled. That it waits, that it failed, or what its mistake is, is said in its place."""
@@ -331,10 +330,10 @@ class Page(Layout):
 
     def bring_back(self, values: dict) -> dict:
         """The loop that was there before what was cancelled."""
-        shown = values[self.current]
+        shown, idle = values[self.current], {self.cancel: "Cancel"}
         if shown is None or not shown.is_kept():
-            return {self.result: text.CANCELLED, self.live: ""}
-        return {**self.reopen(shown), self.made: f"Cancelled. {text.made(shown.file, shown.loop)}"}
+            return {self.result: text.CANCELLED, self.live: "", **idle}
+        return {**self.reopen(shown), self.made: f"Cancelled. {text.made(shown.file, shown.loop)}", **idle}
 
     def reopen(self, shown: Shown) -> dict:
         living = self.server.write_living(shown.loop)  # by the hands of now

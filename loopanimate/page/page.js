@@ -42,8 +42,9 @@ const given = {
 };
 for (const [name, take] of Object.entries(given)) watch(name, () => take(props[name]));
 
-// jobs that run or wait, while Cancel is there; a job that is not here any more was cancelled
+// jobs that run or wait, while Cancel is there
 const running = new Set();
+let cancelling = false; // until all of them have ended: Gradio drops a click for a job that still runs
 const offer = () => living.toggleAttribute("data-busy", running.size > 0);
 window.loopanimate = {
   slide(strength, tempo) {
@@ -53,6 +54,7 @@ window.loopanimate = {
   // what was painted may be frozen: of use where a loop is there to freeze
   paint: (milliseconds) => void setTimeout(() => frame() && trigger("painted"), milliseconds),
   begin(name, words) {
+    if (cancelling) return undefined; // which leaves what is there
     running.add(name);
     offer();
     return words;
@@ -61,15 +63,19 @@ window.loopanimate = {
     running.delete(name);
     offer();
     if (!resting) show(false);
+    if (cancelling && !running.size) {
+      cancelling = false;
+      trigger("cancelled");
+    }
   },
   fail(name, words) {
-    const said = running.has(name) ? words : undefined; // undefined leaves what is there
+    const said = running.has(name) && !cancelling ? words : undefined;
     this.end(name);
     return said;
   },
   cancel() {
-    running.clear();
-    offer();
+    cancelling = running.size > 0;
+    return cancelling ? "Cancelling …" : undefined;
   },
 };
 
