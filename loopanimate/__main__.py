@@ -75,7 +75,7 @@ def animate(files: Files, settings: Settings, machine: Machine) -> None:
     recipe = pack(settings, mask) if files.metadata else None
     written = loop.write_page(output, others, metadata=recipe) if others else loop.write(output, metadata=recipe)
     if files.manifests:
-        write_manifests(written.path, loop.shown().picture, settings.request.prompt, several=bool(others))
+        write_manifests(written.path, loop.view().picture, settings.request.prompt, several=bool(others))
     if files.save_mask:
         with replacing(check_mask_output(files.save_mask)) as partial:
             Image.fromarray((loop.mask * 255).round().astype(np.uint8)).save(partial, format="PNG")

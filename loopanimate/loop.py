@@ -24,6 +24,7 @@ from loopanimate.motion.start import choose_start
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.render.interpolation import Ring
 from loopanimate.render.renderer import Renderer
+from loopanimate.scene.parts import Part, Scene, compose, single, weigh
 from loopanimate.scene.saliency import automatic_mask, edit
 from loopanimate.settings import Hands, Output, Settings
 from loopanimate.words.intent import Intent
@@ -35,11 +36,12 @@ Progress = Callable[[int, int], None]  # steps or frames done, and in all; may r
 
 
 @dataclass(frozen=True)
-class Shown:
+class View:
     """What an output shows of a loop's picture."""
 
     picture: Image.Image  # at the output's size, or within it
-    mask: np.ndarray  # (H, W) in [0, 1]
+    mask: np.ndarray  # (H, W) in [0, 1], all that moves
+    masks: list[np.ndarray]  # the same of all layers but the last, front to back
     part: tuple[float, float, float, float]  # left, top, right, bottom of what the cut kept, in fractions of the picture
     surround: Image.Image | None  # of the output's size, around the picture's middle
 
@@ -62,14 +64,15 @@ class Loop:
     """A sampled loop: what any number of files are written from without sampling again."""
 
     picture: Image.Image  # whole, at its own size
-    mask: np.ndarray  # (H, W) in [0, 1] of the whole picture, as used
+    masks: tuple[np.ndarray, ...]  # (H, W) in [0, 1] of the whole picture, of all layers but the last, front to back
+    mask: np.ndarray  # (H, W) in [0, 1], all that moves
     found: bool  # False: no clear object and no mask given, so the whole picture moves
     settings: Settings
     note: str | None  # a sentence, where the prompt's words were taken for others
 
-    def shown(self, output: Output | None = None) -> Shown:
+    def view(self, output: Output | None = None) -> View:
         """Cut or fit the picture to an output's size; None: the settings' own output."""
-        return _cut(self.picture, self.mask, output or self.settings.output)
+        return _cut(self.picture, self.mask, self.masks, output or self.settings.output)
 
     def size(self, output: Output | None = None) -> tuple[int, int]:
         """(width, height) of a frame."""
@@ -77,9 +80,9 @@ class Loop:
 
     def frames(self, times: Sequence[float], output: Output | None = None, planar: bool = False) -> Iterator[np.ndarray]:
         """Frames at `times` in native frames, one at a time: (H, W, 3) RGB, or for a video (3H/2, W) I420, uint8."""
-        shown = self.shown(output)
-        frames = self._frames(shown, times, planar and shown.surround is None)
-        return frames if shown.surround is None else _surround(frames, np.asarray(shown.surround))
+        view = self.view(output)
+        frames = self._frames(view, times, planar and view.surround is None)
+        return frames if view.surround is None else _surround(frames, np.asarray(view.surround))
 
     def write(
         self, path: str | Path, output: Output | None = None, metadata: str | None = None, progress: Progress | None = None
@@ -118,25 +121,25 @@ class MotionLoop(Loop):
     intents: tuple[Intent, ...]  # of each layer
     device: str = "cpu"  # where frames are rendered, as torch names it
 
-    def field(self, shown: Shown) -> Field:
+    def field(self, view: View) -> Field:
         """The motion of what is shown, by the settings' hands."""
-        hands, part = self.settings.hands, shown.part
-        strong = apply(self.motion, edits_to_show(self.intents, _weights(self.mask, self.motion), hands.motion_strength))
-        motion, borders = strong.crop(part, shown.picture.size), _borders(shown.mask)
+        hands, part, size = self.settings.hands, view.part, view.picture.size
+        strong = apply(self.motion, edits_to_show(self.intents, weigh(self.masks, self.motion), hands.motion_strength))
+        motion, borders = strong.crop(part, size), _borders(view.masks)
         arrows, pins = ([within(part, points) for points in given] for given in (hands.arrows, hands.pins))
         # a direction whose end was cut off has gone
         arrows, pins = ([point for point in given if 0 <= min(point) and max(point) <= 1] for given in (arrows, pins))
         if arrows or pins:
-            motion = direct(motion, arrows, pins, [shown.mask], borders)
+            motion = direct(motion, arrows, pins, view.masks, borders)
         if hands.freeze:
             frozen = Image.open(io.BytesIO(hands.freeze)).convert("L")
             box = tuple(share * side for share, side in zip(part, 2 * frozen.size))
-            frozen = frozen.resize(shown.picture.size, Image.Resampling.BILINEAR, box=box)
+            frozen = frozen.resize(size, Image.Resampling.BILINEAR, box=box)
             motion = freeze(motion, np.asarray(frozen, np.float32) / 255)
         return Field(limit(motion, borders), borders)
 
-    def _frames(self, shown: Shown, times: Sequence[float], planar: bool) -> Iterator[np.ndarray]:
-        scene = np.asarray(shown.picture), [shown.mask], self.field(shown), planar
+    def _frames(self, view: View, times: Sequence[float], planar: bool) -> Iterator[np.ndarray]:
+        scene = np.asarray(view.picture), view.masks, self.field(view), planar
         if self.device != "cuda":
             return map(Renderer(*scene).frame, times)
         from loopanimate.render.torch_renderer import TorchRenderer
@@ -146,12 +149,12 @@ class MotionLoop(Loop):
     def write_page(
         self, path: str | Path, others: Sequence["MotionLoop"] = (), output: Output | None = None, metadata: str | None = None
     ) -> LoopFile:
-        """Write a living page; with `others`, loops of the same picture and mask, it wanders among all of them."""
-        path, shown = check_output(path), self.shown(output)
-        fields = [loop.field(shown) for loop in (self, *others)]
+        """Write a living page; with `others`, loops of the same picture and masks, it wanders among all of them."""
+        path, view = check_output(path), self.view(output)
+        fields = [loop.field(view) for loop in (self, *others)]
         tempo, prompt = self.settings.hands.tempo, self.settings.request.prompt
-        write_living(path, np.asarray(shown.picture), [shown.mask], fields, prompt, metadata, tempo)
-        return LoopFile(path, self.motion.period, self.motion.period / NATIVE_FPS / tempo, shown.picture.size)
+        write_living(path, np.asarray(view.picture), view.masks, fields, prompt, metadata, tempo)
+        return LoopFile(path, self.motion.period, self.motion.period / NATIVE_FPS / tempo, view.picture.size)
 
 
 @dataclass(frozen=True)
@@ -160,12 +163,12 @@ class FrameLoop(Loop):
 
     sampled: np.ndarray  # (N - 1, H, W, 3) uint8
 
-    def _frames(self, shown: Shown, times: Sequence[float], planar: bool) -> Iterator[np.ndarray]:
+    def _frames(self, view: View, times: Sequence[float], planar: bool) -> Iterator[np.ndarray]:
         ring = Ring(self.sampled.__getitem__, len(self.sampled))
         for time in times:
             pixels = ring.at(time)
-            same = pixels.shape[1::-1] == shown.picture.size
-            yield pixels if same else np.asarray(Image.fromarray(pixels).resize(shown.picture.size, Image.Resampling.LANCZOS))
+            same = pixels.shape[1::-1] == view.picture.size
+            yield pixels if same else np.asarray(Image.fromarray(pixels).resize(view.picture.size, Image.Resampling.LANCZOS))
 
 
 def make_loops(
@@ -183,7 +186,7 @@ def make_loops(
         pipe: of `checkpoints.load_pipeline`.
         picture: upright RGB, as `open_picture` gives it.
         seeds: None: the settings' own.
-        mask: (H, W) in [0, 1], white moves, of the picture's size; None detects the salient object.
+        mask: (H, W) in [0, 1], white moves, of the picture's size; None: the words find what they name.
         progress: called after each sampling step; whatever it raises stops the work.
         preview: called after each step, before `progress`, with the first seed's loop as it stands by then; of motion only.
 
@@ -193,56 +196,61 @@ def make_loops(
     if not pipe.codec.is_motion:
         check_appearance(settings.hands)
     output_size(settings.output.size, *picture.size)
-    mask, found = _mask(picture, settings, mask)
-    made = partial(_motion_loops if pipe.codec.is_motion else _frame_loops, pipe, picture, mask, settings, seeds)
-    return [replace(loop, found=found) for loop in made(progress, preview)]
+    if pipe.codec.is_motion:
+        return list(_motion_loops(pipe, picture, mask, settings, seeds, progress, preview))
+    return list(_frame_loops(pipe, picture, mask, settings, seeds, progress))
 
 
 def _motion_loops(pipe, picture, mask, settings, seeds, progress, preview) -> Iterator[MotionLoop]:
     """One seed is one motion, however much of it a size shows: the whole picture is sampled."""
-    reading = read(settings.request.prompt, pipe)
-    small = _small(picture)
+    mask, found = _mask(picture, settings, mask)
+    reading, small = read(settings.request.prompt, pipe), _small(picture)
+    scene = single(Part(reading.sentence, reading.layers[0], mask), reading.layers[1])
 
     def loop(latents, seed: int, begins: bool) -> MotionLoop:
-        motion = obey(pipe.codec.decode_motion(latents), reading.layers, small if begins else None, mask)
+        motion = obey([pipe.codec.decode_motion(row) for row in latents], scene, small if begins else None)
+        changed = settings.change(seed=seed)
         return MotionLoop(
-            picture, mask, True, settings.change(seed=seed), reading.note, motion, reading.layers, pipe.device.type
+            picture, scene.masks, scene.moving, found, changed, reading.note, motion, scene.intents, pipe.device.type
         )
 
     def on_step(step, steps, clean):
         if preview is not None:
-            preview(loop(clean[0], seeds[0], begins=False))
+            preview(loop(clean[:: len(seeds)], seeds[0], begins=False))
         if progress is not None:
             progress(step, steps)
 
-    latents = _sample(pipe, small, mask, reading.sentence, settings, seeds, on_step)
-    return (loop(clip, seed, begins=True) for clip, seed in zip(latents, seeds, strict=True))
+    latents = _sample(pipe, small, scene.parts, settings, seeds, on_step)
+    return (loop(latents[place :: len(seeds)], seed, begins=True) for place, seed in enumerate(seeds))
 
 
-def obey(motion: Motion, intents: Sequence[Intent], picture: Image.Image | None, mask: np.ndarray) -> Motion:
-    """Edit a sampled motion as its words ask; with a picture (its mask may be larger), begin it where its wrap is no seam."""
-    weights = _weights(mask, motion)
-    motion = apply(motion, edits_from_words(intents, weights, motion.period))
+def obey(motions: Sequence[Motion], scene: Scene, picture: Image.Image | None) -> Motion:
+    """Edit sampled motions, one a part, as words ask; with a picture (masks may be larger), begin where the wrap is no seam."""
+    weights = weigh(scene.masks, motions[0])
+    motion = compose(scene, motions, weights)
+    motion = apply(motion, edits_from_words(scene.intents, weights, motion.period))
     if picture is None:
         return motion
-    edits = [*edits_to_show(intents, weights), partial(limit, borders=_borders(mask))]
-    ways, hops = [intent.way for intent in intents], any(intent.hops for intent in intents)
-    return choose_start(motion, partial(apply, edits=edits), weights, ways, hops, _prover(picture, mask))
+    edits = [*edits_to_show(scene.intents, weights), partial(limit, borders=_borders(scene.masks))]
+    ways, hops = [intent.way for intent in scene.intents], any(intent.hops for intent in scene.intents)
+    return choose_start(motion, partial(apply, edits=edits), weights, ways, hops, _prover(picture, scene.masks))
 
 
-def _frame_loops(pipe, picture, mask, settings, seeds, progress, preview) -> Iterator[FrameLoop]:
+def _frame_loops(pipe, picture, mask, settings, seeds, progress) -> Iterator[FrameLoop]:
     """An appearance is sampled as it is shown: cut first."""
-    shown = _cut(picture, mask, settings.output)
+    mask, found = _mask(picture, settings, mask)
+    view = _cut(picture, mask, (mask,), settings.output)
 
     def on_step(step, steps, clean):
         if progress is not None:
             progress(step, steps)
 
-    latents = _sample(pipe, _small(shown.picture), shown.mask, settings.request.prompt, settings, seeds, on_step)
+    part = Part(settings.request.prompt, Intent(), view.masks[0])
+    latents = _sample(pipe, _small(view.picture), [part], settings, seeds, on_step)
     for clip, seed in zip(latents, seeds, strict=True):
         pixels = pipe.codec.decode(clip[None, :, :-1])[0]  # (3, N - 1, H, W)
         sampled = (pixels * 255).round().byte().permute(1, 2, 3, 0).cpu().numpy()
-        yield FrameLoop(picture, mask, True, settings.change(seed=seed), None, sampled)
+        yield FrameLoop(picture, (mask,), mask, found, settings.change(seed=seed), None, sampled)
 
 
 def check_appearance(hands: Hands) -> None:
@@ -254,11 +262,12 @@ def check_appearance(hands: Hands) -> None:
         raise ValueError("expected no arrows, pins or frozen places: this preset samples frames, not motion")
 
 
-def _sample(pipe, picture: Image.Image, mask: np.ndarray, prompt: str, settings: Settings, seeds: list[int], on_step):
-    """Latents (B, 4, N, h, w) of the seeds; `on_step` gets step, steps and clean latents."""
+def _sample(pipe, picture: Image.Image, parts: Sequence[Part], settings: Settings, seeds: list[int], on_step):
+    """Latents (parts x seeds, 4, N, h, w); `on_step` gets step, steps and clean latents."""
     import torch
 
     request = settings.request
+    masks = [cv2.resize(part.mask, picture.size, interpolation=cv2.INTER_AREA) for part in parts]
 
     def on_step_end(pipe, step, timestep, tensors):
         on_step(step + 1, len(pipe.scheduler.timesteps), tensors["clean_latents"])
@@ -266,15 +275,15 @@ def _sample(pipe, picture: Image.Image, mask: np.ndarray, prompt: str, settings:
 
     try:
         latents = pipe(
-            image=picture,
-            prompt=prompt,
+            image=[picture] * len(parts),
+            prompt=[part.sentence for part in parts],
             negative_prompt=request.negative_prompt or None,
-            mask_image=Image.fromarray(_bytes(cv2.resize(mask, picture.size, interpolation=cv2.INTER_AREA))),
+            mask_image=[Image.fromarray(_bytes(mask)) for mask in masks],
             num_frames=request.num_frames,
             num_inference_steps=request.num_inference_steps,
             guidance_scale=request.guidance_scale,
             num_videos_per_prompt=len(seeds),
-            generator=[torch.Generator().manual_seed(seed) for seed in seeds],
+            generator=[torch.Generator().manual_seed(_spread(seed, row)) for row in range(len(parts)) for seed in seeds],
             callback_on_step_end=on_step_end,
             output_type="latent",
         ).frames
@@ -291,20 +300,26 @@ def _sample(pipe, picture: Image.Image, mask: np.ndarray, prompt: str, settings:
     return latents
 
 
+def _spread(seed: int, row: int) -> int:
+    """A seed for each part; the first part's is the loop's own."""
+    return (seed + row * 0x9E3779B97F4A7C15) % 2**63
+
+
 def _small(picture: Image.Image) -> Image.Image:
     """A copy at the size that the networks see."""
     scale = min(1.0, SAMPLING_SIDE / min(picture.size))
     return picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.LANCZOS)
 
 
-def _prover(picture: Image.Image, mask: np.ndarray) -> Callable[[Motion], bool]:
+def _prover(picture: Image.Image, masks: Sequence[np.ndarray]) -> Callable[[Motion], bool]:
     """A judge of wraps: is the seam of a shown motion, on its own small frames, like any other place?"""
     scale = min(1.0, PROOF_SIDE / min(picture.size))
     size = [int(side * scale) for side in picture.size]
-    pixels, grey = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (np.asarray(picture), mask))
+    pixels, *greys = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (np.asarray(picture), *masks))
+    borders = _borders(masks)
 
     def is_proved(motion: Motion) -> bool:
-        renderer = Renderer(pixels, [grey], Field(motion, _borders(mask)))
+        renderer = Renderer(pixels, greys, Field(motion, borders))
         return is_seamless(seam(np.stack([renderer.frame(time) for time in range(motion.period)])))
 
     return is_proved
@@ -319,25 +334,21 @@ def _mask(picture: Image.Image, settings: Settings, mask: np.ndarray | None) -> 
     return check_mask(edit(mask, request.mask_grow, request.mask_feather, request.mask_invert)), found
 
 
-def _cut(picture: Image.Image, mask: np.ndarray, output: Output) -> Shown:
+def _cut(picture: Image.Image, mask: np.ndarray, masks: Sequence[np.ndarray], output: Output) -> View:
+    """Cut around the middle of `mask`, or fit, a picture and its layers' masks to an output's size."""
     size, around = output_size(output.size, *picture.size), None
     if output.fit and size != picture.size:
         whole, size = size, inside(size, *picture.size)
         around = surround(picture, whole) if size != whole else None
-    part = tuple(edge / side for edge, side in zip(cover_box(mask, size), 2 * picture.size))
-    picture, mask = cover(picture, mask, size)
-    return Shown(picture, mask, part, around)
+    box = cover_box(mask, size)
+    part = tuple(edge / side for edge, side in zip(box, 2 * picture.size))
+    picture, (mask, *masks) = cover(picture, [mask, *masks], size, box)
+    return View(picture, mask, masks, part, around)
 
 
-def _weights(mask: np.ndarray, motion: Motion) -> np.ndarray:
-    """How much of each cell shows each layer, (L, h, w) float32 in [0, 1]."""
-    cells = cv2.resize(mask, motion.winding.shape[:-3:-1], interpolation=cv2.INTER_AREA).astype(np.float32)
-    return np.stack([cells, 1 - cells])
-
-
-def _borders(mask: np.ndarray):
+def _borders(masks: Sequence[np.ndarray]):
     """The borders at which each layer's motion fades."""
-    return [touched_borders(mask), ALL_BORDERS]
+    return [*map(touched_borders, masks), ALL_BORDERS]
 
 
 def _bytes(grey: np.ndarray) -> np.ndarray:

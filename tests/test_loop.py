@@ -67,7 +67,7 @@ def test_a_photograph_becomes_a_seamless_loop(make, photos, name, tmp_path):
 
 def test_the_whole_picture_within_a_size(make, photos, tmp_path):
     loop = make(photos["coffee"], prompt="it sways to the left", size="160x240", fit=True, fps="native", **QUICK)  # 3 : 2
-    inner = loop.shown().picture
+    inner = loop.view().picture
     assert loop.size() == (160, 240) and inner.size == (160, 106) and loop.picture.size == photos["coffee"].size
     still, moved = loop.frames([0, 2])
     assert still.shape == (240, 160, 3) and psnr(still[67:173], np.asarray(inner)) > 40
@@ -75,7 +75,7 @@ def test_the_whole_picture_within_a_size(make, photos, tmp_path):
     assert apart[67:173].max() > 20 and not apart[:67].any() and not apart[173:].any()
     written = loop.write(tmp_path / "loop.mp4")
     assert written.size == (160, 240) and iio.improps(written.path, plugin="pyav").shape[1:3] == (240, 160)
-    alike = loop.shown(loop.settings.change(size="600x400").output)
+    alike = loop.view(loop.settings.change(size="600x400").output)
     assert alike.surround is None and alike.size == (600, 400)
 
 
@@ -85,7 +85,7 @@ def test_a_seed_is_one_motion_at_every_size(make, photos):
     asked = {"prompt": "it sways to the left", "num_frames": 15, "num_inference_steps": 3}
     whole, again = (make(picture, mask, size=size, **asked) for size in ("source", "90x160"))
     assert again.size() == (90, 160) and np.array_equal(whole.motion.ring, again.motion.ring)
-    phone = whole.shown(again.settings.output)
+    phone = whole.view(again.settings.output)
     left, _, right, _ = phone.part
 
     def moved(shown):  # pixels, (2, 2, H, W), before the borders' fade
@@ -93,7 +93,7 @@ def test_a_seed_is_one_motion_at_every_size(make, photos):
         rows, columns = (spline_matrix(*sides) for sides in zip(field.shape[-2:], shown.picture.size[::-1]))
         return rows @ field @ columns.T * min(shown.picture.size)
 
-    seen = moved(whole.shown())[..., round(left * 240) : round(right * 240)]
+    seen = moved(whole.view())[..., round(left * 240) : round(right * 240)]
     assert np.abs(seen[0]).max() > 0.5 and np.abs(moved(phone) - seen).max() < 0.05 * np.abs(seen).max()
 
 
@@ -127,7 +127,7 @@ def test_a_wrap_is_proved_on_the_motion_that_is_shown(motion_pipeline, photos, m
     settings = make_settings(prompt="the statue rustles", num_frames=15, num_inference_steps=2)
     loop = make_loops(motion_pipeline, picture, settings, mask=mask)[0]
     assert loop.intents[0].rigid and loop.note
-    assert np.allclose(proved[-1].ring, loop.field(loop.shown()).ring, atol=1e-6)
+    assert np.allclose(proved[-1].ring, loop.field(loop.view()).ring, atol=1e-6)
     assert proved[-1].ring.any()
 
 
@@ -160,7 +160,7 @@ def test_sizes_and_mask_edits(make, coffee, tmp_path):
     mask = np.zeros((64, 96), np.float32)
     mask[20:40, 30:60] = 1
     loop = make(coffee, mask, num_frames=3, num_inference_steps=1, size="64x96", mask_invert=True, fps="native")
-    assert loop.shown().picture.size == (64, 96) and loop.mask.mean() > 0.5
+    assert loop.view().picture.size == (64, 96) and loop.mask.mean() > 0.5
     assert loop.write(tmp_path / "loop.gif").frames == 2
     with pytest.raises(ValueError, match="expected a mask of 96 x 64"):
         make(coffee, mask[:-1])
@@ -177,7 +177,7 @@ def test_directions_go_with_their_content_to_another_shape(make, photos, monkeyp
     frozen[:, 85:] = 1
     arrows, pins = ((0.1, 0.5, 0.5, 0.5), (0.5, 0.5, 0.6, 0.5)), ((0.95, 0.5), (0.4, 0.5))
     loop = make(picture, mask, size="50x50", freeze=small_png(frozen), arrows=arrows, pins=pins, **QUICK)
-    loop.field(loop.shown())
+    loop.field(loop.view())
     # the middle 50 of 170 columns are shown: what ends outside of them has gone
     assert directed["arrows"] == [pytest.approx((0.5, 0.5, 0.84, 0.5))] and directed["pins"] == [pytest.approx((0.16, 0.5))]
     assert directed["frozen"].shape == (50, 50)

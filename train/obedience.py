@@ -20,6 +20,7 @@ from tqdm import tqdm
 from loopanimate.files.pictures import open_picture
 from loopanimate.loop import MotionLoop, obey
 from loopanimate.pipeline import LoopAnimatePipeline
+from loopanimate.scene.parts import Part, single
 from loopanimate.scene.saliency import automatic_mask
 from loopanimate.settings import make_settings
 from loopanimate.words.kinds import KINDS, SPOKEN
@@ -177,9 +178,10 @@ def _sample(pipe, entry: Entry, batch: list[Case], num_frames: int, options: dic
     samples = []
     for case, reading, clip in zip(batch, readings, latents, strict=True):
         sampled = pipe.codec.decode_motion(clip)
-        motion = obey(sampled, reading.layers, entry.picture, entry.mask)
+        scene = single(Part(reading.sentence, reading.layers[0], entry.mask), reading.layers[1])
+        motion = obey([sampled], scene, entry.picture)
         settings = make_settings(prompt=case.prompt, num_frames=num_frames, seed=case.seed)
-        loop = MotionLoop(entry.picture, entry.mask, True, settings, reading.note, motion, reading.layers)
+        loop = MotionLoop(entry.picture, scene.masks, entry.mask, True, settings, reading.note, motion, scene.intents)
         samples.append(Sample(loop, sampled))
     return samples
 

@@ -49,7 +49,7 @@ class Sample:
     """A loop, as the motion that was sampled for it (`sampled`) and as the motion that is shown, after all edits (`shown`)."""
 
     def __init__(self, loop: MotionLoop, sampled: Motion):
-        self.loop, self.field = loop, loop.field(loop.shown())
+        self.loop, self.field = loop, loop.field(loop.view())
         turns = np.array(self.field.turns, np.float32)[:, None, None, None]
         inside = cv2.resize(loop.mask, self.field.ring.shape[:-3:-1], interpolation=cv2.INTER_AREA)
         self.inside = inside.astype(np.float32)  # (h, w), how much of each cell the mask fills

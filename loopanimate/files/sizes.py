@@ -1,5 +1,6 @@
 """The sizes of a file's frames, their times, and the part of a picture that they show."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil
 
@@ -67,18 +68,19 @@ def inside(size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
 def surround(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Return what surrounds a picture that is shown whole: itself, blurred and darker, covering `size`."""
     small = tuple(max(1, side // 16) for side in size)
-    blurred, _ = cover(picture, np.ones(picture.size[::-1], np.float32), small)
+    blurred, _ = cover(picture, [], small, cover_box(np.ones(picture.size[::-1], np.float32), small))
     blurred = blurred.filter(ImageFilter.GaussianBlur(min(small) / 12)).resize(size, Image.Resampling.BICUBIC)
     return ImageEnhance.Brightness(blurred).enhance(0.6)
 
 
-def cover(picture: Image.Image, mask: np.ndarray, size: tuple[int, int]) -> tuple[Image.Image, np.ndarray]:
-    """Scale picture and mask (H, W) to cover `size` (width, height), and cut off what is outside of it."""
+def cover(
+    picture: Image.Image, masks: Sequence[np.ndarray], size: tuple[int, int], box: tuple[float, float, float, float]
+) -> tuple[Image.Image, list[np.ndarray]]:
+    """Scale the part `box` of picture and masks (H, W), as `cover_box` gives it, to `size` (width, height)."""
     if picture.size == size:
-        return picture, mask
-    box = cover_box(mask, size)
-    layer = Image.fromarray(mask).resize(size, Image.Resampling.BICUBIC, box=box)
-    return picture.resize(size, Image.Resampling.LANCZOS, box=box), np.clip(np.asarray(layer), 0, 1)
+        return picture, list(masks)
+    layers = [Image.fromarray(mask).resize(size, Image.Resampling.BICUBIC, box=box) for mask in masks]
+    return picture.resize(size, Image.Resampling.LANCZOS, box=box), [np.clip(np.asarray(layer), 0, 1) for layer in layers]
 
 
 def cover_box(mask: np.ndarray, size: tuple[int, int]) -> tuple[float, float, float, float]:

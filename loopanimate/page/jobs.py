@@ -55,11 +55,12 @@ class Shown:
 
     def pack(self) -> "Shown":
         """As it is kept for the visit: without the picture, which is in a file, and with the mask in 8 bits."""
-        return replace(self, loop=replace(self.loop, picture=None, mask=np.rint(self.loop.mask * 255).astype(np.uint8)))
+        masks = [np.rint(mask * 255).astype(np.uint8) for mask in (self.loop.mask, *self.loop.masks)]
+        return replace(self, loop=replace(self.loop, picture=None, mask=masks[0], masks=tuple(masks[1:])))
 
     def unpack(self) -> "Shown":
-        mask = self.loop.mask.astype(np.float32) / 255
-        return replace(self, loop=replace(self.loop, picture=open_cached(self.path), mask=mask))
+        mask, *masks = (mask.astype(np.float32) / 255 for mask in (self.loop.mask, *self.loop.masks))
+        return replace(self, loop=replace(self.loop, picture=open_cached(self.path), mask=mask, masks=tuple(masks)))
 
     def caption(self) -> str:
         return f"{self.loop.settings.request.prompt} · seed {self.loop.settings.request.seed}"
@@ -238,4 +239,4 @@ def move(loop: Loop) -> dict | None:
     if not isinstance(loop, MotionLoop):
         return None
     small = shrink(loop, LIVING_SIDE)
-    return {"own": loop.settings.hands.motion_strength, "loops": motion_of([small.field(small.shown())])}
+    return {"own": loop.settings.hands.motion_strength, "loops": motion_of([small.field(small.view())])}

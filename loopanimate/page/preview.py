@@ -38,6 +38,7 @@ def shrink(loop: Loop, side: int) -> Loop:
         loop,
         picture=loop.picture.resize(whole, Image.Resampling.BILINEAR, reducing_gap=2.0),
         mask=cv2.resize(loop.mask, whole, interpolation=cv2.INTER_AREA),
+        masks=tuple(cv2.resize(mask, whole, interpolation=cv2.INTER_AREA) for mask in loop.masks),
         settings=loop.settings.model_copy(update={"output": output}),
     )
 
@@ -61,7 +62,7 @@ def measure(loop: Loop) -> dict[str, float]:
         output = output.model_copy(update={"size": "source", "fit": False})
     small = shrink(replace(loop, settings=loop.settings.model_copy(update={"output": output})), MEASURED_SIDE)
     frames = np.stack(list(small.frames(range(loop.settings.request.num_frames - 1))))
-    change, mask = np.abs(frames.astype(np.float32) - frames[0]).mean((0, 3)), small.shown().mask
+    change, mask = np.abs(frames.astype(np.float32) - frames[0]).mean((0, 3)), small.view().mask
     inside = mask > 0.5
     outside = cv2.dilate((mask > 0.2).astype(np.uint8), np.ones((25, 25), np.uint8)) == 0
     found = dict(seam(frames)) if len(frames) > 4 else {}

@@ -30,6 +30,9 @@ class Intent:
     rests: bool = False  # it does not move at all
 
 
+STILL = Intent(rests=True)
+
+
 def form_intents(parsed: list[Clause], rigid: bool) -> tuple[Intent, Intent]:
     """What clauses ask of the salient object and of the background.
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from loopanimate.files.formats import read_metadata
 from loopanimate.files.recipe import VERSION, of_frame, open_small_png, pack, small_png, unpack
-from loopanimate.files.sizes import cover, surround
+from loopanimate.files.sizes import cover, cover_box, surround
 from loopanimate.settings import make_settings
 
 
@@ -110,7 +110,7 @@ def test_directions_go_with_the_part_that_is_left_of_a_cut_picture(picture):
         pins=((0.2, 0.5), (1.0, 1.0)),
         freeze=small_png(freeze),
     )
-    cut, layer = cover(picture, mask, (200, 200))
+    cut, (layer,) = cover(picture, [mask], (200, 200), cover_box(mask, (200, 200)))
     frame, back, again = of_frame(cut, settings, mask)
     assert frame is cut and np.abs(again - layer).max() < 0.05
     assert np.allclose(back.hands.arrows, [(0.25, 0.2, 0.625, 0.4)]) and back.hands.pins == ((1.0, 1.0),)

@@ -24,7 +24,7 @@ def test_sizes():
 def test_cover_cuts_picture_and_mask_alike():
     picture = Image.fromarray(np.repeat(np.arange(100, dtype=np.uint8)[None, :, None], 100, 0).repeat(3, 2))
     mask = np.repeat((np.arange(100, dtype=np.float32) / 99)[None], 100, 0)
-    part, layer = cover(picture, mask, (50, 100))
+    part, (layer,) = cover(picture, [mask], (50, 100), cover_box(mask, (50, 100)))
     assert part.size == (50, 100) and layer.shape == (100, 50)
     assert np.allclose(np.asarray(part)[50, :, 0] / 99, layer[50], atol=0.02)
     assert 41 <= np.asarray(part)[50, 0, 0] <= 43  # around the mask, which is brighter to the right

@@ -1,0 +1,109 @@
+"""Parts of a scene: the things that a sentence names, each with a region and a motion of its own, as layers front to back.
+
+Every part is sampled as the salient object of its own row of a batch. What stands still is a layer too, where a part lies
+behind it: water under a boat, sky behind a tree.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from loopanimate.motion.border import smoothstep
+from loopanimate.motion.curve import Motion
+from loopanimate.words.intent import STILL, Intent
+
+MAX_PARTS = 6  # with what stands still and the background, as many layers as a living page can draw
+RIM_CELLS = 1.5  # cells from its rim with what lies farther behind in which a part behind still things comes to rest
+
+
+@dataclass(frozen=True)
+class Part:
+    """A thing that moves."""
+
+    sentence: str  # what the network is asked for
+    intent: Intent
+    mask: np.ndarray  # (H, W) in [0, 1]
+    behind: bool = False  # still things stand before it, and its outline stays
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a layer of the loop shows."""
+
+    intent: Intent
+    row: int | None  # the part that it shows; None stands still
+    channels: int = 0  # of that row: 0 the salient object's, 1 the background's
+    settled: bool = False  # it comes to rest towards what lies farther behind
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The layers of a loop, front to back, the background last."""
+
+    parts: tuple[Part, ...]  # one row of the batch each
+    layers: tuple[Layer, ...]
+    masks: tuple[np.ndarray, ...]  # (H, W) in [0, 1], of all layers but the last
+
+    @property
+    def intents(self) -> tuple[Intent, ...]:
+        return tuple(layer.intent for layer in self.layers)
+
+    @property
+    def moving(self) -> np.ndarray:
+        """(H, W) in [0, 1], all that the parts claim."""
+        return np.maximum.reduce([part.mask for part in self.parts])
+
+
+def single(part: Part, background: Intent) -> Scene:
+    """One object before a background that may move too, as the network samples both."""
+    return Scene((part,), (Layer(part.intent, 0), Layer(background, 0, channels=1)), (part.mask,))
+
+
+def stack(parts: Sequence[Part]) -> Scene:
+    """Several parts, of each kind front to back: what stands before, what is still, what lies behind that."""
+    order = sorted(parts, key=lambda part: part.behind)
+    front, behind = ([row for row, part in enumerate(order) if part.behind == side] for side in (False, True))
+    layers, masks = [Layer(order[row].intent, row) for row in front], [order[row].mask for row in front]
+    layers.append(Layer(STILL, None))
+    if behind:
+        masks.append(1 - np.maximum.reduce([order[row].mask for row in behind]))
+        layers += [Layer(order[row].intent, row, settled=row != behind[-1]) for row in behind]
+        masks += [order[row].mask for row in behind[:-1]]
+    return Scene(tuple(order), tuple(layers), tuple(masks))
+
+
+def compose(scene: Scene, motions: Sequence[Motion], weights: np.ndarray) -> Motion:
+    """One motion of all layers from what each row of the batch sampled; weights (L, h, w) as `weigh` gives them."""
+    ring, winding = (np.zeros((*shape[:-4], len(scene.layers), *shape[-3:]), np.float32) for shape in _shapes(motions[0]))
+    for place, layer in enumerate(scene.layers):
+        if layer.row is None:
+            continue
+        free = _settle(weights, place) if layer.settled else 1
+        ring[:, place] = motions[layer.row].ring[:, layer.channels] * free
+        winding[place] = motions[layer.row].winding[layer.channels] * free
+    return Motion(ring, winding)
+
+
+def _shapes(motion: Motion) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    return motion.ring.shape, motion.winding.shape
+
+
+def _settle(weights: np.ndarray, place: int) -> np.ndarray:
+    """How freely a layer moves in each cell, (h, w) in [0, 1]: 0 at the rim of the layers behind it."""
+    seen = (weights[place + 1 :].sum(0) < 0.5).astype(np.uint8)
+    if seen.all():
+        return np.ones(seen.shape, np.float32)
+    distance = cv2.distanceTransform(seen, cv2.DIST_L2, 5)
+    return smoothstep(np.clip((distance - 0.5) / RIM_CELLS, 0, 1)).astype(np.float32)
+
+
+def weigh(masks: Sequence[np.ndarray], motion: Motion) -> np.ndarray:
+    """How much of each cell shows each layer, (L, h, w) float32 in [0, 1], by all layers' masks but the last's."""
+    clear, weights = np.ones(motion.winding.shape[-2:], np.float32), []
+    for mask in masks:
+        cells = cv2.resize(mask, motion.winding.shape[:-3:-1], interpolation=cv2.INTER_AREA).astype(np.float32)
+        weights.append(clear * cells)
+        clear = clear * (1 - cells)
+    return np.stack([*weights, clear])
