@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -24,11 +24,14 @@ from loopanimate.motion.start import choose_start
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.render.interpolation import Ring
 from loopanimate.render.renderer import Renderer
-from loopanimate.scene.parts import Part, Scene, compose, single, weigh
+from loopanimate.scene.finder import Finder
+from loopanimate.scene.parts import Part, Scene, carry, compose, single, weigh
+from loopanimate.scene.plan import camera_alone, names_things, painted, plan
 from loopanimate.scene.saliency import automatic_mask, edit
 from loopanimate.settings import Hands, Output, Settings
+from loopanimate.words.clauses import is_english, read_clauses
 from loopanimate.words.intent import Intent
-from loopanimate.words.read import read
+from loopanimate.words.read import guess, read
 
 SAMPLING_SIDE = 512  # pixels on the short side of what the networks see; the loop is rendered from the picture itself
 PROOF_SIDE = 256  # pixels on the short side of the frames on which a wrap is proved to be no seam
@@ -179,6 +182,7 @@ def make_loops(
     mask: np.ndarray | None = None,
     progress: Progress | None = None,
     preview: Callable[[MotionLoop], None] | None = None,
+    given: Sequence[tuple[str, np.ndarray]] = (),
 ) -> list[MotionLoop] | list[FrameLoop]:
     """Animate a picture: a loop for each seed, sampled together; each is the loop that its seed gives alone, but for rounding.
 
@@ -189,30 +193,49 @@ def make_loops(
         mask: (H, W) in [0, 1], white moves, of the picture's size; None: the words find what they name.
         progress: called after each sampling step; whatever it raises stops the work.
         preview: called after each step, before `progress`, with the first seed's loop as it stands by then; of motion only.
+        given: words and their masks (H, W): a thing of the prompt ("the sea"), or a clause of its own ("the sea ripples").
 
-    Raises: ValueError in one sentence, before any work, for a mask, size or direction that does not fit.
+    Raises: ValueError in one sentence, before any work, for a mask, size or direction that does not fit, and where nothing
+    that the prompt names is in the picture.
     """
     seeds = [settings.request.seed] if seeds is None else list(seeds)
     if not pipe.codec.is_motion:
         check_appearance(settings.hands)
     output_size(settings.output.size, *picture.size)
     if pipe.codec.is_motion:
-        return list(_motion_loops(pipe, picture, mask, settings, seeds, progress, preview))
+        scene, note, found = _stage(pipe, picture, mask, given, settings)
+        return list(_motion_loops(pipe, picture, scene, note, found, settings, seeds, progress, preview))
+    if given:
+        raise ValueError("expected no parts: this preset samples one object")
     return list(_frame_loops(pipe, picture, mask, settings, seeds, progress))
 
 
-def _motion_loops(pipe, picture, mask, settings, seeds, progress, preview) -> Iterator[MotionLoop]:
+def _stage(pipe, picture, mask, given, settings) -> tuple[Scene, str | None, bool]:
+    """What moves and how; sentences on what the words were taken for; whether there is a clear thing."""
+    prompt = ", ".join([settings.request.prompt, *(words for words, _ in given if len(read_clauses(words)) > 0)])
+    if not is_english(prompt):
+        raise ValueError(f"expected English, the one language that LoopAnimate reads, got {settings.request.prompt!r}")
+    said = read_clauses(prompt, partial(guess, pipe))
+    camera = camera_alone(said)
+    if camera or not names_things(said):
+        mask, found = _mask(picture, settings, mask)
+        reading = read(camera or settings.request.prompt, pipe)
+        return single(Part(reading.sentence, reading.layers[0], mask), reading.layers[1]), reading.note, found
+    scene, outcomes = plan(said, Finder(picture, painted(said, mask, given), partial(_edit, settings)))
+    words = " ".join(outcome.said for outcome in outcomes)
+    if scene is None:
+        raise ValueError(f"expected something in the picture that can move: {words}")
+    return scene, words, True
+
+
+def _motion_loops(pipe, picture, scene, note, found, settings, seeds, progress, preview) -> Iterator[MotionLoop]:
     """One seed is one motion, however much of it a size shows: the whole picture is sampled."""
-    mask, found = _mask(picture, settings, mask)
-    reading, small = read(settings.request.prompt, pipe), _small(picture)
-    scene = single(Part(reading.sentence, reading.layers[0], mask), reading.layers[1])
+    small = _small(picture)
 
     def loop(latents, seed: int, begins: bool) -> MotionLoop:
         motion = obey([pipe.codec.decode_motion(row) for row in latents], scene, small if begins else None)
         changed = settings.change(seed=seed)
-        return MotionLoop(
-            picture, scene.masks, scene.moving, found, changed, reading.note, motion, scene.intents, pipe.device.type
-        )
+        return MotionLoop(picture, scene.masks, scene.moving, found, changed, note, motion, scene.intents, pipe.device.type)
 
     def on_step(step, steps, clean):
         if preview is not None:
@@ -228,7 +251,7 @@ def obey(motions: Sequence[Motion], scene: Scene, picture: Image.Image | None) -
     """Edit sampled motions, one a part, as words ask; with a picture (masks may be larger), begin where the wrap is no seam."""
     weights = weigh(scene.masks, motions[0])
     motion = compose(scene, motions, weights)
-    motion = apply(motion, edits_from_words(scene.intents, weights, motion.period))
+    motion = carry(scene, apply(motion, edits_from_words(scene.intents, weights, motion.period)))
     if picture is None:
         return motion
     edits = [*edits_to_show(scene.intents, weights), partial(limit, borders=_borders(scene.masks))]
@@ -330,8 +353,12 @@ def _mask(picture: Image.Image, settings: Settings, mask: np.ndarray | None) -> 
     if mask is not None and mask.shape != picture.size[::-1]:
         raise ValueError(f"expected a mask of {picture.width} x {picture.height}, got {mask.shape[1]} x {mask.shape[0]}")
     mask, found = automatic_mask(picture) if mask is None else (mask, True)
+    return check_mask(_edit(settings, mask)), found
+
+
+def _edit(settings: Settings, mask: np.ndarray) -> np.ndarray:
     request = settings.request
-    return check_mask(edit(mask, request.mask_grow, request.mask_feather, request.mask_invert)), found
+    return edit(mask, request.mask_grow, request.mask_feather, request.mask_invert)
 
 
 def _cut(picture: Image.Image, mask: np.ndarray, masks: Sequence[np.ndarray], output: Output) -> View:

@@ -45,6 +45,8 @@ def edits_from_words(intents: Sequence[Intent], weights: np.ndarray, period: int
     for layer, (intent, weight) in enumerate(zip(intents, weights, strict=True)):
         on_layer = {"layer": layer, "weight": weight}
         seconds = period / NATIVE_FPS
+        if intent.returns:
+            edits.append(partial(turn_back, layer=layer))
         if intent.heading is not None:
             edits.append(partial(steer, **on_layer, heading=intent.heading))
         if intent.speed is not None:
@@ -63,7 +65,8 @@ def edits_from_words(intents: Sequence[Intent], weights: np.ndarray, period: int
 
 def edits_to_show(intents: Sequence[Intent], weights: np.ndarray, strength: float = 1.0) -> list[Edit]:
     """List the edits between a loop that has begun and its showing; cutting, hands and `limit` come after them."""
-    edits: list[Edit] = [drop_residue, partial(scale, strength=strength)]
+    said = [bool(intent.kinds) for intent in intents]
+    edits: list[Edit] = [partial(drop_residue, keep=said), partial(scale, strength=strength)]
     for layer, (intent, weight) in enumerate(zip(intents, weights, strict=True)):
         if intent.rigid:
             edits.append(partial(stiffen, layer=layer, weight=weight, hinge=intent.hinge))
@@ -79,6 +82,11 @@ def drop_drift(motion: Motion, keep: Sequence[bool]) -> Motion:
 def rest(motion: Motion, layer: int) -> Motion:
     """Bring a layer to rest."""
     return motion.replace(layer, 0, 0)
+
+
+def turn_back(motion: Motion, layer: int) -> Motion:
+    """Take a layer's winding off: what cannot flow comes back."""
+    return motion.replace(layer, winding=0)
 
 
 def scale(motion: Motion, strength: float | np.ndarray) -> Motion:
@@ -212,12 +220,15 @@ def stiffen(motion: Motion, layer: int, weight: np.ndarray, hinge: tuple[float, 
     return motion.replace(layer, np.stack([shift.real, shift.imag], axis=1))
 
 
-def drop_residue(motion: Motion) -> Motion:
-    """Bring layers to rest that hardly move beside another one: sampling never leaves a layer exactly still."""
+def drop_residue(motion: Motion, keep: Sequence[bool] = ()) -> Motion:
+    """Bring layers to rest that hardly move beside another one: sampling never leaves a layer exactly still.
+
+    keep: of each layer, whether it is to move in any case.
+    """
     sizes = [_peak(motion.ring[:, layer]) + _peak(motion.winding[layer]) for layer in range(motion.num_layers)]
     factors = np.ones(motion.num_layers)
     for layer, size in enumerate(sizes):
-        if not motion.streams(layer):
+        if not motion.streams(layer) and not any(keep[layer : layer + 1]):
             most = max((other for place, other in enumerate(sizes) if place != layer), default=0.0)
             moving = max(size / RESIDUE, size / max(RESIDUE_SHARE * most, 1e-9))
             factors[layer] = 1 - smoothstep(float(np.clip((1.2 - moving) / 0.4, 0, 1)))

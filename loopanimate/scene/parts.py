@@ -15,6 +15,8 @@ from loopanimate.motion.curve import Motion
 from loopanimate.words.intent import STILL, Intent
 
 MAX_PARTS = 6  # with what stands still and the background, as many layers as a living page can draw
+TOUCHING = 0.1  # share of a cell from which two layers meet there
+INSIDE = 0.7  # share of a part that lies in another one that carries it
 RIM_CELLS = 1.5  # cells from its rim with what lies farther behind in which a part behind still things comes to rest
 
 
@@ -36,6 +38,7 @@ class Layer:
     row: int | None  # the part that it shows; None stands still
     channels: int = 0  # of that row: 0 the salient object's, 1 the background's
     settled: bool = False  # it comes to rest towards what lies farther behind
+    parent: int | None = None  # the layer that carries it along
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,32 @@ def stack(parts: Sequence[Part]) -> Scene:
     """Several parts, of each kind front to back: what stands before, what is still, what lies behind that."""
     order = sorted(parts, key=lambda part: part.behind)
     front, behind = ([row for row, part in enumerate(order) if part.behind == side] for side in (False, True))
-    layers, masks = [Layer(order[row].intent, row) for row in front], [order[row].mask for row in front]
+    layers = [Layer(order[row].intent, row, parent=_parent(order, row, front)) for row in front]
+    masks = [order[row].mask for row in front]
     layers.append(Layer(STILL, None))
     if behind:
         masks.append(1 - np.maximum.reduce([order[row].mask for row in behind]))
         layers += [Layer(order[row].intent, row, settled=row != behind[-1]) for row in behind]
         masks += [order[row].mask for row in behind[:-1]]
     return Scene(tuple(order), tuple(layers), tuple(masks))
+
+
+def _parent(parts: Sequence[Part], row: int, front: Sequence[int]) -> int | None:
+    """The place of the nearest part behind this one that this one lies in: hair on a head, a sail on a boat."""
+    mask = parts[row].mask
+    for place, other in enumerate(front):
+        if other > row and (mask * (parts[other].mask > 0.3)).sum() > INSIDE * mask.sum():
+            return place
+    return None
+
+
+def carry(scene: Scene, motion: Motion) -> Motion:
+    """Let parts move with the parts that they lie in; what carries is carried first."""
+    for place in reversed(range(len(scene.layers))):
+        parent = scene.layers[place].parent
+        if parent is not None:
+            motion = motion.replace(place, motion.ring[:, place] + motion.ring[:, parent])
+    return motion
 
 
 def compose(scene: Scene, motions: Sequence[Motion], weights: np.ndarray) -> Motion:
@@ -92,11 +114,13 @@ def _shapes(motion: Motion) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 def _settle(weights: np.ndarray, place: int) -> np.ndarray:
     """How freely a layer moves in each cell, (h, w) in [0, 1]: 0 at the rim of the layers behind it."""
-    seen = (weights[place + 1 :].sum(0) < 0.5).astype(np.uint8)
-    if seen.all():
-        return np.ones(seen.shape, np.float32)
-    distance = cv2.distanceTransform(seen, cv2.DIST_L2, 5)
-    return smoothstep(np.clip((distance - 0.5) / RIM_CELLS, 0, 1)).astype(np.float32)
+    behind = weights[place + 1 :].sum(0)
+    rim = np.minimum(weights[place], cv2.dilate(behind, np.ones((3, 3), np.uint8))) > TOUCHING
+    rim |= (behind > 0.5) & (cv2.dilate(rim.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+    if not rim.any():
+        return np.ones(rim.shape, np.float32)
+    distance = cv2.distanceTransform((~rim).astype(np.uint8), cv2.DIST_L2, 5)
+    return smoothstep(np.clip(distance / RIM_CELLS, 0, 1)).astype(np.float32)
 
 
 def weigh(masks: Sequence[np.ndarray], motion: Motion) -> np.ndarray:

@@ -1,11 +1,26 @@
-"""Regions of a picture: what a click selects."""
+"""Regions of a picture: what a click selects, and where things are that words name."""
+
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from loopanimate.presets import ASSETS
+
 SIDE, SUPERPIXELS = 320, 250  # pixels on the long side of the copy that is searched; parts that it is divided into
 ALIKE, UNLIKE = 14.0, 30.0  # distances in CIELAB up to which superpixels are one thing, and from which surely two
+
+
+CLASSES = (  # the order is that of the bundled finder's outputs, which `train/regions.py` makes
+    "sky cloud water waterfall foam fire smoke tree grass flower rock ground snow building person face hair clothing animal "
+    "boat vehicle cloth lamp object"
+).split()
+FINDER = ASSETS / "regions" / "regions.onnx"
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pictures
+LONG_SIDE = 512  # pixels of what the finder sees
+STRIDE = 4  # pixels of that in a cell of what it says
+GUIDED_RADIUS, GUIDED_SOFTNESS = 4, 1e-3  # cells, and variance of luma in [0, 1], of the filter that finds a region's edge
 
 
 def select(picture: Image.Image, x: float, y: float) -> np.ndarray:
@@ -39,3 +54,33 @@ def select(picture: Image.Image, x: float, y: float) -> np.ndarray:
     labels = cv2.connectedComponents(chosen, connectivity=4)[1]
     chosen = (labels == labels[row, column]).astype(np.float32)
     return np.clip(cv2.resize(chosen, picture.size, interpolation=cv2.INTER_LINEAR), 0, 1)
+
+
+@lru_cache(maxsize=1)
+def session():
+    """Open the bundled finder."""
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(FINDER, providers=["CPUExecutionProvider"])
+
+
+def classify(picture: Image.Image) -> np.ndarray:
+    """How likely each class is everywhere, (classes, h, w) float32 in [0, 1], on a grid as fine as the finder sees."""
+    scale = LONG_SIDE / max(picture.size)
+    size = [max(32, 32 * round(side * scale / 32)) for side in picture.size]
+    pixels = np.asarray(picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0), np.float32) / 255
+    planes = ((pixels - MEAN) / STD).transpose(2, 0, 1)[None].astype(np.float32)
+    mirrored = np.concatenate([planes, planes[..., ::-1]])
+    (both,) = session().run(None, {"pictures": np.ascontiguousarray(mirrored)})
+    likely = (both[0] + both[1][..., ::-1]) / 2
+    guide = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), likely.shape[:0:-1], interpolation=cv2.INTER_AREA)
+    return np.stack([_guide(plane, guide) for plane in likely])
+
+
+def _guide(plane: np.ndarray, guide: np.ndarray) -> np.ndarray:
+    """The guided filter (He et al., 2010): smooth a plane (h, w) where the guide is even, and keep the guide's edges."""
+    side = (2 * GUIDED_RADIUS + 1,) * 2
+    mean, like, both, square = (cv2.blur(part, side) for part in (guide, plane, guide * plane, guide * guide))
+    slope = (both - mean * like) / (square - mean * mean + GUIDED_SOFTNESS)
+    offset = like - slope * mean
+    return np.clip(cv2.blur(slope, side) * guide + cv2.blur(offset, side), 0, 1)

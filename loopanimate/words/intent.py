@@ -28,6 +28,7 @@ class Intent:
     in_place: bool = False  # as a whole it neither shifts nor turns
     hops: tuple[float, float] | None = None  # hertz, least and most
     rests: bool = False  # it does not move at all
+    returns: bool = False  # it is no stream, however it was sampled
 
 
 STILL = Intent(rests=True)

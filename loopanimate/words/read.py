@@ -67,6 +67,12 @@ def read(prompt: str, pipe) -> Reading:
     return Reading(sentence, note, form_intents(clauses(sentence), is_rigid(prompt)))
 
 
+def guess(pipe, predicate: str) -> dict[str, float]:
+    """How much a predicate ("wibbles about") means each kind of SPOKEN, about 0 to 1."""
+    scores = reader_of(pipe).scores(sentence_features(pipe, f"it {predicate}"))
+    return dict(zip(SPOKEN, scores.tolist(), strict=True))
+
+
 def _reword(prompt: str, parsed: list[Clause], pipe) -> str | None:
     """The sentence that a prompt is taken for; None: the network knows the prompt's own words."""
     spoken, alike = spoken_forms(), alike_forms()

@@ -1,0 +1,119 @@
+"""Where the things are that words name: by the bundled model, among several by their size and place, or the salient object."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from loopanimate.scene.places import place_of
+from loopanimate.scene.regions import CLASSES, classify
+from loopanimate.scene.saliency import automatic_mask
+
+CLEAR = 0.5  # likelihood from which a pixel is of a class
+SURE = 0.6  # mean likelihood of a region's clear pixels from which it is found ...
+UNSURE = 0.35  # ... and from which the salient object may be it
+LEAST = 0.0015  # share of the picture that a region has at least
+PIECE = 0.15  # share of the largest piece that a piece has at least, to count as a thing of its own
+SAME = 0.5  # intersection over union from which a region is the salient object
+
+
+@dataclass(frozen=True)
+class Region:
+    """A place of the picture that words name."""
+
+    mask: np.ndarray  # (H, W) float32 in [0, 1]
+    how: str  # "named", "salient", "painted", "whole"
+    sure: float  # in [0, 1]
+
+
+class Finder:
+    """Finds things in one picture."""
+
+    def __init__(
+        self,
+        picture: Image.Image,
+        given: Mapping[str, np.ndarray] | None = None,
+        edit: Callable[[np.ndarray], np.ndarray] = lambda mask: mask,
+    ):
+        """given: things and their masks (H, W), painted or clicked, in place of what would be found. edit: of every mask."""
+        self.picture, self.given, self.edit = picture, given or {}, edit
+
+    @cached_property
+    def likely(self) -> np.ndarray:
+        return classify(self.picture)
+
+    @cached_property
+    def salient(self) -> tuple[np.ndarray, bool]:
+        return automatic_mask(self.picture)
+
+    def find(self, thing: str, which: Sequence[str] = ()) -> Region | None:
+        """The region of a thing, of those that `which` picks out ("left", "small", "background"); None: it is not there."""
+        region = self._find(thing, which)
+        return region and replace(region, mask=self.edit(region.mask))
+
+    def _find(self, thing: str, which: Sequence[str]) -> Region | None:
+        if thing in self.given:
+            return Region(self.given[thing], "painted", 1.0)
+        mask, found = self.salient
+        if thing == "everything":
+            return Region(np.ones_like(mask), "whole", 1.0)
+        if thing == "background":
+            return Region(1 - mask, "salient", 1.0) if found else Region(mask, "whole", 1.0)
+        if thing == "it":
+            return Region(mask, "salient" if found else "whole", 1.0)
+        place = place_of(thing)
+        likely = self.likely[[CLASSES.index(name) for name in place.regions]].sum(0)
+        region = self._named(likely, which)
+        if not place.alone:
+            return region
+        if region is None and found and ("object" in place.regions or self._score(likely) > UNSURE):
+            return Region(mask, "salient", 0.5)
+        if region is not None and found and not which and _overlap(region.mask, mask) > SAME:
+            return Region(mask, "named", region.sure)  # whose edge is the better one
+        return region
+
+    def _score(self, likely: np.ndarray) -> float:
+        """How likely the salient object is of a class."""
+        inside = cv2.resize(self.salient[0], likely.shape[::-1], interpolation=cv2.INTER_AREA)
+        return float((likely * inside).sum() / max(inside.sum(), 1e-6))
+
+    def _named(self, likely: np.ndarray, which: Sequence[str]) -> Region | None:
+        clear = (likely > CLEAR).astype(np.uint8)
+        if which:
+            clear = pick(clear, which)
+        if clear.mean() < LEAST or (sure := float(likely[clear > 0].mean())) < SURE:
+            return None
+        near = cv2.dilate(clear, np.ones((3, 3), np.uint8)) if which else 1
+        mask = cv2.resize(likely * near, self.picture.size, interpolation=cv2.INTER_CUBIC)
+        return Region(np.clip(2 * mask - 0.5, 0, 1), "named", sure)
+
+
+SIDES = {  # words → what a piece is chosen by, the largest first: of its area, and its middle (x, y) in [0, 1]
+    ("left", "leftmost"): lambda area, x, y: -x,
+    ("right", "rightmost"): lambda area, x, y: x,
+    ("top", "upper", "highest", "above"): lambda area, x, y: -y,
+    ("bottom", "lower", "lowest", "below", "front", "foreground", "nearest", "closest", "near"): lambda area, x, y: y,
+    ("middle", "central", "center", "centre"): lambda area, x, y: -abs(x - 0.5),
+    ("big", "bigger", "biggest", "large", "larger", "largest", "tall", "tallest"): lambda area, x, y: area,
+    ("small", "smaller", "smallest", "little", "tiny", "far", "distant", "background"): lambda area, x, y: -area,
+}
+
+
+def pick(clear: np.ndarray, which: Sequence[str]) -> np.ndarray:
+    """Of the pieces of a mask (h, w) uint8, those that words pick out: one, or for the small ones all but the largest."""
+    rank = next((rank for words, rank in SIDES.items() for word in which if word in words), None)
+    count, labels, stats, middles = cv2.connectedComponentsWithStats(clear)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    if rank is None or count <= 2:
+        return clear
+    height, width = clear.shape
+    pieces = [place for place in range(count - 1) if areas[place] > PIECE * areas.max()]
+    ranked = sorted(pieces, key=lambda place: -rank(areas[place], *(middles[place + 1] / (width, height))))
+    return (labels == ranked[0] + 1).astype(np.uint8)
+
+
+def _overlap(some: np.ndarray, other: np.ndarray) -> float:
+    return float(np.minimum(some, other).sum() / max(np.maximum(some, other).sum(), 1e-6))

@@ -1,0 +1,36 @@
+"""Where things are that words name, by their classes: `places.tsv` says what its columns are."""
+
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from loopanimate.words.lexicon import nouns
+
+
+class Place(NamedTuple):
+    """A row of places.tsv."""
+
+    regions: tuple[str, ...]
+    behind: bool
+    alone: bool
+    rigid: bool
+
+
+@cache
+def places() -> dict[str, Place]:
+    """A class of things → where it is."""
+    lines = Path(__file__).with_name("places.tsv").read_text(encoding="utf-8").splitlines()
+    _, *rows = (line.split("\t") for line in lines if not line.startswith("#"))
+    return {
+        name: Place(tuple(regions.split()), ground == "behind", alone == "yes", body == "rigid")
+        for name, regions, ground, alone, body in rows
+    }
+
+
+NOWHERE = Place((), False, False, False)
+
+
+def place_of(thing: str) -> Place:
+    """Where a thing is, a noun in the singular or plural; what no table has is an object, parts of bodies are nowhere."""
+    name = "person" if thing == "person" else nouns().get(thing, ("object", False))[0]
+    return places().get(name, NOWHERE)

@@ -1,0 +1,139 @@
+"""From what a sentence says and what a picture shows to the parts that move, and a sentence on every clause."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from loopanimate.scene.finder import Finder, Region
+from loopanimate.scene.parts import MAX_PARTS, Part, Scene, stack
+from loopanimate.scene.places import place_of
+from loopanimate.words.clauses import Clause, read_clauses
+from loopanimate.words.intent import form_intents
+from loopanimate.words.kinds import KINDS
+from loopanimate.words.parse import clauses as parse
+from loopanimate.words.vocabulary import CAMERA, DIRECTIONS, STRENGTHS, TEMPOS, say
+
+SAME = 0.8  # intersection over union from which two regions are one thing
+LEAST = 0.0004  # share of the picture that a region has at least
+UNNAMED = ("it", "everything", "background")
+UNDRAWN = "is understood, but light and weather are not drawn yet"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a clause."""
+
+    clause: Clause
+    region: Region | None
+    said: str  # a sentence for the person
+    moves: bool = False
+
+
+def names_things(said: Sequence[Clause]) -> bool:
+    """Whether clauses are about more than the one object and what lies behind it, which the network samples together."""
+    asked = [clause for clause in said if clause.kind is not None]
+    return any(clause.thing not in UNNAMED or clause.kind == "effect" for clause in asked)
+
+
+def camera_alone(said: Sequence[Clause]) -> str | None:
+    """What the network is asked for where words move the camera and nothing else: it moves all of the picture then."""
+    asked = [clause for clause in said if clause.kind is not None]
+    if not asked or any(clause.thing != "camera" or clause.kind in ("rest", "effect") for clause in asked):
+        return None
+    clause = asked[0]
+    verb = CAMERA["pan" if clause.toward not in ("in", "out") else clause.toward]
+    words = [say("the camera", next(verb for verb in verb if verb.base.startswith(("pan", "zoom"))))]
+    return " ".join([*words, *_adverbs(clause)])
+
+
+def painted(said: Sequence[Clause], mask: np.ndarray | None, given: Sequence[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Masks by the things that they are of: each of the words that it came with, the one without words of what moves first."""
+    masks = {clause.thing: own for words, own in given for clause in (read_clauses(words) or read_clauses(f"{words} moves"))}
+    moving = [clause.thing for clause in said if clause.kind not in (None, "rest", "effect") and clause.thing not in masks]
+    first = next((thing for thing in moving if not place_of(thing).behind), next(iter(moving), None))
+    return masks if mask is None or first is None else {first: mask, **masks}
+
+
+def plan(said: Sequence[Clause], finder: Finder) -> tuple[Scene | None, list[Outcome]]:
+    """Find what clauses name and give each its motion; the scene is None where nothing is found to move."""
+    outcomes = [_judge(clause, finder) for clause in said if clause.kind is not None]
+    resting = [each.region.mask for each in outcomes if each.clause.kind == "rest" and _is_place(each)]
+    moving: list[tuple[Outcome, list[Clause]]] = []
+    for outcome in outcomes:
+        if not outcome.moves:
+            continue
+        same = next((group for other, group in moving if _overlap(other.region.mask, outcome.region.mask) > SAME), None)
+        if same is not None:
+            same.append(outcome.clause)
+        else:
+            moving.append((outcome, [outcome.clause]))
+    moving.sort(key=lambda item: -float(item[0].region.mask.mean()))
+    for outcome, group in moving[MAX_PARTS:]:
+        outcomes = [replace(each, moves=False, said=_many(each)) if each.clause in group else each for each in outcomes]
+    parts = [_part(outcome, group, resting) for outcome, group in moving[:MAX_PARTS]]
+    parts = [part for part in parts if part.mask.mean() > LEAST]
+    return (stack(_in_depth(parts)) if parts else None), outcomes
+
+
+def _is_place(outcome: Outcome) -> bool:
+    return outcome.region is not None and outcome.clause.thing not in ("everything", "background", "camera", "it")
+
+
+def _judge(clause: Clause, finder: Finder) -> Outcome:
+    name = " ".join([*clause.which, clause.thing])
+    if clause.thing == "camera":
+        stays = clause.kind == "rest"
+        return Outcome(clause, None, "The camera stands still." if stays else "A camera that moves is not drawn yet.")
+    if clause.kind == "effect":
+        return Outcome(clause, None, f'"{clause.text}" {UNDRAWN}.')
+    region = finder.find(clause.thing, clause.which)
+    if clause.kind == "rest":
+        return Outcome(clause, region, f"{name}: rests." if region else f"{name}: not found, so it rests with all else.")
+    if region is None:
+        return Outcome(clause, None, f"No {name} was found: click on it or paint it.")
+    return Outcome(clause, region, f"{name}: {sentence_of([clause])}.", moves=True)
+
+
+def _many(outcome: Outcome) -> str:
+    return f'"{outcome.clause.text}" is one thing more than the {MAX_PARTS} that can move.'
+
+
+def sentence_of(group: Sequence[Clause]) -> str:
+    """What the network is asked for, in words that it was trained on: "it sways to the left gently"."""
+    said = []
+    for clause in group:
+        kind = KINDS[clause.kind]
+        words = [say("it", kind.verbs[0])] if not said else ["and", kind.verbs[0].third]
+        said.append(" ".join([*words, *_adverbs(clause, kind.directed != "none")]))
+    return " ".join(said)
+
+
+def _adverbs(clause: Clause, directed: bool = True) -> list[str]:
+    way = [DIRECTIONS[int(clause.heading)][0]] if directed and clause.heading is not None else []
+    return way + [table[name][0] for table, name in ((STRENGTHS, clause.strength), (TEMPOS, clause.tempo)) if name]
+
+
+def _part(outcome: Outcome, group: Sequence[Clause], resting: Sequence[np.ndarray]) -> Part:
+    place, sentence = place_of(outcome.clause.thing), sentence_of(group)
+    mask = outcome.region.mask
+    for still in resting:
+        mask = mask * (1 - still)
+    kinds = [KINDS[clause.kind] for clause in group]
+    intent = form_intents(parse(sentence), place.rigid and not any(kind.soft for kind in kinds))[0]
+    intent = replace(intent, returns=not any(kind.flows for kind in kinds))
+    return Part(sentence, intent, mask, behind=place.behind or outcome.clause.thing == "background")
+
+
+def _in_depth(parts: Sequence[Part]) -> list[Part]:
+    """Small things stand before large ones; of what lies behind, what is lower in the picture is nearer."""
+
+    def depth(part: Part) -> float:
+        rows = np.arange(len(part.mask)) / len(part.mask)
+        return -float(np.average(rows, weights=part.mask.sum(1))) if part.behind else float(part.mask.mean())
+
+    return sorted(parts, key=depth)
+
+
+def _overlap(some: np.ndarray, other: np.ndarray) -> float:
+    return float(np.minimum(some, other).sum() / max(np.maximum(some, other).sum(), 1e-6))
