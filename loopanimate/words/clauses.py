@@ -6,7 +6,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loopanimate.words.grammar import Event, Phrase, merge, parse, split
+from loopanimate.words.grammar import AGENTS, Event, Phrase, merge, parse, split
 from loopanimate.words.kinds import KINDS
 from loopanimate.words.lexicon import is_known, manners, meanings, natures, table_of_verbs
 
@@ -128,7 +128,7 @@ def _kind(event: Event, name: str, text: list[str], guess) -> tuple[str | None, 
         scores = {kind: score for kind, score in guess(" ".join(text)).items() if kind != "stream" or nature.sort == "flow"}
         meaning = max(scores, key=scores.get)
     meaning = meaning or "move"
-    if name == "agent":
+    if name in AGENTS:
         return None, "", known
     if meaning in ("snow", "rain") and name not in ("whole", meaning):
         meaning = "fall"

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field, replace
 
-from loopanimate.words.lexicon import Form, Word, longest_phrase, look_up, meanings, natures, phrases, table_of_verbs
+from loopanimate.words.lexicon import Form, Word, is_known, longest_phrase, look_up, meanings, natures, phrases, table_of_verbs
 from loopanimate.words.wordnet import definitions, lemma
 
 CONTRACTIONS = (
@@ -19,6 +19,7 @@ CONTRACTIONS = (
 TOKENS = re.compile(r"'s|[^\W_]+(?:-[^\W_]+)*|[,;:.!?()\n–—…\"/|]")
 SOFT = ","  # a comma may stand in a list; every other mark ends the sentence
 CAMERA_TAGS = ("camera-in", "camera-out", "camera-shift", "camera-turn", "camera-zoom", "camera-verb")
+AGENTS = ("wind", "storm")  # classes that move what follows
 ORDINALS = ("first", "second", "third", "fourth", "last")
 ADVERBS = ("strength", "tempo", "toward", "both", "along", "flicker")
 OF_MOTION = ("of", "in", "on", "across", "over", "through", "throughout", "to", "from", "inside", "along", "for", "by", "around")
@@ -100,6 +101,9 @@ def _longest(raw: list[str], place: int, free: bool) -> tuple[Word, int]:
     if text[0].isdigit():
         return Word(text, {"det": ""} if text.isdigit() else {"adjective": ""}), 1
     word = look_up(text)
+    if text.endswith("ly") and not (word.tags or word.noun or word.form):
+        within = place > 0 and phrases().get((raw[place - 1],), {}).keys() & {"det", "poss", "adjective"}
+        return replace(word, tags={"adjective" if within else "ignore": ""}), 1
     if word.is_(*CAMERA_TAGS):
         following = phrases().get(tuple(raw[place + 1 : place + 2]), {})
         kept = free and not following.keys() & {"det", "poss"}
@@ -170,7 +174,7 @@ class _Parser:
 
     def _break(self, word: Word, following: Word) -> None:
         if word.text == "but" and self.starts_phrase(following) and self._bare_exception():
-            self.excepting = True
+            self.excepting, self.object_open = True, False
             return
         negative = self.negative
         self.end_sentence(keep=True)
@@ -230,6 +234,9 @@ class _Parser:
         self.only = True
 
     def _only(self, word: Word, following: Word) -> None:
+        if word.text == "alone" and any(phrase.object for phrase in self.pending):
+            self._still(word, following)
+            return
         next_is_phrase = self.starts_phrase(following) and not (following.form and not following.noun) or following.is_("strength")
         if word.is_("just") and not (self.fresh and not self.pending and next_is_phrase):
             if word.text == "alone" and self.now:
@@ -269,7 +276,7 @@ class _Parser:
         if word.is_("everything"):
             self.add_phrase(Phrase("everything", "whole", plural=False, start=start))
         elif word.is_("one"):
-            earlier = self.antecedent(lambda phrase: phrase.noun not in ("person", "whole", "camera", "agent") or not phrase.implied)
+            earlier = self.antecedent(lambda phrase: phrase.noun not in ("person", "whole", "camera", *AGENTS) or not phrase.implied)
             plural = word.text not in ("one", "the other", "other")
             self.add_phrase(self.copy_of(earlier, ["other"] if "other" in word.text else [], plural))
         elif word.text in ("itself", "themselves", "herself", "himself", "them", "him"):
@@ -280,7 +287,7 @@ class _Parser:
     def referent(self, word: Word) -> Phrase:
         """What a pronoun stands for."""
         if word.is_("it"):
-            fits = [p for p in self.mentioned if not p.plural and p.noun not in ("camera", "agent") and not p.joiner == "with"]
+            fits = [p for p in self.mentioned if not p.plural and p.noun not in ("camera", *AGENTS) and not p.joiner == "with"]
             chosen = fits[-1] if fits else None
             other = Phrase("it", "", start=self.at)
         elif word.is_("they"):
@@ -347,7 +354,7 @@ class _Parser:
         self.prep = ""
         if self.pending and self.pending[-1].no and self.pending[-1].noun == "whole" and value in ("background", "foreground"):
             self.pending[-1].head, self.pending[-1].noun = value, "background"
-        self.add_place([value, *(part for part in word.text.split() if part in ("overhead", "front", "distance"))])
+        self.add_place([value, *word.text.split()])
 
     def _still(self, word: Word, following: Word) -> None:
         if following.form and following.form.form != "ing" and word.text == "still":
@@ -414,7 +421,7 @@ class _Parser:
         while not self.word().is_("mark", "and", "break") or self.word().text == "as":
             if self.at >= len(self.words):
                 break
-            if self.word().is_("strong-adjective") and any(self.word(ahead).noun == "agent" for ahead in (1, 2)):
+            if self.word().is_("strong-adjective") and any(self.word(ahead).noun in AGENTS for ahead in (1, 2)):
                 self.add_manner(adjective_manner(self.word()))
             self.at += 1
         return True
@@ -459,7 +466,7 @@ class _Parser:
             return True
         if run[-1].is_("one"):
             self.at += len(run)
-            earlier = self.antecedent(lambda phrase: phrase.noun not in ("camera", "agent"))
+            earlier = self.antecedent(lambda phrase: phrase.noun not in ("camera", *AGENTS))
             one = self.copy_of(earlier, [adjective.text for adjective in run[:-1]], run[-1].text in ("ones", "others"))
             one.start = start
             self.add_phrase(one)
@@ -580,7 +587,7 @@ class _Parser:
                 if after is not None and after.noun:
                     return not word.noun and not word.describes
                 command = following.is_("det", "poss", "it", "everything", *ADVERBS, "way", "both") or not word.noun
-                return command and not word.describes and word.noun != "agent" or joined and self.last_form == "base"
+                return command and not word.describes and word.noun not in AGENTS or joined and self.last_form == "base"
             joined = bool(self.joiner and self.now and not self.pending and self.now[-1].verb)
             joined = joined and self.last_form == "s"
             return after is None and (subject and not self.joiner or bool(self.outer) or joined or not word.noun)
@@ -591,7 +598,7 @@ class _Parser:
         if attributive and word.noun:
             return False
         if form.form == "ing":
-            return True
+            return not (after and after.noun and before.form and not before.noun)  # "add falling snow"
         if form.form == "ed":
             return after is None or not after.noun
         if form.form == "base" and (self.caused or self.aux in ("modal", "do")):
@@ -635,17 +642,17 @@ class _Parser:
     def after_prep(self, prep: str, phrase: Phrase) -> bool:
         """Whether a phrase after a preposition is a place or the like, not what a verb will be said of."""
         waiting = self.pending[-1] if self.pending and not self.pending[-1].object else None
-        if waiting and (waiting.nominal and waiting.of is None and prep in OF_MOTION or waiting.noun == "agent"):
-            if phrase.noun == "agent":
+        if waiting and (waiting.nominal and waiting.of is None and prep in OF_MOTION or waiting.noun == "wind"):
+            if phrase.noun in AGENTS:
                 return True
             waiting.of = phrase
             self.mentioned.append(phrase)
             return True
-        if not waiting and self.now and self.now[0].thing.noun == "agent" and prep != "like":
+        if not waiting and self.now and self.now[0].thing.noun in AGENTS and prep != "like":
             self.give_agents(phrase)
             self.mentioned.append(phrase)
             return True
-        if phrase.noun == "agent":
+        if phrase.noun in AGENTS:
             if phrase.manner:
                 self.add_manner(phrase.manner)
             return True
@@ -674,7 +681,7 @@ class _Parser:
         """Add words to what says where the thing at hand is."""
         self.prep = ""
         parts = [words[0].replace(" ", "_"), *(p for p in words[0].split() if p not in SMALL), *words[1:]]
-        parts = [part for part in parts if part not in SMALL]
+        parts = [part for part in dict.fromkeys(parts) if part not in SMALL]
         targets = self.pending[-1:] or [event.thing for event in self.now]
         for phrase in targets:
             phrase.which += [part for part in parts if part not in phrase.which]
@@ -682,7 +689,7 @@ class _Parser:
 
     def give_agents(self, phrase: Phrase) -> None:
         for event in self.now:
-            if event.thing.noun == "agent":
+            if event.thing.noun in AGENTS:
                 event.manner = event.thing.manner | event.manner
                 event.thing, event.moved = phrase, True
 
@@ -704,12 +711,11 @@ class _Parser:
         following = self.word()
         if f"{verb}-{following.text}" in meanings():
             verb = f"{verb}-{following.text}"
-            if not following.is_("way"):
-                self.at += 1
+            self.at += 1
         if verb == "go" and following.describes:
             verb = "become"
         self.prep_left()
-        subjects = self.take_subjects(form)
+        subjects = self.take_subjects(form, verb)
         if self.again:
             self.again = False
         self.add_events(subjects, verb, guessed)
@@ -724,7 +730,7 @@ class _Parser:
         for phrase in self.pending:
             phrase.object = False
 
-    def take_subjects(self, form: str) -> list[Phrase]:
+    def take_subjects(self, form: str, verb: str = "") -> list[Phrase]:
         """The phrases that the verb at hand is said of."""
         waiting = [phrase for phrase in self.pending if not (phrase.object and self.joiner)]
         if self.outer is not None and self.aux != "rel" and (self.now and self.now[0].thing in self.outer or self.aux == "be"):
@@ -749,6 +755,9 @@ class _Parser:
                 taken.insert(0, phrase)
             else:
                 break
+        if taken[0].joiner == "with" and waiting[:-1] and meanings().get(verb) in ("go", "none"):
+            if natures()[waiting[-2].noun or "object"].sort in ("live", "wild", "vehicle"):  # "people with umbrellas walking"
+                taken = [waiting[-2]]
         if any(phrase.object for phrase in waiting):
             self.drop_commands()
         self.describe([phrase for phrase in waiting if phrase not in taken])
@@ -767,7 +776,7 @@ class _Parser:
             manner = dict(self.held)
             if phrase.placed and not self.aux:
                 manner.pop("way", None)
-            strength_of_motion = phrase.nominal or phrase.noun in ("agent", "rain", "snow", "sea", "camera", "fog")
+            strength_of_motion = phrase.nominal or phrase.noun in (*AGENTS, "rain", "snow", "sea", "camera", "fog")
             manner = manner | (phrase.manner if strength_of_motion else {})
             negative = self.negative or phrase.no or self.no
             event = Event(phrase, verb, phrase.start, self.at, negative, phrase.only or self.only, manner, guessed=guessed)
@@ -791,7 +800,7 @@ class _Parser:
         if not objects or not self.now:
             return
         for event in [*self.now]:
-            if event.thing.noun == "agent" or event.verb in table_of_verbs()["transitive"] or event.verb == "animate":
+            if event.thing.noun in AGENTS or event.verb in table_of_verbs()["transitive"] or event.verb == "animate":
                 self.retarget(event, objects)
             elif objects[0].nominal and event.thing.implied:
                 event.thing, event.verb = objects[0], objects[0].nominal
@@ -803,7 +812,7 @@ class _Parser:
         self.objects_of = list(self.now)
 
     def retarget(self, event: Event, objects: list[Phrase]) -> None:
-        if event.thing.noun == "agent":
+        if event.thing.noun in AGENTS:
             event.manner = event.thing.manner | event.manner
         subject = event.thing
         if objects[0].attribute and event.verb == "add":
@@ -848,7 +857,7 @@ class _Parser:
             self.negative, self.no, self.only, self.aux = negative, no, only, aux
 
     def _alone(self, phrase: Phrase) -> bool:
-        return bool(phrase.nominal and (phrase.of or phrase.definite or phrase.manner) or phrase.noun == "agent" and phrase.of)
+        return bool(phrase.nominal and (phrase.of or phrase.definite or phrase.manner) or phrase.noun in AGENTS and phrase.of)
 
     def ellipsis(self) -> None:
         """ "The clouds do", "the wheel does not": the verb before, or rest."""
@@ -856,7 +865,10 @@ class _Parser:
             self.aux = "" if self.aux != "modal" else self.aux
             return
         said = next((event for event in reversed(self.events) if event.verb and event.thing.noun != "camera"), None)
-        if self.negative and (self.pending or self.subjects):
+        if self.negative and self.pending and self.aux == "be" and said and said.verb == "rest":
+            self.negative = False
+            self.add_events(self.take_subjects("s"), "move")
+        elif self.negative and (self.pending or self.subjects):
             self.add_events(self.take_subjects("s"), "rest")
             self.now[-1].negative = False
         elif self.aux == "do" and said and (self.pending or self.again):
@@ -878,13 +890,13 @@ class _Parser:
                 thing = noun_of_all if phrase.no and bare else thing
                 merge(held, phrase.manner)
                 self.say(thing, phrase.nominal, held, negative=phrase.no or self.negative, start=phrase.start)
-            elif phrase.noun == "agent" and phrase.of:
+            elif phrase.noun in AGENTS and phrase.of:
                 self.say(phrase.of, "move", held | phrase.manner, start=phrase.start)
             elif phrase.no or self.negative and phrase is phrases_left[-1]:
                 self.say(phrase, "rest", {}, start=phrase.start)
             elif self.again and said:
                 self.say(phrase, said.verb, dict(said.manner), start=phrase.start)
-            elif phrase is phrases_left[-1] and held.keys() & {"way", "toward"} and said and phrase.noun != "agent":
+            elif phrase is phrases_left[-1] and held.keys() & {"way", "toward"} and said and phrase.noun not in AGENTS:
                 self.say(phrase, said.verb, held, start=phrase.start)
             elif phrase is phrases_left[-1] and held.keys() & {"strength", "tempo"}:
                 self.say(phrase, "move", held, start=phrase.start)
@@ -915,7 +927,7 @@ class _Parser:
         return Phrase("it", "", start=phrase.start, implied=True)
 
     def exception(self, phrase: Phrase) -> None:
-        before = next((event for event in reversed(self.events) if event.verb), None)
+        before = next((event for event in reversed(self.events) if event.verb and not event.thing.excepted), None)
         if before is not None and before.thing.no and before.thing.noun == "whole":
             before.thing, before.negative, before.only, before.verb = phrase, False, True, before.verb
             phrase.used = True
