@@ -1,0 +1,152 @@
+"""What a prompt says: one clause for each thing and what it does or must not do.
+
+`grammar.py` finds who does what; here the tables of `lexicon.py` say which kind of motion or effect that is.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from loopanimate.words.grammar import AGENTS, Event, Phrase, merge, parse, split
+from loopanimate.words.kinds import KINDS
+from loopanimate.words.lexicon import is_known, manners, meanings, natures, table_of_verbs
+
+NAMES = {"camera": "camera", "background": "background", "whole": "everything"}  # classes → what their things are called
+MOSTLY = 0.34  # least share of known words in an English prompt; other languages share "die", "wind" and the like
+RAYS = ("ray", "lightning")  # classes that shine in one way only
+
+
+@dataclass(frozen=True)
+class Clause:
+    """What a prompt says of one thing."""
+
+    text: str  # the words it came from
+    thing: str  # head noun as written, lower case; or "it", "everything", "background", "camera", "person"
+    which: tuple[str, ...]  # words that pick it out or say its place: left, small, behind, hill
+    kind: str | None  # a name of KINDS, "rest" or "effect"; None: it describes and asks nothing
+    heading: float | None  # degrees, x right and y down
+    toward: str  # "away", "towards", "clockwise", "counterclockwise", "in", "out" or ""
+    strength: str  # a name of STRENGTHS or ""
+    tempo: str  # a name of TEMPOS or ""
+    effect: str  # of an effect: snow, rain, fire, flicker, twinkle, glow, sparkle, lightning, fog, petals, leaves, …; else ""
+    only: bool  # all else rests: "only the water moves"
+    known: bool  # False: the kind of an unknown verb was guessed, by the fitted reader or from what the thing does by nature
+
+
+def read_clauses(
+    prompt: str,
+    guess: Callable[[str], dict[str, float]] | None = None,
+    classify: Callable[[str], str] | None = None,
+) -> list[Clause]:
+    """The clauses of an English prompt, in order.
+
+    guess: a predicate ("wibbles about") → scores by names of KINDS, for verbs that no table has. classify: a noun that no
+    table has → a class of classes.tsv.
+    """
+    words = split(prompt)
+    events = _join(parse(words))
+    ends = [event.start for event in events[1:]] + [len(words)]
+    return [
+        _clause(event, [word.text for word in words[event.start : max(end, event.start + 1)]], guess, classify)
+        for event, end in zip(events, ends)
+    ]
+
+
+def is_english(prompt: str) -> bool:
+    """Whether enough of a prompt's words are English ones; a prompt without words is."""
+    words = [word for word in split(prompt) if not word.is_("mark", "own")]
+    known = [word for word in words if word.tags or is_known(word.text)]
+    return len(known) >= MOSTLY * len(words)
+
+
+def _join(events: list[Event]) -> list[Event]:
+    """Events that are one between them: "rises and falls", "swells and shrinks", what a camera is told twice."""
+    joined: list[Event] = []
+    for event in events:
+        last = joined[-1] if joined else None
+        if last and last.verb and event.verb and last.thing.head == event.thing.head and not last.negative:
+            ways = {name for verb in (last.verb, event.verb) for name in ("up", "down") if verb in table_of_verbs()[name]}
+            ways |= {"down" for verb in (last.verb, event.verb) if meanings().get(verb) == "fall"}
+            pair = ways == {"up", "down"}
+            same = meanings().get(last.verb) == meanings().get(event.verb)
+            if pair or same and (event.thing.noun == "camera" or meanings().get(event.verb) == "pulse"):
+                last.verb = "bob" if pair else last.verb
+                merge(last.manner, event.manner)
+                continue
+        joined.append(event)
+    return joined
+
+
+def _clause(event: Event, text: list[str], guess, classify) -> Clause:
+    thing = event.thing
+    name = _class(thing, classify)
+    kind, effect, known = _kind(event, name, text, guess)
+    moving = kind not in (None, "rest")
+    way = event.manner.get("way") or (_own_way(event) if kind in ("shift", "stream", "effect") else None)
+    return Clause(
+        text=" ".join(text).strip(" ,;:.!?"),
+        thing=_called(event),
+        which=tuple(thing.which),
+        kind=kind,
+        heading=float(way) if way and moving else None,
+        toward=event.manner.get("toward", "") if moving else "",
+        strength=event.manner.get("strength", "") if moving else "",
+        tempo=event.manner.get("tempo", "") if moving else "",
+        effect=effect,
+        only=event.only,
+        known=known,
+    )
+
+
+def _class(thing: Phrase, classify: Callable[[str], str] | None) -> str:
+    if thing.noun or thing.implied or thing.head == "it":
+        return thing.noun or "whole"
+    return classify(thing.head) if classify else "object"
+
+
+def _called(event: Event) -> str:
+    if event.thing.head == "it" and event.verb in ("snow", "rain", "drizzle"):
+        return "rain" if event.verb == "drizzle" else event.verb
+    return NAMES.get(event.thing.noun, event.thing.head)
+
+
+def _own_way(event: Event) -> str | None:
+    """The way that a verb says by itself."""
+    verbs = table_of_verbs()
+    return "270" if event.verb in verbs["up"] else "90" if event.verb in verbs["down"] else None
+
+
+def _kind(event: Event, name: str, text: list[str], guess) -> tuple[str | None, str, bool]:
+    """The kind of an event, its effect, and whether the tables know its verb."""
+    if event.verb is None:
+        return None, "", True
+    nature = natures()[name]
+    meaning = meanings().get(event.verb, "move" if event.verb == "add" else None)
+    if event.negative or meaning == "rest":
+        return "rest", "", True
+    known = meaning is not None and not event.guessed
+    if meaning is None and guess:
+        scores = {kind: score for kind, score in guess(" ".join(text)).items() if kind != "stream" or nature.sort == "flow"}
+        meaning = max(scores, key=scores.get)
+    meaning = meaning or "move"
+    if name in AGENTS:
+        return None, "", known
+    if meaning in ("snow", "rain") and name not in ("whole", meaning):
+        meaning = "fall"
+    value = manners()[meaning][nature.sort] if meaning in manners() else meaning
+    goes = event.manner.keys() & {"way", "toward", "along"}
+    value = {"=": nature.natural, "*": nature.effect or "stream", "none": None}.get(value, value)
+    if event.manner.get("both") == "up and down" and meaning in ("move", "go", "travel", "float", "rise", "fly"):
+        value = "bob"
+    elif goes and meaning in ("move", "go") and nature.sort not in ("flow", "fall", "leaf", "bend", "camera") and value in KINDS:
+        value = "shift"
+    if name == "camera" and event.manner.get("toward") in ("in", "out", "towards", "away"):
+        value = "zoom"
+    if "flicker" in event.manner:
+        value = "flicker"
+    if name in RAYS and value in ("glow", "flicker"):
+        value = nature.effect
+    if value is None or value in KINDS:
+        return value, "", known
+    return "effect", value, known
+
+
