@@ -81,8 +81,8 @@ def animate(files: Files, settings: Settings, machine: Machine) -> None:
             Image.fromarray((loop.mask * 255).round().astype(np.uint8)).save(partial, format="PNG")
     if not loop.found:
         print("No clear object in the picture, so all of it moves; --mask says what should.")
-    if loop.note:
-        print(loop.note)
+    for note in loop.notes:
+        print(note.said)
     width, height = written.size
     print(f"{output}: {width} x {height}, {written.frames} frames, {written.seconds:.2f} s, seed {settings.request.seed}")
 

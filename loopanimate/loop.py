@@ -34,6 +34,7 @@ from loopanimate.words.intent import Intent
 from loopanimate.words.read import guess, read
 
 SAMPLING_SIDE = 512  # pixels on the short side of what the networks see; the loop is rendered from the picture itself
+NOTE_SIDE = 320  # pixels on the long side of the place of a thing in a note
 PROOF_SIDE = 256  # pixels on the short side of the frames on which a wrap is proved to be no seam
 Progress = Callable[[int, int], None]  # steps or frames done, and in all; may raise to cancel
 
@@ -63,6 +64,14 @@ class LoopFile:
 
 
 @dataclass(frozen=True)
+class Note:
+    """What became of a clause."""
+
+    said: str  # a sentence
+    place: np.ndarray | None = None  # where its thing is, (h, w) uint8, small
+
+
+@dataclass(frozen=True)
 class Loop:
     """A sampled loop: what any number of files are written from without sampling again."""
 
@@ -71,7 +80,7 @@ class Loop:
     mask: np.ndarray  # (H, W) in [0, 1], all that moves
     found: bool  # False: no clear object and no mask given, so the whole picture moves
     settings: Settings
-    note: str | None  # a sentence, where the prompt's words were taken for others
+    notes: tuple[Note, ...]  # what became of each clause of the prompt, where that is worth a word
 
     def view(self, output: Output | None = None) -> View:
         """Cut or fit the picture to an output's size; None: the settings' own output."""
@@ -203,15 +212,15 @@ def make_loops(
         check_appearance(settings.hands)
     output_size(settings.output.size, *picture.size)
     if pipe.codec.is_motion:
-        scene, note, found = _stage(pipe, picture, mask, given, settings)
-        return list(_motion_loops(pipe, picture, scene, note, found, settings, seeds, progress, preview))
+        scene, notes, found = _stage(pipe, picture, mask, given, settings)
+        return list(_motion_loops(pipe, picture, scene, notes, found, settings, seeds, progress, preview))
     if given:
         raise ValueError("expected no parts: this preset samples one object")
     return list(_frame_loops(pipe, picture, mask, settings, seeds, progress))
 
 
-def _stage(pipe, picture, mask, given, settings) -> tuple[Scene, str | None, bool]:
-    """What moves and how; sentences on what the words were taken for; whether there is a clear thing."""
+def _stage(pipe, picture, mask, given, settings) -> tuple[Scene, tuple[Note, ...], bool]:
+    """What moves and how; what the words were taken for; whether there is a clear thing."""
     prompt = ", ".join([settings.request.prompt, *(words for words, _ in given if len(read_clauses(words)) > 0)])
     if not is_english(prompt):
         raise ValueError(f"expected English, the one language that LoopAnimate reads, got {settings.request.prompt!r}")
@@ -220,22 +229,28 @@ def _stage(pipe, picture, mask, given, settings) -> tuple[Scene, str | None, boo
     if camera or not names_things(said):
         mask, found = _mask(picture, settings, mask)
         reading = read(camera or settings.request.prompt, pipe)
-        return single(Part(reading.sentence, reading.layers[0], mask), reading.layers[1]), reading.note, found
+        notes = (Note(reading.note),) if reading.note else ()
+        return single(Part(reading.sentence, reading.layers[0], mask), reading.layers[1]), notes, found
     scene, outcomes = plan(said, Finder(picture, painted(said, mask, given), partial(_edit, settings)))
-    words = " ".join(outcome.said for outcome in outcomes)
     if scene is None:
+        words = " ".join(outcome.said for outcome in outcomes)
         raise ValueError(f"expected something in the picture that can move: {words}")
-    return scene, words, True
+    return scene, tuple(Note(each.said, each.region and _note_place(each.region.mask)) for each in outcomes), True
 
 
-def _motion_loops(pipe, picture, scene, note, found, settings, seeds, progress, preview) -> Iterator[MotionLoop]:
+def _note_place(mask: np.ndarray) -> np.ndarray:
+    scale = min(1.0, NOTE_SIDE / max(mask.shape))
+    return _bytes(cv2.resize(mask, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+
+
+def _motion_loops(pipe, picture, scene, notes, found, settings, seeds, progress, preview) -> Iterator[MotionLoop]:
     """One seed is one motion, however much of it a size shows: the whole picture is sampled."""
     small = _small(picture)
 
     def loop(latents, seed: int, begins: bool) -> MotionLoop:
         motion = obey([pipe.codec.decode_motion(row) for row in latents], scene, small if begins else None)
         changed = settings.change(seed=seed)
-        return MotionLoop(picture, scene.masks, scene.moving, found, changed, note, motion, scene.intents, pipe.device.type)
+        return MotionLoop(picture, scene.masks, scene.moving, found, changed, notes, motion, scene.intents, pipe.device.type)
 
     def on_step(step, steps, clean):
         if preview is not None:
@@ -273,7 +288,7 @@ def _frame_loops(pipe, picture, mask, settings, seeds, progress) -> Iterator[Fra
     for clip, seed in zip(latents, seeds, strict=True):
         pixels = pipe.codec.decode(clip[None, :, :-1])[0]  # (3, N - 1, H, W)
         sampled = (pixels * 255).round().byte().permute(1, 2, 3, 0).cpu().numpy()
-        yield FrameLoop(picture, (mask,), mask, found, settings.change(seed=seed), None, sampled)
+        yield FrameLoop(picture, (mask,), mask, found, settings.change(seed=seed), (), sampled)
 
 
 def check_appearance(hands: Hands) -> None:

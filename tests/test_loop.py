@@ -126,7 +126,7 @@ def test_a_wrap_is_proved_on_the_motion_that_is_shown(motion_pipeline, photos, m
     mask[16:56, 30:60] = 1
     settings = make_settings(prompt="the statue rustles", num_frames=15, num_inference_steps=2)
     loop = make_loops(motion_pipeline, picture, settings, mask=mask)[0]
-    assert loop.intents[0].rigid and loop.note
+    assert loop.intents[0].rigid and loop.notes
     assert np.allclose(proved[-1].ring, loop.field(loop.view()).ring, atol=1e-6)
     assert proved[-1].ring.any()
 

@@ -18,7 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from loopanimate.files.pictures import open_picture
-from loopanimate.loop import MotionLoop, obey
+from loopanimate.loop import MotionLoop, Note, obey
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.scene.parts import Part, single
 from loopanimate.scene.saliency import automatic_mask
@@ -150,7 +150,7 @@ def evaluate(
             sample.sheet().save(Path(sheets) / f"{index:03d}.png")
     pairs = list(zip(cases, samples, strict=True))
     table = {"pictures": len(chosen), "loops": len(cases)}
-    table["prompts taken for a known motion, percent"] = percent(sample.loop.note is not None for sample in samples)
+    table["prompts taken for a known motion, percent"] = percent(bool(sample.loop.notes) for sample in samples)
     table |= _words(pairs, num_frames) | _stillness(pairs)
     if rendered:
         moving = [(case.motion.kind, sample) for case, sample in pairs if case.purpose != "still"]
@@ -180,8 +180,9 @@ def _sample(pipe, entry: Entry, batch: list[Case], num_frames: int, options: dic
         sampled = pipe.codec.decode_motion(clip)
         scene = single(Part(reading.sentence, reading.layers[0], entry.mask), reading.layers[1])
         motion = obey([sampled], scene, entry.picture)
+        notes = (Note(reading.note),) if reading.note else ()
         settings = make_settings(prompt=case.prompt, num_frames=num_frames, seed=case.seed)
-        loop = MotionLoop(entry.picture, scene.masks, entry.mask, True, settings, reading.note, motion, scene.intents)
+        loop = MotionLoop(entry.picture, scene.masks, entry.mask, True, settings, notes, motion, scene.intents)
         samples.append(Sample(loop, sampled))
     return samples
 

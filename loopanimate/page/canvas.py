@@ -12,6 +12,7 @@ from loopanimate.scene.saliency import edit
 SIDE = 640  # pixels on the long side of the copy that is painted on
 RED, BLUE = (255, 64, 64), (48, 96, 255)  # colours of what moves and of what is frozen
 OPACITY = 0.55  # of the colours where the mask is white
+SAME_MASK = 0.2  # largest difference of a pixel that the editor's own drawing makes
 SAME_FREEZE = 0.0005  # share of the picture; a dot of a small brush is more
 TOOLS = {  # what each makes of the whole mask
     "Clear": np.zeros_like,
@@ -103,6 +104,13 @@ def read_layers(layers: list[Image.Image]) -> tuple[np.ndarray, np.ndarray | Non
     frozen = (blueness > 0.4) & (alpha > 0.25)
     mask = np.where(frozen, (1 - blueness) * alpha > 0.04, np.clip(alpha / OPACITY, 0, 1))
     return mask.astype(np.float32), frozen.astype(np.float32) if frozen.mean() > 1e-5 else None
+
+
+def is_same_mask(one: np.ndarray, other: np.ndarray | None) -> bool:
+    """Whether a painted mask is one that was drawn on the editor, as it reads it back."""
+    if other is None or one.shape != other.shape:
+        return False
+    return bool((np.abs(one - other) > SAME_MASK).mean() < SAME_FREEZE / 10)
 
 
 def is_same_freeze(one: bytes | None, other: bytes | None) -> bool:

@@ -19,7 +19,7 @@ from loopanimate.files.pictures import open_mask
 from loopanimate.loop import Loop, LoopFile
 from loopanimate.page import text
 from loopanimate.page.bindings import bind, read, show
-from loopanimate.page.canvas import TOOLS, Painting, fit, is_same_freeze, shrink, write_directions
+from loopanimate.page.canvas import TOOLS, Painting, fit, is_same_freeze, is_same_mask, shrink, write_directions
 from loopanimate.page.jobs import ON_ZERO, Server, Shown, direct, move, open_cached
 from loopanimate.page.layout import Layout
 from loopanimate.page.work import relay
@@ -50,8 +50,8 @@ class Page(Layout):
         super().__init__(server)
         self.bindings = bind(self.controls)
         states = [self.current, self.four_loops, self.history, self.controls["hands.freeze"], self.controls["request.seed"]]
-        self.of_loop = [self.live, self.result, self.choice, self.made, self.save, self.details, self.past, self.cancel, *states]
-        mask = [self.picture, self.editor, self.note, self.board, self.hint, self.tail, self.earlier]
+        self.of_loop = [self.live, self.result, self.choice, self.understood, self.made, self.save, self.details, self.past, self.cancel, *states]
+        mask = [self.picture, self.editor, self.automatic, self.note, self.board, self.hint, self.tail, self.earlier]
         self.everything = [*{*self.controls.values(), *mask, *self.of_loop}]  # all that a function may change
         self.wire_mask()
         self.wire_hands()
@@ -92,8 +92,8 @@ class Page(Layout):
 
     def start_afresh(self) -> dict:
         """Nothing of the loop and the directions that belong to another picture."""
-        mask = {self.tail: None, self.earlier: [], self.board: None, self.hint: text.CLICKS, self.controls["hands.arrows"]: []}
-        loop = {self.current: None, self.live: "", self.result: text.EMPTY, self.made: "", self.details: text.UNMEASURED}
+        mask = {self.tail: None, self.earlier: [], self.automatic: None, self.board: None, self.hint: text.CLICKS, self.controls["hands.arrows"]: []}
+        loop = {self.current: None, self.live: "", self.result: text.EMPTY, self.understood: "", self.made: "", self.details: text.UNMEASURED}
         four = {self.four_loops: None, self.choice: gr.Gallery(visible=False)}
         return {**mask, self.controls["hands.freeze"]: None, **loop, **four, self.save: gr.Button(interactive=False)}
 
@@ -108,6 +108,7 @@ class Page(Layout):
         (mask, found), copy = self.server.find_mask(small), self.server.to_browsable(path)
         return {
             self.editor: Painting(small, mask).editor(),
+            self.automatic: mask,
             self.note: text.MASKED if found else text.NOT_FOUND,
             self.picture: gr.skip() if copy == path else copy,
         }
@@ -220,7 +221,7 @@ class Page(Layout):
         in_result = self.result, text.problem, text.working(text.WAITING), text.FAILED
         in_made = self.made, text.say, text.WAITING, text.UNWRITTEN
         kept, hands = {self.embed, self.history}, {self.current, self.picture, *self.holding("hands.")}
-        asked = {self.picture, self.editor, self.checkpoint, *self.holding(""), *kept}
+        asked = {self.picture, self.editor, self.automatic, self.checkpoint, *self.holding(""), *kept}
         written = {self.file_format, self.embed, self.checkpoint, *self.holding("output."), *hands}
         begin = partial(gr.on, [self.go.click, self.controls["request.prompt"].submit])
         runs = [
@@ -278,6 +279,8 @@ class Page(Layout):
             raise ValueError(text.NO_PICTURE)
         painting, checkpoint = Painting.read(values[self.editor]), self.server.choose_checkpoint(values[self.checkpoint])
         mask, freeze = painting and painting.mask, painting and painting.freeze_png()
+        if mask is not None and is_same_mask(mask, values[self.automatic]):
+            mask = None  # nobody painted: the words say what moves
         settings = make_settings(**read(self.bindings, {**values, self.controls["hands.freeze"]: freeze}))
         sampling = self.server.sample_loops(values[self.picture], settings, count, mask, checkpoint)
         return mask, (yield from self.tell(self.result, sampling))
@@ -312,6 +315,7 @@ class Page(Layout):
         return {
             self.result: text.play(shown.file.path, shown.loop.settings.request.prompt),
             self.made: text.made(shown.file, shown.loop),
+            self.understood: text.understood(shown.loop),
             self.details: shown.details,
             self.current: shown,
             self.controls["hands.freeze"]: shown.loop.settings.hands.freeze,

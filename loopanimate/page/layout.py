@@ -29,6 +29,7 @@ class Layout:
         self.four_loops = gr.State(None, time_to_live=KEEP_SECONDS)  # picture's path, mask, and the loops to choose from
         self.history = gr.State([], time_to_live=KEEP_SECONDS)  # packed jobs.Shown, newest first
         self.tail = gr.State(None)  # first click of an arrow, (x, y) in fractions of the picture
+        self.automatic = gr.State()  # the mask (h, w) that was found before anyone painted
         self.earlier = gr.State([])  # layers of the editor before each tool
         with gr.Row():
             with gr.Column():
@@ -106,6 +107,7 @@ class Layout:
         self.result = gr.HTML(text.EMPTY, label="Loop")
         label, looks = "Four seeds: click one to see it in full", {"columns": 4, "height": 180, "object_fit": "cover"}
         self.choice = gr.Gallery(label=label, visible=False, allow_preview=False, buttons=[], **looks)
+        self.understood = gr.HTML("", elem_id="understood")
         self.made = gr.Markdown()
         with gr.Row():
             names, sizes, looks = [form.name for form in FORMATS], ["source", *SIZES], {"scale": 1, "min_width": 120}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loopanimate.files.formats import by_ending
 from loopanimate.loop import Loop, LoopFile
-from loopanimate.page.preview import measure
+from loopanimate.page.preview import draw_places, measure
 
 SHOWN_SIDE = 1280  # pixels on the long side of the loop on the page; a download has the size that was asked for
 SUGGESTIONS = (
@@ -113,7 +113,23 @@ def made(file: LoopFile, loop: Loop) -> str:
     width, height = by_ending(file.path).size(*loop.size())
     words = describe(file, loop.settings.request.seed)
     words += f" The download has {width} x {height}." if max(width, height) > SHOWN_SIDE else ""
-    return f"{words} {html.escape(loop.note)}" if loop.note else words
+    return words
+
+
+def understood(loop: Loop) -> str:
+    """Each clause of the sentence with what became of it, in the colour that its place has in the picture beside."""
+    if not loop.notes:
+        return ""
+    colours = [f"hsl({round(40 + 360 * place * 0.381966) % 360}, 90%, 60%)" for place in range(len(loop.notes))]
+    lines = [
+        f'<li><span style="background: {colour if note.place is not None else "none"}"></span>{html.escape(note.said)}</li>'
+        for colour, note in zip(colours, loop.notes)
+    ]
+    picture = ""
+    if any(note.place is not None for note in loop.notes):
+        drawn = base64.b64encode(draw_places(loop.picture, [note.place for note in loop.notes], colours)).decode()
+        picture = f'<img alt="What the words were found to name" src="data:image/webp;base64,{drawn}">'
+    return f'<div class="understood">{picture}<ul>{"".join(lines)}</ul></div>'
 
 
 def details(loop: Loop) -> str:

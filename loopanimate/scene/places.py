@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from loopanimate.words.lexicon import nouns
+from loopanimate.words.vocabulary import RIGID, any_thing
 
 
 class Place(NamedTuple):
@@ -33,4 +34,5 @@ NOWHERE = Place((), False, False, False)
 def place_of(thing: str) -> Place:
     """Where a thing is, a noun in the singular or plural; what no table has is an object, parts of bodies are nowhere."""
     name = "person" if thing == "person" else nouns().get(thing, ("object", False))[0]
-    return places().get(name, NOWHERE)
+    place = places().get(name, NOWHERE)
+    return place._replace(rigid=True) if any_thing(RIGID).fullmatch(thing) else place

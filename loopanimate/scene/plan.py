@@ -16,7 +16,7 @@ from loopanimate.words.vocabulary import CAMERA, DIRECTIONS, STRENGTHS, TEMPOS, 
 
 SAME = 0.8  # intersection over union from which two regions are one thing
 LEAST = 0.0004  # share of the picture that a region has at least
-UNNAMED = ("it", "everything", "background")
+UNNAMED = ("it", "everything", "background", "top", "bottom", "part", "half")
 UNDRAWN = "is understood, but light and weather are not drawn yet"
 
 
@@ -92,6 +92,8 @@ def _judge(clause: Clause, finder: Finder) -> Outcome:
         return Outcome(clause, region, f"{name}: rests." if region else f"{name}: not found, so it rests with all else.")
     if region is None:
         return Outcome(clause, None, f"No {name} was found: click on it or paint it.")
+    instead = KINDS[clause.kind].if_rigid if place_of(clause.thing).rigid else None
+    clause = replace(clause, kind=instead or clause.kind)
     return Outcome(clause, region, f"{name}: {sentence_of([clause])}.", moves=True)
 
 

@@ -51,7 +51,7 @@ def loop(blob):
     image, mask = blob
     settings = make_settings(prompt="it sways", num_frames=9, fps=10)
     picture = Image.fromarray(image).crop((0, 0, 127, 95))
-    return MotionLoop(picture, (mask[:95, :127],), mask[:95, :127], True, settings, None, circle(9), STILL)
+    return MotionLoop(picture, (mask[:95, :127],), mask[:95, :127], True, settings, (), circle(9), STILL)
 
 
 def test_strangers_choose_no_checkpoint():
@@ -201,7 +201,7 @@ def test_a_loop_of_motion_is_shown_and_written_without_a_model_at_the_size_that_
 
 
 def test_frames_follow_no_hands_but_the_tempo(server, loop):
-    frames = FrameLoop(loop.picture, loop.masks, loop.mask, True, loop.settings, None, np.zeros((8, 95, 127, 3), np.uint8))
+    frames = FrameLoop(loop.picture, loop.masks, loop.mask, True, loop.settings, (), np.zeros((8, 95, 127, 3), np.uint8))
     assert server.write_living(frames) is None and move(frames) is None
     assert direct(frames, loop.settings.change(tempo=2.0)).settings.hands.tempo == 2
     with pytest.raises(ValueError, match="^expected a motion strength of 1"):

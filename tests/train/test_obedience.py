@@ -23,7 +23,7 @@ def sample(motion: Motion, side: int = 96) -> Sample:
     picture = Image.fromarray(noise).resize((side, side), Image.Resampling.BICUBIC)
     y, x = np.mgrid[0:side, 0:side]
     mask = (np.hypot(x - side / 2, y - side / 2) < side / 3).astype(np.float32)
-    return Sample(MotionLoop(picture, (mask,), mask, True, make_settings(prompt="it moves"), None, motion, STILL), motion)
+    return Sample(MotionLoop(picture, (mask,), mask, True, make_settings(prompt="it moves"), (), motion, STILL), motion)
 
 
 def rounds(count: int) -> Motion:
