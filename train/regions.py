@@ -19,6 +19,8 @@ from PIL import Image
 from torch import nn
 
 from loopanimate.files.pictures import replacing
+from loopanimate.scene.finder import Finder
+from loopanimate.scene.places import places
 from loopanimate.scene.regions import CLASSES, MEAN, STD
 from train.settings import RegionsSettings
 
@@ -27,7 +29,7 @@ UNKNOWN = 255  # in a label map
 TAPS = (2, 4, 10, 15)  # blocks of EfficientNet-Lite0 whose outputs are read, at strides 4, 8, 16, 32
 WIDTHS = (24, 40, 112, 320)
 WIDTH = 96  # channels of the decoder
-CROP = 352  # pixels of a training crop, a multiple of 32
+CROP = 320  # pixels of a training crop, a multiple of 32
 BATCH = 8
 PASTED = 0.4  # share of crops that get a cut-out pasted into them
 LEAST_SHARE = 0.002  # of a picture: a class that has less of it counts as not there
@@ -41,7 +43,7 @@ class Example:
     labels: np.ndarray  # (H, W) uint8
 
 
-class Finder(nn.Module):
+class Network(nn.Module):
     """Pictures (B, 3, H, W), normalised, sides multiples of 32 → logits (B, classes, H / 4, W / 4)."""
 
     def __init__(self):
@@ -165,7 +167,7 @@ def fit(asked: RegionsSettings) -> Path:
     random = np.random.default_rng(asked.seed)
     torch.manual_seed(asked.seed)
     examples = [each for each in load_examples(asked.pictures) if not each.held]
-    stamps, model = load_stamps(asked.stamps), Finder()
+    stamps, model = load_stamps(asked.stamps), Network()
     counts = sum(np.bincount(each.labels.ravel(), minlength=256)[: len(CLASSES)] for each in examples)
     weights = torch.from_numpy((counts.sum() / np.maximum(counts, 1e3)) ** 0.35).float()
     weights /= (weights * torch.from_numpy(counts / counts.sum())).sum()
@@ -201,7 +203,7 @@ def fit(asked: RegionsSettings) -> Path:
     return write(average.module, Path(asked.output))
 
 
-def write(model: Finder, path: Path) -> Path:
+def write(model: Network, path: Path) -> Path:
     """Export to ONNX, of pictures of any size that is a multiple of 32, with probabilities (B, classes, H / 4, W / 4)."""
     model.eval()
     file, sides = io.BytesIO(), {0: "batch", 2: "height", 3: "width"}
@@ -214,3 +216,36 @@ def write(model: Finder, path: Path) -> Path:
     with replacing(path) as partial:
         partial.write_bytes(file.getvalue())
     return path
+
+
+def check(asked: RegionsSettings, held: bool = True) -> dict:
+    """How well the bundled finder finds things in the pictures that are held out, by the kinds of places that words name.
+
+    Returns: medians and shares of the intersection over union, all in percent, over pairs of picture and place that has at
+    least LEAST_SHARE of the picture; how often nothing was found where nothing of the kind is; the same of each place.
+    """
+    found: dict[str, list[float]] = {}
+    absent: dict[str, list[bool]] = {}
+    groups = {place.regions: "+".join(place.regions) for place in places().values()}
+    for example in load_examples(asked.pictures):
+        if example.held != held:
+            continue
+        finder, known = Finder(Image.fromarray(example.picture)), example.labels != UNKNOWN
+        for regions, name in groups.items():
+            truth = np.isin(example.labels, [CLASSES.index(region) for region in regions])
+            region = finder.look(regions)
+            if truth.mean() >= LEAST_SHARE:
+                shown = np.zeros_like(truth) if region is None else region.mask > 0.5
+                union = ((shown | truth) & known).sum()
+                found.setdefault(name, []).append(100 * (shown & truth & known).sum() / union)
+            elif not truth.any() and known.mean() > 0.8:
+                absent.setdefault(name, []).append(region is None)
+    scores, rest = np.concatenate(list(found.values())), np.concatenate(list(absent.values()))
+    return {
+        "pictures and places": len(scores),
+        "median intersection over union": float(np.median(scores)),
+        "above 50": float(100 * (scores > 50).mean()),
+        "not found where it is not": float(100 * rest.mean()),
+        "of each place": {name: [len(values), round(float(np.median(values)))] for name, values in sorted(found.items())},
+        "not found, of each place": {name: round(100 * float(np.mean(values))) for name, values in sorted(absent.items())},
+    }

@@ -65,8 +65,7 @@ class Finder:
         if thing == "it":
             return Region(mask, "salient" if found else "whole", 1.0)
         place = place_of(thing)
-        likely = self.likely[[CLASSES.index(name) for name in place.regions]].sum(0)
-        region = self._named(likely, which)
+        likely, region = self._sum(place.regions), self.look(place.regions, which)
         if not place.alone:
             return region
         if region is None and found and ("object" in place.regions or self._score(likely) > UNSURE):
@@ -75,12 +74,17 @@ class Finder:
             return Region(mask, "named", region.sure)  # whose edge is the better one
         return region
 
+    def _sum(self, regions: Sequence[str]) -> np.ndarray:
+        return self.likely[[CLASSES.index(name) for name in regions]].sum(0)
+
     def _score(self, likely: np.ndarray) -> float:
         """How likely the salient object is of a class."""
         inside = cv2.resize(self.salient[0], likely.shape[::-1], interpolation=cv2.INTER_AREA)
         return float((likely * inside).sum() / max(inside.sum(), 1e-6))
 
-    def _named(self, likely: np.ndarray, which: Sequence[str]) -> Region | None:
+    def look(self, regions: Sequence[str], which: Sequence[str] = ()) -> Region | None:
+        """Where the picture shows any of some classes of the bundled model; of its pieces, those that words pick out."""
+        likely = self._sum(regions)
         clear = (likely > CLEAR).astype(np.uint8)
         if which:
             clear = pick(clear, which)

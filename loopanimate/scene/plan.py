@@ -91,7 +91,7 @@ def _judge(clause: Clause, finder: Finder) -> Outcome:
     if clause.kind == "rest":
         return Outcome(clause, region, f"{name}: rests." if region else f"{name}: not found, so it rests with all else.")
     if region is None:
-        return Outcome(clause, None, f"No {name} was found: click on it or paint it.")
+        return Outcome(clause, None, f"{name}: not found. Click on it or paint it.")
     instead = KINDS[clause.kind].if_rigid if place_of(clause.thing).rigid else None
     clause = replace(clause, kind=instead or clause.kind)
     return Outcome(clause, region, f"{name}: {sentence_of([clause])}.", moves=True)

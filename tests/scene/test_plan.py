@@ -1,0 +1,95 @@
+"""From clauses to parts: what is found, what moves, what rests, and a sentence on each clause."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from loopanimate.scene import finder as finders
+from loopanimate.scene.finder import Finder, pick
+from loopanimate.scene.plan import camera_alone, names_things, painted, plan
+from loopanimate.scene.regions import CLASSES
+from loopanimate.words.clauses import read_clauses
+
+SIZE = 40, 60  # rows, columns: sky above, sea below, two boats in the sea, the right one larger
+
+
+@pytest.fixture
+def finder(monkeypatch):
+    likely = np.zeros((len(CLASSES), *SIZE), np.float32)
+    likely[CLASSES.index("sky"), :20] = likely[CLASSES.index("water"), 20:] = 1
+    for box in ((slice(24, 30), slice(8, 16)), (slice(22, 32), slice(36, 52))):
+        likely[:, *box] = 0
+        likely[CLASSES.index("boat"), *box] = 1
+    mask = likely[CLASSES.index("boat")].copy()
+    monkeypatch.setattr(finders, "classify", lambda picture: likely)
+    monkeypatch.setattr(finders, "automatic_mask", lambda picture: (mask, True))
+    return Finder(Image.new("RGB", SIZE[::-1]))
+
+
+def scene(finder, prompt):
+    return plan(read_clauses(prompt), finder)
+
+
+def test_each_named_thing_is_a_part_and_the_rest_is_still(finder):
+    built, outcomes = scene(finder, "the boats rock, the sea ripples and the clouds drift to the left")
+    assert [layer.row is None for layer in built.layers] == [False, True, False, False]
+    assert [next(iter(intent.kinds), None) for intent in built.intents] == ["rock", None, "ripple", "stream"]
+    assert built.intents[0].rigid and built.intents[3].heading == 180 and not built.intents[3].returns
+    assert len(outcomes) == 3 and all(outcome.moves for outcome in outcomes)
+
+
+def test_what_cannot_flow_comes_back(finder):
+    built, _ = scene(finder, "the boats flow to the right")
+    assert built.intents[0].returns and built.intents[0].speed is None
+
+
+def test_what_rests_is_taken_out_of_what_moves(finder):
+    built, outcomes = scene(finder, "the sea ripples, the boats do not move")
+    sea = built.parts[0].mask
+    assert sea[27, 12] == sea[27, 44] == 0 and sea[35, 30] == 1
+    assert outcomes[1].said == "boats: rests."
+
+
+def test_one_of_several_things(finder):
+    left, right = (finder.find("boat", (side,)).mask > 0.5 for side in ("left", "right"))
+    assert left[27, 12] and not left[27, 44] and right[27, 44] and not right[27, 12]
+    assert (finder.find("boat", ("small",)).mask > 0.5)[27, 12]
+
+
+def test_what_is_not_there_is_said(finder):
+    built, outcomes = scene(finder, "the flames rise, the boats rock")
+    assert len(built.parts) == 1 and outcomes[0].said == "flames: not found. Click on it or paint it."
+    assert scene(finder, "the flames rise")[0] is None
+
+
+def test_light_and_weather_are_said_to_be_missing(finder):
+    _, outcomes = scene(finder, "the boats rock, snow falls")
+    assert "not drawn yet" in outcomes[1].said
+
+
+def test_two_verbs_of_one_thing_are_one_part(finder):
+    built, _ = scene(finder, "the boats rock and drift to the left")
+    assert len(built.parts) == 1 and built.parts[0].sentence == "it rocks and moves to the left"
+
+
+def test_a_painted_mask_is_of_what_moves_first(finder):
+    mask, said = np.ones(SIZE, np.float32), read_clauses("the sea ripples, the boat rocks")
+    assert painted(said, mask, ()) == {"boat": mask}
+    assert painted(said, None, [("the sea", mask)]) == {"sea": mask}
+    assert painted(read_clauses("the sea ripples"), mask, ()) == {"sea": mask}
+
+
+def test_which_prompts_name_things():
+    for prompt in ("it sways gently", "everything drifts to the left", "the background moves slowly"):
+        assert not names_things(read_clauses(prompt))
+    for prompt in ("the waves crash", "her hair sways", "it snows"):
+        assert names_things(read_clauses(prompt))
+    assert camera_alone(read_clauses("slow zoom in")) == "the camera zooms in slowly"
+    assert camera_alone(read_clauses("pan right")) == "the camera pans to the right"
+    assert camera_alone(read_clauses("static camera, the boat rocks")) is None
+
+
+def test_pieces():
+    clear = np.zeros((10, 20), np.uint8)
+    clear[2:4, 2:4] = clear[5:9, 10:16] = 1
+    assert pick(clear, ("left",)).sum() == 4 and pick(clear, ("large",)).sum() == 24 and (pick(clear, ()) == clear).all()
