@@ -87,24 +87,21 @@ def write_film(
         level: constant rate factor.
         container: FFmpeg's name.
     """
+    codec, fps = CODECS[coding.codec], coding.fps
+    options = {"crf": str(level)} | codec.options(count, fps)
+
+    def write_round(target: Path, text: str | None) -> None:
+        with _open(target, text, container) as file:
+            encode(file, codec.encoder, map(_to_planes, ahead(frames)), fps, fps, options)
+
     if coding.repeats == 1:
-        _encode(path, frames, count, coding, level, text, container)
+        write_round(path, text)
     else:
         with replacing(path.with_name(f"{path.stem}.round{path.suffix}"), keep=False) as single:
-            _encode(single, frames, count, coding, level, None, container)
-            _repeat(single, path, coding.repeats, count / coding.fps, text, container)
+            write_round(single, None)
+            _repeat(single, path, coding.repeats, count / fps, text, container)
     if text and container == "avif":  # FFmpeg's muxer drops it
         chunks.add_avif_text(path, text)
-
-
-def _encode(
-    path: Path, frames: Iterable[np.ndarray], count: int, coding: Coding, level: int, text: str | None, container: str
-) -> None:
-    """Write one round; arguments as in `write_film`."""
-    codec, fps = CODECS[coding.codec], coding.fps
-    with _open(path, text, container) as file:
-        options = {"crf": str(level)} | codec.options(count, fps)
-        encode(file, codec.encoder, map(_to_planes, ahead(frames)), fps, fps, options)
 
 
 def encode(

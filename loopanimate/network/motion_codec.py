@@ -93,13 +93,13 @@ class MotionCodec(ModelMixin, ConfigMixin):
         """Displacement in short sides → latents, both (B, 4, N, h, w)."""
         winding = displacement[:, :, -1:]
         ring = torch.asinh((displacement - _ramp(displacement) * winding) / self.config.knee)
-        return (ring + _begun(displacement) * torch.asinh(winding / self.config.stream_knee)) / self._scale(ring)
+        return (ring + (_ramp(ring) > 0) * torch.asinh(winding / self.config.stream_knee)) / self._scale(ring)
 
     def expand(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Latents (B, 4, N, h, w) → ring, the same shape, and winding (B, 4, 1, h, w), in short sides."""
         latents = latents * self._scale(latents)
         winding = latents[:, :, -1:]
-        ring = torch.sinh(latents - _begun(latents) * winding) * self.config.knee
+        ring = torch.sinh(latents - (_ramp(latents) > 0) * winding) * self.config.knee
         return ring, torch.sinh(winding) * self.config.stream_knee
 
     def _scale(self, like: torch.Tensor) -> torch.Tensor:
@@ -172,11 +172,6 @@ class MotionCodec(ModelMixin, ConfigMixin):
 def _ramp(clip: torch.Tensor) -> torch.Tensor:
     """The share of a clip (B, C, N, h, w) that has passed at each of its frames, (1, 1, N, 1, 1)."""
     return torch.linspace(0, 1, clip.shape[2], device=clip.device, dtype=clip.dtype).view(1, 1, -1, 1, 1)
-
-
-def _begun(clip: torch.Tensor) -> torch.Tensor:
-    """1 in each frame of a clip (B, C, N, h, w) after the first, (1, 1, N, 1, 1)."""
-    return (torch.arange(clip.shape[2], device=clip.device) > 0).to(clip.dtype).view(1, 1, -1, 1, 1)
 
 
 def _pool(field: torch.Tensor, weight: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

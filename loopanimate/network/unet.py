@@ -71,8 +71,6 @@ class RoutedTransformer(Transformer2DModel):
 
     def forward(self, hidden_states: torch.Tensor, attended: tuple[Attended, ...], rows: int) -> torch.Tensor:
         """hidden_states (b·N, C, h, w) → (rows, C, h, w), repeated where it reads `rows` / b·N sets of tokens; else as large."""
-        height, width = hidden_states.shape[-2:]
-        residual = hidden_states
         hidden, inner_dim = self._operate_on_continuous_inputs(hidden_states)  # (b·N, h·w, C)
         for index, block in enumerate(self.transformer_blocks):
             hidden = hidden + block.attn1(block.norm1(hidden))
@@ -84,14 +82,8 @@ class RoutedTransformer(Transformer2DModel):
                 hidden = hidden + block.ff(wide)
             else:
                 hidden = hidden + _chunked_feed_forward(block.ff, wide, block._chunk_dim, block._chunk_size)
-        return self._get_output_for_continuous_inputs(
-            hidden_states=hidden,
-            residual=repeat_rows(residual, len(hidden)),
-            batch_size=len(hidden),
-            height=height,
-            width=width,
-            inner_dim=inner_dim,
-        )
+        residual = repeat_rows(hidden_states, len(hidden))
+        return self._get_output_for_continuous_inputs(hidden, residual, len(hidden), *hidden_states.shape[-2:], inner_dim)
 
 
 class LoopAnimateUNet(UNetMotionModel):
