@@ -354,11 +354,10 @@ class LoopAnimatePipeline(DiffusionPipeline):
 
 def _words(prompt: str | list[str], negative_prompt: str | list[str] | None, count: int) -> tuple[list[str], list[str]]:
     """One prompt and one negative prompt for each of `count` pictures."""
-    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    if len(prompts) != count:
-        raise ValueError(f"expected one prompt a picture, got {len(prompts)} for {count}")
     negative = negative_prompt or ""
+    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
     negatives = [negative] * count if isinstance(negative, str) else list(negative)
-    if len(negatives) != count:
-        raise ValueError(f"expected one negative prompt a prompt, got {len(negatives)} for {count}")
+    for wanted, given in (("prompt a picture", prompts), ("negative prompt a prompt", negatives)):
+        if len(given) != count:
+            raise ValueError(f"expected one {wanted}, got {len(given)} for {count}")
     return prompts, negatives

@@ -93,10 +93,10 @@ def read_picture(path: str | Path) -> bytes:
     """
     page = Path(path).read_text(encoding="utf-8", errors="replace")
     picture = re.search(r'<img id="picture"[^>]* src="data:image/\w+;base64,([^"]+)"', page)
-    data = re.search(r'<script type="application/json" id="loop">(.*?)</script>', page)
+    data = re.search(r'<script type="application/json" id="loop">(?:.*?"version":\s*(\d{1,9})\b)?', page)
     if not (picture and data):
         raise ValueError(f"expected a living page, got {Path(path).name}")
-    version = json.loads(data[1]).get("version", 0)  # the first pages had none
+    version = int(data[1] or 0)  # the first pages had none
     if version > VERSION:
         raise ValueError(
             f"expected a living page of at most version {VERSION}, got version {version}: a newer LoopAnimate made it"
