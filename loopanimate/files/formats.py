@@ -155,8 +155,9 @@ def write_loop(
     """Write a loop in the format of the path's ending; the file appears when it is finished.
 
     Args:
-        frames: one round of `count` frames, without the last one that equals the first; taken one at a time. A planar
-            format drops the last row or column of an odd side.
+        frames: one round of `count` frames, without the last one that equals the first; taken one at a time.
+            (H, W, 3) RGB uint8, or for a planar format also (3H/2, W) I420. A planar format drops the last row or column
+            of an odd side.
         coding: a film's round is coded once however often it is repeated. For other repeated formats, and for a largest
             size, the frames wait on the disk: 12 megabytes each as planes at 4K, 25 as RGB. What is larger at
             `coding.quality` than `coding.max_size` is coded again, as finely as fits.
