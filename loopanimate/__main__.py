@@ -57,8 +57,9 @@ def animate(files: Files, settings: Settings, machine: Machine) -> None:
         raise ValueError(f"expected an output ending in {pages} for --variations and --manifests, got {output}")
     if is_page and settings.preset != "motion":
         raise ValueError(f"expected the motion preset for a living page, got {settings.preset}: it makes frames, not motion")
-    if files.save_mask:
-        check_mask_output(files.save_mask)
+    mask_output = check_mask_output(files.save_mask) if files.save_mask else None
+    seeds = [settings.request.seed + index for index in range(files.variations)]
+    settings.change(seed=seeds[-1])  # refuses a seed beyond the largest
     picture = open_picture(files.picture)
     output_size(wanted.size, *picture.size)
     mask = open_mask(files.mask, picture.size) if files.mask else None
@@ -70,14 +71,13 @@ def animate(files: Files, settings: Settings, machine: Machine) -> None:
     from loopanimate.loop import make_loops
 
     pipe = load_quietly(settings.preset, machine.checkpoint, machine.device)
-    seeds = [settings.request.seed + index for index in range(files.variations)]
     loop, *others = make_loops(pipe, picture, settings, seeds, mask, _show_progress)
     recipe = pack(settings, mask) if files.metadata else None
     written = loop.write_page(output, others, metadata=recipe) if others else loop.write(output, metadata=recipe)
     if files.manifests:
         write_manifests(written.path, loop.view().picture, settings.request.prompt, several=bool(others))
-    if files.save_mask:
-        with replacing(check_mask_output(files.save_mask)) as partial:
+    if mask_output:
+        with replacing(mask_output) as partial:
             Image.fromarray((loop.mask * 255).round().astype(np.uint8)).save(partial, format="PNG")
     if not loop.found:
         print("No clear object in the picture, so all of it moves; --mask says what should.")

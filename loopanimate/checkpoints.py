@@ -44,7 +44,7 @@ def load_pipeline(preset: str = "motion", checkpoint: str | Path | None = None, 
     if isinstance(source, str) and source.count("/") == 1 and not folder.exists() and not source.startswith(("/", ".")):
         folder = _download(source)
     variant = _check_folder(folder)
-    is_appearance = json.loads((folder / "codec" / "config.json").read_text(encoding="utf-8"))["_class_name"] == "VAECodec"
+    is_appearance = _settings(folder / "codec" / "config.json").get("_class_name") == "VAECodec"
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
         if device == "cpu" and is_appearance and torch.backends.mps.is_available():
@@ -104,11 +104,9 @@ def _check_folder(folder: Path) -> str | None:
     variants = set()
     for component in COMPONENTS:
         for index in (folder / component).glob("*.safetensors.index*.json"):
-            absent = sorted(
-                name for name in set(_settings(index)["weight_map"].values()) if not (index.parent / name).is_file()
-            )
-            if absent:
-                raise ValueError(f"expected a LoopAnimate checkpoint that loads, {index.parent / absent[0]} is missing")
+            for shard in sorted({index.parent / name for name in _settings(index)["weight_map"].values()}):
+                if not shard.is_file():
+                    raise ValueError(f"expected a LoopAnimate checkpoint that loads, {shard} is missing")
         for weights in (folder / component).glob("*.safetensors"):
             _check_weights(weights)
             # model.safetensors, model.fp16.safetensors, model.fp16-00001-of-00002.safetensors

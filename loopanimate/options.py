@@ -4,6 +4,7 @@ A mistake on a command line ends with exit status 2 and one line on stderr.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Collection, Mapping
 from contextlib import contextmanager
@@ -86,7 +87,7 @@ def add(parser: argparse.ArgumentParser, model: type[BaseModel], skip: Collectio
         if get_origin(kind) is tuple:
             item, *others = map(_core, get_args(kind))
             if get_origin(item) is tuple:
-                option |= {"action": "append", "type": _split}
+                option |= {"action": "append", "type": lambda text: tuple(text.split(","))}
             else:
                 option["nargs"] = "+" if others == [...] else 1 + len(others)
         choices = {str(choice): choice for choice in _literals(item)}
@@ -126,7 +127,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         return f"expected settings out of {', '.join(model.model_fields)}, got {name}"
     field = model.model_fields[name]
     noun = field.title or name.replace("_", " ")
-    one = noun if noun.endswith("s") else f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+    plural = re.split(" in | of ", noun)[0].endswith("s")  # forward frames, but not: largest size in megabytes
+    one = noun if plural else f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
     if first["type"] == "missing" and len(first["loc"]) == 1:
         return f"expected {one}, got nothing"
     got = f"got {_show(first['input'])}"
@@ -136,10 +138,12 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     if kinds == {"literal_error"}:
         return f"expected {one} out of {literals}, {got}"
     if kinds <= {"greater_than_equal", "greater_than", "less_than_equal", "less_than"}:
-        limits = _limits(field) or _limits_of(first["ctx"])  # of the values in a tuple, only the one that is broken
-        return f"expected {limits} {noun}, {got}" if noun.endswith("s") else f"expected {one} of {limits}, {got}"
+        limits = _limits(field, first["ctx"])
+        return f"expected {limits} {noun}, {got}" if plural else f"expected {one} of {limits}, {got}"
     if first["type"] in ("missing", "too_short", "too_long"):
-        return f"expected {_count(field)} values for {noun}, {got}"
+        members = get_args(_core(field.annotation))
+        count = len(get_args(_core(members[0]))) if members[-1] is ... else len(members)  # of each tuple in a tuple of tuples
+        return f"expected {count} values for {noun}, {got}"
     wanted = [literals] if "literal_error" in kinds else []
     wanted += [phrase for start, phrase in TYPES.items() if any(kind.startswith(f"{start}_") for kind in kinds)]
     return f"expected {' or '.join(wanted) or first['msg']} for {noun}, {got}"
@@ -154,34 +158,20 @@ def _help(field: FieldInfo) -> str:
     return (", ".join(filter(None, parts)) + own + words).replace("%", "%%")
 
 
-def _limits(field: FieldInfo) -> str:
-    """The range of a field in words; "" without one."""
-    found = {name: getattr(part, name) for part in field.metadata for name in LIMITS if hasattr(part, name)}
-    return _limits_of(found)
-
-
-def _limits_of(found: Mapping[str, Any]) -> str:
+def _limits(field: FieldInfo, broken: Mapping[str, Any] | None = None) -> str:
+    """The range of a field in words; without one, the limit that a value in it has `broken`, if any."""
+    found = {name: getattr(part, name) for part in field.metadata for name in LIMITS if hasattr(part, name)} or broken or {}
     if {"ge", "le"} <= set(found):
         return f"{_show(found['ge'])} to {_show(found['le'])}"
     return " and ".join(phrase.format(_show(found[name])) for name, phrase in LIMITS.items() if name in found)
 
 
-def _count(field: FieldInfo) -> int:
-    """How many values a tuple of fixed length, or each tuple in a tuple of tuples, has."""
-    members = get_args(_core(field.annotation))
-    return len(get_args(_core(members[0]))) if members[-1] is ... else len(members)
-
-
 def _show(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.12g}"
     if isinstance(value, (tuple, list)):
         return " ".join(map(_show, value)) or "nothing"
     return str(value)[:200] or "nothing"
-
-
-def _split(text: str) -> tuple[str, ...]:
-    return tuple(text.split(","))
 
 
 def _core(annotation: Any) -> Any:

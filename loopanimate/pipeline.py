@@ -54,19 +54,6 @@ class SamplingOptions:
     cache_interval: int
     copies: int  # loops of each picture and prompt
 
-    def check(self) -> None:
-        """Raises ValueError, in one sentence, for a number out of its range."""
-        check_num_frames(self.num_frames)
-        if not 0 < self.strength <= 1:
-            raise ValueError(f"expected a strength in (0, 1], got {self.strength}")
-        if self.num_inference_steps < 1:
-            raise ValueError(f"expected at least 1 inference step, got {self.num_inference_steps}")
-        start, end = self.guidance_interval
-        if not 0 <= start <= end <= 1:
-            raise ValueError(f"expected a guidance interval of two rising numbers in [0, 1], got {self.guidance_interval}")
-        if self.cache_interval < 1:
-            raise ValueError(f"expected a cache interval of at least 1 step, got {self.cache_interval}")
-
 
 @dataclass(frozen=True)
 class Prepared:
@@ -132,11 +119,6 @@ class LoopAnimatePipeline(DiffusionPipeline):
                 if isinstance(value, list) and value and value[0] in MOVED_MODULES:
                     config[name] = [MOVED_MODULES[value[0]], *value[1:]]
         return config
-
-    @property
-    def interrupt(self) -> bool:
-        """Set by a callback to stop after the current step."""
-        return self._interrupt
 
     @property
     def guidance_scale(self) -> float:
@@ -234,32 +216,38 @@ class LoopAnimatePipeline(DiffusionPipeline):
         )
         names = getattr(callback_on_step_end, "tensor_inputs", callback_on_step_end_tensor_inputs)
         self._check(options, names, motion_strength, output_type)
-        image, mask = self._pictures(image, mask_image)
-        prompts, negatives = _words(prompt, negative_prompt, len(image))
-        self._guidance_scale, self._interrupt = options.guidance_scale, False
-        prepared = self._prepare(options, image, mask, prompts, negatives, generator)
+        prepared = self._prepare(options, image, mask_image, prompt, negative_prompt, generator)
         latents = self._sample(options, prepared, callback_on_step_end, names, generator)
         frames = self._decode(latents, prepared, motion_strength, output_type)
         self.maybe_free_model_hooks()
         return LoopAnimateOutput(frames=frames) if return_dict else (frames,)
 
-    def _check(
-        self, options: SamplingOptions, callback_tensors: tuple[str, ...], motion_strength: float, output_type: str
-    ) -> None:
-        options.check()
+    def _check(self, options: SamplingOptions, tensors: tuple[str, ...], motion_strength: float, output_type: str) -> None:
+        """Raises ValueError, in one sentence, for what is out of its range."""
+        check_num_frames(options.num_frames)
+        start, end = options.guidance_interval
+        unknown = sorted(set(tensors) - set(self._callback_tensor_inputs))
+        for is_right, wanted in (
+            (0 < options.strength <= 1, f"a strength in (0, 1], got {options.strength}"),
+            (options.num_inference_steps >= 1, f"at least 1 inference step, got {options.num_inference_steps}"),
+            (0 <= start <= end <= 1, f"a guidance interval of two rising numbers in [0, 1], got {options.guidance_interval}"),
+            (options.cache_interval >= 1, f"a cache interval of at least 1 step, got {options.cache_interval}"),
+            (output_type in OUTPUT_TYPES, f"an output_type out of {', '.join(OUTPUT_TYPES)}, got {output_type!r}"),
+            (
+                motion_strength == 1 or self.codec.is_motion,
+                f"a motion strength of 1 (latents are appearance, not motion), got {motion_strength}",
+            ),
+            (not unknown, f"callback tensors out of {self._callback_tensor_inputs}, got {unknown}"),
+        ):
+            if not is_right:
+                raise ValueError(f"expected {wanted}")
         check_scheduler(self.scheduler, options.strength)
-        if output_type not in OUTPUT_TYPES:
-            raise ValueError(f"expected an output_type out of {', '.join(OUTPUT_TYPES)}, got {output_type!r}")
-        if motion_strength != 1 and isinstance(self.codec, VAECodec):
-            raise ValueError(f"expected a motion strength of 1 (latents are appearance, not motion), got {motion_strength}")
-        unknown = set(callback_tensors) - set(self._callback_tensor_inputs)
-        if unknown:
-            raise ValueError(f"expected callback tensors out of {self._callback_tensor_inputs}, got {sorted(unknown)}")
 
-    def _prepare(self, options: SamplingOptions, image, mask, prompts, negatives, generator) -> Prepared:
+    def _prepare(self, options: SamplingOptions, image, mask_image, prompt, negative_prompt, generator) -> Prepared:
         """Encode pictures, masks and words, and make the noise and the denoiser of all their loops."""
         device, dtype = self._execution_device, self.unet.dtype
-        image, mask = image.to(device), mask.to(device)
+        image, mask = (part.to(device) for part in self._pictures(image, mask_image))
+        prompts, negatives = _words(prompt, negative_prompt, len(image))
         text = encode_text(self.tokenizer, self.text_encoder, prompts).to(device, dtype)  # (B, L, width)
         empty = text  # only guidance reads it
         if options.guidance_scale != 1:
@@ -296,12 +284,11 @@ class LoopAnimatePipeline(DiffusionPipeline):
     def _sample(self, options: SamplingOptions, prepared: Prepared, callback, callback_tensors, generator) -> torch.Tensor:
         """Latents (B, 4, N, h, w) as sampled."""
         denoiser, clip, noise = prepared.denoiser, prepared.clip, prepared.noise
+        self._guidance_scale, self._interrupt = options.guidance_scale, False
         self._num_timesteps = len(prepared.timesteps)
         held = ([0, options.num_frames - 1] if self.codec.holds_last else [0]) if options.hold_ends else []
 
         def hold(latents, timestep):
-            if not held:
-                return latents
             picture = clip if timestep is None else denoiser.levels(timestep).add_noise(clip, noise)
             latents[:, :, held] = picture[:, :, held]
             return latents
@@ -367,11 +354,10 @@ class LoopAnimatePipeline(DiffusionPipeline):
 
 def _words(prompt: str | list[str], negative_prompt: str | list[str] | None, count: int) -> tuple[list[str], list[str]]:
     """One prompt and one negative prompt for each of `count` pictures."""
-    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    if len(prompts) != count:
-        raise ValueError(f"expected one prompt a picture, got {len(prompts)} for {count}")
     negative = negative_prompt or ""
+    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
     negatives = [negative] * count if isinstance(negative, str) else list(negative)
-    if len(negatives) != count:
-        raise ValueError(f"expected one negative prompt a prompt, got {len(negatives)} for {count}")
+    for wanted, given in (("prompt a picture", prompts), ("negative prompt a prompt", negatives)):
+        if len(given) != count:
+            raise ValueError(f"expected one {wanted}, got {len(given)} for {count}")
     return prompts, negatives

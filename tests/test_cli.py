@@ -2,7 +2,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 
 import numpy as np
 import pytest
@@ -122,7 +121,8 @@ def test_a_hub_out_of_reach(capsys, tmp_path, picture, monkeypatch):
         (["x", "--pin", "0.5,7"], "within the picture"),
         (["x", "--nonsense"], "nonsense"),
         (["x", "--codec", "vp9"], "h264, av1 for .mp4"),
-        (["x", "--max-size", "0"], "largest size"),
+        (["x", "--size", "²x²"], "expected a size of source, 1080p"),
+        (["x", "--max-size", "0"], "expected a largest size in megabytes of more than 0 and at most 1000000, got 0"),
         (["x", "--max-size", "ten"], "megabytes"),
         (["x", "--variations", "3"], "ending in .html"),
         (["x", "--variations", "0"], "1 to 8"),
@@ -132,6 +132,11 @@ def test_a_hub_out_of_reach(capsys, tmp_path, picture, monkeypatch):
 def test_wrong_settings(arguments, words, capsys, tmp_path, picture):
     assert words in refused(capsys, picture, *arguments, "--output", tmp_path / "loop.mp4")
     assert not list(tmp_path.glob("*loop*"))
+
+
+def test_variations_past_the_largest_seed_are_refused_before_any_work(capsys, tmp_path):
+    arguments = (tmp_path / "none.png", "it moves", "--output", tmp_path / "loop.html", "--variations", 2, "--seed", 2**63 - 1)
+    assert f"expected a seed of 0 or more and less than {2**63}, got {2**63}" in refused(capsys, *arguments)
 
 
 def test_a_living_page_of_the_512_preset(capsys, tmp_path, picture):
@@ -173,7 +178,7 @@ def test_the_command_makes_a_loop(tmp_path, picture):
         "--repeats",
         "2",
     ]
-    done = subprocess.run(command + options, capture_output=True, text=True)
+    done = subprocess.run(command + options, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "8 frames, 1.00 s, seed 0" in done.stdout and "Taken for" in done.stdout
     with Image.open(tmp_path / "loop.webp") as loop:
@@ -206,8 +211,9 @@ def test_a_command_that_is_stopped_leaves_nothing_half_written(how, tmp_path):
         "--size",
         "4k",
     ]
-    heard = partial(signal.signal, how, signal.SIG_DFL)  # also where these tests run behind a shell that ignores it
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
+    before = signal.signal(how, signal.default_int_handler)  # also where these tests run behind a shell that ignores it
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    signal.signal(how, before)
     while process.poll() is None and len(list(tmp_path.iterdir())) < 3:  # until the file is begun under another name
         time.sleep(0.05)
     process.send_signal(how)

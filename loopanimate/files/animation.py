@@ -4,12 +4,8 @@ libwebp's own animations leave a pixel as it was until it differs clearly, and s
 smears, and the wrap shows. So here each frame is a still WebP picture of its own, cut to what moves.
 """
 
-import io
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
+from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from zipfile import ZipFile
@@ -19,8 +15,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from loopanimate.files import chunks
-from loopanimate.files.video import Coding, ahead
+from loopanimate.files import chunks, video
+from loopanimate.files.pictures import encode_still
+from loopanimate.files.video import Coding
 
 # WebP's quality, counted from its best (100) down, by the quality that was asked for; and the coarsest
 WEBP_LEVELS, WORST_WEBP = {"wallpaper": 10, "share": 20, "small": 40}, 99
@@ -43,54 +40,19 @@ def write_gif(path: Path, frames: Iterable[np.ndarray], count: int, coding: Codi
         indices = Image.fromarray(pixels).quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
         return av.VideoFrame.from_ndarray((np.asarray(indices), argb), format="pal8")
 
-    _encode(path, chain([first], frames), convert, coding.fps, "gif", 100, {"loop": "0"})
+    with av.open(str(path), "w", format="gif", options={"loop": "0"}) as file:
+        video.encode(file, "gif", map(convert, video.ahead(chain([first], frames))), coding.fps, 100, {})
     if text:
         chunks.add_gif_text(path, text)
 
 
 def write_apng(path: Path, frames: Iterable[np.ndarray], count: int, coding: Coding, level: int, text: str | None) -> None:
     """Write frames (H, W, 3) uint8, without loss, as an APNG that repeats for ever; durations in whole milliseconds."""
-
-    def convert(pixels: np.ndarray) -> av.VideoFrame:
-        return av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-
-    _encode(path, frames, convert, coding.fps, "apng", 1000, {"plays": "0"}, pred="up")
+    with av.open(str(path), "w", format="apng", options={"plays": "0"}) as file:
+        coloured = (av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24") for pixels in video.ahead(frames))
+        video.encode(file, "apng", coloured, coding.fps, 1000, {"pred": "up"})
     if text:
         chunks.add_png_text(path, text)
-
-
-def _encode(
-    path: Path,
-    frames: Iterable,
-    convert: Callable,
-    fps: Fraction,
-    name: str,
-    ticks: int,
-    forever: dict[str, str],
-    **options: str,
-) -> None:
-    """Encode converted frames by FFmpeg's codec and muxer of that name, which counts so many ticks a second.
-
-    forever: the muxer's option that repeats the animation; options: the codec's.
-    """
-    with av.open(str(path), "w", format=name, options=forever) as container:
-        stream = None
-        for index, pixels in enumerate(ahead(frames)):
-            frame = convert(pixels)
-            if stream is None:
-                stream = container.add_stream(name, rate=fps, options=options)
-                stream.height, stream.width, stream.pix_fmt = frame.height, frame.width, frame.format.name
-                stream.time_base = stream.codec_context.time_base = Fraction(1, ticks)
-            frame.pts, frame.duration = _span(index, fps, ticks)
-            frame.time_base = Fraction(1, ticks)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-
-
-def _span(index: int, fps: Fraction, ticks: int) -> tuple[int, int]:
-    """Return start and duration of a frame in ticks."""
-    start, end = (round((index + step) * ticks / fps) for step in (0, 1))
-    return start, end - start
 
 
 def write_webp(path: Path, frames: Iterable[np.ndarray], count: int, coding: Coding, level: int, text: str | None) -> None:
@@ -98,11 +60,10 @@ def write_webp(path: Path, frames: Iterable[np.ndarray], count: int, coding: Cod
 
     def code(part: tuple[np.ndarray, tuple[int, int], int]) -> tuple[bytes, tuple[int, int], tuple[int, int], int]:
         pixels, corner, index = part
-        still = io.BytesIO()
-        Image.fromarray(pixels).save(still, "WEBP", quality=100 - level)
-        return still.getvalue(), corner, pixels.shape[1::-1], _span(index, coding.fps, 1000)[1]
+        still = encode_still(pixels, "WEBP", quality=100 - level)
+        return still, corner, pixels.shape[1::-1], video.span(index, coding.fps, 1000)[1]
 
-    chunks.write_webp(path, _in_order(code, _crop_to_motion(frames)), text)
+    chunks.write_webp(path, video.in_order(code, _crop_to_motion(frames)), text)
 
 
 def _crop_to_motion(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, tuple[int, int], int]]:
@@ -111,11 +72,11 @@ def _crop_to_motion(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, 
     What lies outside of the box is coded in the first frame alone, so it does not change at the wrap either.
     Yields the part (h, w, 3), its left and top, which are even, and the frame's index.
     """
-    for index, pixels in enumerate(frames):
-        if index == 0:
-            first, moved = pixels, np.zeros(pixels.shape[:2], bool)
-            yield pixels, (0, 0), index
-            continue
+    numbered = enumerate(frames)
+    _, first = next(numbered)
+    yield first, (0, 0), 0
+    moved = np.zeros(first.shape[:2], bool)
+    for index, pixels in numbered:
         moved |= (pixels != first).any(2)
         left, top, width, height = cv2.boundingRect(moved.view(np.uint8))  # all 0 where nothing has moved
         right, bottom = max(left + width, 1), max(top + height, 1)
@@ -125,26 +86,8 @@ def _crop_to_motion(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, 
 
 def write_sequence(path: Path, frames: Iterable[np.ndarray], count: int, coding: Coding, level: int, text: str | None) -> None:
     """Write frames (H, W, 3) uint8 as PNG files in a .zip, the text beside them."""
-
-    def code(pixels: np.ndarray) -> bytes:
-        still = io.BytesIO()
-        Image.fromarray(pixels).save(still, "PNG", compress_level=3)
-        return still.getvalue()
-
     with ZipFile(path, "w") as file:
-        for index, still in enumerate(_in_order(code, frames)):
+        for index, still in enumerate(video.in_order(partial(encode_still, kind="PNG", compress_level=3), frames)):
             file.writestr(f"frame-{index:04d}.png", still)
         if text:
             file.writestr(chunks.SEQUENCE_TEXT, text)
-
-
-def _in_order(function: Callable, items: Iterable) -> Iterator:
-    """Yield `function(item)` in order, computed on all cores, at most a few items ahead."""
-    workers, waiting = os.cpu_count() or 1, deque()
-    with ThreadPoolExecutor(workers) as threads:
-        for item in items:
-            waiting.append(threads.submit(function, item))
-            if len(waiting) > workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()

@@ -26,6 +26,7 @@ from PIL import ExifTags, Image
 from loopanimate.files.pictures import replacing
 
 SEQUENCE_TEXT = "loopanimate.json"  # the file beside a sequence's pictures
+MAX_TEXT = 10_000_000  # bytes of that file, once it is unpacked; a recipe takes some thousand
 AVIF_TEXT = uuid.uuid5(uuid.NAMESPACE_URL, "loopanimate:recipe").bytes  # names the box that holds the text
 EXIF_CODE = b"\0" * 8  # character code of an EXIF comment: undefined, as the standard has none for UTF-8
 
@@ -109,6 +110,8 @@ def read_picture_text(path: Path) -> str | None:
 
 def read_sequence_text(path: Path) -> str | None:
     with ZipFile(path) as file:
+        if file.getinfo(SEQUENCE_TEXT).file_size > MAX_TEXT:
+            raise ValueError(f"expected a text of at most {MAX_TEXT} bytes in {path}")
         return file.read(SEQUENCE_TEXT).decode()
 
 

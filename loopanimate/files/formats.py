@@ -6,7 +6,9 @@ planar, otherwise RGB. `level` is one of the row's or the codec's; `text` has to
 """
 
 import os
+import struct
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -20,6 +22,7 @@ from zipfile import BadZipFile
 
 import av
 import numpy as np
+from PIL import Image
 
 from loopanimate.files.animation import WEBP_LEVELS, WORST_WEBP, write_apng, write_gif, write_sequence, write_webp
 from loopanimate.files.chunks import read_avif_text, read_page_text, read_picture_text, read_sequence_text, read_video_text
@@ -30,6 +33,9 @@ from loopanimate.settings import MAX_FPS, MIN_FPS
 
 QUALITIES = ("wallpaper", "share", "small")
 FILLED = 0.9  # share of a largest size at which the search for a finer file ends
+# what readers raise over files that are broken or made to harm; RuntimeError: too deeply nested, or encrypted
+UNREADABLE = (av.FFmpegError, BadZipFile, EOFError, Image.DecompressionBombError, KeyError, OSError, RuntimeError)
+UNREADABLE += (SyntaxError, ValueError, struct.error, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Format:
 
     @property
     def graded(self) -> bool:
-        """Whether it codes more or less finely: then it has a quality, and can keep to a largest size."""
+        """Whether it has a quality, and can keep to a largest size."""
         return bool(self.codecs or self.levels)
 
     def frame_rate(self, fps: float | Literal["native"] | None) -> Fraction:
@@ -66,25 +72,17 @@ class Format:
 
     def codec(self, name: str | None) -> Codec | None:
         """Return the codec of that name, or for None the format's own. Raises ValueError for one that cannot be written."""
-        ending = self.endings[0]
-        if not self.codecs:
-            if name is not None:
-                raise ValueError(
-                    f"expected a codec only with {list_endings(lambda form: form.codecs)}, got {name} for {ending}"
-                )
+        ending, name = self.endings[0], name or next(iter(self.codecs), None)
+        if name is None:
             return None
-        name = name or self.codecs[0]
+        if not self.codecs:
+            raise ValueError(f"expected a codec only with {list_endings(lambda form: form.codecs)}, got {name} for {ending}")
         if name not in self.codecs:
             raise ValueError(f"expected a codec out of {', '.join(self.codecs)} for {ending}, got {name}")
         encoder = CODECS[name].encoder
         if encoder not in av.codecs_available:
             raise ValueError(f"expected a build of PyAV with {encoder} for {name} in {ending}, got one without it")
         return CODECS[name]
-
-    def levels_from(self, quality: str, codec: str | None) -> range:
-        """Return the levels from that of `quality` to the coarsest, or range(1) where there is no choice."""
-        coder = self.codec(codec) or self
-        return range(coder.levels[quality], coder.worst + 1) if coder.levels else range(1)
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Return (width, height) of a file whose frames were made at this size."""
@@ -110,9 +108,9 @@ def list_endings(wanted: Callable[[Format], object]) -> str:
     return ", ".join(ending for ending, form in ENDINGS.items() if wanted(form))
 
 
-def by_ending(path: str | Path) -> Format:
-    """Return the format of a file, or of an ending alone. Raises ValueError for an ending that is not known."""
-    ending = str(path) if str(path) in ENDINGS else Path(path).suffix.lower()
+def by_ending(path: str | Path, alone: bool = True) -> Format:
+    """Return the format of a file, or, where that may be `alone`, of an ending. Raises ValueError for an unknown ending."""
+    ending = str(path) if alone and str(path) in ENDINGS else Path(path).suffix.lower()
     if ending in ENDINGS:
         return ENDINGS[ending]
     raise ValueError(f"expected an output ending in {', '.join(ENDINGS)}, got {Path(path).name}")
@@ -136,13 +134,11 @@ def check(path: str | Path, fps: float | str | None = None, codec: str | None = 
 def check_output(path: str | Path) -> Path:
     """Return the path, if a loop can be written there: its ending is known, its folder exists and can be written."""
     path = Path(path)
-    if path.suffix.lower() not in ENDINGS:
-        raise ValueError(f"expected an output ending in {', '.join(ENDINGS)}, got {path.name}")
+    by_ending(path, alone=False)
     if path.is_dir():
         raise ValueError(f"expected an output file, got the folder {path}")
     try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
         raise ValueError(f"expected a folder that can be written for {path}, got: {error.strerror}") from None
     return path
@@ -172,7 +168,8 @@ def write_loop(
     """
     path = Path(path)
     form = by_ending(path)
-    levels = form.levels_from(coding.quality, coding.codec)
+    coder = form.codec(coding.codec) or form
+    levels = range(coder.levels[coding.quality], coder.worst + 1) if coder.levels else range(1)  # from fine to coarse
     coding = replace(coding, codec=coding.codec or next(iter(form.codecs), None))
     passes = 1 if form.kind == "film" else coding.repeats
     with ExitStack() as stack:
@@ -180,9 +177,14 @@ def write_loop(
         if passes > 1 or coding.max_size is not None:
             frames = _Spool(frames, stack.enter_context(tempfile.TemporaryFile(dir=path.parent)))
 
+        def rounds() -> Iterator[np.ndarray]:
+            for index, pixels in enumerate(chain.from_iterable(frames for _ in range(passes))):
+                yield pixels
+                if progress is not None:
+                    progress(index + 1, passes * count)
+
         def write(file: Path, level: int) -> None:
-            rounds = chain.from_iterable(frames for _ in range(passes))
-            form.write(file, _report(rounds, passes * count, progress), count, coding, level, metadata)
+            form.write(file, rounds(), count, coding, level, metadata)
 
         if coding.max_size is None:
             write(target, levels[0])
@@ -190,22 +192,15 @@ def write_loop(
             _write_within(target, round(coding.max_size * 1e6), levels, write)
 
 
-def _report(frames: Iterable[np.ndarray], count: int, progress: Callable[[int, int], None] | None) -> Iterator[np.ndarray]:
-    for index, pixels in enumerate(frames):
-        yield pixels
-        if progress is not None:
-            progress(index + 1, count)
-
-
 def _write_within(path: Path, limit: int, levels: range, write: Callable[[Path, int], None]) -> None:
     """Write at the finest level whose file has at most `limit` bytes, or at one that fills most of them."""
     with replacing(path.with_name(f"{path.stem}.try{path.suffix}"), keep=False) as file:
-        tried = {}  # bytes by level
+        slope = 1 / 6  # halvings of the size a level: H.264's; from the second file on as measured
+        before, level = None, levels.start
         too_large, fits = levels.start - 1, levels.stop  # the search is between these levels
-        level = levels.start
         while fits - too_large > 1:
             write(file, level)
-            size = tried[level] = file.stat().st_size
+            size = file.stat().st_size
             if size > limit:
                 too_large = level
             else:
@@ -213,10 +208,9 @@ def _write_within(path: Path, limit: int, levels: range, write: Callable[[Path, 
                 os.replace(file, path)
                 if size > FILLED * limit:
                     break
-            slope = 1 / 6  # halvings of the size a level: H.264's; afterwards as measured
-            if len(tried) > 1:
-                (one, first), (other, second) = list(tried.items())[-2:]
-                slope = min(0.5, max(0.05, log2(first / second) / (other - one)))
+            if before:
+                slope = min(0.5, max(0.05, log2(before[1] / size) / (level - before[0])))
+            before = level, size
             level = min(max(level + ceil(log2(size / limit) / slope), too_large + 1), fits - 1)
         if fits == levels.stop:
             raise ValueError(
@@ -245,5 +239,5 @@ def read_metadata(path: str | Path) -> str | None:
     """Return the text that a loop's file carries; None where there is none, or the file is no loop."""
     try:
         return by_ending(path).read(Path(path))
-    except (av.FFmpegError, OSError, SyntaxError, ValueError, BadZipFile, KeyError):
+    except UNREADABLE:
         return None

@@ -2,7 +2,6 @@
 
 import base64
 import html
-import io
 import json
 import re
 from collections.abc import Sequence
@@ -10,9 +9,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
-from loopanimate.files.pictures import replacing
+from loopanimate.files.pictures import encode_still, replacing
 from loopanimate.motion.edits import unfolded
 from loopanimate.motion.field import Field
 from loopanimate.presets import NATIVE_FPS
@@ -95,10 +93,10 @@ def read_picture(path: str | Path) -> bytes:
     """
     page = Path(path).read_text(encoding="utf-8", errors="replace")
     picture = re.search(r'<img id="picture"[^>]* src="data:image/\w+;base64,([^"]+)"', page)
-    data = re.search(r'<script type="application/json" id="loop">(.*?)</script>', page)
+    data = re.search(r'<script type="application/json" id="loop">(?:.*?"version":\s*(\d{1,9})\b)?', page)
     if not (picture and data):
         raise ValueError(f"expected a living page, got {Path(path).name}")
-    version = json.loads(data[1]).get("version", 0)  # the first pages had none
+    version = int(data[1] or 0)  # the first pages had none
     if version > VERSION:
         raise ValueError(
             f"expected a living page of at most version {VERSION}, got version {version}: a newer LoopAnimate made it"
@@ -207,9 +205,7 @@ def _embed_picture(image: np.ndarray) -> str:
 
 def _embed(pixels: np.ndarray, kind: str, **options) -> str:
     """Encode pixels as a data URL, by one of Pillow's formats."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(encode_still(pixels, kind, **options)).decode()}"
 
 
 def _json(value: dict | str | None) -> str:

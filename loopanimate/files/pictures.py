@@ -25,6 +25,7 @@ def open_picture(source: str | Path | bytes) -> Image.Image:
     Raises: ValueError in one sentence for a file that is not a picture, or is too large, too small or too long.
     """
     name = "the picture" if isinstance(source, bytes) else str(source)
+    most = f"expected at most {MAX_PIXELS // 1_000_000} megapixels"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is refused below, in our words
@@ -32,7 +33,7 @@ def open_picture(source: str | Path | bytes) -> Image.Image:
         with file:
             width, height = file.size
             if width * height > MAX_PIXELS:
-                raise ValueError(f"expected at most {MAX_PIXELS // 1_000_000} megapixels, got {width} x {height} in {name}")
+                raise ValueError(f"{most}, got {width} x {height} in {name}")
             if min(width, height) < MIN_SIDE:
                 raise ValueError(f"expected at least {MIN_SIDE} pixels a side, got {width} x {height} in {name}")
             if max(width, height) > MAX_ASPECT * min(width, height):
@@ -46,7 +47,7 @@ def open_picture(source: str | Path | bytes) -> Image.Image:
     except IsADirectoryError:
         raise ValueError(f"expected a picture file, got the folder {name}") from None
     except Image.DecompressionBombError:
-        raise ValueError(f"expected at most {MAX_PIXELS // 1_000_000} megapixels, got far more in {name}") from None
+        raise ValueError(f"{most}, got far more in {name}") from None
     except (UnidentifiedImageError, OSError, SyntaxError, EOFError) as error:
         empty = not source if isinstance(source, bytes) else os.path.isfile(source) and os.path.getsize(source) == 0
         reason = "nothing in it" if empty else "not a picture that can be read"
@@ -90,6 +91,13 @@ def check_mask(mask: np.ndarray) -> np.ndarray:
     if mask.max() < 0.5:
         raise ValueError("expected a mask with something white (white moves), got an all-black one")
     return mask
+
+
+def encode_still(pixels: np.ndarray, kind: str, **options) -> bytes:
+    """Encode pixels (H, W) or (H, W, C) uint8 by one of Pillow's formats."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind, **options)
+    return file.getvalue()
 
 
 @contextmanager

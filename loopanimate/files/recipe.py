@@ -3,10 +3,12 @@
 import base64
 import io
 import json
+from operator import index
 
 import numpy as np
 from PIL import Image
 
+from loopanimate.files.pictures import encode_still
 from loopanimate.files.sizes import cover_box, inside, within
 from loopanimate.scene.saliency import edit
 from loopanimate.settings import Settings, make_settings
@@ -32,21 +34,27 @@ def unpack(text: str | None) -> tuple[Settings, np.ndarray | None]:
     """
     try:
         values = json.loads(text or "")
-        version = values[KEY]
-    except (ValueError, TypeError, KeyError):
+        version = index(values[KEY])
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise ValueError("expected a loop that carries its settings, got a file without any") from None
     if version not in range(1, VERSION + 1):
         raise ValueError(
             f"expected settings of version {VERSION} or older, got version {version}: update LoopAnimate to open it"
         )
-    known = make_settings(prompt="x").flat()
     try:
         images = {name: base64.b64decode(values[name], validate=True) for name in ("mask", "freeze") if values.get(name)}
         opened = {name: open_small_png(content) for name, content in images.items()}
-    except (TypeError, ValueError, OSError, SyntaxError) as error:
+    except (TypeError, ValueError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"expected settings that LoopAnimate wrote, got something else ({error})") from None
-    given = {name: value for name, value in values.items() if name in known}
-    settings = make_settings(**{**given, "freeze": images.get("freeze")})
+    known = make_settings(prompt="x").flat()
+    given = {name: value for name, value in values.items() if name in known} | {"freeze": images.get("freeze")}
+    try:
+        settings = make_settings(**given)
+    except RecursionError:
+        raise ValueError("expected settings that LoopAnimate wrote, got too deeply nested ones") from None
+    for name, value in json.loads(pack(settings, None)).items():  # pydantic takes "3" for 3, but pack never wrote so
+        if name not in (KEY, "freeze") and given.get(name, value) != value:
+            raise ValueError(f"expected settings that LoopAnimate wrote, got {given[name]!r} for {name}")
     return settings, opened.get("mask")
 
 
@@ -85,9 +93,7 @@ def small_png(mask: np.ndarray) -> bytes:
     """A mask (H, W) in [0, 1] as a small grey PNG."""
     picture = Image.fromarray((np.clip(mask, 0, 1) * 255).round().astype(np.uint8))
     picture.thumbnail((MASK_SIDE, MASK_SIDE), Image.Resampling.BOX)
-    file = io.BytesIO()
-    picture.save(file, format="PNG", optimize=True)
-    return file.getvalue()
+    return encode_still(np.asarray(picture), "PNG", optimize=True)
 
 
 def open_small_png(content: bytes) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The sizes of a file's frames, their times, and the part of a picture that they show."""
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil
@@ -42,12 +43,10 @@ def output_size(size: str, width: int, height: int) -> tuple[int, int]:
         return width, height
     if named in SIZES:
         return SIZES[named]
-    numbers = named.split("x")
-    if len(numbers) == 2 and all(number.isdigit() for number in numbers):
-        wide, high = (int(number) for number in numbers)
-        short, long = sorted((wide, high))
+    if numbers := re.fullmatch("([0-9]{1,5})x([0-9]{1,5})", named):
+        short, long = sorted(map(int, numbers.groups()))
         if MIN_OUTPUT_SIDE <= short and long <= min(MAX_OUTPUT_SIDE, MAX_OUTPUT_ASPECT * short):
-            return wide, high
+            return int(numbers[1]), int(numbers[2])
     raise ValueError(
         f"expected a size of source, {', '.join(SIZES)} or WxH ({MIN_OUTPUT_SIDE} to {MAX_OUTPUT_SIDE}, "
         f"at most {MAX_OUTPUT_ASPECT} : 1), got {size}"
@@ -92,9 +91,8 @@ def cover_box(mask: np.ndarray, size: tuple[int, int]) -> tuple[float, float, fl
     scale = max(size[0] / width, size[1] / height)
     wide, high = min(size[0] / scale, width), min(size[1] / scale, height)  # rounding must not leave the picture
     centres = [float(np.average(np.arange(side) + 0.5, weights=mask.sum(axis))) for axis, side in enumerate((width, height))]
-    left, top = (
-        min(max(centre - part / 2, 0), side - part) for centre, part, side in zip(centres, (wide, high), (width, height))
-    )
+    left = min(max(centres[0] - wide / 2, 0), width - wide)
+    top = min(max(centres[1] - high / 2, 0), height - high)
     return left, top, min(left + wide, width), min(top + high, height)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, repeat, takewhile
 from pathlib import Path
 
 import av
@@ -87,36 +87,51 @@ def write_film(
         level: constant rate factor.
         container: FFmpeg's name.
     """
+    codec, fps = CODECS[coding.codec], coding.fps
+    options = {"crf": str(level)} | codec.options(count, fps)
+
+    def write_round(target: Path, text: str | None) -> None:
+        with _open(target, text, container) as file:
+            encode(file, codec.encoder, map(_to_planes, ahead(frames)), fps, fps, options)
+
     if coding.repeats == 1:
-        _encode(path, frames, count, coding, level, text, container)
+        write_round(path, text)
     else:
         with replacing(path.with_name(f"{path.stem}.round{path.suffix}"), keep=False) as single:
-            _encode(single, frames, count, coding, level, None, container)
-            _repeat(single, path, coding.repeats, count / coding.fps, text, container)
+            write_round(single, None)
+            _repeat(single, path, coding.repeats, count / fps, text, container)
     if text and container == "avif":  # FFmpeg's muxer drops it
         chunks.add_avif_text(path, text)
 
 
-def _encode(
-    path: Path, frames: Iterable[np.ndarray], count: int, coding: Coding, level: int, text: str | None, container: str
+def encode(
+    file: av.container.OutputContainer,
+    encoder: str,
+    frames: Iterable[av.VideoFrame],
+    fps: Fraction,
+    ticks: Fraction | int,
+    options: dict[str, str],
 ) -> None:
-    """Write one round; arguments as in `write_film`."""
-    codec, fps = CODECS[coding.codec], coding.fps
-    with _open(path, text, container) as file:
-        stream = None
-        for index, pixels in enumerate(ahead(frames)):
-            frame = _to_planes(pixels)
-            if stream is None:
-                stream = file.add_stream(codec.encoder, rate=fps, options={"crf": str(level)} | codec.options(count, fps))
-                stream.height, stream.width = frame.height, frame.width
-                stream.pix_fmt = "yuv420p"
-                stream.time_base = 1 / fps
-                context = stream.codec_context
-                context.colorspace = context.color_primaries = context.color_trc = BT709
-                context.color_range = LIMITED
-            frame.pts, frame.time_base = index, 1 / fps
-            file.mux(stream.encode(frame))
-        file.mux(stream.encode())
+    """Encode frames into a file's only stream, which counts so many ticks a second; the first frame says what they are."""
+    stream = None
+    for index, frame in enumerate(frames):
+        frame.pts, frame.duration = span(index, fps, ticks)
+        frame.time_base = 1 / Fraction(ticks)
+        if stream is None:
+            stream = file.add_stream(encoder, rate=fps, options=options)
+            context = stream.codec_context
+            stream.height, stream.width, stream.pix_fmt = frame.height, frame.width, frame.format.name
+            stream.time_base = context.time_base = frame.time_base
+            context.colorspace = context.color_primaries = context.color_trc = frame.colorspace
+            context.color_range = frame.color_range
+        file.mux(stream.encode(frame))
+    file.mux(stream.encode())
+
+
+def span(index: int, fps: Fraction, ticks: Fraction | int) -> tuple[int, int]:
+    """Return start and duration of a frame in ticks."""
+    start, end = (round((index + step) * ticks / fps) for step in (0, 1))
+    return start, end - start
 
 
 def _repeat(single: Path, path: Path, repeats: int, seconds: Fraction, text: str | None, container: str) -> None:
@@ -151,18 +166,27 @@ def even(width: int, height: int) -> tuple[int, int]:
 def _to_planes(pixels: np.ndarray) -> av.VideoFrame:
     if pixels.ndim == 2:
         frame = av.VideoFrame.from_ndarray(pixels, format="yuv420p")
-        frame.colorspace, frame.color_range = BT709, LIMITED
-        return frame
-    width, height = even(*pixels.shape[1::-1])
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels[:height, :width]), format="rgb24")
-    return frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+    else:
+        width, height = even(*pixels.shape[1::-1])
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels[:height, :width]), format="rgb24")
+        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+    frame.colorspace, frame.color_range = BT709, LIMITED
+    return frame
 
 
 def ahead(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Yield the same frames, and make the next `AHEAD` in a thread while one is used."""
-    source = iter(frames)
-    with ThreadPoolExecutor(1) as thread:
-        coming = deque(thread.submit(next, source, None) for _ in range(AHEAD))
-        while (pixels := coming.popleft().result()) is not None:
-            coming.append(thread.submit(next, source, None))
-            yield pixels
+    made = in_order(lambda source: next(source, None), repeat(iter(frames)), workers=1, most=AHEAD)
+    return takewhile(lambda pixels: pixels is not None, made)
+
+
+def in_order(function: Callable, items: Iterable, workers: int = os.cpu_count() or 1, most: int | None = None) -> Iterator:
+    """Yield `function(item)` in order, computed in threads at most `most` items ahead (default: one a worker)."""
+    coming = deque()
+    with ThreadPoolExecutor(workers) as threads:
+        for item in items:
+            coming.append(threads.submit(function, item))
+            if len(coming) > (most or workers):
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()

@@ -41,8 +41,9 @@ class VAECodec(ModelMixin, ConfigMixin):
         """(h, w) of the latents of a picture of `picture_size`."""
         return height // self.factor, width // self.factor
 
-    def _chunk(self, height: int, width: int) -> int:
-        return max(1, CHUNK_PIXELS // (height * width))
+    def _split(self, tensors: torch.Tensor, height: int, width: int) -> tuple[torch.Tensor, ...]:
+        """Pieces of tensors (B·N, C, ...) that stand for frames of that size, each for one call of the VAE."""
+        return tensors.to(self.dtype).split(max(1, CHUNK_PIXELS // (height * width)))
 
     @torch.no_grad()
     @apply_forward_hook
@@ -50,8 +51,7 @@ class VAECodec(ModelMixin, ConfigMixin):
         """Clip (B, 3, N, H, W) in [-1, 1], mask (B, 1, H, W) → latents (B, 4, N, h, w)."""
         batch, _, count, height, width = frames.shape
         flat = frames.transpose(1, 2).reshape(batch * count, 3, height, width)  # (B·N, 3, H, W)
-        parts = flat.to(self.dtype).split(self._chunk(height, width))
-        latents = torch.cat([self.vae.encode(part).latent_dist.mode() for part in parts])
+        latents = torch.cat([self.vae.encode(part).latent_dist.mode() for part in self._split(flat, height, width)])
         latents = latents.unflatten(0, (batch, count)).transpose(1, 2)  # (B, 4, N, h, w)
         return latents * self.vae.config.scaling_factor
 
@@ -67,16 +67,11 @@ class VAECodec(ModelMixin, ConfigMixin):
         """The nearest latents to an estimate (B, 4, N, h, w) that can be decoded; sampling goes on from these."""
         return clean
 
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Latents (B, 4, N, h, w) → clips (B, 3, N, H, W) in [0, 1]."""
-        flat = latents.transpose(1, 2).flatten(0, 1)  # (B·N, 4, h, w)
-        parts = flat.split(self._chunk(*(side * self.factor for side in latents.shape[-2:])))
-        frames = torch.cat([self._pixels(part) for part in parts])  # (B·N, 3, H, W)
-        return frames.unflatten(0, (len(latents), -1)).transpose(1, 2)
-
     @torch.no_grad()
     @apply_forward_hook
-    def _pixels(self, latents: torch.Tensor) -> torch.Tensor:
-        """Latents (n, 4, h, w) → pixels (n, 3, H, W) in [0, 1]."""
-        pixels = self.vae.decode((latents / self.vae.config.scaling_factor).to(self.dtype)).sample
-        return (pixels.float() / 2 + 0.5).clamp(0, 1)
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Latents (B, 4, N, h, w) → clips (B, 3, N, H, W) in [0, 1]."""
+        flat = latents.transpose(1, 2).flatten(0, 1) / self.vae.config.scaling_factor  # (B·N, 4, h, w)
+        parts = self._split(flat, *(side * self.factor for side in latents.shape[-2:]))
+        frames = [(self.vae.decode(part).sample.float() / 2 + 0.5).clamp(0, 1) for part in parts]  # (n, 3, H, W) each
+        return torch.cat(frames).unflatten(0, (len(latents), -1)).transpose(1, 2)

@@ -5,7 +5,7 @@ Sampling and training share it, so that scaling, prediction types, guidance and 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -96,34 +96,24 @@ class Denoiser:
         return (levels.signal * scaled - clean if self.is_velocity else scaled - levels.signal * clean) / levels.noise
 
 
+@dataclass
 class GuidedUNet:
     """The UNet with one run's words and picture: (stack, timestep) → prediction (B, 4, N, h, w) in float32.
 
     Counts its calls, which are a run's steps: make a new one for each run.
-
-    Args:
-        plain: the context of words and picture.
-        guided: what guidance runs instead: one context with the unconditional rows before the plain ones, or two, one for
-            each, which takes less memory. Empty: the run has no guidance.
-        scale: how far to go from the unconditional prediction towards the plain one; 1 is no guidance.
-        interval: the part of the calls, in [0, 1], that guidance is computed for.
-        num_calls: calls in the whole run.
-        cache_interval: run the deep blocks only every so many calls and reuse what they gave between; 1 is exact.
     """
 
-    def __init__(
-        self,
-        unet: LoopAnimateUNet,
-        plain: Context,
-        guided: tuple[Context, ...],
-        scale: float,
-        interval: tuple[float, float],
-        num_calls: int,
-        cache_interval: int = 1,
-    ):
-        self.unet, self.plain, self.guided, self.scale = unet, plain, guided, scale
-        self.interval, self.num_calls, self.cache_interval = interval, num_calls, cache_interval
-        self.calls, self.caches = 0, {}
+    unet: LoopAnimateUNet
+    plain: Context  # of words and picture
+    # what guidance runs instead: one context with the unconditional rows before the plain ones, or two, one for each, which
+    # takes less memory; empty: the run has no guidance
+    guided: tuple[Context, ...]
+    scale: float  # how far to go from the unconditional prediction towards the plain one; 1 is no guidance
+    interval: tuple[float, float]  # the part of the calls, in [0, 1], that guidance is computed for
+    num_calls: int  # in the whole run
+    cache_interval: int = 1  # run the deep blocks only every so many calls and reuse what they gave between; 1 is exact
+    calls: int = field(default=0, init=False)
+    caches: dict[Context, dict[str, torch.Tensor]] = field(default_factory=dict, init=False)
 
     def __call__(self, sample: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
         start, end = self.interval

@@ -93,13 +93,13 @@ class MotionCodec(ModelMixin, ConfigMixin):
         """Displacement in short sides → latents, both (B, 4, N, h, w)."""
         winding = displacement[:, :, -1:]
         ring = torch.asinh((displacement - _ramp(displacement) * winding) / self.config.knee)
-        return (ring + _begun(displacement) * torch.asinh(winding / self.config.stream_knee)) / self._scale(ring)
+        return (ring + (_ramp(ring) > 0) * torch.asinh(winding / self.config.stream_knee)) / self._scale(ring)
 
     def expand(self, latents: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Latents (B, 4, N, h, w) → ring, the same shape, and winding (B, 4, 1, h, w), in short sides."""
         latents = latents * self._scale(latents)
         winding = latents[:, :, -1:]
-        ring = torch.sinh(latents - _begun(latents) * winding) * self.config.knee
+        ring = torch.sinh(latents - (_ramp(latents) > 0) * winding) * self.config.knee
         return ring, torch.sinh(winding) * self.config.stream_knee
 
     def _scale(self, like: torch.Tensor) -> torch.Tensor:
@@ -119,12 +119,12 @@ class MotionCodec(ModelMixin, ConfigMixin):
         displacement = torch.zeros(batch, 4, count, *size, device=frames.device)
         if count == 1:
             return displacement
-        mask = frames.new_ones(batch, 1, height, width) if mask is None else mask
-        for item in range(batch):
-            moved = -flow(frames[item]) / min(height, width)  # (N-1, 2, H, W)
-            inside = warp(mask[item : item + 1].float().expand(count - 1, -1, -1, -1), moved)
+        masks = (frames.new_ones(batch, 1, height, width) if mask is None else mask).float()
+        for clip, grey, moves in zip(frames, masks, displacement):
+            moved = -flow(clip) / min(height, width)  # (N-1, 2, H, W)
+            inside = warp(grey.expand(count - 1, -1, -1, -1), moved)
             layers = [_pool(moved, weight, size) for weight in (inside, 1 - inside)]
-            displacement[item, :, 1:] = torch.cat(layers, dim=1).transpose(0, 1)
+            moves[:, 1:] = torch.cat(layers, dim=1).transpose(0, 1)
         return self.compress(displacement)
 
     def static_code(self, image: torch.Tensor) -> torch.Tensor:
@@ -151,9 +151,7 @@ class MotionCodec(ModelMixin, ConfigMixin):
         ring, winding = (part[0].transpose(0, 1).unflatten(1, (2, 2)).cpu().numpy() for part in (ring, winding))
         return Motion(ring - ring[:1], winding[0])
 
-    def _filtered(
-        self, latents: torch.Tensor, passed: tuple[float, float], order: int = 1
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _filtered(self, latents: torch.Tensor, passed: tuple[float, float], order: int = 1) -> tuple[torch.Tensor, ...]:
         """Latents (B, 4, N, h, w) → ring and winding in short sides, the ring without its quick harmonics.
 
         Up to the first frequency of `passed`, in hertz, all passes, beyond the second nothing; between, the gain falls as a
@@ -176,18 +174,12 @@ def _ramp(clip: torch.Tensor) -> torch.Tensor:
     return torch.linspace(0, 1, clip.shape[2], device=clip.device, dtype=clip.dtype).view(1, 1, -1, 1, 1)
 
 
-def _begun(clip: torch.Tensor) -> torch.Tensor:
-    """1 in each frame of a clip (B, C, N, h, w) after the first, (1, 1, N, 1, 1)."""
-    return (torch.arange(clip.shape[2], device=clip.device) > 0).to(clip.dtype).view(1, 1, -1, 1, 1)
-
-
 def _pool(field: torch.Tensor, weight: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """Weighted mean of fields (B, 2, H, W) in each latent cell; cells without weight take their neighbours'."""
     total, mass = F.interpolate(field * weight, size=size, mode="area"), F.interpolate(weight, size=size, mode="area")
-    for _ in range(sum(size)):
-        if (mass > 1e-3).all():
-            break
-        spread = [F.avg_pool2d(part, 3, stride=1, padding=1) for part in (total, mass)]
+    for _ in range(sum(size)):  # as far as a weight anywhere has to spread
         empty = mass <= 1e-3
-        total, mass = torch.where(empty, spread[0], total), torch.where(empty, spread[1], mass)
+        if not empty.any():
+            break
+        total, mass = (torch.where(empty, F.avg_pool2d(part, 3, stride=1, padding=1), part) for part in (total, mass))
     return total / mass.clamp(min=1e-6)

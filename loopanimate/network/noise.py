@@ -108,7 +108,10 @@ class Gaussian:
         dtype, white = white.dtype, white.to(self.deviation)
         count, (height, width) = white.shape[2] - 1, white.shape[3:]
         modes = to_modes(white)  # (B, 2, 2, N, h, w)
-        finer = modes * _falloff(height, width, white)
+        rows, columns = (torch.arange(side, device=white.device) * min(height, width) / side for side in (height, width))
+        # relative to the highest of the lowest modes: the inverse square of the wave number
+        falloff = (2 * (WAVES - 1) ** 2 / (rows[:, None] ** 2 + columns**2).clamp(min=1)).clamp(max=1).to(white)  # (h, w)
+        finer = modes * falloff
 
         ring = lowest(modes[:, :, :, :count]) @ self.root().mT  # (B, 2, n, D)
         ring = _with_lowest(finer[:, :, :, :count] * _beyond(self.deviation, STILL_DEVIATION), ring)
@@ -239,12 +242,6 @@ def _root(factors: torch.Tensor, deviation: torch.Tensor) -> torch.Tensor:
 
 def _factor(logarithm: torch.Tensor, limit: float = MAX_LOG_FACTOR) -> torch.Tensor:
     return torch.exp(limit * torch.tanh(logarithm / limit))
-
-
-def _falloff(height: int, width: int, like: torch.Tensor) -> torch.Tensor:
-    """Amplitudes (h, w) of modes relative to the highest of the lowest ones: the inverse square of the wave number."""
-    rows, columns = (torch.arange(side, device=like.device) * min(height, width) / side for side in (height, width))
-    return (2 * (WAVES - 1) ** 2 / (rows[:, None] ** 2 + columns**2).clamp(min=1)).clamp(max=1).to(like)
 
 
 def _beyond(deviation: torch.Tensor, still: float) -> torch.Tensor:

@@ -5,8 +5,10 @@ tokens, the mid and up blocks text tokens): train/METHOD.md §4, eq. 12-15. Laye
 is ours, so that nothing is computed twice (`python -m tests.benchmarks.bench_512` measures what that saves).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from typing import NamedTuple
 
 import torch
@@ -19,6 +21,7 @@ from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.unets.unet_motion_model import UNetMotionOutput
 from diffusers.models.upsampling import Upsample2D
 from diffusers.utils.accelerate_utils import apply_forward_hook
+from torch.utils.checkpoint import checkpoint
 
 # diffusers reloads a class from another library only if its module has ModelMixin too
 __all__ = ["LoopAnimateUNet", "ModelMixin", "parameter_groups", "widen_conv_in"]
@@ -68,8 +71,6 @@ class RoutedTransformer(Transformer2DModel):
 
     def forward(self, hidden_states: torch.Tensor, attended: tuple[Attended, ...], rows: int) -> torch.Tensor:
         """hidden_states (b·N, C, h, w) → (rows, C, h, w), repeated where it reads `rows` / b·N sets of tokens; else as large."""
-        height, width = hidden_states.shape[-2:]
-        residual = hidden_states
         hidden, inner_dim = self._operate_on_continuous_inputs(hidden_states)  # (b·N, h·w, C)
         for index, block in enumerate(self.transformer_blocks):
             hidden = hidden + block.attn1(block.norm1(hidden))
@@ -81,14 +82,8 @@ class RoutedTransformer(Transformer2DModel):
                 hidden = hidden + block.ff(wide)
             else:
                 hidden = hidden + _chunked_feed_forward(block.ff, wide, block._chunk_dim, block._chunk_size)
-        return self._get_output_for_continuous_inputs(
-            hidden_states=hidden,
-            residual=repeat_rows(residual, len(hidden)),
-            batch_size=len(hidden),
-            height=height,
-            width=width,
-            inner_dim=inner_dim,
-        )
+        residual = repeat_rows(hidden_states, len(hidden))
+        return self._get_output_for_continuous_inputs(hidden, residual, len(hidden), *hidden_states.shape[-2:], inner_dim)
 
 
 class LoopAnimateUNet(UNetMotionModel):
@@ -125,22 +120,8 @@ class LoopAnimateUNet(UNetMotionModel):
         if use_motion_mid_block:
             raise ValueError("expected use_motion_mid_block=False: the method has no motion module in the mid block")
         # the parent's __init__ without its decorator, which would add arguments we do not take to our config
-        UNetMotionModel.__init__.__wrapped__(
-            self,
-            sample_size=sample_size,
-            in_channels=in_channels,
-            out_channels=out_channels,
-            down_block_types=tuple(down_block_types),
-            up_block_types=tuple(up_block_types),
-            block_out_channels=tuple(block_out_channels),
-            layers_per_block=layers_per_block,
-            norm_num_groups=norm_num_groups,
-            cross_attention_dim=cross_attention_dim,
-            num_attention_heads=num_attention_heads,
-            motion_num_attention_heads=motion_num_attention_heads,
-            motion_max_seq_length=motion_max_seq_length,
-            use_motion_mid_block=use_motion_mid_block,
-        )
+        given = {name: self.config[name] for name in signature(UNetMotionModel.__init__).parameters if name in self.config}
+        UNetMotionModel.__init__.__wrapped__(self, **given)
         width = cross_attention_dim
         self.text_projection = torch.nn.Linear(width, width, bias=False) if projects_text else torch.nn.Identity()
         # change the forward pass of layers and nothing else: names and weights stay diffusers'
@@ -197,61 +178,78 @@ class LoopAnimateUNet(UNetMotionModel):
         """
         context = context or self.context(encoder_hidden_states, image_hidden_states)
         batch, _, num_frames = sample.shape[:3]
-        rows = context.batch * num_frames
         timestep = torch.as_tensor(timestep, device=sample.device).expand(batch)
         embedding = self.time_embedding(self.time_proj(timestep).to(self.dtype))
-        embedding = embedding.repeat_interleave(num_frames, dim=0)  # (B·N, time)
-        run = self._checkpoint if torch.is_grad_enabled() and self.is_gradient_checkpointing else _call
-
-        def layers(block, hidden, kept=None, read=None):
-            """Run the layers of a down block, which add their outputs to `kept`, or of an up block, which pops them of `read`."""
-            for index, resnet in enumerate(block.resnets):
-                if read is not None:
-                    hidden = torch.cat([hidden, repeat_rows(read.pop(), len(hidden))], dim=1)
-                hidden = run(resnet, hidden, repeat_rows(embedding, len(hidden)))
-                if hasattr(block, "attentions"):
-                    transformer = block.attentions[index]
-                    hidden = run(transformer, hidden, context.attended[transformer], rows)
-                hidden = run(block.motion_modules[index], hidden, num_frames=num_frames)
-                if kept is not None:
-                    kept.append(hidden)
-            return hidden
+        # diffusers would checkpoint only the resnets, but the attentions' activations are most of the memory
+        saves_memory = torch.is_grad_enabled() and self.is_gradient_checkpointing
+        call = partial(checkpoint, use_reentrant=False) if saves_memory else _call
+        run = Pass(call, context, embedding.repeat_interleave(num_frames, dim=0), num_frames)
 
         shallow = [self.conv_in(sample.transpose(1, 2).flatten(0, 1))]  # (B·N, C, h, w) each
-        hidden = layers(self.down_blocks[0], shallow[0], kept=shallow)
-        cached = (cache or {}).get("features")
-        if cached is None:
-            deep = []
-            for block in self.down_blocks:
-                if block is not self.down_blocks[0]:
-                    hidden = layers(block, hidden, kept=deep)
-                if block.downsamplers is not None:
-                    hidden = block.downsamplers[0](hidden)
-                    deep.append(hidden)
-            hidden = run(self.mid_block.resnets[0], hidden, repeat_rows(embedding, len(hidden)))
-            for transformer, resnet in zip(self.mid_block.attentions, self.mid_block.resnets[1:]):
-                hidden = run(transformer, hidden, context.attended[transformer], rows)
-                hidden = run(resnet, hidden, repeat_rows(embedding, len(hidden)))
-            for block in self.up_blocks[:-1]:
-                hidden = layers(block, hidden, read=deep)
-                # to the size of the next skip, as sides need not be multiples of the deepest factor
-                hidden = upsample(block.upsamplers[0], hidden, (deep or shallow)[-1].shape[-2:])
-            if cache is not None:
-                cache["features"] = hidden
-        else:
-            hidden = cached
-        hidden = layers(self.up_blocks[-1], hidden, read=shallow)
-        hidden = self.conv_out(self.conv_act(self.conv_norm_out(repeat_rows(hidden, rows))))
+        hidden = run.block(self.down_blocks[0], shallow[0], kept=shallow)
+        cache = {} if cache is None else cache
+        if "features" not in cache:
+            cache["features"] = self._run_deep(run, hidden, shallow[-1].shape[-2:])
+        hidden = run.block(self.up_blocks[-1], cache["features"], read=shallow)
+        hidden = self.conv_out(self.conv_act(self.conv_norm_out(repeat_rows(hidden, run.rows))))
         hidden = hidden.unflatten(0, (context.batch, num_frames)).transpose(1, 2)  # (G·B, 4, N, h, w)
         return UNetMotionOutput(sample=hidden) if return_dict else (hidden,)
+
+    def _run_deep(self, run: "Pass", hidden: torch.Tensor, size: torch.Size) -> torch.Tensor:
+        """Run all between the first down block and the last up block, for which the result has the `size` (h, w)."""
+        kept = []
+        for block in self.down_blocks:
+            if block is not self.down_blocks[0]:
+                hidden = run.block(block, hidden, kept=kept)
+            if block.downsamplers is not None:
+                hidden = block.downsamplers[0](hidden)
+                kept.append(hidden)
+        first, *resnets = self.mid_block.resnets
+        hidden = run.resnet(first, hidden)
+        for transformer, resnet in zip(self.mid_block.attentions, resnets):
+            hidden = run.resnet(resnet, run.transformer(transformer, hidden))
+        for block in self.up_blocks[:-1]:
+            hidden = run.block(block, hidden, read=kept)
+            # to the size of the next skip, as sides need not be multiples of the deepest factor
+            hidden = upsample(block.upsamplers[0], hidden, kept[-1].shape[-2:] if kept else size)
+        return hidden
 
     def enable_freeu(self, s1: float, s2: float, b1: float, b2: float) -> None:
         """Refused: FreeU scales skips inside diffusers' up blocks, whose forward passes do not run here."""
         raise NotImplementedError("expected no FreeU: LoopAnimateUNet runs its own forward pass, which has none")
 
-    def _checkpoint(self, module, *args, **kwargs):
-        # diffusers would checkpoint only the resnets, but the attentions' activations are most of the memory
-        return torch.utils.checkpoint.checkpoint(partial(module, **kwargs), *args, use_reentrant=False)
+
+@dataclass(frozen=True)
+class Pass:
+    """One forward pass: what its layers get besides their input (rows, C, h, w)."""
+
+    call: Callable[..., torch.Tensor]  # runs a layer, with a gradient checkpoint where one is wanted
+    context: Context
+    embedding: torch.Tensor  # (B·N, time)
+    num_frames: int
+
+    @property
+    def rows(self) -> int:
+        return self.context.batch * self.num_frames
+
+    def block(self, block, hidden: torch.Tensor, kept: list | None = None, read: list | None = None) -> torch.Tensor:
+        """Run the layers of a down block, which add their outputs to `kept`, or of an up block, which pops them of `read`."""
+        for index, resnet in enumerate(block.resnets):
+            if read is not None:
+                hidden = torch.cat([hidden, repeat_rows(read.pop(), len(hidden))], dim=1)
+            hidden = self.resnet(resnet, hidden)
+            if hasattr(block, "attentions"):
+                hidden = self.transformer(block.attentions[index], hidden)
+            hidden = self.call(block.motion_modules[index], hidden, num_frames=self.num_frames)
+            if kept is not None:
+                kept.append(hidden)
+        return hidden
+
+    def resnet(self, layer, hidden: torch.Tensor) -> torch.Tensor:
+        return self.call(layer, hidden, repeat_rows(self.embedding, len(hidden)))
+
+    def transformer(self, layer: RoutedTransformer, hidden: torch.Tensor) -> torch.Tensor:
+        return self.call(layer, hidden, self.context.attended[layer], self.rows)
 
 
 def _call(module, *args, **kwargs):
@@ -331,7 +329,5 @@ def parameter_groups(unet: UNetMotionModel) -> dict[str, list[str]]:
         "conv_in": [name for name in names if name.startswith("conv_in.")],
         "cab": [name for name in names if ".attentions." in name and ".transformer_blocks." in name],
         "temm": temm,
-        "temm_q": [name for name in temm if ".to_q." in name],
-        "temm_k": [name for name in temm if ".to_k." in name],
-        "temm_v": [name for name in temm if ".to_v." in name],
+        **{f"temm_{part}": [name for name in temm if f".to_{part}." in name] for part in "qkv"},
     }

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -42,12 +43,14 @@ class Server:
 
     def __init__(self, *arguments: str):
         port = free_port()
-        self.log, self.started = tempfile.TemporaryFile("w+"), time.monotonic()
         environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False"}
         command = [sys.executable, *arguments, "--port", str(port)]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=self.log, stderr=self.log, env=environment)
-        self.address = waited(f"http://127.0.0.1:{port}", self.process, self.log)
-        self.answers = time.monotonic() - self.started
+        with ExitStack() as stack:
+            log, self.started = stack.enter_context(tempfile.TemporaryFile("w+")), time.monotonic()
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environment)
+            self.address = waited(f"http://127.0.0.1:{port}", self.process, log)
+            self.answers = time.monotonic() - self.started
+            self.files = stack.pop_all()
 
     def __enter__(self):
         return self
@@ -55,6 +58,7 @@ class Server:
     def __exit__(self, *_):
         self.process.terminate()
         self.process.wait(timeout=30)
+        self.files.close()
 
 
 def painted(browser, address: str) -> float:

@@ -18,6 +18,7 @@ from loopanimate.files import chunks
 from loopanimate.files.formats import ENDINGS, QUALITIES, Coding, by_ending, check, check_output, read_metadata, write_loop
 from loopanimate.metrics import psnr, seam
 from loopanimate.presets import NATIVE_FPS
+from tests.files.test_pictures import bomb
 
 AV1 = pytest.mark.skipif("libsvtav1" not in av.codecs_available, reason="PyAV is built without libsvtav1")
 
@@ -179,6 +180,16 @@ def test_metadata_comes_back(ending, codec, tmp_path):
     assert not read_metadata(write(path, ring()))
     path.write_bytes(b"no loop")
     assert read_metadata(path) is None and read_metadata(tmp_path / f"none{ending}") is None
+
+
+def test_a_text_made_to_harm_is_none(tmp_path):
+    with zipfile.ZipFile(tmp_path / "loop.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(chunks.SEQUENCE_TEXT, bytes(chunks.MAX_TEXT + 1))
+    nested = '<script type="application/json" id="recipe">' + "[" * 100_000 + "</script>"
+    (tmp_path / "loop.html").write_text(nested)
+    (tmp_path / "loop.png").write_bytes(bomb(40_000, 40_000))
+    for path in tmp_path.iterdir():
+        assert read_metadata(path) is None, path
 
 
 def test_a_large_gif_gets_its_text_without_being_read_into_memory(tmp_path):

@@ -1,3 +1,4 @@
+import base64
 import json
 
 import numpy as np
@@ -8,6 +9,7 @@ from loopanimate.files.formats import read_metadata
 from loopanimate.files.recipe import VERSION, of_frame, open_small_png, pack, small_png, unpack
 from loopanimate.files.sizes import cover, cover_box, surround
 from loopanimate.settings import make_settings
+from tests.files.test_pictures import bomb
 
 
 def test_settings_and_mask_come_back():
@@ -69,12 +71,27 @@ def test_a_file_without_a_recipe(text):
         {"mask": "AAAA"},
         {"fps": []},
         {"arrows": [[0, 0, 0, 7]]},
+        {"seed": "3"},
+        {"tempo": "1.5"},
+        {"fit": "yes"},
+        {"pins": [["0.5", 0.5]]},
+        {"loopanimate": [1]},
+        {"mask": base64.b64encode(bomb(5_000, 5_000)).decode()},
+        {"freeze": base64.b64encode(bomb(40_000, 40_000)).decode()},
     ],
 )
 def test_a_broken_recipe_is_refused(change):
     values = json.loads(pack(make_settings(prompt="it moves"), None))
     with pytest.raises(ValueError, match="^expected"):
         unpack(json.dumps({**values, **change}))
+
+
+@pytest.mark.parametrize("depth", [500, 100_000])
+@pytest.mark.parametrize("name", ["arrows", "prompt", "mask", "loopanimate"])
+def test_a_deeply_nested_recipe_is_refused(name, depth):
+    text = json.dumps({**json.loads(pack(make_settings(prompt="it moves"), None)), name: "nested"})
+    with pytest.raises(ValueError, match="^expected"):
+        unpack(text.replace('"nested"', "[" * depth + "]" * depth))
 
 
 def test_no_comment_no_text(tmp_path):
