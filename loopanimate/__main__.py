@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -37,18 +38,20 @@ def main(arguments: list[str] | None = None) -> None:
     options.add(parser, Files)
     options.add(parser, Settings)
     options.add(parser, Machine)
+    words = "what of the sentence a mask is of, or a clause of its own, and the mask; repeatable"
+    parser.add_argument("--part", nargs=2, action="append", default=[], metavar=("WORDS", "M.png"), help=words)
     given = vars(parser.parse_args(arguments))
     with options.exit_on_mistake():
         files, machine = options.build(Files, given), options.build(Machine, given)
         settings = options.build(Settings, {name: value for name, value in given.items() if name not in ("output", "freeze")})
         try:
-            animate(files, settings, machine)
+            animate(files, settings, machine, given["part"])
         except KeyboardInterrupt:
             print("\rstopped: nothing was written", file=sys.stderr)
             raise SystemExit(128 + signal.SIGINT) from None
 
 
-def animate(files: Files, settings: Settings, machine: Machine) -> None:
+def animate(files: Files, settings: Settings, machine: Machine, given: Sequence[tuple[str, str]] = ()) -> None:
     """Make the files that were asked for; whatever can be known to be wrong is refused before any work."""
     output, wanted = check_output(files.output), settings.output
     is_page = check(output, wanted.fps, wanted.codec, wanted.max_size).kind == "page"
@@ -63,6 +66,7 @@ def animate(files: Files, settings: Settings, machine: Machine) -> None:
     picture = open_picture(files.picture)
     output_size(wanted.size, *picture.size)
     mask = open_mask(files.mask, picture.size) if files.mask else None
+    parts = [(words, open_mask(path, picture.size)) for words, path in given]
     if files.freeze:
         settings = settings.change(freeze=small_png(open_mask(files.freeze, picture.size)))
 
@@ -71,8 +75,8 @@ def animate(files: Files, settings: Settings, machine: Machine) -> None:
     from loopanimate.loop import make_loops
 
     pipe = load_quietly(settings.preset, machine.checkpoint, machine.device)
-    loop, *others = make_loops(pipe, picture, settings, seeds, mask, _show_progress)
-    recipe = pack(settings, mask) if files.metadata else None
+    loop, *others = make_loops(pipe, picture, settings, seeds, mask, _show_progress, given=parts)
+    recipe = pack(settings, mask, parts) if files.metadata else None
     written = loop.write_page(output, others, metadata=recipe) if others else loop.write(output, metadata=recipe)
     if files.manifests:
         write_manifests(written.path, loop.view().picture, settings.request.prompt, several=bool(others))

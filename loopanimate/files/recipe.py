@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from collections.abc import Sequence
 from operator import index
 
 import numpy as np
@@ -14,17 +15,33 @@ from loopanimate.scene.saliency import edit
 from loopanimate.settings import Settings, make_settings
 
 MASK_SIDE = 256  # pixels on the long side of the mask that travels
-KEY, VERSION = "loopanimate", 1
+KEY, VERSION = "loopanimate", 2  # 2 may have parts
 
 
-def pack(settings: Settings, mask: np.ndarray | None) -> str:
-    """Settings and the painted mask (H, W) in [0, 1], before `mask_grow` and the like, as JSON."""
+Parts = Sequence[tuple[str, np.ndarray]]  # words and the mask (H, W) in [0, 1] that was painted for them
+
+
+def pack(settings: Settings, mask: np.ndarray | None, parts: Parts = ()) -> str:
+    """Settings, the painted mask (H, W) in [0, 1], before `mask_grow` and the like, and those of parts, as JSON."""
     values = settings.flat()
     if values["freeze"] is not None:
         values["freeze"] = base64.b64encode(values["freeze"]).decode()
     if mask is not None:
         values["mask"] = base64.b64encode(small_png(mask)).decode()
+    if parts:
+        values["parts"] = [[words, base64.b64encode(small_png(own)).decode()] for words, own in parts]
     return json.dumps({KEY: VERSION, **values}, ensure_ascii=False)
+
+
+def unpack_parts(text: str) -> Parts:
+    """The parts of a file's text that `unpack` has taken."""
+    try:
+        return [
+            (str(words), open_small_png(base64.b64decode(own, validate=True)))
+            for words, own in json.loads(text).get("parts", ())
+        ]
+    except (TypeError, ValueError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"expected settings that LoopAnimate wrote, got something else ({error})") from None
 
 
 def unpack(text: str | None) -> tuple[Settings, np.ndarray | None]:

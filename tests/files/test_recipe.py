@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from loopanimate.files.formats import read_metadata
-from loopanimate.files.recipe import VERSION, of_frame, open_small_png, pack, small_png, unpack
+from loopanimate.files.recipe import VERSION, of_frame, open_small_png, pack, small_png, unpack, unpack_parts
 from loopanimate.files.sizes import cover, cover_box, surround
 from loopanimate.settings import make_settings
 from tests.files.test_pictures import bomb
@@ -140,3 +140,15 @@ def test_a_mask_that_was_edited_on_the_way_is_so_before_the_cut(picture):
     mask[:, 200:] = 0
     _, back, again = of_frame(picture, make_settings(prompt="x", mask_invert=True), mask)
     assert again[0, 250] == 1 and again[0, 50] == 0 and not back.request.mask_invert
+
+
+def test_parts_travel_with_their_masks():
+    mask = np.zeros((20, 30), np.float32)
+    mask[5:9] = 1
+    text = pack(make_settings(prompt="the sea ripples"), None, [("the sea", mask)])
+    assert unpack(text)[1] is None
+    ((words, own),) = unpack_parts(text)
+    assert words == "the sea" and (own == mask).all()
+    assert list(unpack_parts(pack(make_settings(prompt="it sways"), mask))) == []
+    with pytest.raises(ValueError, match="that LoopAnimate wrote"):
+        unpack_parts(json.dumps({**json.loads(text), "parts": [["the sea", "nothing"]]}))
