@@ -169,17 +169,17 @@ def fit(asked: RegionsSettings) -> Path:
     examples = [each for each in load_examples(asked.pictures) if not each.held]
     stamps, model = load_stamps(asked.stamps), Network()
     counts = sum(np.bincount(each.labels.ravel(), minlength=256)[: len(CLASSES)] for each in examples)
-    weights = torch.from_numpy((counts.sum() / np.maximum(counts, 1e3)) ** 0.35).float()
+    weights = torch.from_numpy((counts.sum() / np.maximum(counts, 1e3)) ** 0.3).float()
     weights /= (weights * torch.from_numpy(counts / counts.sum())).sum()
     groups = [
-        {"params": model.backbone.parameters(), "lr": asked.rate / 8},
+        {"params": model.backbone.parameters(), "lr": asked.rate / 4},
         {"params": [p for name, p in model.named_parameters() if not name.startswith("backbone")], "lr": asked.rate},
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, [group["lr"] for group in groups], total_steps=asked.steps, pct_start=0.1
     )
-    average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99))
+    average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.98))
     for step in range(asked.steps):
         model.train()
         for layer in model.backbone.modules():
@@ -189,7 +189,7 @@ def fit(asked: RegionsSettings) -> Path:
         crops = [augment(examples[place], stamps, random) for place in chosen]
         labels = torch.from_numpy(np.stack([crop[1] for crop in crops])).long()
         logits = F.interpolate(model(normalise([crop[0] for crop in crops])), scale_factor=2.0, mode="bilinear")
-        loss = F.cross_entropy(logits, labels[:, ::2, ::2], weights, ignore_index=UNKNOWN, label_smoothing=0.03)
+        loss = F.cross_entropy(logits, labels[:, ::2, ::2], weights, ignore_index=UNKNOWN)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 5.0)
