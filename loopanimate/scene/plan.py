@@ -124,7 +124,7 @@ def _part(outcome: Outcome, group: Sequence[Clause], resting: Sequence[np.ndarra
     kinds = [KINDS[clause.kind] for clause in group]
     intent = form_intents(parse(sentence), place.rigid and not any(kind.soft for kind in kinds))[0]
     intent = replace(intent, returns=not any(kind.flows for kind in kinds))
-    return Part(sentence, intent, mask, behind=place.behind or outcome.clause.thing == "background")
+    return Part(sentence, intent, mask, behind=place.behind or outcome.clause.thing in ("background", "everything"))
 
 
 def _in_depth(parts: Sequence[Part]) -> list[Part]:
