@@ -63,7 +63,10 @@ def _join(events: list[Event]) -> list[Event]:
     joined: list[Event] = []
     for event in events:
         last = joined[-1] if joined else None
-        if last and last.verb and event.verb and last.thing.head == event.thing.head and not last.negative:
+        alike = last and last.verb and event.verb and last.thing.head == event.thing.head
+        if alike and last.thing is event.thing and last.negative and event.negative:
+            continue
+        if alike and not last.negative:
             ways = {name for verb in (last.verb, event.verb) for name in ("up", "down") if verb in table_of_verbs()[name]}
             ways |= {"down" for verb in (last.verb, event.verb) if meanings().get(verb) == "fall"}
             pair = ways == {"up", "down"}

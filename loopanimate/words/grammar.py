@@ -20,6 +20,8 @@ TOKENS = re.compile(r"'s|[^\W_]+(?:-[^\W_]+)*|[,;:.!?()\n–—…\"/|]")
 SOFT = ","  # a comma may stand in a list; every other mark ends the sentence
 CAMERA_TAGS = ("camera-in", "camera-out", "camera-shift", "camera-turn", "camera-zoom", "camera-verb")
 AGENTS = ("wind", "storm")  # classes that move what follows
+WEATHER = (*AGENTS, "rain", "snow", "sea", "fog", "camera")  # classes of whose motion an adjective of strength speaks
+SENT_OUT = ("flow", "fall", "leaf", "light")  # sorts of things that others send out
 ORDINALS = ("first", "second", "third", "fourth", "last")
 ADVERBS = ("strength", "tempo", "toward", "both", "along", "flicker")
 OF_MOTION = ("of", "in", "on", "across", "over", "through", "throughout", "to", "from", "inside", "along", "for", "by", "around")
@@ -133,6 +135,7 @@ class _Parser:
         self.subjects: list[Phrase] = []  # of the last verb
 
     def begin_sentence(self) -> None:
+        self.existential = False  # "there are"
         self.caused = False  # "make", "let", "could you": an infinitive follows
         self.pending: list[Phrase] = []  # phrases that no verb has been said of
         self.outer: list[Phrase] | None = None  # what a relative clause is about, until its verb is over
@@ -345,14 +348,14 @@ class _Parser:
         if self.prep and self.prep not in SMALL:
             self.add_place([self.prep])
         self.prep = ""
-        self.add_manner({tag: word.tags[tag] or word.text for tag in ADVERBS if tag in word.tags})
+        self.add_manner({tag: word.tags[tag].replace("-", "") or word.text for tag in ADVERBS if tag in word.tags})
 
     def _place(self, word: Word, following: Word) -> None:
         value = word.tags["place"]
         if self.prep and self.prep not in SMALL:
             self.add_place([self.prep])
         self.prep = ""
-        if self.pending and self.pending[-1].no and self.pending[-1].noun == "whole" and value in ("background", "foreground"):
+        if self.pending and self.pending[-1].noun == "whole" and value == "background":
             self.pending[-1].head, self.pending[-1].noun = value, "background"
         self.add_place([value, *word.text.split()])
 
@@ -386,6 +389,7 @@ class _Parser:
             self.pending = []
         self.aux = ""
         self.caused = True
+        self.existential = word.text.startswith("there")
         self.object_open = False
 
     def _animate(self, word: Word, following: Word) -> None:
@@ -454,7 +458,7 @@ class _Parser:
                 self.at += len(run) + 1
                 determiners = [Word("'s", {"poss": ""})]
                 continue
-            if after.is_("of") and run and run[-1].is_("many") and self.starts_phrase(self.word(len(run) + 1)):
+            if after.is_("of") and run and is_many(run[-1]) and self.starts_phrase(self.word(len(run) + 1)):
                 self.at += len(run) + 1
                 continue
             break
@@ -471,6 +475,8 @@ class _Parser:
             one.start = start
             self.add_phrase(one)
             return True
+        if self.prep in ("up", "down") and len(run) > 1 and run[-1].form and not self.pending:
+            self.prep = ""  # "as the sun goes down the lanterns glow"
         verb, form = self.find_verb(run, determiners)
         head = run if verb is None else run[:verb]
         at = self.at + len(head)
@@ -516,6 +522,7 @@ class _Parser:
         if determiners:
             phrase.definite = "poss" if determiners[-1].is_("poss") else determiners[0].text
         phrase.which = [word.text for word in before]
+        phrase.which += [word.tags["place"] for word in before if word.is_("place") and word.tags["place"] != word.text]
         for word in before:
             if word.form and word.form.form == "ing":
                 phrase.attribute = word.form.verb
@@ -544,8 +551,7 @@ class _Parser:
         subject = bool([phrase for phrase in self.pending if not phrase.object])
         found = [place for place in range(len(run)) if self.can_be_verb(run, place, determiners, subject)]
         if found:
-            plain = [place for place in found if place and not run[place].noun]
-            place = found[-1] if not run[found[-1]].noun or not plain else plain[-1]
+            place = max(found, key=lambda place: (self.fitness(run, place), place))
             return place, run[place].form
         last = run[-1]
         unknown = not last.form and not last.noun and not last.tags and not last.derived
@@ -558,6 +564,14 @@ class _Parser:
         if unknown and len(run) == 1 and not determined and subject and ends and not self.prep:
             return 0, Form(lemma(last.text), "s")
         return None, None
+
+    def fitness(self, run: list[Word], place: int) -> int:
+        """How well a verb suits its place: it agrees with the noun before it, is no noun, has something to send out."""
+        word, after = run[place], run[place + 1] if place + 1 < len(run) else None
+        if word.form.verb in table_of_verbs()["emits"] and after and sort_of(after.noun) in SENT_OUT and place:
+            return 4
+        agrees = place > 0 and (word.form.form in ("ing", "ed") or run[place - 1].plural != (word.form.form == "s"))
+        return 2 * agrees + (not word.noun)
 
     def can_be_verb(self, run: list[Word], place: int, determiners: list[Word], subject: bool) -> bool:
         word, form = run[place], run[place].form
@@ -577,7 +591,7 @@ class _Parser:
             if self.aux or self.negative and not word.noun or self.no and subject:
                 return not (form.form == "ing" and after is not None and after.noun and self.aux != "be")
             if form.form == "ing":
-                return after is None or not after.noun and not after.describes
+                return after is None
             if form.form == "ed":
                 return after is None and (subject or not self.fresh or bool(self.subjects))
             if form.form == "base":
@@ -601,8 +615,10 @@ class _Parser:
             return not (after and after.noun and before.form and not before.noun)  # "add falling snow"
         if form.form == "ed":
             return after is None or not after.noun
+        if self.finite_next(len(run)):
+            return False
         if form.form == "base" and (self.caused or self.aux in ("modal", "do")):
-            return (after is None or not after.noun) and not self._verb_ahead(len(run))
+            return after is None or not after.noun
         waiting = [phrase for phrase in self.pending if not phrase.object]
         plural = waiting[-1].plural if self.prep and waiting else before.plural
         agrees = plural != (form.form == "s")
@@ -613,6 +629,15 @@ class _Parser:
         if self.prep and not subject:
             return False
         return agrees or form.form == "base" and not determiners and after is None and not self.prep
+
+    def finite_next(self, ahead: int) -> bool:
+        """Whether a plain verb comes next, with or without an adverb before it: what stands before it is a noun."""
+        while self.word(ahead).is_("strength", "tempo") or self.word(ahead).text.endswith("ly"):
+            ahead += 1
+        word = self.word(ahead)
+        if word.is_("like"):
+            return False
+        return word.is_("be", "do") or word.is_("modal") and word.text != "to" or bool(word.form and not word.noun and word.form.form in ("s", "base"))
 
     def _verb_ahead(self, ahead: int) -> bool:
         """Whether a plain verb comes before the clause ends."""
@@ -712,7 +737,7 @@ class _Parser:
         if f"{verb}-{following.text}" in meanings():
             verb = f"{verb}-{following.text}"
             self.at += 1
-        if verb == "go" and following.describes:
+        if verb == "go" and following.describes and not following.is_("way"):
             verb = "become"
         self.prep_left()
         subjects = self.take_subjects(form, verb)
@@ -755,8 +780,9 @@ class _Parser:
                 taken.insert(0, phrase)
             else:
                 break
-        if taken[0].joiner == "with" and waiting[:-1] and meanings().get(verb) in ("go", "none"):
-            if natures()[waiting[-2].noun or "object"].sort in ("live", "wild", "vehicle"):  # "people with umbrellas walking"
+        if taken[0].joiner == "with" and len(waiting) > 1:
+            walks = meanings().get(verb) in ("go", "none") and sort_of(waiting[-2].noun) in ("live", "wild", "vehicle")
+            if form in ("s", "base") or walks:  # "the boat with the red sail rocks", "people with umbrellas walking"
                 taken = [waiting[-2]]
         if any(phrase.object for phrase in waiting):
             self.drop_commands()
@@ -776,7 +802,7 @@ class _Parser:
             manner = dict(self.held)
             if phrase.placed and not self.aux:
                 manner.pop("way", None)
-            strength_of_motion = phrase.nominal or phrase.noun in (*AGENTS, "rain", "snow", "sea", "camera", "fog")
+            strength_of_motion = phrase.nominal or phrase.noun in WEATHER
             manner = manner | (phrase.manner if strength_of_motion else {})
             negative = self.negative or phrase.no or self.no
             event = Event(phrase, verb, phrase.start, self.at, negative, phrase.only or self.only, manner, guessed=guessed)
@@ -800,13 +826,13 @@ class _Parser:
         if not objects or not self.now:
             return
         for event in [*self.now]:
-            if event.thing.noun in AGENTS or event.verb in table_of_verbs()["transitive"] or event.verb == "animate":
+            if event.verb in table_of_verbs()["emits"] and sort_of(objects[0].noun) in SENT_OUT:
+                event.verb = "fall" if sort_of(objects[0].noun) in ("fall", "leaf") else "move"
+                self.retarget(event, objects)
+            elif event.thing.noun in AGENTS or event.verb in table_of_verbs()["transitive"] or event.verb == "animate":
                 self.retarget(event, objects)
             elif objects[0].nominal and event.thing.implied:
                 event.thing, event.verb = objects[0], objects[0].nominal
-            elif event.verb in table_of_verbs()["emits"] and natures()[objects[0].noun or "object"].sort in ("flow", "fall", "light"):
-                event.verb = "move"
-                self.retarget(event, objects)
             elif objects[0].attribute:
                 self.loose += objects
         self.objects_of = list(self.now)
@@ -836,7 +862,7 @@ class _Parser:
         self.prep_left()
         self.resolve_objects()
         self.ellipsis()
-        if self.pending and not self.word(1).is_("rel") and (self.negative or self.again or self.excepting or self.pending[-1].no or self._alone(self.pending[-1])):
+        if self.pending and not self.word(1).is_("rel") and (self.negative or self.again or self.excepting or self.pending[-1].no or self.existential or self._alone(self.pending[-1])):
             excepting = self.excepting
             self.flush()
             self.begin_clause()
@@ -890,6 +916,10 @@ class _Parser:
                 thing = noun_of_all if phrase.no and bare else thing
                 merge(held, phrase.manner)
                 self.say(thing, phrase.nominal, held, negative=phrase.no or self.negative, start=phrase.start)
+            elif phrase.attribute and held:
+                self.say(phrase, phrase.attribute, held, start=phrase.start)
+            elif phrase.noun in WEATHER and phrase.manner and phrase.noun not in AGENTS:
+                self.say(phrase, "move", held | phrase.manner, start=phrase.start)
             elif phrase.noun in AGENTS and phrase.of:
                 self.say(phrase.of, "move", held | phrase.manner, start=phrase.start)
             elif phrase.no or self.negative and phrase is phrases_left[-1]:
@@ -975,6 +1005,14 @@ class _Parser:
         return self.__dict__.setdefault("_loose", [])
 
 
+def is_many(word: Word) -> bool:
+    return word.is_("many") or word.plural and "many" in phrases().get((word.text.removesuffix("s"),), {})
+
+
+def sort_of(noun: str) -> str:
+    return natures()[noun or "object"].sort
+
+
 def merge(manner: dict[str, str], more: dict[str, str]) -> None:
     """Add adverbs; two ways become one between them, of other doubles the first counts."""
     for name, value in more.items():
@@ -1005,6 +1043,7 @@ def _is(*tags: str):
 # What a word is taken for: the first row whose test it passes
 STEPS = (
     ("mark", _is("mark")),
+    ("break", lambda parser, word, following: word.text == "as" and parser.as_while(following)),
     ("like", _is("like")),
     ("except", _is("except")),
     ("onlybut", _is("onlybut")),
@@ -1017,13 +1056,13 @@ STEPS = (
     ("break", _is("break")),
     ("and", _is("and")),
     ("only", _is("only", "just")),
-    ("animate", _is("animate")),
+    ("animate", lambda parser, word, following: word.is_("animate") or word.text in ("start", "begin") and following.is_("det", "poss")),
     ("again", lambda parser, word, following: word.is_("again") and (parser.pending or not word.is_("ignore"))),
     ("ignore", _is("ignore")),
     ("rel", _is("rel")),
     ("run", lambda parser, word, following: parser.run_here(word, following)),
     ("pronoun", _is("it", "they", "person", "one", "everything")),
-    ("be", lambda parser, word, following: word.is_("be", "do") or word.is_("modal") and parser.modal_here(word, following)),
+    ("be", lambda parser, word, following: word.is_("be", "do") or word.text in ("get", "got") and following.form and following.form.form == "ed" or word.is_("modal") and parser.modal_here(word, following)),
     ("still", _is("still")),
     ("cause", _is("cause")),
     ("way", _is("way")),
@@ -1061,6 +1100,16 @@ def _run_here(self: _Parser, word: Word, following: Word) -> bool:
     return begins and following.open and bool(following.noun) and not (following.form and following.form.form == "base")
 
 
+def _as_while(self: _Parser, following: Word) -> bool:
+    """Whether "as" means "while": a verb follows in its clause."""
+    if not self.starts_phrase(following):
+        return False
+    rest = self.words[self.at + 1 :]
+    end = next((place for place, word in enumerate(rest) if word.is_("mark", "and", "break")), len(rest))
+    return any(word.form and place and not rest[place - 1].is_("det", "poss", "of") for place, word in enumerate(rest[:end]))
+
+
+_Parser.as_while = _as_while
 _Parser.before_camera = _before_camera
 _Parser.modal_here = _modal_here
 _Parser.run_here = _run_here

@@ -99,7 +99,7 @@ def table_of_verbs() -> dict[str, dict[str, str]]:
     return tables
 
 
-TABLES_ABOUT = ("camera", "transitive", "up", "down", "nominal", "emits")  # that tell more of verbs which other tables have
+TABLES_ABOUT = ("transitive", "up", "down", "nominal", "emits")  # that tell more of verbs which other tables have
 
 
 @cache
@@ -178,5 +178,8 @@ def is_known(word: str) -> bool:
 def look_up(text: str) -> Word:
     """All that a word or phrase can be."""
     right = text if " " in text else spelling(text)
-    name, plural = nouns().get(right, ("", right.endswith("s") and not right.endswith("ss")))
+    name, plural = nouns().get(right) or ("", right.endswith("s") and not right.endswith("ss"))
+    if not (name or " " in right or right.endswith("ing") or is_known(right) or definitions(lemma(right))):
+        ends = (right[place:] for place in range(3, len(right) - 3))
+        name = next((nouns()[end][0] for end in ends if end in nouns()), "")  # "torchlight" is a light
     return Word(text, phrases().get(tuple(right.split()), {}), name, plural, forms().get(right))
