@@ -33,9 +33,7 @@ class Clause:
 
 
 def read_clauses(
-    prompt: str,
-    guess: Callable[[str], dict[str, float]] | None = None,
-    classify: Callable[[str], str] | None = None,
+    prompt: str, guess: Callable[[str], dict[str, float]] | None = None, classify: Callable[[str], str] | None = None
 ) -> list[Clause]:
     """The clauses of an English prompt, in order.
 
@@ -140,7 +138,9 @@ def _kind(event: Event, name: str, text: list[str], guess) -> tuple[str | None, 
     value = {"=": nature.natural, "*": nature.effect or "stream", "none": None}.get(value, value)
     if event.manner.get("both") == "up and down" and meaning in ("move", "go", "travel", "float", "rise", "fly"):
         value = "bob"
-    elif goes and meaning in ("move", "go") and nature.sort not in ("flow", "fall", "leaf", "bend", "camera") and value in KINDS:
+    elif (
+        goes and meaning in ("move", "go") and nature.sort not in ("flow", "fall", "leaf", "bend", "camera") and value in KINDS
+    ):
         value = "shift"
     if name == "camera" and event.manner.get("toward") in ("in", "out", "towards", "away"):
         value = "zoom"
@@ -151,5 +151,3 @@ def _kind(event: Event, name: str, text: list[str], guess) -> tuple[str | None, 
     if value is None or value in KINDS:
         return value, "", known
     return "effect", value, known
-
-

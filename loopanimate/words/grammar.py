@@ -24,7 +24,22 @@ WEATHER = (*AGENTS, "rain", "snow", "sea", "fog", "camera")  # classes of whose 
 SENT_OUT = ("flow", "fall", "leaf", "light")  # sorts of things that others send out
 ORDINALS = ("first", "second", "third", "fourth", "last")
 ADVERBS = ("strength", "tempo", "toward", "both", "along", "flicker")
-OF_MOTION = ("of", "in", "on", "across", "over", "through", "throughout", "to", "from", "inside", "along", "for", "by", "around")
+OF_MOTION = (
+    "of",
+    "in",
+    "on",
+    "across",
+    "over",
+    "through",
+    "throughout",
+    "to",
+    "from",
+    "inside",
+    "along",
+    "for",
+    "by",
+    "around",
+)
 SMALL = ("in", "on", "at", "of", "the", "to", "by", "from", "for", "with")  # prepositions that say no place by themselves
 
 
@@ -83,7 +98,9 @@ def split(prompt: str) -> list[Word]:
         words.append(word)
         if word.is_("mark", "and", "break"):
             free = True
-        elif word.is_("it", "they", "person", "one", "everything") or word.open and word.noun != "camera" and not word.describes:
+        elif (
+            word.is_("it", "they", "person", "one", "everything") or word.open and word.noun != "camera" and not word.describes
+        ):
             free = False
         place += size
     return words
@@ -130,6 +147,7 @@ class _Parser:
         self.at = 0
         self.events: list[Event] = []
         self.mentioned: list[Phrase] = []
+        self.loose: list[Phrase] = []  # phrases whose participle may be all that is said of them
         self.begin_sentence()
         self.now: list[Event] = []  # the events of the last verb
         self.subjects: list[Phrase] = []  # of the last verb
@@ -176,7 +194,8 @@ class _Parser:
             self.end_sentence()
 
     def _break(self, word: Word, following: Word) -> None:
-        if word.text == "but" and self.starts_phrase(following) and self._bare_exception():
+        all_but = self.fresh and self.pending and self.pending[-1].noun == "whole"
+        if word.text == "but" and self.starts_phrase(following) and (all_but or self._bare_exception()):
             self.excepting, self.object_open = True, False
             return
         negative = self.negative
@@ -201,7 +220,13 @@ class _Parser:
         self.pending = [phrase for phrase in self.pending if phrase.noun == "camera"]
         camera = self.pending.pop() if self.pending else Phrase("camera", "camera", start=self.at)
         self.pending = []
-        verbs = {"camera-in": "zoom", "camera-out": "zoom", "camera-shift": "shift", "camera-turn": "turn", "camera-rest": "rest"}
+        verbs = {
+            "camera-in": "zoom",
+            "camera-out": "zoom",
+            "camera-shift": "shift",
+            "camera-turn": "turn",
+            "camera-rest": "rest",
+        }
         verbs |= {"camera-shake": "shake", "camera-zoom": "zoom"}
         verb = verbs.get(tag) or {"orbit": "turn", "circle around": "turn"}.get(word.text, "shift")
         camera.manner |= self.camera_manner
@@ -237,10 +262,15 @@ class _Parser:
         self.only = True
 
     def _only(self, word: Word, following: Word) -> None:
+        if word.text == "alone" and self.pending and not self.pending[-1].object and self.fresh:
+            self.pending[-1].only = True
+            return
         if word.text == "alone" and any(phrase.object for phrase in self.pending):
             self._still(word, following)
             return
-        next_is_phrase = self.starts_phrase(following) and not (following.form and not following.noun) or following.is_("strength")
+        next_is_phrase = (
+            self.starts_phrase(following) and not (following.form and not following.noun) or following.is_("strength")
+        )
         if word.is_("just") and not (self.fresh and not self.pending and next_is_phrase):
             if word.text == "alone" and self.now:
                 self.now[-1].only = True
@@ -279,7 +309,9 @@ class _Parser:
         if word.is_("everything"):
             self.add_phrase(Phrase("everything", "whole", plural=False, start=start))
         elif word.is_("one"):
-            earlier = self.antecedent(lambda phrase: phrase.noun not in ("person", "whole", "camera", *AGENTS) or not phrase.implied)
+            earlier = self.antecedent(
+                lambda phrase: phrase.noun not in ("person", "whole", "camera", *AGENTS) or not phrase.implied
+            )
             plural = word.text not in ("one", "the other", "other")
             self.add_phrase(self.copy_of(earlier, ["other"] if "other" in word.text else [], plural))
         elif word.text in ("itself", "themselves", "herself", "himself", "them", "him"):
@@ -409,7 +441,7 @@ class _Parser:
         self.outer = waiting if waiting and self.joiner != "," and antecedent in waiting else None
         self.resolve_objects()
         self.pending = [antecedent]
-        antecedent.object = False
+        antecedent.object = antecedent.excepted = self.excepting = False
         self.prep = ""
         self.aux = "rel"
         return None
@@ -468,6 +500,14 @@ class _Parser:
             elif self.prep and determiners[-1].text == "her":
                 self.add_place([self.prep])
             return True
+        waiting = [phrase for phrase in self.pending if not phrase.object]
+        if not determiners and all(word.describes for word in run) and waiting and not self.joiner:
+            self.at += len(run)  # "the sea is calm", "branches heavy with snow"
+            waiting[-1].which += [word.text for word in run]
+            if self.aux == "be":
+                self.describe(waiting)
+                self.subjects, self.pending, self.aux = waiting, [], ""
+            return True
         if run[-1].is_("one"):
             self.at += len(run)
             earlier = self.antecedent(lambda phrase: phrase.noun not in ("camera", *AGENTS))
@@ -509,7 +549,11 @@ class _Parser:
                 and (not word.is_("prep") or word.text in ("nearest", "opposite"))
                 and (following.open or following.is_("one", "way"))
             )
-            if word.is_("one") and (run or self.word(-1).is_("det", "poss")) and word.text in ("one", "ones", "others", "other"):
+            if (
+                word.is_("one")
+                and (run or self.word(-1).is_("det", "poss"))
+                and word.text in ("one", "ones", "others", "other")
+            ):
                 return [*run, word]
             if not (word.open or adjectival) or word.is_("mark"):
                 return run
@@ -582,7 +626,14 @@ class _Parser:
         if place == 0:
             if determiners:
                 her = determiners[-1].text == "her" and len(determiners) == 1
-                return her and bool(self.prep) and subject and after is None and form.form != "base" and not self._verb_ahead(len(run))
+                return (
+                    her
+                    and bool(self.prep)
+                    and subject
+                    and after is None
+                    and form.form != "base"
+                    and not self._verb_ahead(len(run))
+                )
             if self.prep:
                 adverbial = self.prep not in SMALL and (subject or self.outer) and after is None
                 return bool(adverbial) and form.form in ("s", "ing") and (not word.noun or not self._verb_ahead(1))
@@ -620,13 +671,13 @@ class _Parser:
         if form.form == "base" and (self.caused or self.aux in ("modal", "do")):
             return after is None or not after.noun
         waiting = [phrase for phrase in self.pending if not phrase.object]
-        plural = waiting[-1].plural if self.prep and waiting else before.plural
+        plural = waiting[-1].plural if self.prep and waiting else before.plural or bool(waiting and self.joiner == "and")
         agrees = plural != (form.form == "s")
         if not word.noun:
             return True
         if not determiners and word.noun == before.noun and not following.is_(*ADVERBS, "way"):
             return False
-        if self.prep and not subject:
+        if self.prep and not subject and not self.outer:
             return False
         return agrees or form.form == "base" and not determiners and after is None and not self.prep
 
@@ -637,7 +688,12 @@ class _Parser:
         word = self.word(ahead)
         if word.is_("like"):
             return False
-        return word.is_("be", "do") or word.is_("modal") and word.text != "to" or bool(word.form and not word.noun and word.form.form in ("s", "base"))
+        return (
+            word.is_("be", "do")
+            or word.is_("modal")
+            and word.text != "to"
+            or bool(word.form and not word.noun and word.form.form in ("s", "base"))
+        )
 
     def _verb_ahead(self, ahead: int) -> bool:
         """Whether a plain verb comes before the clause ends."""
@@ -686,7 +742,11 @@ class _Parser:
             return False
         nominals = [event for event in self.now if event.thing.nominal and event.thing.nominal != "move"]
         if not waiting and nominals and prep in ("over", "across", "on", "through", "along") and not nominals[0].moved:
-            if meanings().get(nominals[0].verb) in ("go", "travel", "spread", "flow") and nominals[0].thing.definite in ("", "a", "an"):
+            if meanings().get(nominals[0].verb) in ("go", "travel", "spread", "flow") and nominals[0].thing.definite in (
+                "",
+                "a",
+                "an",
+            ):
                 for event in nominals:
                     phrase.manner |= event.thing.manner
                     event.verb, event.thing, event.moved = event.thing.nominal, phrase, True
@@ -732,7 +792,6 @@ class _Parser:
     last_form = ""
 
     def verb(self, verb: str, form: str, guessed: bool = False) -> None:
-        self.last_form = form
         following = self.word()
         if f"{verb}-{following.text}" in meanings():
             verb = f"{verb}-{following.text}"
@@ -741,9 +800,14 @@ class _Parser:
             verb = "become"
         self.prep_left()
         subjects = self.take_subjects(form, verb)
+        self.last_form = form
         if self.again:
             self.again = False
-        self.add_events(subjects, verb, guessed)
+        excepted = [phrase for phrase in subjects if phrase.excepted]
+        self.add_events([phrase for phrase in subjects if not phrase.excepted] or self.subjects, verb, guessed)
+        for phrase in excepted:
+            self.exception(phrase)
+        self.excepting = self.excepting and not excepted
 
     def prep_left(self) -> None:
         if self.prep and self.prep not in SMALL:
@@ -758,6 +822,16 @@ class _Parser:
     def take_subjects(self, form: str, verb: str = "") -> list[Phrase]:
         """The phrases that the verb at hand is said of."""
         waiting = [phrase for phrase in self.pending if not (phrase.object and self.joiner)]
+        participle = self.last_form == "ing" and self.now and not self.fresh and self.now[0].thing.plural == (form == "base")
+        if (
+            waiting
+            and all(phrase.object for phrase in waiting)
+            and participle
+            and form in ("s", "base")
+            and not self.now[0].thing.implied
+        ):
+            self.resolve_objects()  # "the woman holding the umbrella walks"
+            return self.subjects
         if self.outer is not None and self.aux != "rel" and (self.now and self.now[0].thing in self.outer or self.aux == "be"):
             if form in ("s", "base", "ed"):
                 self.outer[-1].which += [phrase.head for phrase in self.pending if phrase not in self.outer]
@@ -775,8 +849,10 @@ class _Parser:
         taken = [waiting[-1]]
         listed = waiting[-1].joiner == "and"
         for phrase, next_one in zip(reversed(waiting[:-1]), reversed(waiting[1:])):
-            parallel = bool(phrase.definite in ("", "a", "an")) == bool(taken[0].definite in ("", "a", "an")) and not phrase.placed
-            if next_one.joiner == "and" or listed and next_one.joiner == "," and parallel:
+            parallel = (
+                bool(phrase.definite in ("", "a", "an")) == bool(taken[0].definite in ("", "a", "an")) and not phrase.placed
+            )
+            if next_one.joiner == "and" or next_one.excepted or listed and next_one.joiner == "," and parallel:
                 taken.insert(0, phrase)
             else:
                 break
@@ -862,7 +938,18 @@ class _Parser:
         self.prep_left()
         self.resolve_objects()
         self.ellipsis()
-        if self.pending and not self.word(1).is_("rel") and (self.negative or self.again or self.excepting or self.pending[-1].no or self.existential or self._alone(self.pending[-1])):
+        if (
+            self.pending
+            and not self.word(1).is_("rel")
+            and (
+                self.negative
+                or self.again
+                or self.excepting
+                or self.pending[-1].no
+                or self.existential
+                or self._alone(self.pending[-1])
+            )
+        ):
             excepting = self.excepting
             self.flush()
             self.begin_clause()
@@ -1000,10 +1087,6 @@ class _Parser:
                 self.events.append(Event(phrase, phrase.attribute, phrase.start, phrase.start))
         return sorted(self.events, key=lambda event: event.start)
 
-    @property
-    def loose(self) -> list[Phrase]:
-        return self.__dict__.setdefault("_loose", [])
-
 
 def is_many(word: Word) -> bool:
     return word.is_("many") or word.plural and "many" in phrases().get((word.text.removesuffix("s"),), {})
@@ -1056,18 +1139,34 @@ STEPS = (
     ("break", _is("break")),
     ("and", _is("and")),
     ("only", _is("only", "just")),
-    ("animate", lambda parser, word, following: word.is_("animate") or word.text in ("start", "begin") and following.is_("det", "poss")),
+    (
+        "animate",
+        lambda parser, word, following: word.is_("animate") or word.text in ("start", "begin") and following.is_("det", "poss"),
+    ),
     ("again", lambda parser, word, following: word.is_("again") and (parser.pending or not word.is_("ignore"))),
     ("ignore", _is("ignore")),
     ("rel", _is("rel")),
     ("run", lambda parser, word, following: parser.run_here(word, following)),
     ("pronoun", _is("it", "they", "person", "one", "everything")),
-    ("be", lambda parser, word, following: word.is_("be", "do") or word.text in ("get", "got") and following.form and following.form.form == "ed" or word.is_("modal") and parser.modal_here(word, following)),
+    (
+        "be",
+        lambda parser, word, following: (
+            word.is_("be", "do")
+            or word.text in ("get", "got")
+            and following.form
+            and following.form.form == "ed"
+            or word.is_("modal")
+            and parser.modal_here(word, following)
+        ),
+    ),
     ("still", _is("still")),
     ("cause", _is("cause")),
     ("way", _is("way")),
     ("place", _is("place")),
-    ("adverb", lambda parser, word, following: word.is_(*ADVERBS) and not (word.is_("prep") and parser.starts_phrase(following))),
+    (
+        "adverb",
+        lambda parser, word, following: word.is_(*ADVERBS) and not (word.is_("prep") and parser.starts_phrase(following)),
+    ),
     ("of", _is("of")),
     ("prep", _is("prep")),
     ("run", lambda parser, word, following: word.open or word.is_("det", "poss")),
