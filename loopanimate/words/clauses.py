@@ -6,9 +6,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loopanimate.words.grammar import AGENTS, Event, Phrase, merge, parse, split
+from loopanimate.words.grammar import Event, merge, parse
 from loopanimate.words.kinds import KINDS
 from loopanimate.words.lexicon import is_known, manners, meanings, natures, table_of_verbs
+from loopanimate.words.phrases import AGENTS, Phrase
+from loopanimate.words.wording import split
 
 NAMES = {"camera": "camera", "background": "background", "whole": "everything"}  # classes → what their things are called
 MOSTLY = 0.34  # least share of known words in an English prompt; other languages share "die", "wind" and the like
