@@ -43,8 +43,7 @@ ORDINALS = ("first", "second", "third", "fourth", "last")
 SIDES = ("left", "right", "top", "bottom", "below", "above")
 INDEFINITE = ("", "a", "an")
 CAMERA_VERBS = {"in": "zoom", "out": "zoom", "zoom": "zoom", "shift": "shift", "turn": "turn", "rest": "rest", "shake": "shake"}
-DIAGONALS = {frozenset("90 0".split()): "45", frozenset("90 180".split()): "135"}
-DIAGONALS |= {frozenset("270 180".split()): "225", frozenset("270 0".split()): "315"}
+DIAGONALS = {("0", "90"): "45", ("180", "90"): "135", ("180", "270"): "225", ("0", "270"): "315"}  # by two ways, sorted as text
 
 
 @dataclass
@@ -64,7 +63,7 @@ class Event:
 def merge(manner: dict[str, str], more: dict[str, str]) -> None:
     """Add adverbs: two ways become the one between them, of other doubles the first counts."""
     for name, value in more.items():
-        both = DIAGONALS.get(frozenset((manner.get(name), value))) if name == "way" else None
+        both = DIAGONALS.get(tuple(sorted((manner.get(name, ""), value)))) if name == "way" else None
         manner[name] = both or (value if name == "way" else manner.get(name, value))
 
 

@@ -6,7 +6,7 @@ Tables beside this file: `things.tsv`, `classes.tsv`, `verbs.tsv`, `manners.tsv`
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -157,7 +157,7 @@ def longest_phrase() -> int:
     return max(map(len, phrases()))
 
 
-@cache
+@lru_cache(maxsize=4096)
 def spelling(word: str) -> str:
     """A known word one slip of the pen away from one that is not known, or the word itself."""
     if len(word) < SHORTEST_TYPO or is_known(word) or definitions(lemma(word)) or not word.isascii():
@@ -174,7 +174,7 @@ def is_known(word: str) -> bool:
     return word in forms() or word in nouns() or (word,) in phrases()
 
 
-@cache
+@lru_cache(maxsize=4096)
 def look_up(text: str) -> Word:
     """All that a word or phrase can be."""
     right = text if " " in text else spelling(text)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from loopanimate.words.lexicon import Form, Word, natures, phrases, table_of_verbs
-from loopanimate.words.wordnet import definitions, lemma
 from loopanimate.words.wording import MARK
+from loopanimate.words.wordnet import definitions, lemma
 
 # Prepositions that say no place by themselves
 SMALL = ("in", "on", "at", "of", "the", "to", "by", "from", "for", "with")
