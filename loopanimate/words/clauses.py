@@ -11,9 +11,11 @@ from loopanimate.words.kinds import KINDS
 from loopanimate.words.lexicon import is_known, manners, meanings, natures, table_of_verbs
 from loopanimate.words.phrases import AGENTS, Phrase
 from loopanimate.words.wording import split
+from loopanimate.words.wordnet import definitions, is_verb
 
 NAMES = {"camera": "camera", "background": "background", "whole": "everything"}  # classes → what their things are called
 MOSTLY = 0.34  # least share of known words in an English prompt; other languages share "die", "wind" and the like
+VAGUE = ("move", "dance", "wave", "float", "fly", "blow", "swim")  # manners that a likeness says more than: "flies like a flag"
 RAYS = ("ray", "lightning")  # classes that shine in one way only
 
 
@@ -130,6 +132,8 @@ def _kind(event: Event, name: str, text: list[str], guess) -> tuple[str | None, 
     if meaning is None and guess:
         scores = {kind: score for kind, score in guess(" ".join(text)).items() if kind != "stream" or nature.sort == "flow"}
         meaning = max(scores, key=scores.get)
+    if meaning is None and is_verb(event.verb) and not definitions(event.verb):  # "prays"
+        return None, "", False
     meaning = meaning or "move"
     if name in AGENTS:
         return None, "", known
@@ -138,10 +142,16 @@ def _kind(event: Event, name: str, text: list[str], guess) -> tuple[str | None, 
     value = manners()[meaning][nature.sort] if meaning in manners() else meaning
     goes = event.manner.keys() & {"way", "toward", "along"}
     value = {"=": nature.natural, "*": nature.effect or "stream", "none": None}.get(value, value)
+    likened = natures()[event.likeness].natural if event.likeness else None
+    if meaning in VAGUE and value in KINDS and likened in KINDS and not KINDS[likened].flows:
+        value = likened
     if event.manner.get("both") == "up and down" and meaning in ("move", "go", "travel", "float", "rise", "fly"):
         value = "bob"
     elif (
-        goes and meaning in ("move", "go") and nature.sort not in ("flow", "fall", "leaf", "bend", "camera") and value in KINDS
+        goes
+        and meaning in ("move", "go", "float")
+        and nature.sort not in ("flow", "fall", "leaf", "bend", "camera")
+        and value in KINDS
     ):
         value = "shift"
     if name == "camera" and event.manner.get("toward") in ("in", "out", "towards", "away"):

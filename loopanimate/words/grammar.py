@@ -56,6 +56,7 @@ class Event:
     negative: bool = False
     only: bool = False
     manner: dict[str, str] = field(default_factory=dict)  # strength, tempo, way, toward, both, along → value
+    likeness: str = ""  # class of what it is likened to: "moves like a pendulum"
     moved: bool = False  # its thing is the object of its verb
     guessed: bool = False  # no table has the verb
 
@@ -121,6 +122,11 @@ class _Parser:
         """Phrases that wait for a verb."""
         return [phrase for phrase in self.pending if not phrase.object]
 
+    @property
+    def commanded(self) -> bool:
+        """Whether "let" or "make" came just before: "let them dance"."""
+        return self.caused and self.fresh and not self.pending
+
     def clause_after(self) -> list[Word]:
         """The words from the next one to the end of the clause."""
         rest = self.words[self.at + 1 :]
@@ -140,6 +146,8 @@ class _Parser:
     def mark(self, word: Word, following: Word) -> None:
         if word.text == ",":
             self.pause(",")
+        elif word.text == ":" and (following.is_("still") or following.form and not following.noun):  # "hair: flowing"
+            return
         else:
             self.end_sentence()
 
@@ -223,12 +231,17 @@ class _Parser:
         for place, other in enumerate(clause := self.clause_after()):  # "as if a light wind were blowing"
             if any(noun.noun in AGENTS for noun in clause[place + 1 : place + 3]):
                 self.add_manner(manner_of(other))
+        likeness = next((other.noun for other in clause if other.noun), "")
+        for event in self.now if self.now and not self.fresh and not self.waiting else []:
+            event.likeness = likeness
         self.at += 1 + len(clause)
         return None
 
     def ignore(self, word: Word, following: Word) -> None:
         if word.text in ("you", "i", "we", "one") and self.now and not self.fresh:  # "so fast that you can hardly see it"
             self.at += 1 + len(self.clause_after())
+        if self.prep in SMALL:  # "nearest to us"
+            self.prep = ""
 
     def again_(self, word: Word, following: Word) -> bool | None:
         if not self.pending and word.is_("ignore"):
@@ -365,7 +378,7 @@ class _Parser:
             self.add_phrase(Phrase("everything", "whole", start=self.at))
         elif word.is_("one"):
             self.add_phrase(self.another(["other"] if "other" in word.text else [], word.text not in ("one", "the other")))
-        elif word.text not in ("itself", "themselves", "herself", "himself", "them", "him"):
+        elif word.text not in ("itself", "themselves", "herself", "himself", "them", "him", "her") or self.commanded:
             self.add_phrase(self.referent(word))
 
     def referent(self, word: Word) -> Phrase:
@@ -397,7 +410,7 @@ class _Parser:
             if determiners and determiners[-1].text == "her" and self.prep:
                 self.add_place([self.prep])
             return None
-        if not determiners and all(word.describes for word in run) and self.waiting and not self.joiner:
+        if not determiners and all(word.describes for word in run) and (self.waiting or self.object_due) and not self.joiner:
             self.qualify(run)
             return None
         if run[-1].is_("one"):
@@ -425,6 +438,8 @@ class _Parser:
 
     def run_begins(self, word: Word, following: Word) -> bool:
         """Whether a noun phrase or a verb begins here: also with what is an adverb elsewhere, "left boat", "slow clouds"."""
+        if word.text == "her" and self.commanded and following.form and following.form.form == "base" and not following.noun:
+            return False
         if word.is_("det", "poss"):
             return word.text != "her" or following.open or following.is_("way", "place", "quick-adjective")
         if word.open or word.text == "that":
@@ -473,11 +488,11 @@ class _Parser:
             run.append(word)
 
     def qualify(self, run: list[Word]) -> None:
-        """Adjectives after their noun: "the sea is calm", "branches heavy with snow"."""
+        """Adjectives after their noun or verb: "the sea is calm", "branches heavy with snow", "swings open"."""
         self.at += len(run)
-        waiting = self.waiting
+        waiting = self.waiting or self.subjects
         waiting[-1].which += [word.text for word in run]
-        if self.aux == "be":
+        if self.aux == "be" and self.pending:
             self.describe(waiting)
             self.subjects, self.pending, self.aux = waiting, [], ""
 
@@ -612,7 +627,7 @@ class _Parser:
         for phrase, after in zip(waiting[-2::-1], waiting[:0:-1]):
             alike = (phrase.definite in INDEFINITE) == (taken[0].definite in INDEFINITE) and not phrase.placed
             listed = after.joiner == "," and waiting[-1].joiner == "and" and alike
-            if not (after.joiner == "and" or after.excepted or listed):
+            if phrase.attribute and phrase.joiner == "with" or not (after.joiner == "and" or after.excepted or listed):
                 break
             taken.insert(0, phrase)
         if taken[0].joiner == "with" and len(waiting) > 1:

@@ -125,8 +125,8 @@ def _unknown_verb(run: list[Word], around: Surroundings) -> tuple[int, Form] | N
     if place:
         due = run[-2].noun and (ends or run[-2].plural and definitions(lemma(last.text))) and not _in_place(around)
     else:
-        after_subject = around.subject and ends and not around.prep
-        due = not around.determiners and (around.aux and (ends or around.aux != "be") or after_subject)
+        after_aux = around.aux and (ends or around.aux != "be" or last.text.endswith("ed"))
+        due = not around.determiners and (after_aux or around.subject and ends and not around.prep)
     return (place, Form(lemma(last.text), "s")) if due else None
 
 
@@ -163,7 +163,7 @@ def _may_begin(word: Word, after: Word | None, around: Surroundings) -> bool:
     if form == "s":
         due = around.subject and not around.listed or around.relative or around.joined == "s"
         return alone and bool(due or not word.noun)
-    if around.subject or around.relative:
+    if around.subject and not (around.listed and word.noun) or around.relative:
         return True
     if after and after.noun:
         return not word.noun and not word.describes
@@ -174,7 +174,8 @@ def _may_begin(word: Word, after: Word | None, around: Surroundings) -> bool:
 def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundings) -> bool:
     """Whether a later word of a run can be its verb."""
     form = word.form.form
-    if before.describes or before.is_(*QUALITIES) and not before.noun:
+    plainly = form == "s" and not word.noun  # no noun can be meant
+    if (before.describes or before.is_(*QUALITIES) and not before.noun) and not plainly:
         return False
     participle = before.form and not before.noun  # before it
     if participle and before.form.form == "ing" and word.noun:  # "rolling waves"
@@ -187,6 +188,8 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
         return False
     if form == "base" and around.infinitive:
         return not (after and after.noun)
+    if word.describes:  # "swings open"
+        return False
     if not word.noun:
         return True
     if _in_place(around) or not around.determiners and word.noun == before.noun and not around.ahead[0].is_("way", *ADVERBS):
