@@ -3,6 +3,7 @@
 `grammar.py` finds who does what; here the tables of `lexicon.py` say which kind of motion or effect that is.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -46,11 +47,9 @@ def read_clauses(
     """
     words = split(prompt)
     events = _join(parse(words))
-    ends = [event.start for event in events[1:]] + [len(words)]
-    return [
-        _clause(event, [word.text for word in words[event.start : max(end, event.start + 1)]], guess, classify)
-        for event, end in zip(events, ends)
-    ]
+    firsts = sorted({event.first for event in events} | {len(words)})
+    said = [words[event.first : next((first for first in firsts if first > event.first), None)] for event in events]
+    return [_clause(event, [word.text for word in part], guess, classify) for event, part in zip(events, said)]
 
 
 def is_english(prompt: str) -> bool:
@@ -66,7 +65,7 @@ def _join(events: list[Event]) -> list[Event]:
     for event in events:
         last = joined[-1] if joined else None
         alike = last and last.verb and event.verb and last.thing.head == event.thing.head
-        if alike and last.thing is event.thing and last.negative and event.negative:
+        if alike and last.thing.which == event.thing.which and _rests(last) and _rests(event):
             continue
         if alike and not last.negative:
             ways = {name for verb in (last.verb, event.verb) for name in ("up", "down") if verb in table_of_verbs()[name]}
@@ -81,6 +80,10 @@ def _join(events: list[Event]) -> list[Event]:
     return joined
 
 
+def _rests(event: Event) -> bool:
+    return event.negative or meanings().get(event.verb) == "rest"
+
+
 def _clause(event: Event, text: list[str], guess, classify) -> Clause:
     thing = event.thing
     name = _class(thing, classify)
@@ -88,7 +91,7 @@ def _clause(event: Event, text: list[str], guess, classify) -> Clause:
     moving = kind not in (None, "rest")
     way = event.manner.get("way") or (_own_way(event) if kind in ("shift", "stream", "effect") else None)
     return Clause(
-        text=" ".join(text).strip(" ,;:.!?"),
+        text=re.sub(r"[\W\s]+$|(\W+and)+\W*$", "", " ".join(text)),
         thing=_called(event),
         which=tuple(thing.which),
         kind=kind,
@@ -126,7 +129,7 @@ def _kind(event: Event, name: str, text: list[str], guess) -> tuple[str | None, 
         return None, "", True
     nature = natures()[name]
     meaning = meanings().get(event.verb, "move" if event.verb == "add" else None)
-    if event.negative or meaning == "rest":
+    if _rests(event):
         return "rest", "", True
     known = meaning is not None and not event.guessed
     if meaning is None and guess:
@@ -143,7 +146,8 @@ def _kind(event: Event, name: str, text: list[str], guess) -> tuple[str | None, 
     goes = event.manner.keys() & {"way", "toward", "along"}
     value = {"=": nature.natural, "*": nature.effect or "stream", "none": None}.get(value, value)
     likened = natures()[event.likeness].natural if event.likeness else None
-    if meaning in VAGUE and value in KINDS and likened in KINDS and not KINDS[likened].flows:
+    lifeless = event.likeness and natures()[event.likeness].sort not in ("live", "wild")
+    if lifeless and meaning in VAGUE and value in KINDS and value != "stream" and likened in KINDS and likened != "stream":
         value = likened
     if event.manner.get("both") == "up and down" and meaning in ("move", "go", "travel", "float", "rise", "fly"):
         value = "bob"

@@ -52,7 +52,8 @@ class Event:
 
     thing: Phrase
     verb: str | None
-    start: int  # place of its first word
+    start: int  # place of the thing's first word
+    first: int  # place of the first word of what says it
     negative: bool = False
     only: bool = False
     manner: dict[str, str] = field(default_factory=dict)  # strength, tempo, way, toward, both, along → value
@@ -108,6 +109,7 @@ class _Parser:
         self.aux = ""  # "be", "do", "modal" or "rel", until its verb comes
         self.negative = self.no = self.only = self.again = self.excepting = False
         self.held: dict[str, str] = {}  # adverbs that wait for a verb
+        self.fronted: list[str] = []  # a place that was said before its thing
         self.fresh = True  # it has no verb yet
         self.object_due = False
 
@@ -157,6 +159,8 @@ class _Parser:
             word.form and place and not clause[place - 1].is_("det", "poss", "of") for place, word in enumerate(clause)
         ):
             return False
+        if word.text == "but" and self.waiting and self.held:  # "slowly but steadily"
+            return None
         if word.text == "but" and starts_phrase(following):
             none = self.now and self.now[0].thing.no and self.now[0].thing.noun == "whole"
             nothing_but = none and not any(word.form and not word.noun for word in clause)
@@ -257,6 +261,9 @@ class _Parser:
 
     def prep_(self, word: Word, following: Word) -> None:
         self.place_left()
+        if word.text == "from" and following.form and following.form.form == "ing":  # "keep her from moving"
+            self.negative = True
+            return
         self.prep = word.text
         self.object_due = False
 
@@ -524,6 +531,8 @@ class _Parser:
             return
         phrase.joiner, self.joiner = "with" if prep else self.joiner, ""
         phrase.excepted = self.excepting
+        phrase.which += self.fronted
+        self.fronted = []
         phrase.object = self.object_due and phrase.joiner != "and"
         self.pending.append(phrase)
         self.mentioned.append(phrase)
@@ -566,8 +575,12 @@ class _Parser:
         """Add words to what says where the thing at hand is."""
         self.prep = ""
         parts = [words[0].replace(" ", "_"), *words[0].split(), *words[1:]]
+        parts = [part for part in dict.fromkeys(parts) if part not in SMALL]
+        if self.fresh and not self.pending:  # "behind her the sea glitters"
+            self.fronted += parts
+            return
         for phrase in self.pending[-1:] or [event.thing for event in self.now]:
-            phrase.which += [part for part in dict.fromkeys(parts) if part not in SMALL and part not in phrase.which]
+            phrase.which += [part for part in parts if part not in phrase.which]
             phrase.placed = True
 
     def add_manner(self, manner: dict[str, str]) -> None:
@@ -632,7 +645,11 @@ class _Parser:
             taken.insert(0, phrase)
         if taken[0].joiner == "with" and len(waiting) > 1:
             walks = meanings().get(verb) in ("go", "none") and sort_of(waiting[-2].noun) in ("live", "wild", "vehicle")
-            taken = [waiting[-2]] if finite or walks else taken  # "the boat with the red sail rocks"
+            if finite or walks:  # "the boat with the red sail rocks"
+                waiting[-2].which.append(waiting[-1].head)
+                taken = [waiting[-2]]
+        for phrase in taken[1:]:
+            phrase.only = phrase.only or taken[0].only
         if any(phrase.object for phrase in waiting):
             self.drop_commands()
         self.describe([phrase for phrase in waiting if phrase not in taken])
@@ -653,14 +670,19 @@ class _Parser:
 
     def add_events(self, subjects: list[Phrase], verb: str, guessed: bool = False) -> None:
         self.now = []
+        first = min((phrase.start for phrase in subjects if not phrase.used), default=self.at - 1)
         for phrase in subjects:
             manner = dict(self.held)
             if phrase.placed and not self.aux:
                 manner.pop("way", None)
             if phrase.nominal or phrase.noun in WEATHER:
                 manner |= phrase.manner
+            if phrase.nominal and phrase.of:
+                phrase.which.append(phrase.of.head)
             negative = self.negative or phrase.no or self.no
-            self.now.append(Event(phrase, verb, phrase.start, negative, phrase.only or self.only, manner, guessed=guessed))
+            self.now.append(
+                Event(phrase, verb, phrase.start, first, negative, phrase.only or self.only, manner, guessed=guessed)
+            )
             phrase.used = True
         self.events += self.now
         self.subjects = subjects
@@ -713,7 +735,7 @@ class _Parser:
         self.resolve_objects()
         self.finish_aux()
         kept = self.negative, self.no, self.only, self.aux
-        excepting = self.excepting
+        excepting, fronted = self.excepting, self.fronted
         if self.pending and self.says_enough(self.pending[-1]) and not self.word(1).is_("rel"):
             self.flush()
             held = {}
@@ -722,7 +744,7 @@ class _Parser:
                 self.flush()
             held = self.held
         self.begin_clause()
-        self.held, self.joiner, self.excepting = held, joiner, excepting and joiner == "and"
+        self.held, self.joiner, self.excepting, self.fronted = held, joiner, excepting and joiner == "and", fronted
         if joiner == "and" and not self.pending and not self.now:
             self.negative, self.no, self.only, self.aux = kept
 
@@ -768,7 +790,9 @@ class _Parser:
         acted = self.acted[-1] if self.acted and self.acted[-1].moved else None
         if phrase.excepted:
             self.exception(phrase)
-        elif phrase.nominal:  # "a soft swaying of the reeds"
+        elif phrase.nominal and (
+            phrase.noun != "motion" or phrase.of or phrase.no or phrase.manner
+        ):  # "a soft swaying of the reeds"
             whole = phrase.no and phrase.of is None and phrase.noun == "motion"
             thing = Phrase("everything", "whole", start=phrase.start) if whole else phrase.of or self.implicit(phrase.start)
             self.say(thing, phrase.nominal, held | phrase.manner, phrase.no or self.negative, phrase.start)
@@ -808,20 +832,25 @@ class _Parser:
 
     def say(self, phrase: Phrase, verb: str, manner: dict[str, str], negative: bool = False, start: int | None = None) -> None:
         phrase.used = True
-        event = Event(phrase, verb, phrase.start if start is None else start, negative, phrase.only, dict(manner))
+        start = phrase.start if start is None else start
+        event = Event(phrase, verb, start, start, negative, phrase.only, dict(manner))
         self.events.append(event)
         self.now = [event]
         self.subjects = [phrase]
 
     def describe(self, phrases: list[Phrase]) -> None:
         """Say of phrases that got no verb what their participle says, if anything."""
-        self.events += [Event(phrase, phrase.attribute or None, phrase.start) for phrase in phrases if not phrase.used]
+        self.events += [
+            Event(phrase, phrase.attribute or None, phrase.start, phrase.start) for phrase in phrases if not phrase.used
+        ]
 
     def end_sentence(self) -> None:
         """A full stop or a word like "while": nothing waits for a verb any longer, but adverbs may."""
         self.place_left()
         self.resolve_objects()
         self.finish_aux()
+        for phrase in [event.thing for event in self.now] if self.fronted else []:
+            phrase.which += self.fronted
         self.flush()
         held = self.held
         if held and self.at >= len(self.words):

@@ -70,6 +70,8 @@ def make_phrase(run: list[Word], determiners: list[Word], owner: Phrase | None, 
     if owner:
         phrase.which.append(owner.head)
     phrase.nominal = table_of_verbs()["nominal"].get(head.text.removesuffix("s") if head.plural else head.text, "")
+    if head.noun == "motion" and phrase.attribute:  # "a breathing motion"
+        phrase.nominal = phrase.attribute
     if not phrase.nominal and head.form and not head.noun and head.form.form in ("ing", "base"):
         phrase.nominal = head.form.verb
     things = [word for word in before if word.noun]
