@@ -155,7 +155,7 @@ def _kind(event: Event, name: str, text: list[str], guess) -> tuple[str | None, 
         goes
         and meaning in ("move", "go", "float")
         and nature.sort not in ("flow", "fall", "leaf", "bend", "camera")
-        and value in KINDS
+        and (value in KINDS or nature.sort == "light")
     ):
         value = "shift"
     if name == "camera" and event.manner.get("toward") in ("in", "out", "towards", "away"):

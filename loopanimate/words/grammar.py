@@ -30,14 +30,15 @@ OF_MOTION = (
     "through",
     "throughout",
     "to",
+    "into",
     "from",
     "inside",
     "along",
     "for",
-    "by",
     "around",
 )
 OVER = ("over", "across", "on", "through", "along")  # between ripples that run and the water: "ripples run over the lake"
+PASSING = ("across", "past", "along", "through")  # prepositions of a way
 WEATHER = (*AGENTS, "rain", "snow", "sea", "fog", "camera")  # classes of whose motion an adjective of strength speaks
 ORDINALS = ("first", "second", "third", "fourth", "last")
 SIDES = ("left", "right", "top", "bottom", "below", "above")
@@ -99,6 +100,7 @@ class _Parser:
         self.pending: list[Phrase] = []  # phrases that no verb has been said of
         self.outer: list[Phrase] = []  # what a relative clause is about, until its own verb comes
         self.caused = False  # "make", "let", "could you": an infinitive follows
+        self.given = False  # "give the clouds a slow drift"
         self.existential = False  # "there are"
         self.acted: list[Event] = []  # events whose objects may go on after "and"
         self.begin_clause()
@@ -298,7 +300,7 @@ class _Parser:
 
     def be(self, word: Word, following: Word) -> bool | None:
         infinitive = following.form and following.form.form == "base" or following.is_("be", "cause", "still")
-        gets = word.text in ("get", "got") and following.form and following.form.form == "ed"
+        gets = word.text in ("get", "got", "has", "have", "had") and following.form and following.form.form == "ed"
         causes = word.is_("cause") and starts_phrase(following) and not (following.form and not following.noun)
         if not gets and (word.text == "to" and not infinitive or causes or not word.is_("be", "do", "modal")):
             return False
@@ -312,6 +314,7 @@ class _Parser:
             self.pending = []
         self.aux = ""
         self.caused = True
+        self.given = word.text.startswith("giv")
         self.existential = word.text.startswith("there")
         self.object_due = False
 
@@ -349,7 +352,7 @@ class _Parser:
         self.resolve_objects()
         self.pending = [antecedent]
         antecedent.object = antecedent.excepted = self.excepting = False
-        self.prep, self.aux = "", "rel"
+        self.prep, self.joiner, self.aux = "", "", "rel"
         return None
 
     # The camera
@@ -430,7 +433,9 @@ class _Parser:
             self.prep = ""  # "as the sun goes down the lanterns glow"
         found = find_verb(run, self.surroundings(determiners, self.words[self.at + len(run) :]))
         head = run[: found[0]] if found else run
-        if head:
+        if head and self.outer and not determiners and all(word.describes for word in head):  # "sails that are white billow"
+            self.outer[-1].which += [word.text for word in head]
+        elif head:
             noun = max((place for place, word in enumerate(head) if not word.describes), default=len(head) - 1)
             phrase = make_phrase(head[: noun + 1], determiners, owner, start)
             phrase.which += [word.text for word in head[noun + 1 :]]
@@ -499,13 +504,14 @@ class _Parser:
         self.at += len(run)
         waiting = self.waiting or self.subjects
         waiting[-1].which += [word.text for word in run]
-        if self.aux == "be" and self.pending:
+        if self.aux == "be" and self.pending and not self.outer:
             self.describe(waiting)
+            self.form = "s"
             self.subjects, self.pending, self.aux = waiting, [], ""
 
     def surroundings(self, determiners: list[Word], ahead: list[Word]) -> Surroundings:
         waiting = self.waiting
-        joins = self.joiner and self.now and not self.pending and self.now[-1].verb
+        joins = self.joiner and self.subjects and not self.pending
         return Surroundings(
             determiners=determiners,
             ahead=[*ahead, MARK],
@@ -526,6 +532,8 @@ class _Parser:
         phrase.only, self.only = self.only, False
         phrase.no, self.no = phrase.no or self.no, False
         self.last = phrase
+        if self.given and phrase.nominal and phrase.of is None and self.pending and not self.joiner:
+            phrase.of = self.pending.pop()
         prep, self.prep = self.prep, ""
         if prep and self.after_prep(prep, phrase):
             return
@@ -557,6 +565,8 @@ class _Parser:
         else:
             if waiting and prep == "of" and not waiting.noun:
                 waiting.noun = phrase.noun
+            if prep in PASSING and not waiting:
+                self.add_manner({"along": prep})
             self.add_place([prep, phrase.head, *phrase.which])
             self.loose += [phrase] if phrase.attribute else []
             phrase.joiner = "at"
@@ -599,6 +609,8 @@ class _Parser:
         if f"{verb}-{following.text}" in meanings():
             verb = f"{verb}-{following.text}"
             self.at += 1
+        if form == "ing" and self.now and self.word(-2).form and meanings().get(self.word(-2).form.verb) == "rest":
+            return  # "stops turning"
         if verb == "go" and following.describes and not following.is_("way"):
             verb = "become"
         self.place_left()

@@ -53,7 +53,7 @@ class Word:
 
     @property
     def derived(self) -> bool:
-        return not self.form and bool(re.fullmatch(r"\w{3,}(ful|ous|less|ish|ical|able|ible)|\w+-\w+", self.text))
+        return not self.form and bool(re.fullmatch(r"\w{3,}(ful|ous|less|ish|ical|able|ible|ed)|\w+-\w+", self.text))
 
     def is_(self, *tags: str) -> bool:
         return not self.tags.keys().isdisjoint(tags)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from loopanimate.words.lexicon import Form, Word, natures, phrases, table_of_verbs
+from loopanimate.words.lexicon import Form, Word, meanings, natures, phrases, table_of_verbs
 from loopanimate.words.wording import MARK
 from loopanimate.words.wordnet import definitions, lemma
 
@@ -114,6 +114,8 @@ def _fitness(run: list[Word], place: int) -> int:
     word, after = run[place], run[place + 1] if place + 1 < len(run) else MARK
     if place and word.form.verb in table_of_verbs()["emits"] and after.noun and sort_of(after.noun) in SENT_OUT:
         return 4
+    if meanings().get(word.form.verb) == "rest" and after.form and after.form.form == "ing":  # "stops turning"
+        return 4
     agrees = place > 0 and (word.form.form in ("ing", "ed") or run[place - 1].plural != (word.form.form == "s"))
     return 2 * agrees + (not word.noun)
 
@@ -121,13 +123,14 @@ def _fitness(run: list[Word], place: int) -> int:
 def _unknown_verb(run: list[Word], around: Surroundings) -> tuple[int, Form] | None:
     """The last word, where it is in no table and a verb is due: "the gizmo wibbles"."""
     last, place = run[-1], len(run) - 1
-    if last.form or last.noun or last.tags or last.derived:
+    passive = around.aux == "be" and last.text.endswith("ed")
+    if last.form or last.noun or last.tags or last.derived and not passive:
         return None
     ends = last.text.endswith(("s", "ing")) and not last.text.endswith("ss")
     if place:
         due = run[-2].noun and (ends or run[-2].plural and definitions(lemma(last.text))) and not _in_place(around)
     else:
-        after_aux = around.aux and (ends or around.aux != "be" or last.text.endswith("ed"))
+        after_aux = around.aux and (ends or around.aux != "be" or passive)
         due = not around.determiners and (after_aux or around.subject and ends and not around.prep)
     return (place, Form(lemma(last.text), "s")) if due else None
 
@@ -177,7 +180,8 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
     """Whether a later word of a run can be its verb."""
     form = word.form.form
     plainly = form == "s" and not word.noun  # no noun can be meant
-    if (before.describes or before.is_(*QUALITIES) and not before.noun) and not plainly:
+    quality = before.describes or before.is_(*QUALITIES) and not before.noun
+    if quality and not plainly and not (around.relative and around.aux == "be"):
         return False
     participle = before.form and not before.noun  # before it
     if participle and before.form.form == "ing" and word.noun:  # "rolling waves"
