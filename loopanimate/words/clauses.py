@@ -70,7 +70,7 @@ def _join(events: list[Event]) -> list[Event]:
         if alike and not last.negative:
             ways = {name for verb in (last.verb, event.verb) for name in ("up", "down") if verb in table_of_verbs()[name]}
             ways |= {"down" for verb in (last.verb, event.verb) if meanings().get(verb) == "fall"}
-            pair = ways == {"up", "down"}
+            pair = ways == {"up", "down"} and last.thing is event.thing
             same = meanings().get(last.verb) == meanings().get(event.verb)
             if pair or same and (event.thing.noun == "camera" or meanings().get(event.verb) == "pulse"):
                 last.verb = "bob" if pair else last.verb

@@ -99,6 +99,8 @@ class _Parser:
     def begin_sentence(self) -> None:
         self.pending: list[Phrase] = []  # phrases that no verb has been said of
         self.outer: list[Phrase] = []  # what a relative clause is about, until its own verb comes
+        self.shelf: list[Phrase] = []  # what "with" was said of: "the train, with smoke rising, rolls"
+        self.heading: Phrase | None = None  # of a list: "subtle movements: hair, leaves"
         self.caused = False  # "make", "let", "could you": an infinitive follows
         self.given = False  # "give the clouds a slow drift"
         self.existential = False  # "there are"
@@ -112,6 +114,7 @@ class _Parser:
         self.negative = self.no = self.only = self.again = self.excepting = False
         self.held: dict[str, str] = {}  # adverbs that wait for a verb
         self.fronted: list[str] = []  # a place that was said before its thing
+        self.aside = False  # it is one of adjectives: "the moon, half hidden, glows"
         self.fresh = True  # it has no verb yet
         self.object_due = False
 
@@ -153,7 +156,10 @@ class _Parser:
         elif word.text == ":" and (following.is_("still") or following.form and not following.noun):  # "hair: flowing"
             return
         else:
+            heads = word.text == ":" and self.waiting and self.waiting[-1].nominal and self.waiting[-1].of is None
+            heading = self.pending.pop() if heads else None
             self.end_sentence()
+            self.heading = heading
 
     def break_(self, word: Word, following: Word) -> bool | None:
         clause = self.clause_after()
@@ -207,9 +213,9 @@ class _Parser:
                 self.pending[-1].only = True
         elif word.is_("just"):
             self.only = self.fresh and not self.pending and phrase_next
-        elif phrase_next:
+        elif phrase_next or following.is_("cause"):
             self.only = True
-        else:
+        elif not self.fresh:
             self.resolve_objects()
             for event in self.now:
                 event.only = True
@@ -336,7 +342,7 @@ class _Parser:
             self.aux, self.negative = "", False
             self.take_subjects("s")
             return
-        if not self.pending and not (self.aux and self.subjects):
+        if not self.pending and not ((self.aux or self.joiner) and self.subjects):
             self.pending = [Phrase("everything", "whole", start=self.at)]
         self.drop_commands()
         self.add_events(self.take_subjects("s"), "rest")
@@ -384,6 +390,8 @@ class _Parser:
     def pronoun(self, word: Word, following: Word) -> None:
         if self.prep:
             self.add_place([self.prep])
+        elif word.text == "all" and self.waiting:
+            return
         elif word.is_("everything"):
             self.add_phrase(Phrase("everything", "whole", start=self.at))
         elif word.is_("one"):
@@ -399,7 +407,9 @@ class _Parser:
             "person": lambda phrase: phrase.noun == "person" and not phrase.plural,
         }
         name = next(tag for tag in tests if tag in word.tags)
-        earlier = next((phrase for phrase in reversed(self.mentioned) if tests[name](phrase)), None)
+        doing = {phrase.head for phrase in self.subjects} if self.object_due else set()  # "the captain turns it"
+        fitting = [phrase for phrase in self.mentioned if tests[name](phrase) and phrase.head not in doing]
+        earlier = fitting[-1] if fitting else None
         if earlier:
             return Phrase(earlier.head, earlier.noun, earlier.plural, definite="the", start=self.at)
         return Phrase("it", start=self.at) if name == "it" else Phrase("person", "person", name == "they", start=self.at)
@@ -420,7 +430,7 @@ class _Parser:
             if determiners and determiners[-1].text == "her" and self.prep:
                 self.add_place([self.prep])
             return None
-        if not determiners and all(word.describes for word in run) and (self.waiting or self.object_due) and not self.joiner:
+        if not determiners and all(word.describes for word in run) and (self.waiting or self.object_due):
             self.qualify(run)
             return None
         if run[-1].is_("one"):
@@ -490,11 +500,12 @@ class _Parser:
         run: list[Word] = []
         while True:
             word, following = self.word(len(run)), self.word(len(run) + 1)
-            if word.text in ("one", "ones", "others", "other") and (run or self.word(-1).is_("det", "poss")):
+            heads = word.text in ("one", "ones", "others") or word.text == "other" and not following.open
+            if heads and (run or self.word(-1).is_("det", "poss")):
                 return [*run, word]
             named = any(word.noun and not word.describes for word in run)
             before_noun = not named and " " not in word.text and (following.open or following.is_("one", "way"))
-            quality = before_noun and (word.is_(*QUALITIES) or word.text in ("nearest", "opposite"))
+            quality = before_noun and (word.is_(*QUALITIES) or word.text in ("nearest", "opposite", "other"))
             if not (word.open or quality):
                 return run
             run.append(word)
@@ -502,11 +513,12 @@ class _Parser:
     def qualify(self, run: list[Word]) -> None:
         """Adjectives after their noun or verb: "the sea is calm", "branches heavy with snow", "swings open"."""
         self.at += len(run)
+        self.aside = self.joiner == "," and (len(run) > 1 or run[0].form is not None)
         waiting = self.waiting or self.subjects
         waiting[-1].which += [word.text for word in run]
         if self.aux == "be" and self.pending and not self.outer:
             self.describe(waiting)
-            self.form = "s"
+            self.form = "base" if waiting[-1].plural else "s"
             self.subjects, self.pending, self.aux = waiting, [], ""
 
     def surroundings(self, determiners: list[Word], ahead: list[Word]) -> Surroundings:
@@ -632,17 +644,20 @@ class _Parser:
         """The phrases that the verb at hand is said of; nothing waits for a verb any longer."""
         finite = form in ("s", "base")
         done = self.now[0].thing if self.now else None  # what the verb before is said of
-        if self.participle_over(form):
-            self.resolve_objects()  # "the woman holding the umbrella walks"
-            return self.subjects
         if self.outer and self.aux != "rel" and form != "ing" and (done in self.outer or self.aux == "be"):
             self.outer[-1].which += [phrase.head for phrase in self.pending if phrase not in self.outer]
             self.events = [event for event in self.events if event.thing is not self.outer[-1]]
             taken, self.outer, self.pending, self.aux = self.outer, [], [], ""
             return taken
+        if self.participle_over(form):
+            self.resolve_objects()  # "the woman holding the umbrella walks"
+            return self.subjects
         waiting = [phrase for phrase in self.pending if not (phrase.object and self.joiner)]
         if waiting and waiting[-1].joiner == "with" and self.joiner == "and" and form != "ing" and self.now:
             waiting = []  # "pulses with light and spins"
+        if not waiting and self.shelf and self.joiner == "," and form == "s":
+            taken, self.shelf = self.shelf[-1:], []
+            return taken
         if not waiting:
             self.resolve_objects()
             self.pending = []
@@ -652,7 +667,8 @@ class _Parser:
         for phrase, after in zip(waiting[-2::-1], waiting[:0:-1]):
             alike = (phrase.definite in INDEFINITE) == (taken[0].definite in INDEFINITE) and not phrase.placed
             listed = after.joiner == "," and waiting[-1].joiner == "and" and alike
-            if phrase.attribute and phrase.joiner == "with" or not (after.joiner == "and" or after.excepted or listed):
+            glows = phrase.attribute and phrase.joiner == "with"  # "with glowing eyes and a cloak moving"
+            if glows or not (after.joiner == "and" or after.excepted or listed):
                 break
             taken.insert(0, phrase)
         if taken[0].joiner == "with" and len(waiting) > 1:
@@ -664,7 +680,11 @@ class _Parser:
             phrase.only = phrase.only or taken[0].only
         if any(phrase.object for phrase in waiting):
             self.drop_commands()
-        self.describe([phrase for phrase in waiting if phrase not in taken])
+        left = [phrase for phrase in waiting if phrase not in taken]
+        if form == "ing" and taken[0].joiner == "with":
+            self.shelf += left
+        else:
+            self.describe(left)
         self.pending = []
         return taken
 
@@ -748,6 +768,7 @@ class _Parser:
         self.finish_aux()
         kept = self.negative, self.no, self.only, self.aux
         excepting, fronted = self.excepting, self.fronted
+        joiner = "" if self.aside else joiner
         if self.pending and self.says_enough(self.pending[-1]) and not self.word(1).is_("rel"):
             self.flush()
             held = {}
@@ -824,6 +845,8 @@ class _Parser:
             self.say(phrase, "move", held if last else {})
         elif phrase.joiner == "and" and acted and alone:  # "flaps its ears and its wings"
             self.say(phrase, acted.verb, acted.manner, acted.negative)
+        elif self.heading and not phrase.attribute:
+            self.say(phrase, self.heading.nominal, self.heading.manner)
         else:
             self.describe([phrase])
 
@@ -864,6 +887,7 @@ class _Parser:
         for phrase in [event.thing for event in self.now] if self.fronted else []:
             phrase.which += self.fronted
         self.flush()
+        self.describe(self.shelf)
         held = self.held
         if held and self.at >= len(self.words):
             self.say(self.implicit(0), "move", held)

@@ -200,9 +200,9 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
         return True
     if _in_place(around) or not around.determiners and word.noun == before.noun and not around.ahead[0].is_("way", *ADVERBS):
         return False
-    plural = around.subject.plural if around.prep and around.subject else before.plural or around.compound
+    plural = around.subject.plural if around.prep and around.subject else before.plural
     loose = form == "base" and after is None and not around.determiners and not around.prep  # "boat rock"
-    return loose or plural != (form == "s")
+    return loose or around.compound or plural != (form == "s")
 
 
 def _verb_next(around: Surroundings) -> bool:

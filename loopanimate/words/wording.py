@@ -61,6 +61,6 @@ def _single(token: str, before: str, after: str, free: bool) -> Word:
     if token.endswith("ly") and not (word.tags or word.noun or word.form):  # any other adverb says nothing that is shown
         within = look_up(before).is_("det", "poss", "adjective")
         return replace(word, tags={"adjective" if within else "ignore": ""})
-    if not free or look_up(after).is_("det", "poss"):  # "push the cart"
+    if not free or look_up(after).is_("det", "poss") or look_up(before).is_("det", "poss") and word.noun:  # "push the cart"
         return replace(word, tags={tag: value for tag, value in word.tags.items() if not tag.startswith("camera-")})
     return word
