@@ -13,10 +13,11 @@ from loopanimate.words.phrases import (
     Phrase,
     Surroundings,
     find_verb,
-    is_many,
     make_phrase,
     manner_of,
+    read_phrase,
     sort_of,
+    starts_phrase,
 )
 from loopanimate.words.wording import MARK, THINGS
 
@@ -425,7 +426,8 @@ class _Parser:
         if not self.run_begins(word, following):
             return False
         start = self.at
-        determiners, owner, run = self.read_phrase()
+        self.at, determiners, owner, run = read_phrase(self.words, start)
+        self.mentioned += [owner] if owner else []
         if not run:
             if determiners and determiners[-1].text == "her" and self.prep:
                 self.add_place([self.prep])
@@ -469,46 +471,6 @@ class _Parser:
         if " " in word.text or not word.is_(*QUALITIES) or not self.fresh or self.pending:
             return False
         return following.open and bool(following.noun) and not (following.form and following.form.form == "base")
-
-    def read_phrase(self) -> tuple[list[Word], Phrase | None, list[Word]]:
-        """Determiners, owner ("the dog's") and open words from here on; `at` is then at the first of these."""
-        start = self.at
-        determiners: list[Word] = []
-        owner = None
-        while True:
-            while self.determines():
-                determiners.append(self.word())
-                self.at += 1
-            run = self.read_run()
-            after = self.word(len(run))
-            if run and after.is_("own"):
-                owner = make_phrase(run, determiners, None, start)
-                self.mentioned.append(owner)
-                determiners = [Word("'s", {"poss": ""})]
-            elif not (run and after.is_("of") and is_many(run[-1]) and starts_phrase(self.word(len(run) + 1))):
-                return determiners, owner, run
-            self.at += len(run) + 1
-
-    def determines(self) -> bool:
-        word, following = self.word(), self.word(1)
-        if word.is_("one") or word.text == "that":
-            return (word.is_("det") or word.text in ("that", "those")) and (following.open or following.is_("one"))
-        return word.is_("det", "poss")
-
-    def read_run(self) -> list[Word]:
-        """The open words from here on, and adjectives before their noun that are adverbs elsewhere."""
-        run: list[Word] = []
-        while True:
-            word, following = self.word(len(run)), self.word(len(run) + 1)
-            heads = word.text in ("one", "ones", "others") or word.text == "other" and not following.open
-            if heads and (run or self.word(-1).is_("det", "poss")):
-                return [*run, word]
-            named = any(word.noun and not word.describes for word in run)
-            before_noun = not named and " " not in word.text and (following.open or following.is_("one", "way"))
-            quality = before_noun and (word.is_(*QUALITIES) or word.text in ("nearest", "opposite", "other"))
-            if not (word.open or quality):
-                return run
-            run.append(word)
 
     def qualify(self, run: list[Word]) -> None:
         """Adjectives after their noun or verb: "the sea is calm", "branches heavy with snow", "swings open"."""
@@ -893,10 +855,6 @@ class _Parser:
             self.say(self.implicit(0), "move", held)
         self.begin_sentence()
         self.held = held
-
-
-def starts_phrase(word: Word) -> bool:
-    return word.open or word.is_("det", "poss", "else", *THINGS)
 
 
 def _is_camera(word: Word) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from loopanimate.words.lexicon import Form, Word, meanings, natures, phrases, table_of_verbs
-from loopanimate.words.wording import MARK
+from loopanimate.words.wording import MARK, THINGS
 from loopanimate.words.wordnet import definitions, lemma
 
 # Prepositions that say no place by themselves
@@ -53,6 +53,52 @@ def manner_of(word: Word) -> dict[str, str]:
 def is_many(word: Word) -> bool:
     """Whether what follows "of" is the thing: "a flock of birds"."""
     return word.is_("many") or word.plural and "many" in phrases().get((word.text.removesuffix("s"),), {})
+
+
+def starts_phrase(word: Word) -> bool:
+    return word.open or word.is_("det", "poss", "else", *THINGS)
+
+
+def read_phrase(words: list[Word], at: int) -> tuple[int, list[Word], Phrase | None, list[Word]]:
+    """Where a run of open words begins, its determiners, its owner ("the dog's ears") and the run itself."""
+    start = at
+    determiners: list[Word] = []
+    owner = None
+    while True:
+        while _determines(words, at):
+            determiners.append(words[at])
+            at += 1
+        run = _read_run(words, at)
+        after, then = (*words[at + len(run) : at + len(run) + 2], MARK, MARK)[:2]
+        if run and after.is_("own"):
+            owner = make_phrase(run, determiners, None, start)
+            determiners = [Word("'s", {"poss": ""})]
+        elif not (run and after.is_("of") and is_many(run[-1]) and starts_phrase(then)):
+            return at, determiners, owner, run
+        at += len(run) + 1
+
+
+def _determines(words: list[Word], at: int) -> bool:
+    word, following = (*words[at : at + 2], MARK, MARK)[:2]
+    if word.is_("one") or word.text == "that":
+        return (word.is_("det") or word.text in ("that", "those")) and (following.open or following.is_("one"))
+    return word.is_("det", "poss")
+
+
+def _read_run(words: list[Word], at: int) -> list[Word]:
+    """The open words from a place on, and adjectives before their noun that are adverbs elsewhere."""
+    run: list[Word] = []
+    for word, following in zip(words[at:], [*words[at + 1 :], MARK]):
+        heads = word.text in ("one", "ones", "others") or word.text == "other" and not following.open
+        if heads and (run or at and words[at - 1].is_("det", "poss")):
+            return [*run, word]
+        named = any(word.noun and not word.describes for word in run)
+        before_noun = not named and " " not in word.text and (following.open or following.is_("one", "way"))
+        quality = before_noun and (word.is_(*QUALITIES) or word.text in ("nearest", "opposite", "other"))
+        if not (word.open or quality):
+            break
+        run.append(word)
+    return run
 
 
 def make_phrase(run: list[Word], determiners: list[Word], owner: Phrase | None, start: int) -> Phrase:
