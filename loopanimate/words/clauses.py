@@ -16,8 +16,12 @@ from loopanimate.words.wordnet import definitions, is_verb
 
 NAMES = {"camera": "camera", "background": "background", "whole": "everything"}  # classes → what their things are called
 MOSTLY = 0.34  # least share of known words in an English prompt; other languages share "die", "wind" and the like
-VAGUE = ("move", "dance", "wave", "float", "fly", "blow", "swim")  # manners that a likeness says more than: "flies like a flag"
 RAYS = ("ray", "lightning")  # classes that shine in one way only
+VAGUE = ("move", "dance", "wave", "float", "fly", "blow", "swim")  # manners that a likeness says more than: "flies like a flag"
+LEVEL = ("move", "go", "travel", "float", "rise", "fly")  # manners that are a bob where they go up and down
+ALIVE = ("live", "wild")  # sorts
+ROOTED = ("flow", "fall", "leaf", "bend", "camera")  # sorts that stay what they are where a way is said
+PLACELESS = ("move", "go", "float")  # manners that are a shift where a way is said
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,8 @@ def _join(events: list[Event]) -> list[Event]:
             ways |= {"down" for verb in (last.verb, event.verb) if meanings().get(verb) == "fall"}
             pair = ways == {"up", "down"} and last.thing is event.thing
             same = meanings().get(last.verb) == meanings().get(event.verb)
-            if pair or same and (event.thing.noun == "camera" or meanings().get(event.verb) == "pulse"):
+            shaky = event.thing.noun == "camera" and (same or event.thing is last.thing)  # "handheld camera, slight sway"
+            if pair or shaky or same and meanings().get(event.verb) == "pulse":
                 last.verb = "bob" if pair else last.verb
                 merge(last.manner, event.manner)
                 continue
@@ -93,7 +98,7 @@ def _clause(event: Event, text: list[str], guess, classify) -> Clause:
     return Clause(
         text=re.sub(r"[\W\s]+$|(\W+and)+\W*$", "", " ".join(text)),
         thing=_called(event),
-        which=tuple(thing.which),
+        which=tuple(dict.fromkeys(thing.which)),
         kind=kind,
         heading=float(way) if way and moving else None,
         toward=event.manner.get("toward", "") if moving else "",
@@ -124,46 +129,39 @@ def _own_way(event: Event) -> str | None:
 
 
 def _kind(event: Event, name: str, text: list[str], guess) -> tuple[str | None, str, bool]:
-    """The kind of an event, its effect, and whether the tables know its verb."""
-    if event.verb is None:
+    """The kind of an event of a thing of some class, its effect, and whether the tables know its verb."""
+    if event.verb is None or name in AGENTS:
         return None, "", True
-    nature = natures()[name]
-    meaning = meanings().get(event.verb, "move" if event.verb == "add" else None)
     if _rests(event):
         return "rest", "", True
+    meaning = meanings().get(event.verb)
     known = meaning is not None and not event.guessed
-    if meaning is None and guess:
-        scores = {kind: score for kind, score in guess(" ".join(text)).items() if kind != "stream" or nature.sort == "flow"}
-        meaning = max(scores, key=scores.get)
-    if meaning is None and is_verb(event.verb) and not definitions(event.verb):  # "prays"
+    if meaning is None and is_verb(event.verb) and not definitions(event.verb):  # "prays" is no motion
         return None, "", False
-    meaning = meaning or "move"
-    if name in AGENTS:
-        return None, "", known
-    if meaning in ("snow", "rain") and name not in ("whole", meaning):
+    if meaning is None and guess:
+        flows = natures()[name].sort == "flow"
+        scores = {kind: score for kind, score in guess(" ".join(text)).items() if flows or kind != "stream"}
+        meaning = max(scores, key=scores.get)
+    shown = _shown(event, name, meaning or "move")
+    return (shown, "", known) if shown is None or shown in KINDS else ("effect", shown, known)
+
+
+def _shown(event: Event, name: str, meaning: str) -> str | None:
+    """The kind or effect that a verb of some meaning is for a thing of some class; None: nothing that is shown."""
+    nature, likeness = natures()[name], natures().get(event.likeness)
+    if meaning in ("snow", "rain") and name not in ("whole", meaning):  # "confetti rains down"
         meaning = "fall"
-    value = manners()[meaning][nature.sort] if meaning in manners() else meaning
-    goes = event.manner.keys() & {"way", "toward", "along"}
-    value = {"=": nature.natural, "*": nature.effect or "stream", "none": None}.get(value, value)
-    likened = natures()[event.likeness].natural if event.likeness else None
-    lifeless = event.likeness and natures()[event.likeness].sort not in ("live", "wild")
-    if lifeless and meaning in VAGUE and value in KINDS and value != "stream" and likened in KINDS and likened != "stream":
-        value = likened
-    if event.manner.get("both") == "up and down" and meaning in ("move", "go", "travel", "float", "rise", "fly"):
-        value = "bob"
-    elif (
-        goes
-        and meaning in ("move", "go", "float")
-        and nature.sort not in ("flow", "fall", "leaf", "bend", "camera")
-        and (value in KINDS or nature.sort == "light")
-    ):
-        value = "shift"
+    shown = manners()[meaning][nature.sort] if meaning in manners() else meaning
+    shown = {"=": nature.natural, "*": nature.effect or "stream", "none": None}.get(shown, shown)
+    likened = likeness and likeness.sort not in ALIVE and likeness.natural in KINDS and likeness.natural != "stream"
+    if likened and meaning in VAGUE and shown in KINDS and shown != "stream":
+        shown = likeness.natural
+    if meaning in LEVEL and event.manner.get("both") == "up and down":
+        shown = "bob"
+    elif meaning in PLACELESS and nature.sort not in ROOTED and event.manner.keys() & {"way", "toward", "along"}:
+        shown = "shift"
     if name == "camera" and event.manner.get("toward") in ("in", "out", "towards", "away"):
-        value = "zoom"
+        shown = "zoom"
     if "flicker" in event.manner:
-        value = "flicker"
-    if name in RAYS and value in ("glow", "flicker"):
-        value = nature.effect
-    if value is None or value in KINDS:
-        return value, "", known
-    return "effect", value, known
+        shown = "flicker"
+    return nature.effect if name in RAYS and shown in ("glow", "flicker") else shown

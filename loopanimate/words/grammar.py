@@ -589,13 +589,9 @@ class _Parser:
             verb = "become"
         self.place_left()
         subjects = self.take_subjects(form, verb)
-        excepted = [phrase for phrase in subjects if phrase.excepted]
         self.form = form
         self.again = False
-        self.add_events([phrase for phrase in subjects if not phrase.excepted] or self.subjects, verb, guessed)
-        for phrase in excepted:
-            self.exception(phrase)
-        self.excepting = self.excepting and not excepted
+        self.add_events(subjects, verb, guessed)
 
     def as_subjects(self) -> None:
         """What looked like an object has a verb of its own after it."""
@@ -663,6 +659,8 @@ class _Parser:
         self.events = [event for event in self.events if event not in gone]
 
     def add_events(self, subjects: list[Phrase], verb: str, guessed: bool = False) -> None:
+        excepted = [phrase for phrase in subjects if phrase.excepted]
+        subjects = [phrase for phrase in subjects if not phrase.excepted] or self.subjects
         self.now = []
         first = min((phrase.start for phrase in subjects if not phrase.used), default=self.at - 1)
         for phrase in subjects:
@@ -684,6 +682,9 @@ class _Parser:
         self.aux = self.joiner = ""
         self.negative = self.no = self.only = self.fresh = False
         self.object_due = True
+        for phrase in excepted:
+            self.exception(phrase)
+        self.excepting = self.excepting and not excepted
 
     def resolve_objects(self) -> None:
         """Phrases right after a verb: what it moves, or what it is merely about."""
