@@ -19,8 +19,9 @@ MOSTLY = 0.34  # least share of known words in an English prompt; other language
 RAYS = ("ray", "lightning")  # classes that shine in one way only
 VAGUE = ("move", "dance", "wave", "float", "fly", "blow", "swim")  # manners that a likeness says more than: "flies like a flag"
 LEVEL = ("move", "go", "travel", "float", "rise", "fly")  # manners that are a bob where they go up and down
+FLOWING = ("flow", "fall", "leaf")  # sorts that may be streams, and are what they are by nature whatever an unknown verb
 ALIVE = ("live", "wild")  # sorts
-ROOTED = ("flow", "fall", "leaf", "bend", "camera")  # sorts that stay what they are where a way is said
+ROOTED = (*FLOWING, "bend", "camera")  # sorts that stay what they are where a way is said
 PLACELESS = ("move", "go", "float")  # manners that are a shift where a way is said
 
 
@@ -138,9 +139,8 @@ def _kind(event: Event, name: str, text: list[str], guess) -> tuple[str | None, 
     known = meaning is not None and not event.guessed
     if meaning is None and is_verb(event.verb) and not definitions(event.verb):  # "prays" is no motion
         return None, "", False
-    if meaning is None and guess:
-        flows = natures()[name].sort == "flow"
-        scores = {kind: score for kind, score in guess(" ".join(text)).items() if flows or kind != "stream"}
+    if meaning is None and guess and natures()[name].sort not in FLOWING:
+        scores = {kind: score for kind, score in guess(" ".join(text)).items() if kind != "stream"}
         meaning = max(scores, key=scores.get)
     shown = _shown(event, name, meaning or "move")
     return (shown, "", known) if shown is None or shown in KINDS else ("effect", shown, known)
