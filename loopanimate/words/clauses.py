@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from loopanimate.words.grammar import Event, merge, parse
 from loopanimate.words.kinds import KINDS
-from loopanimate.words.lexicon import is_known, manners, meanings, natures, table_of_verbs
+from loopanimate.words.lexicon import is_known, manners, meanings, natures, verb_tables
 from loopanimate.words.phrases import AGENTS, Phrase
 from loopanimate.words.wording import split
 from loopanimate.words.wordnet import definitions, is_verb
@@ -73,7 +73,7 @@ def _join(events: list[Event]) -> list[Event]:
         if alike and last.thing.which == event.thing.which and _rests(last) and _rests(event):
             continue
         if alike and not last.negative:
-            ways = {name for verb in (last.verb, event.verb) for name in ("up", "down") if verb in table_of_verbs()[name]}
+            ways = {name for verb in (last.verb, event.verb) for name in ("up", "down") if verb in verb_tables()[name]}
             ways |= {"down" for verb in (last.verb, event.verb) if meanings().get(verb) == "fall"}
             pair = ways == {"up", "down"} and last.thing is event.thing
             same = meanings().get(last.verb) == meanings().get(event.verb)
@@ -125,7 +125,7 @@ def _called(event: Event) -> str:
 
 def _own_way(event: Event) -> str | None:
     """The way that a verb says by itself."""
-    verbs = table_of_verbs()
+    verbs = verb_tables()
     return "270" if event.verb in verbs["up"] else "90" if event.verb in verbs["down"] else None
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from loopanimate.words.lexicon import Word, meanings, table_of_verbs
+from loopanimate.words.lexicon import Word, meanings, verb_tables
 from loopanimate.words.phrases import (
     ADVERBS,
     AGENTS,
@@ -101,6 +101,7 @@ class _Parser:
         self.pending: list[Phrase] = []  # phrases that no verb has been said of
         self.outer: list[Phrase] = []  # what a relative clause is about, until its own verb comes
         self.shelf: list[Phrase] = []  # what "with" was said of: "the train, with smoke rising, rolls"
+        self.shared: Phrase | None = None  # a nominal that may be of several things
         self.heading: Phrase | None = None  # of a list: "subtle movements: hair, leaves"
         self.caused = False  # "make", "let", "could you": an infinitive follows
         self.given = False  # "give the clouds a slow drift"
@@ -534,6 +535,8 @@ class _Parser:
         elif running and prep in OVER and self.runs(running[0]):  # "ripples run over the lake"
             for event in running:
                 event.verb, event.thing, event.moved = event.thing.nominal, phrase, True
+        elif self.joiner == "and" and self.shared and prep in OF_MOTION:  # "movement in the water and in the trees"
+            self.say(phrase, self.shared.nominal, self.shared.manner)
         elif prep == "with":
             return False
         else:
@@ -692,7 +695,7 @@ class _Parser:
         self.pending = self.waiting
         if not objects or not self.now:
             return
-        verbs = table_of_verbs()
+        verbs = verb_tables()
         for event in list(self.now):
             sort = sort_of(objects[0].noun)
             if event.verb in verbs["emits"] and sort in SENT_OUT:  # "the dragon breathes fire"
@@ -792,6 +795,7 @@ class _Parser:
             whole = phrase.no and phrase.of is None and phrase.noun == "motion"
             thing = Phrase("everything", "whole", start=phrase.start) if whole else phrase.of or self.implicit(phrase.start)
             self.say(thing, phrase.nominal, held | phrase.manner, phrase.no or self.negative, phrase.start)
+            self.shared = phrase
         elif phrase.attribute and held:  # "softly glowing lanterns"
             self.say(phrase, phrase.attribute, held)
         elif phrase.noun in AGENTS and phrase.of:  # "wind in her hair"

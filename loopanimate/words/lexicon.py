@@ -13,7 +13,6 @@ from typing import NamedTuple
 from loopanimate.words.wordnet import definitions, lemma, third_person
 
 SHORTEST_TYPO = 5  # letters: shorter words have too many neighbours
-VOWELS = "aeiou"
 
 
 class Form(NamedTuple):
@@ -91,7 +90,7 @@ def nouns() -> dict[str, tuple[str, bool]]:
 
 
 @cache
-def table_of_verbs() -> dict[str, dict[str, str]]:
+def verb_tables() -> dict[str, dict[str, str]]:
     """A table of verbs.tsv → its verbs → their further forms, between colons."""
     tables: dict[str, dict[str, str]] = {}
     for name, words in _rows("verbs.tsv"):
@@ -105,14 +104,14 @@ TABLES_ABOUT = ("transitive", "up", "down", "nominal", "emits")  # that tell mor
 @cache
 def meanings() -> dict[str, str]:
     """A verb → its manner, kind, effect, "rest" or "none"."""
-    return {verb: name for name, verbs in table_of_verbs().items() if name not in TABLES_ABOUT for verb in verbs}
+    return {verb: name for name, verbs in verb_tables().items() if name not in TABLES_ABOUT for verb in verbs}
 
 
 @cache
 def forms() -> dict[str, Form]:
     """Every form of every verb of one word."""
     found: dict[str, Form] = {}
-    for name, verbs in table_of_verbs().items():
+    for name, verbs in verb_tables().items():
         if name in TABLES_ABOUT:
             continue
         for verb, uneven in verbs.items():
@@ -124,7 +123,7 @@ def forms() -> dict[str, Form]:
             for text in _endings(verb, "ing"):
                 found.setdefault(text, Form(verb, "ing"))
             found[third_person(verb)] = Form(verb, "s")
-    for name, verbs in table_of_verbs().items():
+    for name, verbs in verb_tables().items():
         if name not in TABLES_ABOUT:
             found.update((verb, Form(verb, "base")) for verb in verbs if "-" not in verb)
     return found

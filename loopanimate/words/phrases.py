@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from loopanimate.words.lexicon import Form, Word, meanings, natures, phrases, table_of_verbs
+from loopanimate.words.lexicon import Form, Word, meanings, natures, phrases, verb_tables
 from loopanimate.words.wording import MARK, THINGS
 from loopanimate.words.wordnet import definitions, lemma
 
@@ -89,7 +89,7 @@ def _read_run(words: list[Word], at: int) -> list[Word]:
     """The open words from a place on, and adjectives before their noun that are adverbs elsewhere."""
     run: list[Word] = []
     for word, following in zip(words[at:], [*words[at + 1 :], MARK]):
-        heads = word.text in ("one", "ones", "others") or word.text == "other" and not following.open
+        heads = word.text in ("one", "ones", "others") or word.text == "other" and not (following.open or following.is_("one"))
         if heads and (run or at and words[at - 1].is_("det", "poss")):
             return [*run, word]
         named = any(word.noun and not word.describes for word in run)
@@ -115,7 +115,7 @@ def make_phrase(run: list[Word], determiners: list[Word], owner: Phrase | None, 
         phrase.manner |= manner_of(word)
     if owner:
         phrase.which.append(owner.head)
-    phrase.nominal = table_of_verbs()["nominal"].get(head.text.removesuffix("s") if head.plural else head.text, "")
+    phrase.nominal = verb_tables()["nominal"].get(head.text.removesuffix("s") if head.plural else head.text, "")
     if head.noun == "motion" and phrase.attribute:  # "a breathing motion"
         phrase.nominal = phrase.attribute
     if not phrase.nominal and head.form and not head.noun and head.form.form in ("ing", "base"):
@@ -158,7 +158,7 @@ def find_verb(run: list[Word], around: Surroundings) -> tuple[int, Form] | None:
 def _fitness(run: list[Word], place: int) -> int:
     """How well a verb suits its place: it agrees with the noun before it, is no noun, has something to send out."""
     word, after = run[place], run[place + 1] if place + 1 < len(run) else MARK
-    if place and word.form.verb in table_of_verbs()["emits"] and after.noun and sort_of(after.noun) in SENT_OUT:
+    if place and not word.noun and word.form.verb in verb_tables()["emits"] and after.noun and sort_of(after.noun) in SENT_OUT:
         return 4
     if meanings().get(word.form.verb) == "rest" and after.form and after.form.form == "ing":  # "stops turning"
         return 4

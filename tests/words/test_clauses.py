@@ -8,7 +8,7 @@ import pytest
 
 from loopanimate.words.clauses import Clause, is_english, read_clauses
 from loopanimate.words.kinds import KINDS
-from loopanimate.words.lexicon import forms, manners, meanings, natures, nouns, phrases, table_of_verbs
+from loopanimate.words.lexicon import forms, manners, meanings, natures, nouns, phrases, verb_tables
 from loopanimate.words.vocabulary import STRENGTHS, TEMPOS
 from tests.words.score import compare, pair, rows_of, score
 
@@ -156,5 +156,5 @@ def test_tables_name_only_what_there_is():
         assert set(sorts.values()) <= {*kinds, "=", "*", "none", "rest"}, name
     assert set(meanings().values()) <= {*manners(), *kinds, "none", "rest"}
     for name in ("up", "down"):
-        assert table_of_verbs()[name].keys() <= meanings().keys()
-    assert set(table_of_verbs()["nominal"].values()) <= meanings().keys()
+        assert verb_tables()[name].keys() <= meanings().keys()
+    assert set(verb_tables()["nominal"].values()) <= meanings().keys()
