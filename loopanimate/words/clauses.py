@@ -3,16 +3,26 @@
 `grammar.py` finds who does what; here the tables of `lexicon.py` say which kind of motion or effect that is.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from loopanimate.words.grammar import AGENTS, Event, Phrase, merge, parse, split
+from loopanimate.words.grammar import Event, merge, parse
 from loopanimate.words.kinds import KINDS
-from loopanimate.words.lexicon import is_known, manners, meanings, natures, table_of_verbs
+from loopanimate.words.lexicon import is_known, manners, meanings, natures, verb_tables
+from loopanimate.words.phrases import AGENTS, Phrase
+from loopanimate.words.wording import split
+from loopanimate.words.wordnet import definitions, is_verb
 
 NAMES = {"camera": "camera", "background": "background", "whole": "everything"}  # classes → what their things are called
 MOSTLY = 0.34  # least share of known words in an English prompt; other languages share "die", "wind" and the like
 RAYS = ("ray", "lightning")  # classes that shine in one way only
+VAGUE = ("move", "dance", "wave", "float", "fly", "blow", "swim")  # manners that a likeness says more than: "flies like a flag"
+LEVEL = ("move", "go", "travel", "float", "rise", "fly")  # manners that are a bob where they go up and down
+FLOWING = ("flow", "fall", "leaf")  # sorts that may be streams, and are what they are by nature whatever an unknown verb
+ALIVE = ("live", "wild")  # sorts
+ROOTED = (*FLOWING, "bend", "camera")  # sorts that stay what they are where a way is said
+PLACELESS = ("move", "go", "float")  # manners that are a shift where a way is said
 
 
 @dataclass(frozen=True)
@@ -33,9 +43,7 @@ class Clause:
 
 
 def read_clauses(
-    prompt: str,
-    guess: Callable[[str], dict[str, float]] | None = None,
-    classify: Callable[[str], str] | None = None,
+    prompt: str, guess: Callable[[str], dict[str, float]] | None = None, classify: Callable[[str], str] | None = None
 ) -> list[Clause]:
     """The clauses of an English prompt, in order.
 
@@ -44,11 +52,9 @@ def read_clauses(
     """
     words = split(prompt)
     events = _join(parse(words))
-    ends = [event.start for event in events[1:]] + [len(words)]
-    return [
-        _clause(event, [word.text for word in words[event.start : max(end, event.start + 1)]], guess, classify)
-        for event, end in zip(events, ends)
-    ]
+    firsts = sorted({event.first for event in events} | {len(words)})
+    said = [words[event.first : next((first for first in firsts if first > event.first), None)] for event in events]
+    return [_clause(event, [word.text for word in part], guess, classify) for event, part in zip(events, said)]
 
 
 def is_english(prompt: str) -> bool:
@@ -63,17 +69,25 @@ def _join(events: list[Event]) -> list[Event]:
     joined: list[Event] = []
     for event in events:
         last = joined[-1] if joined else None
-        if last and last.verb and event.verb and last.thing.head == event.thing.head and not last.negative:
-            ways = {name for verb in (last.verb, event.verb) for name in ("up", "down") if verb in table_of_verbs()[name]}
+        alike = last and last.verb and event.verb and last.thing.head == event.thing.head
+        if alike and last.thing.which == event.thing.which and _rests(last) and _rests(event):
+            continue
+        if alike and not last.negative:
+            ways = {name for verb in (last.verb, event.verb) for name in ("up", "down") if verb in verb_tables()[name]}
             ways |= {"down" for verb in (last.verb, event.verb) if meanings().get(verb) == "fall"}
-            pair = ways == {"up", "down"}
+            pair = ways == {"up", "down"} and last.thing is event.thing
             same = meanings().get(last.verb) == meanings().get(event.verb)
-            if pair or same and (event.thing.noun == "camera" or meanings().get(event.verb) == "pulse"):
+            shaky = event.thing.noun == "camera" and (same or event.thing is last.thing)  # "handheld camera, slight sway"
+            if pair or shaky or same and meanings().get(event.verb) == "pulse":
                 last.verb = "bob" if pair else last.verb
                 merge(last.manner, event.manner)
                 continue
         joined.append(event)
     return joined
+
+
+def _rests(event: Event) -> bool:
+    return event.negative or meanings().get(event.verb) == "rest"
 
 
 def _clause(event: Event, text: list[str], guess, classify) -> Clause:
@@ -83,9 +97,9 @@ def _clause(event: Event, text: list[str], guess, classify) -> Clause:
     moving = kind not in (None, "rest")
     way = event.manner.get("way") or (_own_way(event) if kind in ("shift", "stream", "effect") else None)
     return Clause(
-        text=" ".join(text).strip(" ,;:.!?"),
+        text=re.sub(r"[\W\s]+$|(\W+and)+\W*$", "", " ".join(text)),
         thing=_called(event),
-        which=tuple(thing.which),
+        which=tuple(dict.fromkeys(thing.which)),
         kind=kind,
         heading=float(way) if way and moving else None,
         toward=event.manner.get("toward", "") if moving else "",
@@ -111,42 +125,43 @@ def _called(event: Event) -> str:
 
 def _own_way(event: Event) -> str | None:
     """The way that a verb says by itself."""
-    verbs = table_of_verbs()
+    verbs = verb_tables()
     return "270" if event.verb in verbs["up"] else "90" if event.verb in verbs["down"] else None
 
 
 def _kind(event: Event, name: str, text: list[str], guess) -> tuple[str | None, str, bool]:
-    """The kind of an event, its effect, and whether the tables know its verb."""
-    if event.verb is None:
+    """The kind of an event of a thing of some class, its effect, and whether the tables know its verb."""
+    if event.verb is None or name in AGENTS:
         return None, "", True
-    nature = natures()[name]
-    meaning = meanings().get(event.verb, "move" if event.verb == "add" else None)
-    if event.negative or meaning == "rest":
+    if _rests(event):
         return "rest", "", True
+    meaning = meanings().get(event.verb)
     known = meaning is not None and not event.guessed
-    if meaning is None and guess:
-        scores = {kind: score for kind, score in guess(" ".join(text)).items() if kind != "stream" or nature.sort == "flow"}
+    if meaning is None and is_verb(event.verb) and not definitions(event.verb):  # "prays" is no motion
+        return None, "", False
+    if meaning is None and guess and natures()[name].sort not in FLOWING:
+        scores = {kind: score for kind, score in guess(" ".join(text)).items() if kind != "stream"}
         meaning = max(scores, key=scores.get)
-    meaning = meaning or "move"
-    if name in AGENTS:
-        return None, "", known
-    if meaning in ("snow", "rain") and name not in ("whole", meaning):
+    shown = _shown(event, name, meaning or "move")
+    return (shown, "", known) if shown is None or shown in KINDS else ("effect", shown, known)
+
+
+def _shown(event: Event, name: str, meaning: str) -> str | None:
+    """The kind or effect that a verb of some meaning is for a thing of some class; None: nothing that is shown."""
+    nature, likeness = natures()[name], natures().get(event.likeness)
+    if meaning in ("snow", "rain") and name not in ("whole", meaning):  # "confetti rains down"
         meaning = "fall"
-    value = manners()[meaning][nature.sort] if meaning in manners() else meaning
-    goes = event.manner.keys() & {"way", "toward", "along"}
-    value = {"=": nature.natural, "*": nature.effect or "stream", "none": None}.get(value, value)
-    if event.manner.get("both") == "up and down" and meaning in ("move", "go", "travel", "float", "rise", "fly"):
-        value = "bob"
-    elif goes and meaning in ("move", "go") and nature.sort not in ("flow", "fall", "leaf", "bend", "camera") and value in KINDS:
-        value = "shift"
+    shown = manners()[meaning][nature.sort] if meaning in manners() else meaning
+    shown = {"=": nature.natural, "*": nature.effect or "stream", "none": None}.get(shown, shown)
+    likened = likeness and likeness.sort not in ALIVE and likeness.natural in KINDS and likeness.natural != "stream"
+    if likened and meaning in VAGUE and shown in KINDS and shown != "stream":
+        shown = likeness.natural
+    if meaning in LEVEL and event.manner.get("both") == "up and down":
+        shown = "bob"
+    elif meaning in PLACELESS and nature.sort not in ROOTED and event.manner.keys() & {"way", "toward", "along"}:
+        shown = "shift"
     if name == "camera" and event.manner.get("toward") in ("in", "out", "towards", "away"):
-        value = "zoom"
+        shown = "zoom"
     if "flicker" in event.manner:
-        value = "flicker"
-    if name in RAYS and value in ("glow", "flicker"):
-        value = nature.effect
-    if value is None or value in KINDS:
-        return value, "", known
-    return "effect", value, known
-
-
+        shown = "flicker"
+    return nature.effect if name in RAYS and shown in ("glow", "flicker") else shown

@@ -1,366 +1,341 @@
-"""Who does what in a prompt: words → noun phrases and events, in one pass from left to right."""
+"""Who does what in a prompt: words → events, in one pass from left to right."""
 
-import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from loopanimate.words.lexicon import Form, Word, is_known, longest_phrase, look_up, meanings, natures, phrases, table_of_verbs
-from loopanimate.words.wordnet import definitions, lemma
-
-CONTRACTIONS = (
-    (r"[’‘`´]", "'"),
-    (r"\b(ca|wo|sha)n'?t\b", "can not"),
-    (r"\b(do|does|did|is|are|was|were|has|have|must|should|could|would|need)n'?t\b", r"\1 not"),
-    (r"\b(it|he|she|that|there|who|what|here|everything|nothing|nobody)'s\b", r"\1 is"),
-    (r"\blet's\b", "let us"),
-    (r"'(re)\b", " are"),
-    (r"'(m|d|ll|ve)\b", " would"),
-    (r"(\w)'s\b|(\ws)'(?=\s)", r"\1\2 's "),
+from loopanimate.words.lexicon import Word, meanings, verb_tables
+from loopanimate.words.phrases import (
+    ADVERBS,
+    AGENTS,
+    QUALITIES,
+    SENT_OUT,
+    SMALL,
+    Phrase,
+    Surroundings,
+    find_verb,
+    make_phrase,
+    manner_of,
+    read_phrase,
+    sort_of,
+    starts_phrase,
 )
-TOKENS = re.compile(r"'s|[^\W_]+(?:-[^\W_]+)*|[,;:.!?()\n–—…\"/|]")
-SOFT = ","  # a comma may stand in a list; every other mark ends the sentence
-CAMERA_TAGS = ("camera-in", "camera-out", "camera-shift", "camera-turn", "camera-zoom", "camera-verb")
-AGENTS = ("wind", "storm")  # classes that move what follows
+from loopanimate.words.wording import MARK, THINGS
+
+# Prepositions between a noun of motion and what moves: "ripples on the lake"
+OF_MOTION = (
+    "of",
+    "in",
+    "on",
+    "across",
+    "over",
+    "through",
+    "throughout",
+    "to",
+    "into",
+    "from",
+    "inside",
+    "along",
+    "for",
+    "around",
+)
+OVER = ("over", "across", "on", "through", "along")  # between ripples that run and the water: "ripples run over the lake"
+PASSING = ("across", "past", "along", "through")  # prepositions of a way
+WEATHER = (*AGENTS, "rain", "snow", "sea", "fog", "camera")  # classes of whose motion an adjective of strength speaks
 ORDINALS = ("first", "second", "third", "fourth", "last")
-ADVERBS = ("strength", "tempo", "toward", "both", "along", "flicker")
-OF_MOTION = ("of", "in", "on", "across", "over", "through", "throughout", "to", "from", "inside", "along", "for", "by", "around")
-SMALL = ("in", "on", "at", "of", "the", "to", "by", "from", "for", "with")  # prepositions that say no place by themselves
-
-
-@dataclass
-class Phrase:
-    """A noun phrase."""
-
-    head: str
-    noun: str = ""  # class of things
-    plural: bool = False
-    which: list[str] = field(default_factory=list)
-    definite: str = ""  # its first determiner
-    owner: "Phrase | None" = None
-    attribute: str = ""  # verb of a participle before it: "flowing hair"
-    nominal: str = ""  # verb of which it is the noun: "swaying", "ripples"
-    of: "Phrase | None" = None  # whose motion a nominal is
-    manner: dict[str, str] = field(default_factory=dict)  # strength and tempo said by adjectives
-    no: bool = False
-    only: bool = False
-    start: int = 0
-    # how it stands in the sentence
-    joiner: str = ""  # what joins it to the phrase before: "and", ",", "with" or nothing
-    object: bool = False
-    excepted: bool = False
-    placed: bool = False  # a place has been said after it
-    used: bool = False  # a verb has been said of it
-    implied: bool = False  # no word stands for it
+SIDES = ("left", "right", "top", "bottom", "below", "above")
+INDEFINITE = ("", "a", "an")
+CAMERA_VERBS = {"in": "zoom", "out": "zoom", "zoom": "zoom", "shift": "shift", "turn": "turn", "rest": "rest", "shake": "shake"}
+DIAGONALS = {("0", "90"): "45", ("180", "90"): "135", ("180", "270"): "225", ("0", "270"): "315"}  # by two ways, sorted as text
 
 
 @dataclass
 class Event:
-    """That a thing does something, or, with `verb` None, is only there."""
+    """That a thing does something, or, where `verb` is None, that it is there."""
 
     thing: Phrase
     verb: str | None
-    start: int
-    end: int
+    start: int  # place of the thing's first word
+    first: int  # place of the first word of what says it
     negative: bool = False
     only: bool = False
     manner: dict[str, str] = field(default_factory=dict)  # strength, tempo, way, toward, both, along → value
+    likeness: str = ""  # class of what it is likened to: "moves like a pendulum"
     moved: bool = False  # its thing is the object of its verb
-    guessed: bool = False  # the verb is not in the tables
+    guessed: bool = False  # no table has the verb
 
 
-def split(prompt: str) -> list[Word]:
-    """The words and phrases of a prompt, marks included."""
-    text = prompt.lower()
-    for pattern, instead in CONTRACTIONS:
-        text = re.sub(pattern, instead, text)
-    raw = TOKENS.findall(re.sub(r"[^\w\s,;:.!?()'–—…\"/|-]", " , ", text))
-    words: list[Word] = []
-    free = True  # no thing but the camera has been named since the last mark
-    place = 0
-    while place < len(raw):
-        word, size = _longest(raw, place, free)
-        words.append(word)
-        if word.is_("mark", "and", "break"):
-            free = True
-        elif word.is_("it", "they", "person", "one", "everything") or word.open and word.noun != "camera" and not word.describes:
-            free = False
-        place += size
-    return words
-
-
-def _longest(raw: list[str], place: int, free: bool) -> tuple[Word, int]:
-    """The longest phrase that begins at a place, and how many words it takes."""
-    for size in range(min(longest_phrase(), len(raw) - place), 1, -1):
-        tags = phrases().get(tuple(raw[place : place + size]))
-        if tags and (free or not tags.keys() <= set(CAMERA_TAGS)):
-            return replace(look_up(" ".join(raw[place : place + size])), tags=tags), size
-    text = raw[place]
-    if text == "'s":
-        return Word(text, {"own": ""}), 1
-    if not text[0].isalnum():
-        return Word(text, {"mark": ""}), 1
-    if text[0].isdigit():
-        return Word(text, {"det": ""} if text.isdigit() else {"adjective": ""}), 1
-    word = look_up(text)
-    if text.endswith("ly") and not (word.tags or word.noun or word.form):
-        within = place > 0 and phrases().get((raw[place - 1],), {}).keys() & {"det", "poss", "adjective"}
-        return replace(word, tags={"adjective" if within else "ignore": ""}), 1
-    if word.is_(*CAMERA_TAGS):
-        following = phrases().get(tuple(raw[place + 1 : place + 2]), {})
-        kept = free and not following.keys() & {"det", "poss"}
-        word = replace(word, tags={tag: value for tag, value in word.tags.items() if kept or tag not in CAMERA_TAGS})
-    return word, 1
+def merge(manner: dict[str, str], more: dict[str, str]) -> None:
+    """Add adverbs: two ways become the one between them, of other doubles the first counts."""
+    for name, value in more.items():
+        both = DIAGONALS.get(tuple(sorted((manner.get(name, ""), value)))) if name == "way" else None
+        manner[name] = both or (value if name == "way" else manner.get(name, value))
 
 
 def parse(words: list[Word]) -> list[Event]:
-    """The events of a prompt in order."""
+    """The events of a prompt in the order of their things."""
     parser = _Parser(words)
     while parser.at < len(words):
         parser.step()
     parser.end_sentence()
-    return parser.finish()
+    parser.describe(parser.loose)
+    return sorted(parser.events, key=lambda event: event.start)
 
 
 class _Parser:
-    """What is known up to word `at`."""
+    """What is known up to the word `at`. The methods named after tags take a word; False leaves it to the next of STEPS."""
 
     def __init__(self, words: list[Word]):
         self.words = words
         self.at = 0
         self.events: list[Event] = []
-        self.mentioned: list[Phrase] = []
-        self.begin_sentence()
-        self.now: list[Event] = []  # the events of the last verb
+        self.mentioned: list[Phrase] = []  # what pronouns may stand for
+        self.loose: list[Phrase] = []  # places and objects with a participle, which may be all that is said of them
+        self.now: list[Event] = []  # of the last verb
         self.subjects: list[Phrase] = []  # of the last verb
+        self.form = ""  # of the last verb
+        self.last: Phrase | None = None  # phrase
+        self.qualities: dict[str, str] = {}  # what adjectives before a word of the camera's say
+        self.begin_sentence()
 
     def begin_sentence(self) -> None:
-        self.caused = False  # "make", "let", "could you": an infinitive follows
         self.pending: list[Phrase] = []  # phrases that no verb has been said of
-        self.outer: list[Phrase] | None = None  # what a relative clause is about, until its verb is over
+        self.outer: list[Phrase] = []  # what a relative clause is about, until its own verb comes
+        self.shelf: list[Phrase] = []  # what "with" was said of: "the train, with smoke rising, rolls"
+        self.shared: Phrase | None = None  # a nominal that may be of several things
+        self.heading: Phrase | None = None  # of a list: "subtle movements: hair, leaves"
+        self.caused = False  # "make", "let", "could you": an infinitive follows
+        self.given = False  # "give the clouds a slow drift"
+        self.existential = False  # "there are"
+        self.acted: list[Event] = []  # events whose objects may go on after "and"
         self.begin_clause()
 
     def begin_clause(self) -> None:
-        self.prep = ""
-        self.joiner = ""
-        self.aux = ""  # "be", "do" or "modal", until its verb comes
-        self.negative = self.no = self.only = self.again = False
-        self.excepting = False
+        self.prep = ""  # that waits for its phrase
+        self.joiner = ""  # the comma or "and" that the clause began with
+        self.aux = ""  # "be", "do", "modal" or "rel", until its verb comes
+        self.negative = self.no = self.only = self.again = self.excepting = False
         self.held: dict[str, str] = {}  # adverbs that wait for a verb
-        self.fresh = True  # no verb since the clause began
-        self.object_open = False
+        self.fronted: list[str] = []  # a place that was said before its thing
+        self.aside = False  # it is one of adjectives: "the moon, half hidden, glows"
+        self.fresh = True  # it has no verb yet
+        self.object_due = False
 
-    # looking around
+    # Looking around
 
     def word(self, ahead: int = 0) -> Word:
         place = self.at + ahead
-        return self.words[place] if 0 <= place < len(self.words) else Word("", {"mark": ""})
+        return self.words[place] if 0 <= place < len(self.words) else MARK
 
-    def starts_phrase(self, word: Word) -> bool:
-        return word.open or word.is_("det", "poss", "it", "they", "person", "one", "everything", "else")
+    @property
+    def waiting(self) -> list[Phrase]:
+        """Phrases that wait for a verb."""
+        return [phrase for phrase in self.pending if not phrase.object]
 
-    # one word or phrase
+    @property
+    def commanded(self) -> bool:
+        """Whether "let" or "make" came just before: "let them dance"."""
+        return self.caused and self.fresh and not self.pending
+
+    def clause_after(self) -> list[Word]:
+        """The words from the next one to the end of the clause."""
+        rest = self.words[self.at + 1 :]
+        end = next((place for place, word in enumerate(rest) if word.is_("mark", "and", "break")), len(rest))
+        return rest[:end]
 
     def step(self) -> None:
-        word = self.word()
-        following = self.word(1)
-        take = next((getattr(self, f"_{name}") for name, test in STEPS if test(self, word, following)), None)
-        if take is None or not take(word, following):
+        before, word, following = self.at, self.word(), self.word(1)
+        for tags, take in STEPS:
+            if (not tags or word.is_(*tags)) and take(self, word, following) is not False:
+                break
+        if self.at == before:
             self.at += 1
 
-    def _mark(self, word: Word, following: Word) -> None:
-        if word.text == SOFT:
+    # Marks and little words
+
+    def mark(self, word: Word, following: Word) -> None:
+        if word.text == ",":
             self.pause(",")
-        else:
-            self.end_sentence()
-
-    def _break(self, word: Word, following: Word) -> None:
-        if word.text == "but" and self.starts_phrase(following) and self._bare_exception():
-            self.excepting, self.object_open = True, False
+        elif word.text == ":" and (following.is_("still") or following.form and not following.noun):  # "hair: flowing"
             return
-        negative = self.negative
-        self.end_sentence(keep=True)
-        self.negative = negative and word.text == "but" and following.is_("way")
+        else:
+            heads = word.text == ":" and self.waiting and self.waiting[-1].nominal and self.waiting[-1].of is None
+            heading = self.pending.pop() if heads else None
+            self.end_sentence()
+            self.heading = heading
 
-    def _bare_exception(self) -> bool:
-        """Whether "but the clouds" ends a sentence about nothing: "nothing moves but the clouds"."""
-        if not (self.now and self.now[0].thing.no and self.now[0].thing.noun == "whole"):
+    def break_(self, word: Word, following: Word) -> bool | None:
+        clause = self.clause_after()
+        if word.text == "as" and not any(
+            word.form and place and not clause[place - 1].is_("det", "poss", "of") for place, word in enumerate(clause)
+        ):
             return False
-        rest = [word for word in self.words[self.at + 1 :]]
-        end = next((place for place, word in enumerate(rest) if word.is_("mark", "break")), len(rest))
-        return not any(word.form and not word.noun for word in rest[:end])
+        if word.text == "but" and self.waiting and self.held:  # "slowly but steadily"
+            return None
+        if word.text == "but" and starts_phrase(following):
+            none = self.now and self.now[0].thing.no and self.now[0].thing.noun == "whole"
+            nothing_but = none and not any(word.form and not word.noun for word in clause)
+            if nothing_but or self.fresh and self.pending and self.pending[-1].noun == "whole":
+                self.excepting, self.object_due = True, False
+                return None
+        negative = self.negative and word.text == "but" and following.is_("way")
+        self.end_sentence()
+        self.negative = negative
+        return None
 
-    def _and(self, word: Word, following: Word) -> None:
-        negative = self.negative or bool(self.now and self.now[-1].negative and word.text in ("or", "nor"))
+    def and_(self, word: Word, following: Word) -> None:
+        negative = word.text in ("or", "nor") and (self.negative or bool(self.now and self.now[-1].negative))
         self.pause("and")
-        self.negative = negative and word.text in ("or", "nor")
+        self.negative = negative
 
-    def _camera(self, word: Word, following: Word) -> None:
-        tag = next(tag for tag in word.tags if tag.startswith("camera-"))
-        self.pending = [phrase for phrase in self.pending if phrase.noun == "camera"]
-        camera = self.pending.pop() if self.pending else Phrase("camera", "camera", start=self.at)
-        self.pending = []
-        verbs = {"camera-in": "zoom", "camera-out": "zoom", "camera-shift": "shift", "camera-turn": "turn", "camera-rest": "rest"}
-        verbs |= {"camera-shake": "shake", "camera-zoom": "zoom"}
-        verb = verbs.get(tag) or {"orbit": "turn", "circle around": "turn"}.get(word.text, "shift")
-        camera.manner |= self.camera_manner
-        self.add_events([camera], verb)
-        if tag in ("camera-in", "camera-out"):
-            self.now[0].manner["toward"] = tag.removeprefix("camera-")
-        self.camera_manner = {}
-
-    camera_manner: dict[str, str] = {}
-
-    def _strong(self, word: Word, following: Word) -> None:
-        """An adjective of strength or tempo before a camera's phrase."""
-        self.camera_manner = self.camera_manner | adjective_manner(word)
-
-    def _nothing(self, word: Word, following: Word) -> None:
+    def nothing(self, word: Word, following: Word) -> None:
         head, noun = ("person", "person") if word.is_("nobody") else ("everything", "whole")
         self.add_phrase(Phrase(head, noun, no=True, start=self.at))
 
-    def _no(self, word: Word, following: Word) -> None:
+    def no_(self, word: Word, following: Word) -> None:
         self.no = True
 
-    def _not(self, word: Word, following: Word) -> bool | None:
-        if following.is_("way", "toward"):
+    def not_(self, word: Word, following: Word) -> None:
+        if following.is_("way", "toward"):  # "not to the left but to the right"
             self.at += 2
-            return True
+            return
         self.negative = True
         if word.text in ("without", "avoid"):
-            self.object_open = False
             self.resolve_objects()
-        return None
+            self.object_due = False
 
-    def _onlybut(self, word: Word, following: Word) -> None:
+    def onlybut(self, word: Word, following: Word) -> None:
         self.only = True
 
-    def _only(self, word: Word, following: Word) -> None:
-        if word.text == "alone" and any(phrase.object for phrase in self.pending):
-            self._still(word, following)
-            return
-        next_is_phrase = self.starts_phrase(following) and not (following.form and not following.noun) or following.is_("strength")
-        if word.is_("just") and not (self.fresh and not self.pending and next_is_phrase):
-            if word.text == "alone" and self.now:
-                self.now[-1].only = True
-            return
-        if next_is_phrase:
+    def only_(self, word: Word, following: Word) -> None:
+        phrase_next = starts_phrase(following) and not (following.form and not following.noun) or following.is_("strength")
+        if word.text == "alone" and self.pending:
+            if self.pending[-1].object:
+                self.still(word, following)
+            else:
+                self.pending[-1].only = True
+        elif word.is_("just"):
+            self.only = self.fresh and not self.pending and phrase_next
+        elif phrase_next or following.is_("cause"):
             self.only = True
-        else:
+        elif not self.fresh:
             self.resolve_objects()
             for event in self.now:
                 event.only = True
 
-    def _except(self, word: Word, following: Word) -> None:
+    def except_(self, word: Word, following: Word) -> None:
         self.pause("")
         self.excepting = True
 
-    def _else(self, word: Word, following: Word) -> bool | None:
+    def else_(self, word: Word, following: Word) -> None:
         if word.text in ("else", "otherwise"):
-            return None
+            return
+        rest = Phrase("everything", "whole", which=["else"], no=word.text.startswith("nothing"), start=self.at)
         if self.prep and self.pending and self.pending[-1].nominal:  # "no movement in the rest of the room"
-            self.pending[-1].of = Phrase("everything", "whole", which=["else"], start=self.at)
-            self.prep = ""
+            self.pending[-1].of, self.prep = rest, ""
         else:
-            self.add_phrase(Phrase("everything", "whole", which=["else"], no=word.text.startswith("nothing"), start=self.at))
+            self.add_phrase(rest)
         if word.text.endswith(" of") or following.is_("of"):
             self.at += 1 + following.is_("of")
             while self.word().is_("det", "poss") or self.word().open and not self.word().form:
                 self.at += 1
-            return True
+
+    def like(self, word: Word, following: Word) -> bool | None:
+        if following.is_("strength", "tempo") or word.text == "like" and not self.now and not self.pending:
+            return None
+        for place, other in enumerate(clause := self.clause_after()):  # "as if a light wind were blowing"
+            if any(noun.noun in AGENTS for noun in clause[place + 1 : place + 3]):
+                self.add_manner(manner_of(other))
+        likeness = next((other.noun for other in clause if other.noun), "")
+        for event in self.now if self.now and not self.fresh and not self.waiting else []:
+            event.likeness = likeness
+        self.at += 1 + len(clause)
         return None
 
-    def _pronoun(self, word: Word, following: Word) -> None:
-        if self.prep:
-            self.add_place([self.prep])
-            return
-        start = self.at
-        if word.is_("everything"):
-            self.add_phrase(Phrase("everything", "whole", plural=False, start=start))
-        elif word.is_("one"):
-            earlier = self.antecedent(lambda phrase: phrase.noun not in ("person", "whole", "camera", *AGENTS) or not phrase.implied)
-            plural = word.text not in ("one", "the other", "other")
-            self.add_phrase(self.copy_of(earlier, ["other"] if "other" in word.text else [], plural))
-        elif word.text in ("itself", "themselves", "herself", "himself", "them", "him"):
-            return
-        else:
-            self.add_phrase(self.referent(word))
+    def ignore(self, word: Word, following: Word) -> None:
+        if word.text in ("you", "i", "we", "one") and self.now and not self.fresh:  # "so fast that you can hardly see it"
+            self.at += 1 + len(self.clause_after())
+        if self.prep in SMALL:  # "nearest to us"
+            self.prep = ""
 
-    def referent(self, word: Word) -> Phrase:
-        """What a pronoun stands for."""
-        if word.is_("it"):
-            fits = [p for p in self.mentioned if not p.plural and p.noun not in ("camera", *AGENTS) and not p.joiner == "with"]
-            chosen = fits[-1] if fits else None
-            other = Phrase("it", "", start=self.at)
-        elif word.is_("they"):
-            fits = [p for p in self.mentioned if p.plural]
-            chosen = fits[-1] if fits else None
-            other = Phrase("person", "person", plural=True, start=self.at)
-        else:
-            fits = [p for p in self.mentioned if p.noun == "person" and not p.plural]
-            chosen = fits[-1] if fits else None
-            other = Phrase("person", "person", start=self.at)
-        return self.copy_of(chosen, [], chosen.plural) if chosen else other
+    def again_(self, word: Word, following: Word) -> bool | None:
+        if not self.pending and word.is_("ignore"):
+            return False
+        self.again = True
+        return None
 
-    def antecedent(self, test) -> Phrase:
-        fits = [phrase for phrase in [*self.mentioned, *self.subjects] if test(phrase) and not phrase.implied]
-        return fits[-1] if fits else Phrase("it", "")
-
-    def copy_of(self, phrase: Phrase, which: list[str], plural: bool) -> Phrase:
-        """Another phrase with the same head."""
-        kept = [] if which is None else list(which)
-        return Phrase(phrase.head, phrase.noun, plural, kept, "the", start=self.at)
-
-    def _prep(self, word: Word, following: Word) -> None:
+    def place_left(self) -> None:
+        """A preposition without a phrase is an adverb: "the sign behind"."""
         if self.prep and self.prep not in SMALL:
             self.add_place([self.prep])
+        self.prep = ""
+
+    def prep_(self, word: Word, following: Word) -> None:
+        self.place_left()
+        if word.text == "from" and following.form and following.form.form == "ing":  # "keep her from moving"
+            self.negative = True
+            return
         self.prep = word.text
-        self.object_open = False
+        self.object_due = False
 
-    def _of(self, word: Word, following: Word) -> None:
-        self.prep = "of"
-        self.object_open = False
-
-    def _way(self, word: Word, following: Word) -> None:
+    def way(self, word: Word, following: Word) -> None:
         if self.negative and not self.now and not self.aux:
             self.negative = False
             return
-        if self.prep and self.prep not in SMALL:
-            self.add_place([self.prep])
+        self.place_left()
         self.prep = word.text if word.text in ("up", "down") else ""
-        waiting = [phrase for phrase in self.pending if not phrase.object]
-        if waiting and not self.aux:
-            self.held["way"] = word.tags["way"]
-            waiting[-1].which.append(self._place_of(word.text))
-            ordinal = next((which for which in waiting[-1].which if which in ORDINALS), None)
-            if ordinal:
-                waiting[-1].which.append(f"{ordinal}_{word.text.replace(' ', '_')}")
-            waiting[-1].placed = True
-        else:
+        if not self.waiting or self.aux:
             self.add_manner({"way": word.tags["way"]})
+            return
+        phrase = self.waiting[-1]  # a place if a verb comes: "the boat to the left rocks"
+        self.held["way"] = word.tags["way"]
+        ordinal = next((f"{which}_{word.text.replace(' ', '_')}" for which in phrase.which if which in ORDINALS), None)
+        phrase.which += [next((side for side in SIDES if side in word.text), word.text)] + [ordinal] * bool(ordinal)
+        phrase.placed = True
 
-    @staticmethod
-    def _place_of(text: str) -> str:
-        return next((side for side in ("left", "right", "top", "bottom", "below", "above") if side in text), text)
+    def adverb(self, word: Word, following: Word) -> bool | None:
+        if word.is_("prep") and starts_phrase(following):
+            return False
+        self.place_left()
+        self.add_manner({tag: word.tags[tag].replace("-", "") or word.text for tag in ADVERBS if tag in word.tags})
+        return None
 
-    def _adverb(self, word: Word, following: Word) -> None:
-        if self.prep and self.prep not in SMALL:
-            self.add_place([self.prep])
-        self.prep = ""
-        self.add_manner({tag: word.tags[tag] or word.text for tag in ADVERBS if tag in word.tags})
-
-    def _place(self, word: Word, following: Word) -> None:
+    def place(self, word: Word, following: Word) -> None:
+        self.place_left()
         value = word.tags["place"]
-        if self.prep and self.prep not in SMALL:
-            self.add_place([self.prep])
-        self.prep = ""
-        if self.pending and self.pending[-1].no and self.pending[-1].noun == "whole" and value in ("background", "foreground"):
-            self.pending[-1].head, self.pending[-1].noun = value, "background"
+        if self.pending and self.pending[-1].noun == "whole" and value == "background":
+            self.pending[-1].head = self.pending[-1].noun = value
         self.add_place([value, *word.text.split()])
 
-    def _still(self, word: Word, following: Word) -> None:
-        if following.form and following.form.form != "ing" and word.text == "still":
+    def be(self, word: Word, following: Word) -> bool | None:
+        infinitive = following.form and following.form.form == "base" or following.is_("be", "cause", "still")
+        gets = word.text in ("get", "got", "has", "have", "had") and following.form and following.form.form == "ed"
+        causes = word.is_("cause") and starts_phrase(following) and not (following.form and not following.noun)
+        if not gets and (word.text == "to" and not infinitive or causes or not word.is_("be", "do", "modal")):
+            return False
+        self.as_subjects()
+        self.aux = "be" if word.is_("be") or gets else "do" if word.is_("do") else self.aux or "modal"
+        return None
+
+    def cause(self, word: Word, following: Word) -> None:
+        if self.fresh and self.pending and not word.text.startswith("keep"):
+            self.mentioned += self.pending
+            self.pending = []
+        self.aux = ""
+        self.caused = True
+        self.given = word.text.startswith("giv")
+        self.existential = word.text.startswith("there")
+        self.object_due = False
+
+    def animate(self, word: Word, following: Word) -> bool | None:
+        if not word.is_("animate") and not (word.text in ("start", "begin") and following.is_("det", "poss")):
+            return False
+        self.verb("animate", "base" if self.fresh and not self.pending else "s")
+        return None
+
+    def still(self, word: Word, following: Word) -> None:
+        if word.text == "still" and following.form and following.form.form != "ing":
             return
-        recent = self.now and not self.pending and (self.fresh is False)
-        if recent and not self.aux:
+        if self.now and not self.pending and not self.fresh and not self.aux:  # "stands still"
             for event in self.now:
                 event.verb = "rest"
             return
@@ -369,361 +344,257 @@ class _Parser:
             self.aux, self.negative = "", False
             self.take_subjects("s")
             return
-        if not self.pending and not (self.aux and self.subjects):
+        if not self.pending and not ((self.aux or self.joiner) and self.subjects):
             self.pending = [Phrase("everything", "whole", start=self.at)]
         self.drop_commands()
         self.add_events(self.take_subjects("s"), "rest")
 
-    def _be(self, word: Word, following: Word) -> None:
-        self.as_subjects()
-        self.aux = "be" if word.is_("be") else "do" if word.is_("do") else self.aux or "modal"
-        if self.negative and word.is_("do"):
-            self.negative = True
-
-    def _cause(self, word: Word, following: Word) -> None:
-        if self.fresh and self.pending and word.text.split()[0] not in ("keep", "keeps"):
-            self.mentioned += self.pending
-            self.pending = []
-        self.aux = ""
-        self.caused = True
-        self.object_open = False
-
-    def _animate(self, word: Word, following: Word) -> None:
-        self.verb("animate", "base" if self.fresh and not self.pending else "s")
-
-    def _rel(self, word: Word, following: Word) -> bool | None:
+    def rel(self, word: Word, following: Word) -> bool | None:
         if word.text == "that" and not (self.pending or self.now) or following.open and following.noun and not following.form:
-            return self._run(word, following) if word.text == "that" else None
-        last = self.last_phrase
-        waiting = [phrase for phrase in self.pending if not phrase.object]
-        if waiting and self.joiner != ",":
-            antecedent = waiting[-1]
-        else:
-            antecedent = last
+            return False if word.text == "that" else None
+        aside = self.joiner == ","
+        antecedent = self.waiting[-1] if self.waiting and not aside else self.last
         if antecedent is None:
             return None
-        self.outer = waiting if waiting and self.joiner != "," and antecedent in waiting else None
+        self.outer = [] if aside else self.waiting
         self.resolve_objects()
         self.pending = [antecedent]
-        antecedent.object = False
-        self.prep = ""
-        self.aux = "rel"
+        antecedent.object = antecedent.excepted = self.excepting = False
+        self.prep, self.joiner, self.aux = "", "", "rel"
         return None
 
-    last_phrase: Phrase | None = None
+    # The camera
 
-    def _like(self, word: Word, following: Word) -> bool | None:
-        if following.is_("strength", "tempo"):
-            return None
-        if word.text == "like" and not self.now and not self.pending:
-            return None
-        self.at += 1
-        while not self.word().is_("mark", "and", "break") or self.word().text == "as":
-            if self.at >= len(self.words):
-                break
-            if self.word().is_("strong-adjective") and any(self.word(ahead).noun in AGENTS for ahead in (1, 2)):
-                self.add_manner(adjective_manner(self.word()))
-            self.at += 1
-        return True
-
-    def _ignore(self, word: Word, following: Word) -> bool | None:
-        if word.text in ("you", "i", "we", "one") and self.now and not self.fresh:
-            while self.at < len(self.words) and not self.word().is_("mark", "and", "break"):
-                self.at += 1
-            return True
+    def quality(self, word: Word, following: Word) -> bool | None:
+        ahead = 1
+        while self.word(ahead).is_(*QUALITIES, "adjective"):
+            ahead += 1
+        if not _is_camera(self.word(ahead)):
+            return False
+        self.qualities |= manner_of(word)
         return None
 
-    def _again(self, word: Word, following: Word) -> None:
-        self.again = True
+    def camera(self, word: Word, following: Word) -> bool | None:
+        name = next((tag.removeprefix("camera-") for tag in word.tags if tag.startswith("camera-")), None)
+        if name is None:
+            return False
+        camera = next((phrase for phrase in self.pending if phrase.noun == "camera"), None)
+        camera = camera or Phrase("camera", "camera", start=self.at)
+        self.pending = []
+        turns = word.text in ("orbit", "circle around")
+        self.add_events([camera], "turn" if turns else CAMERA_VERBS.get(name, "shift"))
+        merge(self.now[0].manner, self.qualities | ({"toward": name} if name in ("in", "out") else {}))
+        self.qualities = {}
+        return None
 
-    # noun phrases, and the verb after one
+    # Things
 
-    def _run(self, word: Word, following: Word) -> bool:
+    def pronoun(self, word: Word, following: Word) -> None:
+        if self.prep:
+            self.add_place([self.prep])
+        elif word.text == "all" and self.waiting:
+            return
+        elif word.is_("everything"):
+            self.add_phrase(Phrase("everything", "whole", start=self.at))
+        elif word.is_("one"):
+            self.add_phrase(self.another(["other"] if "other" in word.text else [], word.text not in ("one", "the other")))
+        elif word.text not in ("itself", "themselves", "herself", "himself", "them", "him", "her") or self.commanded:
+            self.add_phrase(self.referent(word))
+
+    def referent(self, word: Word) -> Phrase:
+        """What a personal pronoun stands for."""
+        tests: dict[str, Callable[[Phrase], bool]] = {
+            "it": lambda phrase: not phrase.plural and phrase.noun not in ("camera", *AGENTS) and phrase.joiner != "with",
+            "they": lambda phrase: phrase.plural,
+            "person": lambda phrase: phrase.noun == "person" and not phrase.plural,
+        }
+        name = next(tag for tag in tests if tag in word.tags)
+        doing = {phrase.head for phrase in self.subjects} if self.object_due else set()  # "the captain turns it"
+        fitting = [phrase for phrase in self.mentioned if tests[name](phrase) and phrase.head not in doing]
+        earlier = fitting[-1] if fitting else None
+        if earlier:
+            return Phrase(earlier.head, earlier.noun, earlier.plural, definite="the", start=self.at)
+        return Phrase("it", start=self.at) if name == "it" else Phrase("person", "person", name == "they", start=self.at)
+
+    def another(self, which: list[str], plural: bool) -> Phrase:
+        """What "one" stands for: the last thing that did something, or else was named."""
+        named = [phrase for phrase in (*self.mentioned, *self.subjects) if phrase.noun not in ("camera", *AGENTS)]
+        earlier = next((phrase for phrase in reversed(named) if not phrase.implied), Phrase("it"))
+        return Phrase(earlier.head, earlier.noun, plural, which, "the", start=self.at)
+
+    def run(self, word: Word, following: Word) -> bool | None:
+        """A noun phrase, the verb after it, or both."""
+        if not self.run_begins(word, following):
+            return False
         start = self.at
-        determiners = []
-        owner = None
-        while True:
-            while self.determines():
-                determiners.append(self.word())
-                self.at += 1
-            run = self.read_run()
-            after = self.word(len(run))
-            if after.is_("own") and run:
-                owner = self.make_phrase(run, determiners, None, start)
-                self.mentioned.append(owner)
-                self.at += len(run) + 1
-                determiners = [Word("'s", {"poss": ""})]
-                continue
-            if after.is_("of") and run and run[-1].is_("many") and self.starts_phrase(self.word(len(run) + 1)):
-                self.at += len(run) + 1
-                continue
-            break
+        self.at, determiners, owner, run = read_phrase(self.words, start)
+        self.mentioned += [owner] if owner else []
         if not run:
-            if self.at == start:
-                self.at += 1
-            elif self.prep and determiners[-1].text == "her":
+            if determiners and determiners[-1].text == "her" and self.prep:
                 self.add_place([self.prep])
-            return True
+            return None
+        if not determiners and all(word.describes for word in run) and (self.waiting or self.object_due):
+            self.qualify(run)
+            return None
         if run[-1].is_("one"):
             self.at += len(run)
-            earlier = self.antecedent(lambda phrase: phrase.noun not in ("camera", *AGENTS))
-            one = self.copy_of(earlier, [adjective.text for adjective in run[:-1]], run[-1].text in ("ones", "others"))
+            one = self.another([word.text for word in run[:-1]], run[-1].text in ("ones", "others"))
             one.start = start
             self.add_phrase(one)
-            return True
-        verb, form = self.find_verb(run, determiners)
-        head = run if verb is None else run[:verb]
-        at = self.at + len(head)
-        if head:
-            self.add_phrase(self.make_phrase(head, determiners, owner, start))
+            return None
+        if self.prep in ("up", "down") and len(run) > 1 and run[-1].form and not self.pending:
+            self.prep = ""  # "as the sun goes down the lanterns glow"
+        found = find_verb(run, self.surroundings(determiners, self.words[self.at + len(run) :]))
+        head = run[: found[0]] if found else run
+        if head and self.outer and not determiners and all(word.describes for word in head):  # "sails that are white billow"
+            self.outer[-1].which += [word.text for word in head]
+        elif head:
+            noun = max((place for place, word in enumerate(head) if not word.describes), default=len(head) - 1)
+            phrase = make_phrase(head[: noun + 1], determiners, owner, start)
+            phrase.which += [word.text for word in head[noun + 1 :]]
+            self.add_phrase(phrase)
         elif determiners and self.prep:  # "the light behind her dances"
             self.add_place([self.prep])
-        self.at = at
-        if verb is not None:
-            self.at += 1
-            self.verb(form.verb, form.form, guessed=run[verb].form is None)
-        return True
-
-    def determines(self) -> bool:
-        word, following = self.word(), self.word(1)
-        if word.is_("one") or word.text == "that":
-            return (word.is_("det") or word.text in ("that", "those")) and (following.open or following.is_("one"))
-        return word.is_("det", "poss")
-
-    def read_run(self) -> list[Word]:
-        """The open words from here on, and adjectives among them that are adverbs elsewhere."""
-        run: list[Word] = []
-        while True:
-            word, following = self.word(len(run)), self.word(len(run) + 1)
-            named = any(w.noun and not w.describes for w in run)
-            adjectival = (
-                not named
-                and " " not in word.text
-                and word.is_("way", "place", "still", "quick-adjective", "strong-adjective", "prep")
-                and (not word.is_("prep") or word.text in ("nearest", "opposite"))
-                and (following.open or following.is_("one", "way"))
-            )
-            if word.is_("one") and (run or self.word(-1).is_("det", "poss")) and word.text in ("one", "ones", "others", "other"):
-                return [*run, word]
-            if not (word.open or adjectival) or word.is_("mark"):
-                return run
-            run.append(word)
-
-    def make_phrase(self, run: list[Word], determiners: list[Word], owner: Phrase | None, start: int) -> Phrase:
-        head = run[-1]
-        before = run[:-1]
-        phrase = Phrase(head.text, head.noun, head.plural, start=start, owner=owner)
-        if determiners:
-            phrase.definite = "poss" if determiners[-1].is_("poss") else determiners[0].text
-        phrase.which = [word.text for word in before]
-        for word in before:
-            if word.form and word.form.form == "ing":
-                phrase.attribute = word.form.verb
-            phrase.manner |= adjective_manner(word)
-        if owner:
-            phrase.which.append(owner.head)
-        nominal = table_of_verbs()["nominal"]
-        singular = head.text.removesuffix("s") if head.plural else head.text
-        if singular in nominal:
-            phrase.nominal = nominal[singular]
-        elif head.form and not head.noun and head.form.form in ("ing", "base"):
-            phrase.nominal = head.form.verb
-        if phrase.nominal:
-            things = [word for word in before if word.noun]
-            if things:
-                phrase.of = Phrase(things[-1].text, things[-1].noun, things[-1].plural, start=start)
-            elif owner:
-                phrase.of = owner
-        if not phrase.noun:  # "guinea pig": an unknown head
-            phrase.noun = ""
-        return phrase
-
-    def find_verb(self, run: list[Word], determiners: list[Word]) -> tuple[int | None, Form | None]:
-        """Where the verb of a run is, and what it is: the last word that can be one in its place."""
-        determined = bool(determiners)
-        subject = bool([phrase for phrase in self.pending if not phrase.object])
-        found = [place for place in range(len(run)) if self.can_be_verb(run, place, determiners, subject)]
+        self.at += len(head)
         if found:
-            plain = [place for place in found if place and not run[place].noun]
-            place = found[-1] if not run[found[-1]].noun or not plain else plain[-1]
-            return place, run[place].form
-        last = run[-1]
-        unknown = not last.form and not last.noun and not last.tags and not last.derived
-        ends = last.text.endswith("s") and not last.text.endswith("ss") or last.text.endswith("ing")
-        if unknown and (len(run) > 1 and run[-2].noun and (ends or definitions(lemma(last.text)) and run[-2].plural)):
-            if not (self.prep and not subject):
-                return len(run) - 1, Form(lemma(last.text), "s")
-        if unknown and len(run) == 1 and not determined and (self.aux and self.aux != "be" or self.aux == "be" and ends):
-            return 0, Form(lemma(last.text), "s")
-        if unknown and len(run) == 1 and not determined and subject and ends and not self.prep:
-            return 0, Form(lemma(last.text), "s")
-        return None, None
+            self.at += 1
+            self.verb(*found[1], guessed=run[found[0]].form is None)
+        return None
 
-    def can_be_verb(self, run: list[Word], place: int, determiners: list[Word], subject: bool) -> bool:
-        word, form = run[place], run[place].form
-        if form is None:
+    def run_begins(self, word: Word, following: Word) -> bool:
+        """Whether a noun phrase or a verb begins here: also with what is an adverb elsewhere, "left boat", "slow clouds"."""
+        if word.text == "her" and self.commanded and following.form and following.form.form == "base" and not following.noun:
             return False
-        after = run[place + 1] if place + 1 < len(run) else None
-        following = self.word(len(run))
-        if place == 0:
-            if determiners:
-                her = determiners[-1].text == "her" and len(determiners) == 1
-                return her and bool(self.prep) and subject and after is None and form.form != "base" and not self._verb_ahead(len(run))
-            if self.prep:
-                adverbial = self.prep not in SMALL and (subject or self.outer) and after is None
-                return bool(adverbial) and form.form in ("s", "ing") and (not word.noun or not self._verb_ahead(1))
-            if self.aux == "be" and form.form in ("s", "base"):
-                return self.outer is not None
-            if self.aux or self.negative and not word.noun or self.no and subject:
-                return not (form.form == "ing" and after is not None and after.noun and self.aux != "be")
-            if form.form == "ing":
-                return after is None or not after.noun and not after.describes
-            if form.form == "ed":
-                return after is None and (subject or not self.fresh or bool(self.subjects))
-            if form.form == "base":
-                if subject or self.outer:
-                    return True
-                joined = bool(self.joiner and self.now and not self.pending)
-                if after is not None and after.noun:
-                    return not word.noun and not word.describes
-                command = following.is_("det", "poss", "it", "everything", *ADVERBS, "way", "both") or not word.noun
-                return command and not word.describes and word.noun not in AGENTS or joined and self.last_form == "base"
-            joined = bool(self.joiner and self.now and not self.pending and self.now[-1].verb)
-            joined = joined and self.last_form == "s"
-            return after is None and (subject and not self.joiner or bool(self.outer) or joined or not word.noun)
-        before = run[place - 1]
-        if before.describes or before.is_("way", "place", "still", "quick-adjective", "strong-adjective") and not before.noun:
-            return False
-        attributive = before.form and before.form.form == "ing" and not before.noun
-        if attributive and word.noun:
-            return False
-        if form.form == "ing":
-            return not (after and after.noun and before.form and not before.noun)  # "add falling snow"
-        if form.form == "ed":
-            return after is None or not after.noun
-        if form.form == "base" and (self.caused or self.aux in ("modal", "do")):
-            return (after is None or not after.noun) and not self._verb_ahead(len(run))
-        waiting = [phrase for phrase in self.pending if not phrase.object]
-        plural = waiting[-1].plural if self.prep and waiting else before.plural
-        agrees = plural != (form.form == "s")
-        if not word.noun:
+        if word.is_("det", "poss"):
+            return word.text != "her" or following.open or following.is_("way", "place", "quick-adjective")
+        if word.open or word.text == "that":
             return True
-        if not determiners and word.noun == before.noun and not following.is_(*ADVERBS, "way"):
+        if " " in word.text or not word.is_(*QUALITIES) or not self.fresh or self.pending:
             return False
-        if self.prep and not subject:
-            return False
-        return agrees or form.form == "base" and not determiners and after is None and not self.prep
+        return following.open and bool(following.noun) and not (following.form and following.form.form == "base")
 
-    def _verb_ahead(self, ahead: int) -> bool:
-        """Whether a plain verb comes before the clause ends."""
-        for word in self.words[self.at + ahead :]:
-            if word.is_("mark", "and", "break"):
-                return False
-            if word.is_("be", "do", "modal") or word.form and not word.noun:
-                return True
-        return False
+    def qualify(self, run: list[Word]) -> None:
+        """Adjectives after their noun or verb: "the sea is calm", "branches heavy with snow", "swings open"."""
+        self.at += len(run)
+        self.aside = self.joiner == "," and (len(run) > 1 or run[0].form is not None)
+        waiting = self.waiting or self.subjects
+        waiting[-1].which += [word.text for word in run]
+        if self.aux == "be" and self.pending and not self.outer:
+            self.describe(waiting)
+            self.form = "base" if waiting[-1].plural else "s"
+            self.subjects, self.pending, self.aux = waiting, [], ""
+
+    def surroundings(self, determiners: list[Word], ahead: list[Word]) -> Surroundings:
+        waiting = self.waiting
+        joins = self.joiner and self.subjects and not self.pending
+        return Surroundings(
+            determiners=determiners,
+            ahead=[*ahead, MARK],
+            prep=self.prep,
+            aux=self.aux,
+            infinitive=self.caused or self.aux in ("modal", "do"),
+            negated=self.negative or self.no and bool(waiting),
+            joined=self.form if joins else "",
+            listed=bool(self.joiner),
+            subject=waiting[-1] if waiting else None,
+            compound=bool(waiting) and self.joiner == "and",
+            relative=bool(self.outer),
+            begun=not self.fresh or bool(self.subjects),
+        )
 
     def add_phrase(self, phrase: Phrase) -> None:
-        """Take in a noun phrase: a place, an object or what a verb will be said of."""
+        """Take in a phrase: a place, an object, or what a verb will be said of."""
         phrase.only, self.only = self.only, False
         phrase.no, self.no = phrase.no or self.no, False
-        self.last_phrase = phrase
-        if self.prep:
-            prep, self.prep = self.prep, ""
-            if self.after_prep(prep, phrase):
-                return
-        phrase.joiner = phrase.joiner or self.joiner
+        self.last = phrase
+        if self.given and phrase.nominal and phrase.of is None and self.pending and not self.joiner:
+            phrase.of = self.pending.pop()
+        prep, self.prep = self.prep, ""
+        if prep and self.after_prep(prep, phrase):
+            return
+        phrase.joiner, self.joiner = "with" if prep else self.joiner, ""
         phrase.excepted = self.excepting
-        phrase.object = self.object_open and phrase.joiner != "and"
-        self.joiner = ""
+        phrase.which += self.fronted
+        self.fronted = []
+        phrase.object = self.object_due and phrase.joiner != "and"
         self.pending.append(phrase)
         self.mentioned.append(phrase)
 
     def after_prep(self, prep: str, phrase: Phrase) -> bool:
-        """Whether a phrase after a preposition is a place or the like, not what a verb will be said of."""
+        """Take in a phrase after a preposition. False: after "with", it may have a verb of its own: "with its rotor spinning"."""
         waiting = self.pending[-1] if self.pending and not self.pending[-1].object else None
+        running = [event for event in self.now if event.thing.nominal and not event.moved] if not waiting else []
+        if phrase.noun in AGENTS:  # "sways in a strong wind"
+            self.add_manner(phrase.manner)
+            return True
         if waiting and (waiting.nominal and waiting.of is None and prep in OF_MOTION or waiting.noun == "wind"):
-            if phrase.noun in AGENTS:
-                return True
             waiting.of = phrase
-            self.mentioned.append(phrase)
-            return True
-        if not waiting and self.now and self.now[0].thing.noun in AGENTS and prep != "like":
-            self.give_agents(phrase)
-            self.mentioned.append(phrase)
-            return True
-        if phrase.noun in AGENTS:
-            if phrase.manner:
-                self.add_manner(phrase.manner)
-            return True
-        if prep == "with":
-            phrase.joiner = "with"
+        elif not waiting and self.now and self.now[0].thing.noun in AGENTS:  # "the wind plays with her hair"
+            for event in self.now:
+                self.retarget(event, [phrase])
+        elif running and prep in OVER and self.runs(running[0]):  # "ripples run over the lake"
+            for event in running:
+                event.verb, event.thing, event.moved = event.thing.nominal, phrase, True
+        elif self.joiner == "and" and self.shared and prep in OF_MOTION:  # "movement in the water and in the trees"
+            self.say(phrase, self.shared.nominal, self.shared.manner)
+        elif prep == "with":
             return False
-        nominals = [event for event in self.now if event.thing.nominal and event.thing.nominal != "move"]
-        if not waiting and nominals and prep in ("over", "across", "on", "through", "along") and not nominals[0].moved:
-            if meanings().get(nominals[0].verb) in ("go", "travel", "spread", "flow") and nominals[0].thing.definite in ("", "a", "an"):
-                for event in nominals:
-                    phrase.manner |= event.thing.manner
-                    event.verb, event.thing, event.moved = event.thing.nominal, phrase, True
-                self.mentioned.append(phrase)
-                return True
-        if waiting and prep == "of" and not waiting.noun:
-            waiting.noun = phrase.noun
-        self.add_place([prep, phrase.head, *phrase.which])
-        phrase.joiner = "at"
-        self.mentioned.insert(max(len(self.mentioned) - 1, 0), phrase)
-        self.placed = [phrase]
-        if phrase.attribute:
-            self.loose.append(phrase)
+        else:
+            if waiting and prep == "of" and not waiting.noun:
+                waiting.noun = phrase.noun
+            if prep in PASSING and not waiting:
+                self.add_manner({"along": prep})
+            self.add_place([prep, phrase.head, *phrase.which])
+            self.loose += [phrase] if phrase.attribute else []
+            phrase.joiner = "at"
+            self.mentioned.insert(max(len(self.mentioned) - 1, 0), phrase)  # what it is a place of is nearer to pronouns
+            return True
+        self.mentioned.append(phrase)
         return True
+
+    @staticmethod
+    def runs(event: Event) -> bool:
+        """Whether a motion without a name of its own passes over something."""
+        passes = meanings().get(event.verb) in ("go", "travel", "spread", "flow")
+        return passes and event.thing.nominal != "move" and event.thing.definite in INDEFINITE
 
     def add_place(self, words: list[str]) -> None:
         """Add words to what says where the thing at hand is."""
         self.prep = ""
-        parts = [words[0].replace(" ", "_"), *(p for p in words[0].split() if p not in SMALL), *words[1:]]
+        parts = [words[0].replace(" ", "_"), *words[0].split(), *words[1:]]
         parts = [part for part in dict.fromkeys(parts) if part not in SMALL]
-        targets = self.pending[-1:] or [event.thing for event in self.now]
-        for phrase in targets:
+        if self.fresh and not self.pending:  # "behind her the sea glitters"
+            self.fronted += parts
+            return
+        for phrase in self.pending[-1:] or [event.thing for event in self.now]:
             phrase.which += [part for part in parts if part not in phrase.which]
             phrase.placed = True
 
-    def give_agents(self, phrase: Phrase) -> None:
-        for event in self.now:
-            if event.thing.noun in AGENTS:
-                event.manner = event.thing.manner | event.manner
-                event.thing, event.moved = phrase, True
-
     def add_manner(self, manner: dict[str, str]) -> None:
         """Adverbs go to the verb before them in their clause, or wait for the next."""
-        waiting = [phrase for phrase in self.pending if not phrase.object]
-        if self.now and not waiting and not self.aux and (not self.fresh or "way" in manner and not self.joiner):
+        here = not self.fresh or "way" in manner and not self.joiner
+        if self.now and here and not self.waiting and not self.aux:
             for event in self.now:
                 merge(event.manner, manner)
         else:
             merge(self.held, manner)
 
-    # verbs
-
-    last_form = ""
+    # Verbs
 
     def verb(self, verb: str, form: str, guessed: bool = False) -> None:
-        self.last_form = form
         following = self.word()
         if f"{verb}-{following.text}" in meanings():
             verb = f"{verb}-{following.text}"
             self.at += 1
-        if verb == "go" and following.describes:
+        if form == "ing" and self.now and self.word(-2).form and meanings().get(self.word(-2).form.verb) == "rest":
+            return  # "stops turning"
+        if verb == "go" and following.describes and not following.is_("way"):
             verb = "become"
-        self.prep_left()
+        self.place_left()
         subjects = self.take_subjects(form, verb)
-        if self.again:
-            self.again = False
+        self.form = form
+        self.again = False
         self.add_events(subjects, verb, guessed)
-
-    def prep_left(self) -> None:
-        if self.prep and self.prep not in SMALL:
-            self.add_place([self.prep])
-        self.prep = ""
 
     def as_subjects(self) -> None:
         """What looked like an object has a verb of its own after it."""
@@ -731,336 +602,298 @@ class _Parser:
             phrase.object = False
 
     def take_subjects(self, form: str, verb: str = "") -> list[Phrase]:
-        """The phrases that the verb at hand is said of."""
+        """The phrases that the verb at hand is said of; nothing waits for a verb any longer."""
+        finite = form in ("s", "base")
+        done = self.now[0].thing if self.now else None  # what the verb before is said of
+        if self.outer and self.aux != "rel" and form != "ing" and (done in self.outer or self.aux == "be"):
+            self.outer[-1].which += [phrase.head for phrase in self.pending if phrase not in self.outer]
+            self.events = [event for event in self.events if event.thing is not self.outer[-1]]
+            taken, self.outer, self.pending, self.aux = self.outer, [], [], ""
+            return taken
+        if self.participle_over(form):
+            self.resolve_objects()  # "the woman holding the umbrella walks"
+            return self.subjects
         waiting = [phrase for phrase in self.pending if not (phrase.object and self.joiner)]
-        if self.outer is not None and self.aux != "rel" and (self.now and self.now[0].thing in self.outer or self.aux == "be"):
-            if form in ("s", "base", "ed"):
-                self.outer[-1].which += [phrase.head for phrase in self.pending if phrase not in self.outer]
-                self.pending = []
-                waiting, self.outer, self.aux = self.outer, None, ""
-        if self.joiner == "and" and form != "ing" and waiting and waiting[-1].joiner == "with" and self.now:
-            waiting = []
-        if self.pending and not waiting:
-            self.resolve_objects()
+        if waiting and waiting[-1].joiner == "with" and self.joiner == "and" and form != "ing" and self.now:
+            waiting = []  # "pulses with light and spins"
+        if not waiting and self.shelf and self.joiner == "," and form == "s":
+            taken, self.shelf = self.shelf[-1:], []
+            return taken
         if not waiting:
+            self.resolve_objects()
             self.pending = []
-            if form == "base" and self.fresh and not self.aux and not self.joiner == "and" and self.starts_phrase(self.word()):
-                return [Phrase("it", "", start=self.at, implied=True)]
-            return self.subjects or [Phrase("it", "", start=self.at, implied=True)]
+            commands = form == "base" and self.fresh and not self.aux and self.joiner != "and" and starts_phrase(self.word())
+            return self.subjects if self.subjects and not commands else [Phrase("it", start=self.at, implied=True)]
         taken = [waiting[-1]]
-        listed = waiting[-1].joiner == "and"
-        for phrase, next_one in zip(reversed(waiting[:-1]), reversed(waiting[1:])):
-            parallel = bool(phrase.definite in ("", "a", "an")) == bool(taken[0].definite in ("", "a", "an")) and not phrase.placed
-            if next_one.joiner == "and" or listed and next_one.joiner == "," and parallel:
-                taken.insert(0, phrase)
-            else:
+        for phrase, after in zip(waiting[-2::-1], waiting[:0:-1]):
+            alike = (phrase.definite in INDEFINITE) == (taken[0].definite in INDEFINITE) and not phrase.placed
+            listed = after.joiner == "," and waiting[-1].joiner == "and" and alike
+            glows = phrase.attribute and phrase.joiner == "with"  # "with glowing eyes and a cloak moving"
+            if glows or not (after.joiner == "and" or after.excepted or listed):
                 break
-        if taken[0].joiner == "with" and waiting[:-1] and meanings().get(verb) in ("go", "none"):
-            if natures()[waiting[-2].noun or "object"].sort in ("live", "wild", "vehicle"):  # "people with umbrellas walking"
+            taken.insert(0, phrase)
+        if taken[0].joiner == "with" and len(waiting) > 1:
+            walks = meanings().get(verb) in ("go", "none") and sort_of(waiting[-2].noun) in ("live", "wild", "vehicle")
+            if finite or walks:  # "the boat with the red sail rocks"
+                waiting[-2].which.append(waiting[-1].head)
                 taken = [waiting[-2]]
+        for phrase in taken[1:]:
+            phrase.only = phrase.only or taken[0].only
         if any(phrase.object for phrase in waiting):
             self.drop_commands()
-        self.describe([phrase for phrase in waiting if phrase not in taken])
+        left = [phrase for phrase in waiting if phrase not in taken]
+        if form == "ing" and taken[0].joiner == "with":
+            self.shelf += left
+        else:
+            self.describe(left)
         self.pending = []
         return taken
 
+    def participle_over(self, form: str) -> bool:
+        """Whether a plain verb goes with what a participle was said of, and not with the participle's object."""
+        if self.form != "ing" or self.fresh or not self.now or not self.pending or self.waiting:
+            return False
+        subject = self.now[0].thing
+        return form in ("s", "base") and subject.plural == (form == "base") and not subject.implied
+
     def drop_commands(self) -> None:
-        """ "watch the leaves fall" says nothing of who watches."""
+        """ "Watch the leaves fall" says nothing of who watches."""
         gone = [event for event in self.now if event.thing.implied]
         self.events = [event for event in self.events if event not in gone]
 
-    def add_events(self, subjects: list[Phrase], verb: str | None, guessed: bool = False) -> None:
+    def add_events(self, subjects: list[Phrase], verb: str, guessed: bool = False) -> None:
+        excepted = [phrase for phrase in subjects if phrase.excepted]
+        subjects = [phrase for phrase in subjects if not phrase.excepted] or self.subjects
         self.now = []
+        first = min((phrase.start for phrase in subjects if not phrase.used), default=self.at - 1)
         for phrase in subjects:
-            self.as_used(phrase)
             manner = dict(self.held)
             if phrase.placed and not self.aux:
                 manner.pop("way", None)
-            strength_of_motion = phrase.nominal or phrase.noun in (*AGENTS, "rain", "snow", "sea", "camera", "fog")
-            manner = manner | (phrase.manner if strength_of_motion else {})
+            if phrase.nominal or phrase.noun in WEATHER:
+                manner |= phrase.manner
+            if phrase.nominal and phrase.of:
+                phrase.which.append(phrase.of.head)
             negative = self.negative or phrase.no or self.no
-            event = Event(phrase, verb, phrase.start, self.at, negative, phrase.only or self.only, manner, guessed=guessed)
-            self.now.append(event)
+            self.now.append(
+                Event(phrase, verb, phrase.start, first, negative, phrase.only or self.only, manner, guessed=guessed)
+            )
+            phrase.used = True
         self.events += self.now
         self.subjects = subjects
         self.held = {}
-        self.aux = ""
-        self.negative = self.no = self.only = False
-        self.joiner = ""
-        self.fresh = False
-        self.object_open = True
-
-    def as_used(self, phrase: Phrase) -> None:
-        phrase.used = True
+        self.aux = self.joiner = ""
+        self.negative = self.no = self.only = self.fresh = False
+        self.object_due = True
+        for phrase in excepted:
+            self.exception(phrase)
+        self.excepting = self.excepting and not excepted
 
     def resolve_objects(self) -> None:
         """Phrases right after a verb: what it moves, or what it is merely about."""
         objects = [phrase for phrase in self.pending if phrase.object]
-        self.pending = [phrase for phrase in self.pending if not phrase.object]
+        self.pending = self.waiting
         if not objects or not self.now:
             return
-        for event in [*self.now]:
-            if event.thing.noun in AGENTS or event.verb in table_of_verbs()["transitive"] or event.verb == "animate":
+        verbs = verb_tables()
+        for event in list(self.now):
+            sort = sort_of(objects[0].noun)
+            if event.verb in verbs["emits"] and sort in SENT_OUT:  # "the dragon breathes fire"
+                event.verb = "fall" if sort in ("fall", "leaf") else "move"
+                self.retarget(event, objects)
+            elif event.thing.noun in AGENTS or event.verb in verbs["transitive"] or event.verb == "animate":
                 self.retarget(event, objects)
             elif objects[0].nominal and event.thing.implied:
                 event.thing, event.verb = objects[0], objects[0].nominal
-            elif event.verb in table_of_verbs()["emits"] and natures()[objects[0].noun or "object"].sort in ("flow", "fall", "light"):
-                event.verb = "move"
-                self.retarget(event, objects)
-            elif objects[0].attribute:
-                self.loose += objects
-        self.objects_of = list(self.now)
+            else:
+                self.loose += [phrase for phrase in objects if phrase.attribute]
+        self.acted = list(self.now)
 
     def retarget(self, event: Event, objects: list[Phrase]) -> None:
-        if event.thing.noun in AGENTS:
-            event.manner = event.thing.manner | event.manner
+        """Say an event of the objects of its verb: "the horse tosses its mane", "the wind moves the curtains"."""
         subject = event.thing
+        if subject.noun in AGENTS:
+            event.manner = subject.manner | event.manner
         if objects[0].attribute and event.verb == "add":
             event.verb = objects[0].attribute
-        event.thing, event.moved = objects[0], True
-        event.only = event.only or objects[0].only
+        event.thing, event.moved, event.only = objects[0], True, event.only or objects[0].only
         for phrase in objects:
             phrase.used = True
-            if phrase.definite == "poss" and not subject.implied and subject.noun != "agent":
+            if phrase.definite == "poss" and not subject.implied:
                 phrase.which += subject.which
-        for phrase in objects[1:]:
-            self.events.append(replace(event, thing=phrase, manner=event.manner))
-            self.now.append(self.events[-1])
+        more = [replace(event, thing=phrase, manner=dict(event.manner)) for phrase in objects[1:]]
+        self.events += more
+        self.now += more
 
-    objects_of: list[Event] = []
-
-    # ends of clauses
+    # Ends of clauses
 
     def pause(self, joiner: str) -> None:
-        """A comma or "and": what waits may go on waiting."""
-        self.prep_left()
+        """A comma or "and": what waits for a verb may go on waiting."""
+        self.place_left()
         self.resolve_objects()
-        self.ellipsis()
-        if self.pending and not self.word(1).is_("rel") and (self.negative or self.again or self.excepting or self.pending[-1].no or self._alone(self.pending[-1])):
-            excepting = self.excepting
+        self.finish_aux()
+        kept = self.negative, self.no, self.only, self.aux
+        excepting, fronted = self.excepting, self.fronted
+        joiner = "" if self.aside else joiner
+        if self.pending and self.says_enough(self.pending[-1]) and not self.word(1).is_("rel"):
             self.flush()
-            self.begin_clause()
-            self.excepting = excepting
-        elif joiner != "and" and self.held and (self.pending or self.now):
-            self.flush(hold=not self.pending)
-        held = self.held
-        negative, no, only = self.negative, self.no, self.only
-        excepting = self.excepting and joiner == "and"
-        if self.joiner == "," and joiner == "and":
-            joiner = "and"
-        aux = self.aux
+            held = {}
+        else:
+            if joiner != "and" and self.held and (self.pending or self.now):
+                self.flush()
+            held = self.held
         self.begin_clause()
-        self.held = held
-        self.excepting = excepting
-        self.joiner = joiner
-        if not self.pending and joiner == "and" and not self.now:
-            self.negative, self.no, self.only, self.aux = negative, no, only, aux
+        self.held, self.joiner, self.excepting, self.fronted = held, joiner, excepting and joiner == "and", fronted
+        if joiner == "and" and not self.pending and not self.now:
+            self.negative, self.no, self.only, self.aux = kept
 
-    def _alone(self, phrase: Phrase) -> bool:
+    def says_enough(self, phrase: Phrase) -> bool:
+        """Whether a phrase needs no verb: "no wind", "slow ripples on the lake", "the leaves too"."""
+        if self.negative or self.again or self.excepting or self.existential or phrase.no:
+            return True
         return bool(phrase.nominal and (phrase.of or phrase.definite or phrase.manner) or phrase.noun in AGENTS and phrase.of)
 
-    def ellipsis(self) -> None:
+    def finish_aux(self) -> None:
         """ "The clouds do", "the wheel does not": the verb before, or rest."""
-        if self.aux not in ("do", "be", "modal") or not (self.pending or self.now):
-            self.aux = "" if self.aux != "modal" else self.aux
+        aux, self.aux = self.aux, self.aux if self.aux == "modal" else ""
+        if aux not in ("do", "be", "modal") or not (self.pending or self.now):
             return
         said = next((event for event in reversed(self.events) if event.verb and event.thing.noun != "camera"), None)
-        if self.negative and self.pending and self.aux == "be" and said and said.verb == "rest":
+        if self.negative and self.pending and aux == "be" and said and said.verb == "rest":  # "is still, the other is not"
             self.negative = False
             self.add_events(self.take_subjects("s"), "move")
         elif self.negative and (self.pending or self.subjects):
+            self.negative = False
             self.add_events(self.take_subjects("s"), "rest")
-            self.now[-1].negative = False
-        elif self.aux == "do" and said and (self.pending or self.again):
+        elif aux == "do" and said and (self.pending or self.again):
             self.add_events(self.take_subjects("s"), said.verb)
         self.aux = ""
 
-    def flush(self, hold: bool = False) -> None:
-        """Phrases that get no verb: what adverbs, "no", "too" or their own words say of them."""
-        phrases_left, self.pending = self.pending, []
+    def flush(self) -> None:
+        """Say of what got no verb what adverbs, "no", "too" and its own words say of it."""
+        left, self.pending = self.pending, []
         held, self.held = self.held, {}
-        said = next((event for event in reversed(self.events) if event.verb and event.verb != "rest"), None)
-        for phrase in phrases_left:
-            if phrase.excepted:
-                self.exception(phrase)
-            elif phrase.nominal:
-                thing = phrase.of or self.implicit(phrase)
-                noun_of_all = Phrase("everything", "whole", start=phrase.start)
-                bare = phrase.of is None and phrase.noun == "motion"
-                thing = noun_of_all if phrase.no and bare else thing
-                merge(held, phrase.manner)
-                self.say(thing, phrase.nominal, held, negative=phrase.no or self.negative, start=phrase.start)
-            elif phrase.noun in AGENTS and phrase.of:
-                self.say(phrase.of, "move", held | phrase.manner, start=phrase.start)
-            elif phrase.no or self.negative and phrase is phrases_left[-1]:
-                self.say(phrase, "rest", {}, start=phrase.start)
-            elif self.again and said:
-                self.say(phrase, said.verb, dict(said.manner), start=phrase.start)
-            elif phrase is phrases_left[-1] and held.keys() & {"way", "toward"} and said and phrase.noun not in AGENTS:
-                self.say(phrase, said.verb, held, start=phrase.start)
-            elif phrase is phrases_left[-1] and held.keys() & {"strength", "tempo"}:
-                self.say(phrase, "move", held, start=phrase.start)
-            elif phrase.joiner == "and" and self.objects_of and self.objects_of[-1].moved and len(phrases_left) == 1:
-                event = self.objects_of[-1]
-                self.say(phrase, event.verb, dict(event.manner), negative=event.negative, start=phrase.start)
-            elif phrase.only:
-                self.say(phrase, "move", {}, start=phrase.start)
-            else:
-                self.describe([phrase])
-        if not phrases_left and held:
-            if self.now:
-                for event in self.now:
-                    merge(event.manner, held)
-            elif self.events and self.events[-1].verb is None and held.keys() & {"strength", "tempo"}:
-                self.events[-1].verb = "move"
-                merge(self.events[-1].manner, held)
-            elif self.events:
-                merge(self.events[-1].manner, held)
-            elif hold:
-                self.held = held
-            else:
-                self.say(Phrase("it", "", implied=True), "move", held)
+        for phrase in left:
+            self.say_without_verb(phrase, held, alone=len(left) == 1, last=phrase is left[-1])
+        if left or not held:
+            return
+        events = self.now or self.events[-1:]
+        for event in events:
+            if event.verb is None and held.keys() & {"strength", "tempo"}:  # "Waves. Slow."
+                event.verb = "move"
+            merge(event.manner, held)
+        self.held = {} if events else held
 
-    def implicit(self, phrase: Phrase) -> Phrase:
-        if self.now and self.now[-1].thing.noun == "camera":
-            return self.now[-1].thing
-        return Phrase("it", "", start=phrase.start, implied=True)
+    def say_without_verb(self, phrase: Phrase, held: dict[str, str], alone: bool, last: bool) -> None:
+        said = next((event for event in reversed(self.events) if event.verb and event.verb != "rest"), None)
+        acted = self.acted[-1] if self.acted and self.acted[-1].moved else None
+        if phrase.excepted:
+            self.exception(phrase)
+        elif phrase.nominal and (
+            phrase.noun != "motion" or phrase.of or phrase.no or phrase.manner
+        ):  # "a soft swaying of the reeds"
+            whole = phrase.no and phrase.of is None and phrase.noun == "motion"
+            thing = Phrase("everything", "whole", start=phrase.start) if whole else phrase.of or self.implicit(phrase.start)
+            self.say(thing, phrase.nominal, held | phrase.manner, phrase.no or self.negative, phrase.start)
+            self.shared = phrase
+        elif phrase.attribute and held:  # "softly glowing lanterns"
+            self.say(phrase, phrase.attribute, held)
+        elif phrase.noun in AGENTS and phrase.of:  # "wind in her hair"
+            self.say(phrase.of, "move", held | phrase.manner, start=phrase.start)
+        elif phrase.noun in WEATHER and phrase.noun not in AGENTS and phrase.manner:  # "heavy rain"
+            self.say(phrase, "move", held | phrase.manner)
+        elif phrase.no or self.negative and last:
+            self.say(phrase, "rest", {})
+        elif self.again and said:  # "and the leaves too"
+            self.say(phrase, said.verb, said.manner)
+        elif last and said and held.keys() & {"way", "toward"} and phrase.noun not in AGENTS:  # "the other one to the left"
+            self.say(phrase, said.verb, held)
+        elif last and held.keys() & {"strength", "tempo"} or phrase.only:
+            self.say(phrase, "move", held if last else {})
+        elif phrase.joiner == "and" and acted and alone:  # "flaps its ears and its wings"
+            self.say(phrase, acted.verb, acted.manner, acted.negative)
+        elif self.heading and not phrase.attribute:
+            self.say(phrase, self.heading.nominal, self.heading.manner)
+        else:
+            self.describe([phrase])
+
+    def implicit(self, start: int) -> Phrase:
+        """What a motion is of where no thing is named."""
+        camera = self.now and self.now[-1].thing.noun == "camera"
+        return self.now[-1].thing if camera else Phrase("it", start=start, implied=True)
 
     def exception(self, phrase: Phrase) -> None:
+        """A thing apart from those before it: it rests where they move, and moves where they rest."""
         before = next((event for event in reversed(self.events) if event.verb and not event.thing.excepted), None)
-        if before is not None and before.thing.no and before.thing.noun == "whole":
-            before.thing, before.negative, before.only, before.verb = phrase, False, True, before.verb
+        if before and before.thing.no and before.thing.noun == "whole":  # "nothing moves except the clouds"
+            before.thing, before.negative, before.only = phrase, False, True
             phrase.used = True
-        elif before is not None and (before.negative or meanings().get(before.verb) == "rest"):
-            self.say(phrase, "move", {}, start=phrase.start)
-            self.now[-1].guessed = True
         else:
-            self.say(phrase, "rest", {}, start=phrase.start)
+            rests = before and (before.negative or meanings().get(before.verb) == "rest")
+            self.say(phrase, "move" if rests else "rest", {})
 
-    def say(self, phrase: Phrase, verb: str | None, manner: dict[str, str], negative: bool = False, start: int = 0) -> None:
-        event = Event(phrase, verb, start or phrase.start, self.at, negative, phrase.only, dict(manner))
-        phrase.used = verb is not None
+    def say(self, phrase: Phrase, verb: str, manner: dict[str, str], negative: bool = False, start: int | None = None) -> None:
+        phrase.used = True
+        start = phrase.start if start is None else start
+        event = Event(phrase, verb, start, start, negative, phrase.only, dict(manner))
         self.events.append(event)
         self.now = [event]
         self.subjects = [phrase]
 
-    def describe(self, left: list[Phrase]) -> None:
-        for phrase in left:
-            if not phrase.used:
-                self.events.append(Event(phrase, phrase.attribute or None, phrase.start, self.at))
+    def describe(self, phrases: list[Phrase]) -> None:
+        """Say of phrases that got no verb what their participle says, if anything."""
+        self.events += [
+            Event(phrase, phrase.attribute or None, phrase.start, phrase.start) for phrase in phrases if not phrase.used
+        ]
 
-    def end_sentence(self, keep: bool = False) -> None:
-        """A full stop or a word like "while": nothing waits any longer."""
-        self.prep_left()
+    def end_sentence(self) -> None:
+        """A full stop or a word like "while": nothing waits for a verb any longer, but adverbs may."""
+        self.place_left()
         self.resolve_objects()
-        self.ellipsis()
-        self.flush(hold=True)
+        self.finish_aux()
+        for phrase in [event.thing for event in self.now] if self.fronted else []:
+            phrase.which += self.fronted
+        self.flush()
+        self.describe(self.shelf)
         held = self.held
-        self.objects_of = []
-        now = self.now
+        if held and self.at >= len(self.words):
+            self.say(self.implicit(0), "move", held)
         self.begin_sentence()
         self.held = held
-        self.now = now
-
-    placed: list[Phrase] = []
-
-    def finish(self) -> list[Event]:
-        for phrase in self.loose:
-            if phrase.attribute and not phrase.used:
-                self.events.append(Event(phrase, phrase.attribute, phrase.start, phrase.start))
-        return sorted(self.events, key=lambda event: event.start)
-
-    @property
-    def loose(self) -> list[Phrase]:
-        return self.__dict__.setdefault("_loose", [])
 
 
-def merge(manner: dict[str, str], more: dict[str, str]) -> None:
-    """Add adverbs; two ways become one between them, of other doubles the first counts."""
-    for name, value in more.items():
-        if name == "way" and name in manner and manner[name] != value:
-            manner[name] = DIAGONALS.get(frozenset((manner[name], value)), value)
-        else:
-            manner.setdefault(name, value)
+def _is_camera(word: Word) -> bool:
+    return any(tag.startswith("camera-") for tag in word.tags)
 
 
-DIAGONALS = {
-    frozenset(("90", "0")): "45",
-    frozenset(("90", "180")): "135",
-    frozenset(("270", "180")): "225",
-    frozenset(("270", "0")): "315",
-}
-
-
-def adjective_manner(word: Word) -> dict[str, str]:
-    """What an adjective says of a motion: "slow ripples", "a light breeze"."""
-    names = {"strong-adjective": "strength", "quick-adjective": "tempo"}
-    return {names[tag]: word.tags[tag] for tag in names if tag in word.tags}
-
-
-def _is(*tags: str):
-    return lambda parser, word, following: word.is_(*tags)
-
-
-# What a word is taken for: the first row whose test it passes
+# Tags and what takes a word that has one of them; of several rows the first that does not leave it
 STEPS = (
-    ("mark", _is("mark")),
-    ("like", _is("like")),
-    ("except", _is("except")),
-    ("onlybut", _is("onlybut")),
-    ("camera", lambda parser, word, following: any(tag.startswith("camera-") for tag in word.tags)),
-    ("strong", lambda parser, word, following: word.is_("strong-adjective", "quick-adjective") and parser.before_camera()),
-    ("else", _is("else")),
-    ("nothing", _is("nothing", "nobody")),
-    ("no", _is("no")),
-    ("not", _is("not")),
-    ("break", _is("break")),
-    ("and", _is("and")),
-    ("only", _is("only", "just")),
-    ("animate", _is("animate")),
-    ("again", lambda parser, word, following: word.is_("again") and (parser.pending or not word.is_("ignore"))),
-    ("ignore", _is("ignore")),
-    ("rel", _is("rel")),
-    ("run", lambda parser, word, following: parser.run_here(word, following)),
-    ("pronoun", _is("it", "they", "person", "one", "everything")),
-    ("be", lambda parser, word, following: word.is_("be", "do") or word.is_("modal") and parser.modal_here(word, following)),
-    ("still", _is("still")),
-    ("cause", _is("cause")),
-    ("way", _is("way")),
-    ("place", _is("place")),
-    ("adverb", lambda parser, word, following: word.is_(*ADVERBS) and not (word.is_("prep") and parser.starts_phrase(following))),
-    ("of", _is("of")),
-    ("prep", _is("prep")),
-    ("run", lambda parser, word, following: word.open or word.is_("det", "poss")),
+    (("mark",), _Parser.mark),
+    (("like", "break"), lambda parser, word, following: word.text == "as" and parser.break_(word, following)),
+    (("like",), _Parser.like),
+    (("except",), _Parser.except_),
+    (("onlybut",), _Parser.onlybut),
+    ((), _Parser.camera),
+    (("strong-adjective", "quick-adjective"), _Parser.quality),
+    (("else",), _Parser.else_),
+    (("nothing", "nobody"), _Parser.nothing),
+    (("no",), _Parser.no_),
+    (("not",), _Parser.not_),
+    (("break",), _Parser.break_),
+    (("and",), _Parser.and_),
+    (("only", "just"), _Parser.only_),
+    (("animate", "modal"), _Parser.animate),
+    (("again",), _Parser.again_),
+    (("ignore",), _Parser.ignore),
+    (("rel",), _Parser.rel),
+    (("det", "poss", *QUALITIES), _Parser.run),
+    (THINGS, _Parser.pronoun),
+    (("be", "do", "modal", "cause"), _Parser.be),
+    (("still",), _Parser.still),
+    (("cause",), _Parser.cause),
+    (("way",), _Parser.way),
+    (("place",), _Parser.place),
+    (ADVERBS, _Parser.adverb),
+    (("of", "prep"), _Parser.prep_),
+    ((), _Parser.run),
 )
-
-
-def _before_camera(self: _Parser) -> bool:
-    ahead = 1
-    while self.word(ahead).is_("strong-adjective", "quick-adjective", "adjective"):
-        ahead += 1
-    return self.word(ahead).is_(*CAMERA_TAGS)
-
-
-def _modal_here(self: _Parser, word: Word, following: Word) -> bool:
-    """Whether "to" and the like stand before a verb; "keep" and "get" before a thing cause something."""
-    if word.text == "to":
-        return bool(following.form and following.form.form == "base") or following.is_("be", "cause", "still")
-    return not (word.is_("cause") and self.starts_phrase(following) and not (following.form and not following.noun))
-
-
-def _run_here(self: _Parser, word: Word, following: Word) -> bool:
-    """Whether a word that is an adverb elsewhere begins a noun phrase: "left boat", "slow clouds"."""
-    if word.is_("poss", "det"):
-        return not (word.text == "her" and not following.open and not following.is_("way", "place", "quick-adjective"))
-    if " " in word.text or not word.is_("way", "place", "quick-adjective", "strong-adjective", "still"):
-        return False
-    if word.open:
-        return True
-    begins = self.fresh and not self.pending
-    return begins and following.open and bool(following.noun) and not (following.form and following.form.form == "base")
-
-
-_Parser.before_camera = _before_camera
-_Parser.modal_here = _modal_here
-_Parser.run_here = _run_here

@@ -6,14 +6,13 @@ Tables beside this file: `things.tsv`, `classes.tsv`, `verbs.tsv`, `manners.tsv`
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from loopanimate.words.wordnet import definitions, lemma, third_person
 
 SHORTEST_TYPO = 5  # letters: shorter words have too many neighbours
-VOWELS = "aeiou"
 
 
 class Form(NamedTuple):
@@ -53,7 +52,7 @@ class Word:
 
     @property
     def derived(self) -> bool:
-        return not self.form and bool(re.fullmatch(r"\w{3,}(ful|ous|less|ish|ical|able|ible)|\w+-\w+", self.text))
+        return not self.form and bool(re.fullmatch(r"\w{3,}(ful|ous|less|ish|ical|able|ible|ed)|\w+-\w+", self.text))
 
     def is_(self, *tags: str) -> bool:
         return not self.tags.keys().isdisjoint(tags)
@@ -91,7 +90,7 @@ def nouns() -> dict[str, tuple[str, bool]]:
 
 
 @cache
-def table_of_verbs() -> dict[str, dict[str, str]]:
+def verb_tables() -> dict[str, dict[str, str]]:
     """A table of verbs.tsv → its verbs → their further forms, between colons."""
     tables: dict[str, dict[str, str]] = {}
     for name, words in _rows("verbs.tsv"):
@@ -99,20 +98,20 @@ def table_of_verbs() -> dict[str, dict[str, str]]:
     return tables
 
 
-TABLES_ABOUT = ("camera", "transitive", "up", "down", "nominal", "emits")  # that tell more of verbs which other tables have
+TABLES_ABOUT = ("transitive", "up", "down", "nominal", "emits")  # that tell more of verbs which other tables have
 
 
 @cache
 def meanings() -> dict[str, str]:
     """A verb → its manner, kind, effect, "rest" or "none"."""
-    return {verb: name for name, verbs in table_of_verbs().items() if name not in TABLES_ABOUT for verb in verbs}
+    return {verb: name for name, verbs in verb_tables().items() if name not in TABLES_ABOUT for verb in verbs}
 
 
 @cache
 def forms() -> dict[str, Form]:
     """Every form of every verb of one word."""
     found: dict[str, Form] = {}
-    for name, verbs in table_of_verbs().items():
+    for name, verbs in verb_tables().items():
         if name in TABLES_ABOUT:
             continue
         for verb, uneven in verbs.items():
@@ -124,7 +123,7 @@ def forms() -> dict[str, Form]:
             for text in _endings(verb, "ing"):
                 found.setdefault(text, Form(verb, "ing"))
             found[third_person(verb)] = Form(verb, "s")
-    for name, verbs in table_of_verbs().items():
+    for name, verbs in verb_tables().items():
         if name not in TABLES_ABOUT:
             found.update((verb, Form(verb, "base")) for verb in verbs if "-" not in verb)
     return found
@@ -157,7 +156,7 @@ def longest_phrase() -> int:
     return max(map(len, phrases()))
 
 
-@cache
+@lru_cache(maxsize=4096)
 def spelling(word: str) -> str:
     """A known word one slip of the pen away from one that is not known, or the word itself."""
     if len(word) < SHORTEST_TYPO or is_known(word) or definitions(lemma(word)) or not word.isascii():
@@ -174,9 +173,12 @@ def is_known(word: str) -> bool:
     return word in forms() or word in nouns() or (word,) in phrases()
 
 
-@cache
+@lru_cache(maxsize=4096)
 def look_up(text: str) -> Word:
     """All that a word or phrase can be."""
     right = text if " " in text else spelling(text)
-    name, plural = nouns().get(right, ("", right.endswith("s") and not right.endswith("ss")))
+    name, plural = nouns().get(right) or ("", right.endswith("s") and not right.endswith("ss"))
+    if not (name or " " in right or right.endswith("ing") or is_known(right) or definitions(lemma(right))):
+        ends = (right[place:] for place in range(3, len(right) - 3))
+        name = next((nouns()[end][0] for end in ends if end in nouns()), "")  # "torchlight" is a light
     return Word(text, phrases().get(tuple(right.split()), {}), name, plural, forms().get(right))

@@ -59,6 +59,11 @@ def _senses(verb: str) -> list[Synset]:
     return [sense for sense in map(_synset, _offsets().get(verb, ())) if sense.field in FIELDS][:SENSES]
 
 
+def is_verb(word: str) -> bool:
+    """Whether a word is the infinitive of a verb, of motion or not."""
+    return word in _offsets()
+
+
 @cache
 def definitions(verb: str) -> tuple[str, ...]:
     """ "revolve" → "revolve, go around, rotate: turn on or around an axis or a center", ...; empty for what is no such verb."""

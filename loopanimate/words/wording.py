@@ -1,0 +1,66 @@
+"""A prompt as the words and phrases of the tables: contractions spelt out, the longest phrase in each place."""
+
+import re
+from dataclasses import replace
+
+from loopanimate.words.lexicon import Word, longest_phrase, look_up, phrases
+
+SPELT_OUT = (
+    (r"[’‘`´]", "'"),
+    (r"\b(ca|wo|sha)n'?t\b", "can not"),
+    (r"\b(do|does|did|is|are|was|were|has|have|must|should|could|would|need)n'?t\b", r"\1 not"),
+    (r"\b(it|he|she|that|there|who|what|here|everything|nothing|nobody)'s\b", r"\1 is"),
+    (r"\blet's\b", "let us"),
+    (r"'re\b", " are"),
+    (r"'(m|d|ll|ve)\b", " would"),
+    (r"(\w)'s\b|(\ws)'(?=\s)", r"\1\2 's "),
+    (r"[^\w\s,;:.!?()'–—…\"/|-]", " , "),  # an emoji parts clauses
+)
+TOKENS = re.compile(r"'s|[^\W_]+(?:-[^\W_]+)*|[,;:.!?()\n–—…\"/|]")
+THINGS = ("it", "they", "person", "one", "everything")  # tags of words that stand for things
+MARK = Word("", {"mark": ""})  # what stands before and after a prompt
+
+
+def split(prompt: str) -> list[Word]:
+    """The words, phrases and marks of a prompt."""
+    text = prompt.lower()
+    for pattern, instead in SPELT_OUT:
+        text = re.sub(pattern, instead, text)
+    tokens = TOKENS.findall(text)
+    words: list[Word] = []
+    free = True  # no thing but the camera has been named since the last mark, so "pull back" is a camera's
+    place = 0
+    while place < len(tokens):
+        word, size = _longest(tokens, place, free)
+        words.append(word)
+        place += size
+        if word.is_("mark", "and", "break"):
+            free = True
+        elif word.is_(*THINGS) or word.open and word.noun != "camera" and not word.describes:
+            free = False
+    return words
+
+
+def _longest(tokens: list[str], place: int, free: bool) -> tuple[Word, int]:
+    """The longest phrase that begins at a place, and how many tokens it takes."""
+    for size in range(min(longest_phrase(), len(tokens) - place), 1, -1):
+        tags = phrases().get(tuple(tokens[place : place + size]))
+        if tags and (free or not all(tag.startswith("camera-") for tag in tags)):
+            return look_up(" ".join(tokens[place : place + size])), size
+    return _single(tokens[place], *(tokens[at] if 0 <= at < len(tokens) else "" for at in (place - 1, place + 1)), free), 1
+
+
+def _single(token: str, before: str, after: str, free: bool) -> Word:
+    if token == "'s":
+        return Word(token, {"own": ""})
+    if not token[0].isalnum():
+        return Word(token, {"mark": ""})
+    if token[0].isdigit():
+        return Word(token, {"det" if token.isdigit() else "adjective": ""})
+    word = look_up(token)
+    if token.endswith("ly") and not (word.tags or word.noun or word.form):  # any other adverb says nothing that is shown
+        within = look_up(before).is_("det", "poss", "adjective")
+        return replace(word, tags={"adjective" if within else "ignore": ""})
+    if not free or look_up(after).is_("det", "poss") or look_up(before).is_("det", "poss") and word.noun:  # "push the cart"
+        return replace(word, tags={tag: value for tag, value in word.tags.items() if not tag.startswith("camera-")})
+    return word
