@@ -18,22 +18,22 @@ CHECKPOINTS = 3  # on disk at a time: two that are kept and one that is written
 
 def plan(settings: TrainSettings, preset: Preset, stage: Stage, folder: Path) -> str:
     """The plan as text: frames, parameters, rate, memory, steps and disk."""
-    config = {**preset.unet, **({"injection": tuple(settings.injection)} if settings.injection else {})}
+    injection = {"injection": settings.injection} if settings.injection else {}
     with FakeTensorMode() as fake:
-        unet = LoopAnimateUNet(**config).train()
+        unet = LoopAnimateUNet(**preset.unet, **injection).train()
     names = trainable_names(unet, stage)
-    total = sum(parameter.numel() for parameter in unet.parameters())
-    trained = sum(parameter.numel() for name, parameter in unet.named_parameters() if name in names)
     for name, parameter in unet.named_parameters():
         parameter.requires_grad_(name in names)
+    total = sum(parameter.numel() for parameter in unet.parameters())
+    trained = sum(parameter.numel() for parameter in unet.parameters() if parameter.requires_grad)
     width = 2 if settings.mixed_precision != "no" else 4  # bytes of an activation
     if settings.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
     with fake:
         activations = _activations(unet, settings.cells or preset.short_side, stage) * width / 4
-    state = 2 * 1 if settings.eight_bit_adam else 2 * 4
-    fixed = total * 4 + trained * (4 + state + (4 if settings.ema else 0))
-    checkpoint = total * 4 + trained * (state + (4 if settings.ema else 0))
+    state = (2 * 1 if settings.eight_bit_adam else 2 * 4) + (4 if settings.ema else 0)  # bytes beside a weight that trains
+    checkpoint = total * 4 + trained * state
+    fixed = checkpoint + trained * 4
     free = shutil.disk_usage(next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())).free
     clips = "procedural motion"
     if settings.data:
