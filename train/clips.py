@@ -78,12 +78,10 @@ def collect(data: str | Path) -> tuple[list[Clip], Skipped]:
     return clips, dict(skipped)
 
 
-def summary(skipped: Skipped, names: int = 3) -> str:
-    """Say in one line how many clips were skipped for each reason, and name the first of them."""
-    parts = []
-    for reason, ids in sorted(skipped.items()):
-        parts.append(f"{len(ids)} {reason}: {', '.join(ids[:names])}" + (", ..." if len(ids) > names else ""))
-    return "; ".join(parts)
+def summary(skipped: Skipped) -> str:
+    """Say in one line how many clips were skipped for each reason, and name the first three of them."""
+    named = {reason: ", ".join(ids if len(ids) <= 3 else [*ids[:3], "..."]) for reason, ids in skipped.items()}
+    return "; ".join(f"{len(skipped[reason])} {reason}: {ids}" for reason, ids in sorted(named.items()))
 
 
 def _rows(path: Path) -> list[dict]:

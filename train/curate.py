@@ -158,14 +158,11 @@ def _line(row: dict) -> str:
 
 def _whole_rows(growing: Path) -> set[str]:
     """Ids of the rows that a cut run left. A last line without an end is removed from the file."""
-    if not growing.is_file():
-        return set()
-    data = growing.read_bytes()
+    data = growing.read_bytes() if growing.is_file() else b""
     whole = data[: data.rfind(b"\n") + 1]
     if len(whole) < len(data):
         os.truncate(growing, len(whole))
-    rows = [json.loads(line) for line in whole.splitlines()]
-    return {row["id"] for row in rows if row["file"]}
+    return {row["id"] for row in map(json.loads, whole.splitlines()) if row["file"]}
 
 
 def with_processes(clips: list[Clip], settings: CurateSettings) -> Iterator[dict]:

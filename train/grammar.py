@@ -10,21 +10,9 @@ import random
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from loopanimate.words import vocabulary
 from loopanimate.words.kinds import KINDS, SPOKEN
-from loopanimate.words.vocabulary import (
-    CAMERA,
-    DIRECTIONS,
-    FREQUENCIES,
-    PACE,
-    RIGID,
-    SPEEDS,
-    STILL,
-    STREAMS,
-    STRENGTHS,
-    TEMPOS,
-    Verb,
-    say,
-)
+from loopanimate.words.vocabulary import CAMERA, DIRECTIONS, RIGID, STILL, STREAMS, STRENGTHS, TEMPOS, Verb, say
 
 PHRASES = json.loads(Path(__file__).with_name("phrases.json").read_text(encoding="utf-8"))
 HELD_OUT = {kind: tuple(map(Verb.parse, verbs)) for kind, verbs in PHRASES["held out verbs"].items()}
@@ -75,12 +63,12 @@ def draw_motion(
     strength = rng.choice([None] * 4 + list(STRENGTHS)) if strength is None else strength
     tempo = rng.choice(["", "", *TEMPOS]) if tempo is None else tempo
     amplitude = AMPLITUDES[strength or "plainly"] * math.exp(rng.gauss(0, 0.08 if strength else 0.2)) * row.size
-    low, high = FREQUENCIES[tempo]
+    low, high = vocabulary.FREQUENCIES[tempo]
     frequency = math.exp(rng.uniform(math.log(low), math.log(high)))
     if row.rate > 1:
         frequency = min(frequency * row.rate, FASTEST)
     if row.flows:
-        amplitude = SPEEDS[strength or "plainly"] * PACE[tempo] * math.exp(rng.gauss(0, 0.08))
+        amplitude = vocabulary.SPEEDS[strength or "plainly"] * vocabulary.PACE[tempo] * math.exp(rng.gauss(0, 0.08))
     after = [rng.choice(DIRECTIONS[direction])] if direction is not None else []
     adverbs = [rng.choice(STRENGTHS[strength])] if strength else []
     adverbs += [rng.choice(TEMPOS[tempo])] if tempo else []

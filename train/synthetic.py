@@ -123,7 +123,11 @@ def displacements(
         # a slice, as it copies nothing
         moved = torch.cat([MAKERS[kind](layers.take(slice(end - count, end))) for (kind, count), end in parts])
         flows = torch.tensor([KINDS[flat[index].kind].flows for index in order], device=field.device).view(-1, 1, 1, 1, 1)
-        field[order] = torch.where(flows, moved, _unfold(moved))  # the renderer shows only a short way of a stream at a time
+        # hold back what is steeper than MAX_GRADIENT, but streams: the renderer shows only a short way of them at a time
+        cell = 1 / min(field.shape[-2:])
+        steps = [moved.diff(dim=dim).square().sum(1).amax((-3, -2, -1)).sqrt() / cell for dim in (-2, -1)]  # (R,) each
+        held = moved * (MAX_GRADIENT / torch.maximum(*steps).clamp(min=1e-6)).clamp(max=1.0).view(-1, 1, 1, 1, 1)
+        field[order] = torch.where(flows, moved, held)
     return field.unflatten(0, (batch, num_layers))
 
 
@@ -249,13 +253,6 @@ def _cells(values: torch.Tensor) -> torch.Tensor:
 
 def _perpendicular(vectors: torch.Tensor) -> torch.Tensor:
     return torch.stack([-vectors[:, 1], vectors[:, 0]], dim=1)
-
-
-def _unfold(field: torch.Tensor) -> torch.Tensor:
-    """Hold back fields (R, 2, N, h, w) whose steepest change of displacement by position exceeds MAX_GRADIENT."""
-    cell = 1 / min(field.shape[-2:])
-    steps = [field.diff(dim=dim).square().sum(1).amax((-3, -2, -1)).sqrt() / cell for dim in (-2, -1)]  # (R,) each
-    return field * (MAX_GRADIENT / torch.maximum(*steps).clamp(min=1e-6)).clamp(max=1.0).view(-1, 1, 1, 1, 1)
 
 
 def _wave(layers: Layers, first: torch.Tensor, second: torch.Tensor | None = None, lag: torch.Tensor | None = None):

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -36,12 +37,12 @@ OUTER = re.compile(r"unet\.(conv_in|conv_out|time_embedding)\.")  # matrices fro
 KEEP_CHECKPOINTS = 2
 
 
+@dataclass
 class Progress:
     """What the log knows of a run, kept in its checkpoints."""
 
-    def __init__(self):
-        self.loss = None  # running mean
-        self.skipped: Skipped = {}  # clips that could not be used: of this process, after `gather` of all
+    loss: float | None = None  # running mean
+    skipped: Skipped = field(default_factory=dict)  # clips that could not be used: of this process, after `gather` of all
 
     def add(self, loss: float) -> None:
         self.loss = loss if self.loss is None else 0.98 * self.loss + 0.02 * loss
