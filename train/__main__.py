@@ -1,14 +1,39 @@
 """python -m train VERB: what a researcher types. Imports torch only when a verb runs, so that help answers at once."""
 
 import json
+from collections.abc import Callable
+from pkgutil import resolve_name
 
 from loopanimate import options
 from loopanimate.presets import PRESETS
 from train import settings
-from train.settings import EvaluateSettings, ParamsSettings
 
 
-def params(asked: ParamsSettings) -> str:
+def later(name: str) -> Callable:
+    """The function "module:name", imported when it is called."""
+    return lambda asked: resolve_name(name)(asked)
+
+
+def curate(asked: settings.CurateSettings) -> str:
+    return "\n".join(f"{count:>9,}  {reason}" for reason, count in later("train.curate:curate")(asked).most_common())
+
+
+def evaluate(asked: settings.EvaluateSettings) -> str:
+    if asked.data:
+        means = later("train.evaluate:evaluate")(asked)
+        return json.dumps(means, indent=2) if asked.as_json else f"written to {asked.output}"
+    if asked.preset != "motion":
+        raise ValueError(f"expected captioned pictures or clips (--data) to evaluate preset {asked.preset} on")
+    from loopanimate.checkpoints import load_quietly
+    from train import obedience
+
+    given = {"num_inference_steps": asked.steps, "guidance_scale": asked.guidance}
+    pipe = load_quietly("motion", asked.checkpoint)
+    table = obedience.evaluate(pipe, asked.pictures, asked.num_frames, asked.sheets, asked.limit, **given)
+    return json.dumps(table, indent=2) if asked.as_json else obedience.report(table)
+
+
+def params(asked: settings.ParamsSettings) -> str:
     import torch
 
     from loopanimate.network.unet import LoopAnimateUNet, parameter_groups
@@ -20,12 +45,6 @@ def params(asked: ParamsSettings) -> str:
     if asked.as_json:
         return json.dumps(counts)
     return "\n".join(f"{group:8} {count:>13,} parameters {count * 4 / 1e6:10.2f} MB as fp32" for group, count in counts.items())
-
-
-def prior(asked: settings.PriorSettings) -> str:
-    from train.prior import fit
-
-    return f"written to {fit(asked)}"
 
 
 def words(asked: settings.WordsSettings) -> str:
@@ -41,56 +60,15 @@ def words(asked: settings.WordsSettings) -> str:
     return f"written to {asked.output}"
 
 
-def run(asked: settings.TrainSettings) -> None:
-    from train.trainer import train
-
-    train(asked)
-
-
-def curate(asked: settings.CurateSettings) -> str:
-    from train.curate import curate as judge_all
-
-    return "\n".join(f"{count:>9,}  {reason}" for reason, count in judge_all(asked).most_common())
-
-
-def evaluate(asked: EvaluateSettings) -> str:
-    if asked.data:
-        from train.evaluate import evaluate as tabulate
-
-        means = tabulate(asked)
-        return json.dumps(means, indent=2) if asked.as_json else f"written to {asked.output}"
-    if asked.preset != "motion":
-        raise ValueError(f"expected captioned pictures or clips (--data) to evaluate preset {asked.preset} on")
-    from loopanimate.checkpoints import load_quietly
-    from train import obedience
-
-    given = {"num_inference_steps": asked.steps, "guidance_scale": asked.guidance}
-    pipe = load_quietly("motion", asked.checkpoint)
-    table = obedience.evaluate(pipe, asked.pictures, asked.num_frames, asked.sheets, asked.limit, **given)
-    return json.dumps(table, indent=2) if asked.as_json else obedience.report(table)
-
-
-def ablate(asked: settings.AblateSettings) -> str:
-    from train.ablate import ablate as tabulate
-
-    return tabulate(asked)
-
-
-def assemble(asked: settings.AssembleSettings) -> str:
-    from train.assemble import assemble as put_together
-
-    return str(put_together(asked))
-
-
-VERBS = {  # in the order of a project's life
-    curate: settings.CurateSettings,
-    assemble: settings.AssembleSettings,
-    prior: settings.PriorSettings,
-    run: settings.TrainSettings,
-    evaluate: EvaluateSettings,
-    ablate: settings.AblateSettings,
-    params: ParamsSettings,
-    words: settings.WordsSettings,
+VERBS = {  # in the order of a project's life: what takes the options and returns what is printed, and the options
+    "curate": (curate, settings.CurateSettings),
+    "assemble": (later("train.assemble:assemble"), settings.AssembleSettings),
+    "prior": (later("train.prior:fit"), settings.PriorSettings),
+    "run": (later("train.trainer:train"), settings.TrainSettings),
+    "evaluate": (evaluate, settings.EvaluateSettings),
+    "ablate": (later("train.ablate:ablate"), settings.AblateSettings),
+    "params": (params, settings.ParamsSettings),
+    "words": (words, settings.WordsSettings),
 }
 
 
@@ -98,8 +76,8 @@ def parse(arguments: list[str] | None = None) -> dict:
     """The options that were given, with the verb's function as `do` and its model as `model`."""
     parser = options.Parser(prog="python -m train", description="Train LoopAnimate (train/README.md).")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for do, model in VERBS.items():
-        verb = verbs.add_parser(do.__name__, help=model.__doc__, description=model.__doc__)
+    for name, (do, model) in VERBS.items():
+        verb = verbs.add_parser(name, help=model.__doc__, description=model.__doc__)
         verb.set_defaults(do=do, model=model)
         options.add(verb, model)
     return vars(parser.parse_args(arguments))

@@ -5,7 +5,7 @@ not contain zero; otherwise the two cannot be told apart.
 """
 
 import json
-from dataclasses import dataclass
+from collections import namedtuple
 from itertools import combinations
 from pathlib import Path
 
@@ -16,10 +16,10 @@ from scipy import stats
 from loopanimate.network.encoders import encode_text
 from loopanimate.pipeline import LoopAnimatePipeline
 from train.encoded import with_tokens
-from train.evaluate import COLUMNS, ImageEmbedder, entries, loop_frames, measure
+from train.evaluate import COLUMNS, entries, image_embedder, loop_frames, measure
 from train.loader import procedural_loops
 from train.objectives import TrainedNetworks, clip_loss, draw
-from train.settings import AblateSettings, EvaluateSettings, TrainSettings
+from train.settings import AblateSettings, EvaluateSettings, Training, TrainSettings
 from train.stages import INJECTIONS, STAGES, Stage
 from train.trainer import train
 
@@ -28,23 +28,13 @@ HELD_OUT_BATCHES = 16
 NOISES = 1000  # seeds of sampled loops that belong to one seed of a run
 METHOD = "IE / TE / TE"
 INJECTED = {"image": "IE", "text": "TE", "none": "none"}
-
-
-@dataclass(frozen=True)
-class Row:
-    change: dict  # fields of TrainSettings that differ
-    paper: dict[str, float]
-
-
+Row = namedtuple("Row", "change paper")  # fields of TrainSettings that differ, and what the paper measured, by column
 # train/METHOD.md §6
+PAPER_4 = ((2.4, 2.2, 0.969), (2.3, 2.1, 0.947), (1.8, 1.6, 0.949), (2.6, 1.1, 0.965), (2.1, 1.9, 0.956))
 TABLES = {
     4: {
         " / ".join(INJECTED[tokens] for tokens in plan): Row({"injection": plan}, dict(zip(("QS", "QM", "Loop-C"), values)))
-        for plan, values in zip(
-            INJECTIONS,
-            ((2.4, 2.2, 0.969), (2.3, 2.1, 0.947), (1.8, 1.6, 0.949), (2.6, 1.1, 0.965), (2.1, 1.9, 0.956)),
-            strict=True,
-        )
+        for plan, values in zip(INJECTIONS, PAPER_4, strict=True)
     },
     5: {
         name: Row({"trains": ("conv_in", *(f"temm_{part.lower()}" for part in name.split()))}, dict(zip(COLUMNS, values)))
@@ -102,42 +92,29 @@ def _result(settings: AblateSettings, row: Row, name: str, seed: int) -> dict[st
         Path(settings.output) / f"{row.replace(' / ', '-').replace(' ', '')}-seed{seed}"
         for row in (name, METHOD if settings.table == 5 else name)
     )
-    measured = own / "measures.json"
+    measured, stages = own / "measures.json", STAGES[settings.preset]
     if measured.is_file():
         return json.loads(measured.read_text())
-    for index in sorted(STAGES[settings.preset]):
+    last = max(stages)
+    before = settings.init  # the pipeline that a stage begins from
+    for index, stage in sorted(stages.items()):
         if index == 0 and settings.init:
             continue
-        last = index == max(STAGES[settings.preset])
-        output = own if last else shared
-        init = {"init": str(shared / f"stage{index - 1}" / "pipeline")} if last and index else {}
-        if index == 1 and settings.init:
-            init = {"init": settings.init}
-        steps = max(1, round(STAGES[settings.preset][index].iterations * settings.share))
-        if not (output / f"stage{index}" / "pipeline" / "training.json").is_file():
-            changes = row.change if settings.table == 4 or last else {}
-            if index == 0 and 1 in STAGES[settings.preset]:
-                changes = {**changes, "f": STAGES[settings.preset][1].f}
-            train(
-                TrainSettings(
-                    stage=index,
-                    preset=settings.preset,
-                    data=settings.data,
-                    output=str(output),
-                    seed=seed,
-                    steps=steps,
-                    cells=settings.cells,
-                    workers=settings.workers,
-                    mixed_precision=settings.mixed_precision,
-                    gradient_checkpointing=settings.gradient_checkpointing,
-                    **init,
-                    **changes,
-                )
-            )
-    pipe = LoopAnimatePipeline.from_pretrained(own / f"stage{index}" / "pipeline")
+        output = own if index == last else shared
+        result = output / f"stage{index}" / "pipeline"
+        if not (result / "training.json").is_file():
+            changes = row.change if settings.table == 4 or index == last else {}
+            if index == 0 and 1 in stages:
+                changes = {**changes, "f": stages[1].f}
+            init = before if index == last or before == settings.init else None
+            steps = max(1, round(stage.iterations * settings.share))
+            common = settings.model_dump(include=set(Training.model_fields))
+            train(TrainSettings(**common, stage=index, output=str(output), seed=seed, steps=steps, init=init, **changes))
+        before = str(result)
+    pipe = LoopAnimatePipeline.from_pretrained(before)
     pipe.set_progress_bar_config(disable=True)
     pipe.to("cuda" if torch.cuda.is_available() else "cpu")
-    values = measures(pipe, settings, STAGES[settings.preset][index], seed)
+    values = measures(pipe, settings, stages[last], seed)
     measured.write_text(json.dumps(values, indent=2))
     return values
 
@@ -150,7 +127,7 @@ def measures(pipe: LoopAnimatePipeline, settings: AblateSettings, stage: Stage, 
     values = {}
     if settings.test_data:
         asked = EvaluateSettings(preset=settings.preset, num_frames=settings.num_frames)
-        embed = ImageEmbedder(pipe, settings.clip)
+        embed = image_embedder(pipe, settings.clip)
         found = [measure(*loop_frames(pipe, entry, asked, seed), embed) for entry in entries(settings.test_data)]
         means = {name: [row[name] for row in found] for name in found[0]}
         values |= {name: float(np.mean(column)) for name, column in means.items() if None not in column}

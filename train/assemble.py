@@ -6,16 +6,18 @@ the motion modules from AnimateDiff. Nothing is trained here: the result still h
 
 import json
 import pickle
+import re
 import shutil
 from pathlib import Path
 
 import diffusers.utils.logging
 import torch
 import transformers.utils.logging
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_animatediff_checkpoint_to_diffusers
 from diffusers.models.embeddings import SinusoidalPositionalEmbedding
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from huggingface_hub import constants
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer, CLIPVisionModelWithProjection
@@ -24,15 +26,11 @@ from loopanimate.network.codecs import VAECodec
 from loopanimate.network.unet import LoopAnimateUNet, widen_conv_in
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.presets import PRESETS
+from train.networks import sampling, save_folder
 from train.settings import AssembleSettings
-from train.sources import Source, find
+from train.sources import find, first_line
 
-BLOCKS = {
-    "CrossAttnDownBlock2D": "CrossAttnDownBlockMotion",
-    "DownBlock2D": "DownBlockMotion",
-    "CrossAttnUpBlock2D": "CrossAttnUpBlockMotion",
-    "UpBlock2D": "UpBlockMotion",
-}
+CARD = Path(__file__).parent / "pages" / "card.md"  # of the assembled folder; ROWS stands for its sources
 DISK_OVERHEAD = 1.05  # space needed on disk over bytes to be written, for the file system's own blocks
 
 
@@ -49,52 +47,35 @@ def assemble(settings: AssembleSettings) -> Path:
     output = Path(settings.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ValueError(f"expected a new or empty folder to write to, got {output}")
-    sources = {
-        "base": Source(settings.base, ("unet", "vae", "image_encoder"), ("safety_checker", "feature_extractor")),
-        "words": Source(settings.words, ("",)),
-        "motion": Source(settings.motion, ("",)),
-    }
+    base = find(settings.base, ("unet", "vae", "image_encoder"), ("safety_checker", "feature_extractor"))
+    found = {"base": base, "words": find(settings.words), "motion": find(settings.motion)}
     if settings.text_attention:
-        sources["text_attention"] = Source(settings.text_attention, ("unet",))
-    found = {part: find(source) for part, source in sources.items()}
+        found["text_attention"] = find(settings.text_attention, ("unet",))
     _check_space(output, found.values())
     paths = {part: source.fetch() for part, source in found.items()}
     try:
         pipeline = _pipeline(paths)
     except (OSError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"expected checkpoints that load and fit each other, got: {reason}") from error
-    partial = output.with_name(output.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        pipeline.save_pretrained(partial)
-        records = {part: source.record(paths[part]) for part, source in found.items()}
-        (partial / "provenance.json").write_text(json.dumps({"assembled_from": records}, indent=2))
-        (partial / "README.md").write_text(_card(records))
-        for part, path in paths.items():
-            for licence in path.glob("LICENSE*") if path.is_dir() else ():
-                shutil.copyfile(licence, partial / f"{part}-{licence.name}")
-        if output.exists():
-            output.rmdir()
-        partial.rename(output)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        raise ValueError(f"expected checkpoints that load and fit each other, got: {first_line(error)}") from error
+    records = {part: source.record(paths[part]) for part, source in found.items()}
+    rows = [(part, row["source"], row["commit"] or "local files", row["licence"]) for part, row in records.items()]
+    card = CARD.read_text(encoding="utf-8").replace("ROWS", "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows))
+    texts = {"provenance.json": json.dumps({"assembled_from": records}, indent=2), "README.md": card}
+    folders = {part: path for part, path in paths.items() if path.is_dir()}
+    licences = {f"{part}-{file.name}": file for part, folder in folders.items() for file in folder.glob("LICENSE*")}
+    save_folder(pipeline, output, texts, licences)
     return output
 
 
 def _check_space(output: Path, found) -> None:
     """Raise ValueError unless the disks have room for the missing downloads and for the output; both may be on one disk."""
-    from huggingface_hub import constants
-
-    there, cache = (
-        next(folder for folder in (path, *path.parents) if folder.exists())
-        for path in (output.absolute(), Path(constants.HF_HUB_CACHE))
-    )
-    needs = {there: sum(source.bytes for source in found)}
-    target = there if there.stat().st_dev == cache.stat().st_dev else cache
-    needs[target] = needs.get(target, 0) + sum(source.missing_bytes for source in found)
-    for folder, size in needs.items():
-        needed = DISK_OVERHEAD * size
+    missing, written = sum(source.missing_bytes for source in found), sum(sum(source.sizes.values()) for source in found)
+    needs = {}  # of each disk: a folder that is there, and bytes
+    for path, size in ((Path(constants.HF_HUB_CACHE), missing), (output.absolute(), written)):
+        folder = next(parent for parent in (path, *path.parents) if parent.exists())
+        disk = folder.stat().st_dev
+        needs[disk] = folder, DISK_OVERHEAD * size + needs.get(disk, (folder, 0))[1]
+    for folder, needed in needs.values():
         free = shutil.disk_usage(folder).free
         if free < needed:
             raise ValueError(f"expected {needed / 1e9:.1f} GB of free space at {folder}, got {free / 1e9:.1f} GB")
@@ -117,20 +98,17 @@ def _pipeline(paths: dict[str, Path]) -> LoopAnimatePipeline:
             raise ValueError(f"expected a {name} as wide as the UNet reads ({width}), got {got}")
     checker = {}
     if (base / "safety_checker").is_dir() and (base / "feature_extractor").is_dir():
-        checker["safety_checker"] = _load(StableDiffusionSafetyChecker, base / "safety_checker")
         from transformers import CLIPImageProcessor  # its import prints a line about torchvision
 
+        checker["safety_checker"] = _load(StableDiffusionSafetyChecker, base / "safety_checker")
         checker["feature_extractor"] = CLIPImageProcessor.from_pretrained(base / "feature_extractor")
     return LoopAnimatePipeline(
         unet=unet,
-        scheduler=DDIMScheduler(**preset.scheduler),
         codec=VAECodec.from_vae(vae, unet.config.sample_size or preset.short_side),
         image_encoder=image_encoder,
         tokenizer=CLIPTokenizer.from_pretrained(paths["words"]),
         text_encoder=text_encoder,
-        num_inference_steps=preset.num_inference_steps,
-        guidance_scale=preset.guidance_scale,
-        guidance_interval=preset.guidance_interval,
+        **sampling(preset),
         **checker,
     )
 
@@ -140,10 +118,8 @@ def _load(kind: type, folder: Path):
     safe = any(folder.glob("*.safetensors"))  # otherwise .bin, which both libraries read with weights_only=True
     model, report = kind.from_pretrained(str(folder), dtype=torch.float32, use_safetensors=safe, output_loading_info=True)
     if report["missing_keys"]:
-        missing = sorted(report["missing_keys"])
-        raise ValueError(
-            f"expected all weights of a {kind.__name__} in {folder}, {len(missing)} are missing, first {missing[0]}"
-        )
+        count, first = len(report["missing_keys"]), min(report["missing_keys"])
+        raise ValueError(f"expected all weights of a {kind.__name__} in {folder}, {count} are missing, first {first}")
     return model
 
 
@@ -156,11 +132,8 @@ def motion_state(path: Path) -> dict[str, torch.Tensor]:
     Raises ValueError for a file with anything but tensors, without motion modules, or with learned positions.
     """
     if path.is_dir():
-        path = next(
-            path / name
-            for name in ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
-            if (path / name).is_file()
-        )
+        files = (path / f"diffusion_pytorch_model.{ending}" for ending in ("safetensors", "bin"))
+        path = next(file for file in files if file.is_file())
     try:  # weights_only: a pickle that holds more than tensors is refused before its code runs
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, SafetensorError) as error:
@@ -173,13 +146,9 @@ def motion_state(path: Path) -> dict[str, torch.Tensor]:
             if not torch.allclose(value.float(), SinusoidalPositionalEmbedding(value.shape[2], rows).pe, atol=1e-2):
                 raise ValueError(f"expected sinusoidal positions in {path.name}, got others in {name}")
     # this drops the original layout's positions; those of diffusers' layout are dropped below
+    wanted = re.compile(r"conv_in\.|(?!mid_block\.).*\.motion_modules\..*(?<!\.pe)$")
     kept = convert_animatediff_checkpoint_to_diffusers(state)
-    kept = {
-        name: value.float()
-        for name, value in kept.items()
-        if name.startswith("conv_in.")
-        or (".motion_modules." in name and not name.startswith("mid_block.") and not name.endswith(".pe"))
-    }
+    kept = {name: value.float() for name, value in kept.items() if wanted.match(name)}
     if not any(".motion_modules." in name for name in kept):
         raise ValueError(f"expected AnimateDiff motion modules in {path.name}, found none")
     return kept
@@ -194,14 +163,15 @@ def assemble_unet(
     Raises ValueError where the parts are no Stable Diffusion 1.x or their shapes do not fit each other.
     """
     config = spatial.config
-    if config.use_linear_projection or config.in_channels != 4 or not set(config.down_block_types) <= set(BLOCKS):
+    blocks = {"CrossAttnDownBlock2D", "DownBlock2D"}
+    if config.use_linear_projection or config.in_channels != 4 or not set(config.down_block_types) <= blocks:
         raise ValueError("expected the UNet of a Stable Diffusion 1.x with 4 input channels, got another architecture")
     heads = config.num_attention_heads or config.attention_head_dim  # SD 1.x keeps the head count under this name
     with torch.device("meta"):
         unet = LoopAnimateUNet(
             sample_size=config.sample_size,
-            down_block_types=tuple(BLOCKS[kind] for kind in config.down_block_types),
-            up_block_types=tuple(BLOCKS[kind] for kind in config.up_block_types),
+            down_block_types=tuple(kind.replace("2D", "Motion") for kind in config.down_block_types),
+            up_block_types=tuple(kind.replace("2D", "Motion") for kind in config.up_block_types),
             block_out_channels=tuple(config.block_out_channels),
             layers_per_block=config.layers_per_block,
             norm_num_groups=config.norm_num_groups,
@@ -229,28 +199,3 @@ def assemble_unet(
         raise ValueError(f"expected motion modules of the UNet's shape, {len(wrong)} weights do not fit, first {wrong[0]}")
     unet.load_state_dict(state, assign=True)
     return unet
-
-
-def _card(records: dict[str, dict]) -> str:
-    rows = "\n".join(
-        f"| {part} | {record['source']} | {record['commit'] or 'local files'} | {record['licence']} |"
-        for part, record in records.items()
-    )
-    return f"""---
-license: creativeml-openrail-m
-library_name: diffusers
----
-
-# LoopAnimate-512, starting point
-
-Assembled from public checkpoints by `python -m train assemble`; **not trained**: the new input channels are zeros, or
-PIA's, and the three stages still have to be run. Files and their sha256 are in `provenance.json`.
-
-| part | source | commit | licence |
-|---|---|---|---|
-{rows}
-
-Stable Diffusion's weights and everything derived from them, this folder included, are under the CreativeML OpenRAIL-M
-licence (https://huggingface.co/spaces/CompVis/stable-diffusion-license): its restrictions of use (Attachment A) bind you
-and go with every copy and every model trained from it. CLIP is under MIT, AnimateDiff's motion modules under Apache-2.0.
-"""

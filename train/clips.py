@@ -10,7 +10,8 @@ import json
 import os
 import tarfile
 from collections import defaultdict
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -66,10 +67,7 @@ def collect(data: str | Path) -> tuple[list[Clip], Skipped]:
         found = _from_folder(data)
     clips, skipped, seen = [], defaultdict(list), set()
     for clip, reason in found:
-        if reason is None and not clip.caption.strip():
-            reason = "no caption"
-        if reason is None and clip.id in seen:
-            reason = "duplicate id"
+        reason = reason or (not clip.caption.strip() and "no caption") or (clip.id in seen and "duplicate id")
         if reason:
             skipped[reason].append(clip.id)
         else:
@@ -80,12 +78,10 @@ def collect(data: str | Path) -> tuple[list[Clip], Skipped]:
     return clips, dict(skipped)
 
 
-def summary(skipped: Skipped, names: int = 3) -> str:
-    """Say in one line how many clips were skipped for each reason, and name the first of them."""
-    parts = []
-    for reason, ids in sorted(skipped.items()):
-        parts.append(f"{len(ids)} {reason}: {', '.join(ids[:names])}" + (", ..." if len(ids) > names else ""))
-    return "; ".join(parts)
+def summary(skipped: Skipped) -> str:
+    """Say in one line how many clips were skipped for each reason, and name the first three of them."""
+    named = {reason: ", ".join(ids if len(ids) <= 3 else [*ids[:3], "..."]) for reason, ids in skipped.items()}
+    return "; ".join(f"{len(skipped[reason])} {reason}: {ids}" for reason, ids in sorted(named.items()))
 
 
 def _rows(path: Path) -> list[dict]:
@@ -107,15 +103,12 @@ def _from_folder(folder: Path):
         raise ValueError(f"expected one of {', '.join(CAPTION_FILES)} in {folder}, found none")
     named = set()
     for row in _rows(captions):
-        file, caption = (
-            next((row[key] for key in keys if row.get(key)), "") for keys in (("file", "file_name"), ("caption", "text"))
-        )
+        file, caption = row.get("file") or row.get("file_name"), row.get("caption") or row.get("text") or ""
         if not file:
             raise ValueError(f"expected the columns file and caption in {captions}, got {', '.join(map(str, row))}")
         path = folder / str(file)
-        clip = Clip(str(row.get("id") or file), str(caption), path)
         named.add(path)
-        yield clip, None if path.is_file() else "no such file"
+        yield Clip(str(row.get("id") or file), str(caption), path), None if path.is_file() else "no such file"
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in VIDEO_ENDINGS and path not in named:
             yield Clip(path.relative_to(folder).as_posix(), "", path), "no caption"
@@ -156,35 +149,23 @@ def _from_manifest(manifest: Path):
             raise ValueError(f"expected id, file, caption and kept in each line of {manifest}, got {', '.join(row)}")
         if row["kept"]:
             path = manifest.parent / row["file"]
-            clip = Clip(
-                row["id"],
-                row["caption"],
-                path,
-                *(row.get(key) for key in ("offset", "size")),
-                row.get("first_frame", 0),
-                row.get("num_frames"),
-            )
-            yield clip, None if path.is_file() else "no such file"
+            part = {name: row[name] for name in ("offset", "size", "first_frame", "num_frames") if row.get(name) is not None}
+            yield Clip(row["id"], row["caption"], path, **part), None if path.is_file() else "no such file"
 
 
 def relative(clip: Clip, folder: Path) -> dict:
     """Describe a clip as a row of a manifest that lies in `folder`; `_from_manifest` reads it back."""
-    return {
-        "id": clip.id,
-        "file": os.path.relpath(clip.path, folder),
-        "caption": clip.caption,
-        "offset": clip.offset,
-        "size": clip.size,
-    }
+    file = os.path.relpath(clip.path, folder)
+    return {"id": clip.id, "file": file, "caption": clip.caption, "offset": clip.offset, "size": clip.size}
 
 
 class Video:
     """The frames of a clip on an even grid of time: frame k is the one shown at k / fps.
 
     At a constant rate of up to MAX_FPS it is the k-th frame. Opening reads the times of all packets but decodes no picture, so
-    `num_frames` is right for variable rates and for files that do not say it. `read` decodes from the key frame before the first
-    wanted frame to the last; from the beginning of the file where the container has no times (.avi) or no index (.mpg), or where
-    decoding from the key frame fails.
+    `num_frames` is right for variable rates and for files that do not say it. `read` decodes from the key frame before the
+    first wanted frame; from the beginning of the file where the container has no times (.avi) or no index (.mpg), or where
+    that fails.
 
     Raises ClipError where the file is no video or does not decode.
     """
@@ -192,46 +173,34 @@ class Video:
     def __init__(self, clip: Clip):
         self._clip = clip
         self._open()
-        try:
-            try:
-                packets = [packet for packet in self._container.demux(self._stream) if packet.size and not packet.is_discard]
-            except (av.error.FFmpegError, OSError, ValueError) as error:
-                raise ClipError(f"does not decode ({_reason(error)})") from None
-            name = self._container.format.name
-            self._untimed = name == "avi"  # stores only the order of decoding, so the times of presentation are guesses
-            self._seeks = not (self._untimed or name.startswith("mpeg"))  # MPEG program and transport streams have no index
-            stamps = [packet.dts if self._untimed or packet.pts is None else packet.pts for packet in packets]
-            if not stamps:
-                raise ClipError("no frames")
-            if None in stamps:
-                raise ClipError("does not decode (frames without a time)")
-            stamps.sort()
-            self._stamps = np.array(stamps) * float(self._stream.time_base)  # seconds, in order of presentation
-            span = self._stamps[-1] - self._stamps[0]
-            own = (len(stamps) - 1) / span if span > 0 else float(MAX_FPS)
-            self.fps = min(own, MAX_FPS)
-            available = int(span * self.fps + 1 + 1e-6)
-            self.first_frame = min(clip.first_frame, available)
-            self.num_frames = available - self.first_frame
-            if clip.num_frames is not None:
-                self.num_frames = min(self.num_frames, clip.num_frames)
-        except BaseException:
-            self._container.close()
-            raise
+        with _failing("does not decode"):
+            packets = [packet for packet in self._container.demux(self._stream) if packet.size and not packet.is_discard]
+        name = self._container.format.name
+        self._untimed = name == "avi"  # stores only the order of decoding, so the times of presentation are guesses
+        self._seeks = not (self._untimed or name.startswith("mpeg"))  # MPEG program and transport streams have no index
+        stamps = [packet.dts if self._untimed or packet.pts is None else packet.pts for packet in packets]
+        if not stamps:
+            raise ClipError("no frames")
+        if None in stamps:
+            raise ClipError("does not decode (frames without a time)")
+        self._stamps = np.sort(stamps) * float(self._stream.time_base)  # seconds, in order of presentation
+        span = self._stamps[-1] - self._stamps[0]
+        self.fps = min((len(stamps) - 1) / span, MAX_FPS) if span > 0 else float(MAX_FPS)
+        available = int(span * self.fps + 1 + 1e-6)
+        self.first_frame = min(clip.first_frame, available)
+        self.num_frames = available - self.first_frame
+        if clip.num_frames is not None:
+            self.num_frames = min(self.num_frames, clip.num_frames)
 
     def _open(self) -> None:
-        try:
-            if self._clip.offset is None:
-                source = str(self._clip.path)
-            else:
+        with _failing("not a video"):
+            source = str(self._clip.path)
+            if self._clip.offset is not None:
                 with open(self._clip.path, "rb") as shard:
                     shard.seek(self._clip.offset)
                     source = io.BytesIO(shard.read(self._clip.size))
             self._container = av.open(source, metadata_errors="replace")
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise ClipError(f"not a video ({_reason(error)})") from None
         if not self._container.streams.video:
-            self._container.close()
             raise ClipError("no video track")
         self._stream = self._container.streams.video[0]
         self._stream.codec_context.thread_count = 1  # clips are decoded in parallel by the loader's processes
@@ -259,10 +228,8 @@ class Video:
         if not frames:
             self._container.close()
             self._open()
-            try:
+            with _failing("does not decode"):
                 frames = self._decode(shown, side)
-            except (av.error.FFmpegError, OSError) as error:
-                raise ClipError(f"does not decode ({_reason(error)})") from None
         order = {index: position for position, index in enumerate(wanted)}
         return np.stack([frames[order[index]] for index in indices])
 
@@ -294,7 +261,7 @@ class Video:
 
 
 def _square(frame: av.VideoFrame, aspect, side: int) -> np.ndarray:
-    """Turn a frame upright, make its pixels square, scale its short side to `side` and crop its middle: (side, side, 3) uint8."""
+    """Turn a frame upright, make its pixels square, scale its short side to `side`, crop its middle: (side, side, 3) uint8."""
     width, height = frame.width * float(aspect or 1), frame.height
     scale = side / min(width, height)
     size = {"width": max(side, round(width * scale)), "height": max(side, round(height * scale))}
@@ -304,8 +271,15 @@ def _square(frame: av.VideoFrame, aspect, side: int) -> np.ndarray:
     return np.ascontiguousarray(pixels[top : top + side, left : left + side])
 
 
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+@contextmanager
+def _failing(how: str) -> Iterator[None]:
+    """Turn what the libraries raise into a ClipError that says how the clip fails, and why."""
+    try:
+        yield
+    except ClipError:
+        raise
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise ClipError(f"{how} ({getattr(error, 'strerror', None) or str(error) or type(error).__name__})") from None
 
 
 def check_length(video: Video, f: int) -> int:

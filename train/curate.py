@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,22 +19,25 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from loopanimate.files.pictures import replacing
 from loopanimate.scene.saliency import automatic_mask
 from train.clips import Clip, ClipError, Video, check_length, collect, relative
 from train.loader import one_opencv_thread, start_worker
 from train.loop_sampling import STRIDE
 from train.plots import bars_and_histograms
-from train.settings import CurateSettings
+from train.settings import CurateSettings, check_same
 from train.sources import load
 
 SIDE = 192  # pixels of the square frames that are judged
 MAX_JUDGED = 64  # frames a clip, every STRIDE-th; what comes after them is not trained on
 SCORES = ("cut", "motion", "area_first", "area_last", "stays", "similarity")
+LIMITS = {"cut": "max_cut", "motion": "min_motion", "stays": "min_stays", "similarity": "min_caption"}  # score: its option
+REJECTED = {"num_frames": None, **dict.fromkeys(SCORES), "kept": False, "reason": None}
 
 
 def judge(clip: Clip, settings: CurateSettings) -> dict:
     """Make the row of one clip: its scores, whether it is kept, and the reason if it is not."""
-    row = {"num_frames": None, **dict.fromkeys(SCORES), "kept": False, "reason": None}
+    row = dict(REJECTED)
     try:
         with Video(clip) as video:
             check_length(video, settings.f)
@@ -43,26 +46,23 @@ def judge(clip: Clip, settings: CurateSettings) -> dict:
     except ClipError as error:
         return {**row, "reason": str(error)}
     (first, clear_first), (last, clear_last) = (automatic_mask(Image.fromarray(frames[k])) for k in (0, -1))
-    row["area_first"], row["area_last"] = (
-        float((mask > 0.5).mean()) if clear else 0.0 for mask, clear in ((first, clear_first), (last, clear_last))
-    )
+    inside = last > 0.5
+    row["area_first"], row["area_last"] = float((first > 0.5).mean()) * clear_first, float(inside.mean()) * clear_last
     carried, row["cut"], row["motion"] = follow(first, frames)
-    union = np.maximum(carried, last > 0.5).sum()
-    row["stays"] = float(np.minimum(carried, last > 0.5).sum() / max(union, 1e-6)) if clear_first and clear_last else 0.0
+    overlap = float(np.minimum(carried, inside).sum() / max(np.maximum(carried, inside).sum(), 1e-6))
+    row["stays"] = overlap if clear_first and clear_last else 0.0
     if settings.caption_check and clear_first:
         row["similarity"] = similarity(settings.clip, crop(frames[0], first), clip.caption)
-    reasons = (
-        (row["cut"] > settings.max_cut, "camera cut"),
-        (row["motion"] < settings.min_motion, "nothing moves"),
-        (not clear_first, "no salient object at the start"),
-        (not clear_last, "no salient object at the end"),
-        (row["stays"] < settings.min_stays, "the object does not stay"),
-        (
-            row["similarity"] is not None and row["similarity"] < settings.min_caption,
-            "the object is not what the caption names",
-        ),
-    )
-    row["reason"] = next((reason for fails, reason in reasons if fails), None)
+    unlike = row["similarity"] is not None and row["similarity"] < settings.min_caption
+    reasons = {
+        "camera cut": row["cut"] > settings.max_cut,
+        "nothing moves": row["motion"] < settings.min_motion,
+        "no salient object at the start": not clear_first,
+        "no salient object at the end": not clear_last,
+        "the object does not stay": row["stays"] < settings.min_stays,
+        "the object is not what the caption names": unlike,
+    }
+    row["reason"] = next((reason for reason, fails in reasons.items() if fails), None)
     return {**row, "kept": row["reason"] is None}
 
 
@@ -88,8 +88,7 @@ def follow(mask: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, float, flo
 
 def crop(frame: np.ndarray, mask: np.ndarray) -> Image.Image:
     """Cut the object out on grey, to its box."""
-    rows, columns = (np.flatnonzero((mask > 0.5).any(axis)) for axis in (1, 0))
-    box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+    box = Image.fromarray((mask > 0.5).astype(np.uint8)).getbbox()
     picture = frame * mask[..., None] + 128 * (1 - mask[..., None])
     return Image.fromarray(picture.round().astype(np.uint8)).crop(box)
 
@@ -127,7 +126,9 @@ def curate(settings: CurateSettings) -> Counter:
     if settings.caption_check:
         clip_model(settings.clip)  # fails before any work, if it fails
     folder.mkdir(parents=True, exist_ok=True)
-    _same_run(folder / "curate.json", settings)
+    settings_now = settings.model_dump(mode="json", exclude={"output", "processes", "ray"})
+    check_same(folder / "curate.json", settings_now)
+    (folder / "curate.json").write_text(json.dumps(settings_now, indent=2))
     manifest, growing = folder / "manifest.jsonl", folder / "manifest.partial"
     if not manifest.is_file():
         done = _whole_rows(growing)
@@ -135,26 +136,19 @@ def curate(settings: CurateSettings) -> Counter:
         rows = with_ray(todo, settings, folder) if settings.ray else with_processes(todo, settings)
         with open(growing, "a", encoding="utf-8") as file, one_opencv_thread():
             if not file.tell():
+                unread = {"file": "", "caption": "", "kept": False}
                 for reason, names in skipped.items():
-                    file.writelines(
-                        _line({"id": name, "file": "", "caption": "", "kept": False, "reason": reason}) for name in names
-                    )
+                    file.writelines(_line({"id": name, **unread, "reason": reason}) for name in names)
             for clip, row in tqdm(zip(todo, rows), "curating", total=len(clips), initial=len(done), mininterval=5):
                 file.write(_line({**relative(clip, folder), **row}))
                 file.flush()
         growing.rename(manifest)
     rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
     counts = Counter(row["reason"] or "kept" for row in rows)
-    limits = {
-        "cut": settings.max_cut,
-        "motion": settings.min_motion,
-        "stays": settings.min_stays,
-        "caption": settings.min_caption,
-    }
+    limits = {score: getattr(settings, name) for score, name in LIMITS.items()}
     scores = {name: [row[name] for row in rows if row.get(name) is not None] for name in SCORES}
-    partial_plot = folder / "summary.partial"
-    partial_plot.write_text(bars_and_histograms(counts, scores, limits), encoding="utf-8")
-    partial_plot.rename(folder / "summary.svg")
+    with replacing(folder / "summary.svg") as partial:
+        partial.write_text(bars_and_histograms(counts, scores, limits), encoding="utf-8")
     return counts
 
 
@@ -164,33 +158,15 @@ def _line(row: dict) -> str:
 
 def _whole_rows(growing: Path) -> set[str]:
     """Ids of the rows that a cut run left. A last line without an end is removed from the file."""
-    if not growing.is_file():
-        return set()
-    data = growing.read_bytes()
+    data = growing.read_bytes() if growing.is_file() else b""
     whole = data[: data.rfind(b"\n") + 1]
     if len(whole) < len(data):
         os.truncate(growing, len(whole))
-    rows = [json.loads(line) for line in whole.splitlines()]
-    return {row["id"] for row in rows if row["file"]}
-
-
-def _same_run(path: Path, settings: CurateSettings) -> None:
-    """Raise ValueError where the output began with other settings: rows of both would stand in one manifest."""
-    now = settings.model_dump(exclude={"output", "processes", "ray"})
-    if path.is_file():
-        before = json.loads(path.read_text())
-        changed = next((name for name in now if before.get(name) != now[name]), None)
-        if changed:
-            raise ValueError(
-                f"expected {changed} {before.get(changed)} as {path.parent} began with, got {now[changed]}:"
-                " choose another output"
-            )
-    path.write_text(json.dumps(now, indent=2))
+    return {row["id"] for row in map(json.loads, whole.splitlines()) if row["file"]}
 
 
 def with_processes(clips: list[Clip], settings: CurateSettings) -> Iterator[dict]:
     """Judge clips in several processes, in order. A clip whose decoder takes its process down gets a row like any other."""
-    rejected = {"num_frames": None, **dict.fromkeys(SCORES), "kept": False, "reason": "crashes its decoder"}
     ahead, todo = deque(), iter(clips)
     pool = ProcessPoolExecutor(settings.processes, initializer=start_worker)
     try:
@@ -208,7 +184,7 @@ def with_processes(clips: list[Clip], settings: CurateSettings) -> Iterator[dict
                     try:
                         row = alone.submit(judge, clip, settings).result()
                     except BrokenProcessPool:
-                        row = rejected
+                        row = {**REJECTED, "reason": "crashes its decoder"}
                 pool = ProcessPoolExecutor(settings.processes, initializer=start_worker)
                 ahead = deque((clip, pool.submit(judge, clip, settings)) for clip, _ in ahead)
                 yield row
@@ -224,12 +200,10 @@ def with_ray(clips: list[Clip], settings: CurateSettings, folder: Path) -> Itera
         raise ValueError('expected Ray for --ray: pip install "ray[data]"') from None
     # absolute paths, as a worker has a current folder of its own
     items = [{"number": number, "clip": replace(clip, path=clip.path.absolute())} for number, clip in enumerate(clips)]
-    judged = ray.data.from_items(items).map(partial(_ray_row, settings=settings, folder=folder.absolute()))
-    judged.sort("number").write_parquet(str((folder / "manifest.parquet").absolute()))
-    rows = ray.data.read_parquet(str((folder / "manifest.parquet").absolute())).sort("number")
-    names = ("num_frames", *SCORES, "kept", "reason")
-    return ({name: row[name] for name in names} for row in rows.iter_rows())
+    folder, table = folder.absolute(), str(folder.absolute() / "manifest.parquet")
 
+    def row(item: dict) -> dict:
+        return {"number": item["number"], **relative(item["clip"], folder), **judge(item["clip"], settings)}
 
-def _ray_row(item: dict, settings: CurateSettings, folder: Path) -> dict:
-    return {"number": item["number"], **relative(item["clip"], folder), **judge(item["clip"], settings)}
+    ray.data.from_items(items).map(row).sort("number").write_parquet(table)
+    return ({name: row[name] for name in REJECTED} for row in ray.data.read_parquet(table).sort("number").iter_rows())

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from loopanimate.network.encoders import encode_image, encode_text
 from loopanimate.pipeline import LoopAnimatePipeline
-from train.loader import Batches, LoopDataset, Loops, epoch_order, join, real_loops
+from train.loader import Batches, Loops, epoch_order, join
 from train.networks import writing
 
 
@@ -30,19 +30,15 @@ def _path(folder: Path, number: int) -> Path:
 
 
 def preencode(
-    dataset: LoopDataset,
-    numbers: Iterable[int],
-    workers: int,
-    pipe: LoopAnimatePipeline,
-    encoder_trains: bool,
-    folder: Path,
-    device,
-    skipped: Callable[[str, str], None],
+    load: Callable[[list[list[int]]], Iterator[Loops]], numbers: Iterable[int], pipe, encoder_trains: bool, folder: Path
 ) -> None:
-    """Write those loops of `numbers` that `folder` lacks; each is written aside and renamed, so that what is there is whole."""
+    """Write those loops of `numbers` that `folder` lacks; each is written aside and renamed, so that what is there is whole.
+
+    load: from lists of numbers, the batches of loops (`real_loops`).
+    """
     folder.mkdir(parents=True, exist_ok=True)
     todo = [number for number in numbers if not _path(folder, number).is_file()]
-    loops = real_loops(dataset, [[number] for number in todo], workers, pipe.codec, device, skipped)
+    loops = load([[number] for number in todo])
     for number, loop in zip(tqdm(todo, "encoding", disable=not todo, mininterval=10), loops):
         tensors = with_tokens(loop, pipe, encoder_trains).tensors()
         if not encoder_trains:  # its tokens stand for the picture

@@ -3,24 +3,23 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from loopanimate import metrics
 from loopanimate.checkpoints import load_quietly
-from loopanimate.files.formats import Coding, write_loop
-from loopanimate.files.pictures import open_picture
+from loopanimate.files.pictures import open_picture, replacing
 from loopanimate.network.encoders import encode_image
 from loopanimate.pipeline import LoopAnimatePipeline
-from loopanimate.presets import NATIVE_FPS
 from loopanimate.scene.saliency import automatic_mask
 from train.clips import VIDEO_ENDINGS, Clip, ClipError, Video, collect, summary
+from train.networks import write_strip
 from train.pages import find_the_cut, rating
 from train.settings import EvaluateSettings
 from train.sources import load
@@ -51,7 +50,7 @@ class Entry:
     mask: Image.Image
 
 
-def entries(data: str, side: int = SIDE) -> list[Entry]:
+def entries(data: str) -> list[Entry]:
     """Read captioned pictures, or the first frames of captioned clips; what cannot be read is named and left out.
 
     Raises ValueError where none is left.
@@ -60,7 +59,7 @@ def entries(data: str, side: int = SIDE) -> list[Entry]:
     found = []
     for clip in clips:
         try:
-            picture = _picture(clip, side)
+            picture = first_picture(clip)
         except ValueError as error:
             skipped.setdefault(str(error), []).append(clip.id)
             continue
@@ -75,41 +74,39 @@ def entries(data: str, side: int = SIDE) -> list[Entry]:
     return found
 
 
-def _picture(clip: Clip, side: int) -> Image.Image:
+def first_picture(clip: Clip) -> Image.Image:
+    """A picture, or the first frame of a clip: a square of at most SIDE pixels. Raises ValueError for one that is broken."""
     if clip.path.suffix.lower() in (*VIDEO_ENDINGS, ".tar"):
         with Video(clip) as video:
             if not video.num_frames:
                 raise ClipError("no frames")
-            return Image.fromarray(video.read([0], side)[0])
+            return Image.fromarray(video.read([0], SIDE)[0])
     picture = open_picture(clip.path)
-    short = min(picture.size)
-    left, top = ((length - short) // 2 for length in picture.size)
-    side = min(side, short)
-    return picture.crop((left, top, left + short, top + short)).resize((side, side), Image.Resampling.LANCZOS)
+    side = min(SIDE, *picture.size)
+    return ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
 
 
-class ImageEmbedder:
-    """CLIP image embeddings, by the CLIP of a folder or hub repository or by the pipeline's own; `model` is None without one."""
+def image_embedder(pipe: LoopAnimatePipeline, source: str | None) -> Callable[[np.ndarray], np.ndarray] | None:
+    """Frames (N, H, W, 3) uint8 → CLIP image embeddings (N, d), by the CLIP of a folder or hub repository, or the pipeline's.
 
-    def __init__(self, pipe: LoopAnimatePipeline, source: str | None):
-        from transformers import CLIPVisionModelWithProjection
+    None where the pipeline has no CLIP.
+    """
+    from transformers import CLIPVisionModelWithProjection
 
-        if source is not None:
-            self.model = load(source, CLIPVisionModelWithProjection)[0].eval().to(pipe.device)
-        else:
-            self.model = pipe.image_encoder if isinstance(pipe.image_encoder, CLIPVisionModelWithProjection) else None
+    model = load(source, CLIPVisionModelWithProjection)[0].eval().to(pipe.device) if source else pipe.image_encoder
 
     @torch.no_grad()
-    def __call__(self, frames: np.ndarray) -> np.ndarray:
-        """Embed frames (N, H, W, 3) uint8, (N, d)."""
-        pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).to(self.model.device).float() / 127.5 - 1
-        return torch.cat([encode_image(self.model, part, None)[:, 0] for part in pixels.split(8)]).float().cpu().numpy()
+    def embed(frames: np.ndarray) -> np.ndarray:
+        pixels = torch.from_numpy(frames).permute(0, 3, 1, 2).to(model.device).float() / 127.5 - 1
+        return torch.cat([encode_image(model, part, None)[:, 0] for part in pixels.split(8)]).float().cpu().numpy()
+
+    return embed if isinstance(model, CLIPVisionModelWithProjection) else None
 
 
-def measure(frames: np.ndarray, picture: np.ndarray, embed: ImageEmbedder) -> dict[str, float | None]:
+def measure(frames: np.ndarray, picture: np.ndarray, embed: Callable | None) -> dict[str, float | None]:
     """Measure one loop: frames (N, H, W, 3) and the input picture (H, W, 3), uint8. A value is None where CLIP is missing."""
     values = dict.fromkeys(COLUMNS)
-    if embed.model is not None:
+    if embed:
         embeddings, own = embed(frames), embed(picture[None])[0]
         values["CLIP-I"] = metrics.clip_i(embeddings, own)
         values["FC"] = metrics.frame_consistency(embeddings)
@@ -119,9 +116,7 @@ def measure(frames: np.ndarray, picture: np.ndarray, embed: ImageEmbedder) -> di
     return {**values, **{f"seam {name}": seam[name] for name in SEAM}}
 
 
-def loop_frames(
-    pipe: LoopAnimatePipeline, entry: Entry, settings: EvaluateSettings, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+def loop_frames(pipe, entry: Entry, settings: EvaluateSettings, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Sample one loop: frames (N, H, W, 3) and the picture as the pipeline saw it (H, W, 3), uint8."""
     size = pipe.codec.picture_size(*entry.picture.size[::-1])
     picture = entry.picture.resize(size[::-1], Image.Resampling.LANCZOS)
@@ -145,7 +140,7 @@ def evaluate(settings: EvaluateSettings) -> dict:
     Returns the mean of each measure over all loops. Raises ValueError, in one sentence, for what cannot be read or loaded.
     """
     pipe = load_quietly(settings.preset, settings.checkpoint)
-    chosen, embed = entries(settings.data), ImageEmbedder(pipe, settings.clip)
+    chosen, embed = entries(settings.data), image_embedder(pipe, settings.clip)
     folder = Path(settings.output)
     for name in ("loops", "sheets"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -155,30 +150,25 @@ def evaluate(settings: EvaluateSettings) -> dict:
             name = f"{entry.name}-{seed}"
             frames, picture = loop_frames(pipe, entry, settings, seed)
             rows[name] = {"caption": entry.caption, **measure(frames, picture, embed)}
-            write_loop(folder / "loops" / f"{name}.mp4", iter(frames[:-1]), len(frames) - 1, Coding(Fraction(NATIVE_FPS)))
-            shown = frames[np.linspace(0, len(frames) - 1, SHEET).round().astype(int)]
-            Image.fromarray(np.concatenate(list(shown), axis=1)).save(folder / "sheets" / f"{name}.png")
+            strip = write_strip(frames, folder / "loops" / f"{name}.mp4", SHEET)
+            Image.fromarray(strip).save(folder / "sheets" / f"{name}.png")
             loops[name] = frames[:-1]
-    means = {name: _mean([row[name] for row in rows.values()]) for name in (*COLUMNS, *(f"seam {part}" for part in SEAM))}
+    columns = {name: [row[name] for row in rows.values()] for name in (*COLUMNS, *(f"seam {part}" for part in SEAM))}
+    means = {name: None if None in values else float(np.mean(values)) for name, values in columns.items()}
     means |= vbench(folder / "loops", folder)
     table = {"settings": settings.model_dump(), "mean": means, "loops": rows}
-    _write(folder / "table.json", json.dumps(table, indent=2))
-    _write(folder / "table.md", markdown(settings, means, rows))
-    _write(folder / "find_the_cut.html", find_the_cut(loops))
+
+    def write(name: str, text: str) -> None:
+        with replacing(folder / name) as partial:
+            partial.write_text(text, encoding="utf-8")
+
+    write("table.json", json.dumps(table, indent=2))
+    write("table.md", markdown(settings, means, rows))
+    write("find_the_cut.html", find_the_cut(loops))
     if settings.against:
         captions = {name: row["caption"] for name, row in rows.items()}
-        _write(folder / "rating.html", rating([folder, *map(Path, settings.against)], captions))
+        write("rating.html", rating([folder, *map(Path, settings.against)], captions))
     return means
-
-
-def _mean(values: list[float | None]) -> float | None:
-    return None if any(value is None for value in values) else float(np.mean(values))
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.rename(path)
 
 
 def _cell(value: float | str | None) -> str:

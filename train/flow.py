@@ -33,7 +33,7 @@ def estimator(name: str, device: str | torch.device = "cpu") -> Flow:
 
 @torch.no_grad()
 def raft_flow(network: torch.nn.Module, clip: torch.Tensor) -> torch.Tensor:
-    """As `motion_codec.dis_flow`, by a network that takes pairs (B, 3, H, W) in [-1, 1] and gives ever finer flows (B, 2, H, W)."""
+    """As `motion_codec.dis_flow`, by a network from pairs (B, 3, H, W) in [-1, 1] to ever finer flows (B, 2, H, W)."""
     height, width = clip.shape[-2:]
     size = [max(SMALLEST, 8 * round(side / 8)) for side in (height, width)]
     frames = F.interpolate(clip.transpose(0, 1).float(), size=size, mode="bilinear", antialias=True)

@@ -4,63 +4,24 @@ A `Motion` is what one layer does; `draw` gives a caption with the motions of bo
 of `HELD_OUT_FORMS` never occur in training, so that the evaluation can ask with them.
 """
 
+import json
 import math
 import random
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from loopanimate.words import vocabulary
 from loopanimate.words.kinds import KINDS, SPOKEN
-from loopanimate.words.vocabulary import (
-    CAMERA,
-    DIRECTIONS,
-    FREQUENCIES,
-    PACE,
-    RIGID,
-    SPEEDS,
-    STILL,
-    STREAMS,
-    STRENGTHS,
-    TEMPOS,
-    Verb,
-    say,
-)
+from loopanimate.words.vocabulary import CAMERA, DIRECTIONS, RIGID, STILL, STREAMS, STRENGTHS, TEMPOS, Verb, say
 
-HELD_OUT = {  # in the notation of words.tsv
-    kind: tuple(map(Verb.parse, verbs))
-    for kind, verbs in {
-        "sway": ("rustle/rustles/rustling", "swish/swishes/swishing"),
-        "shift": ("edge/edges/edging", "creep/creeps/creeping"),
-        "bob": ("levitate/levitates/levitating", "go/goes/going up and down"),
-        "bounce": ("leap/leaps/leaping", "spring/springs/springing up and down"),
-        "rock": ("teeter/teeters/teetering", "tilt/tilts/tilting back and forth"),
-        "swing": ("oscillate/oscillates/oscillating like a pendulum", "hang/hangs/hanging and dangle/dangles/dangling"),
-        "turn": ("swivel/swivels/swiveling", "revolve/revolves/revolving to and fro"),
-        "pulse": (
-            "inflate/inflates/inflating and deflate/deflates/deflating",
-            "grow/grows/growing and shrink/shrinks/shrinking",
-        ),
-        "ripple": ("surge/surges/surging in waves", "ripple/ripples/rippling like a pond"),
-        "flutter": ("billow/billows/billowing like a sail", "wave/waves/waving like cloth"),
-        "tremble": ("jitter/jitters/jittering", "shudder/shudders/shuddering"),
-        "stream": ("gush/gushes/gushing", "flow/flows/flowing without end"),
-    }.items()
-}
-SUBJECTS = (
-    *("it",) * 16,  # `words.read` says so in place of words that the network does not know
-    *("the subject", "the object", "the figure", "the foreground", "this", "the thing in front"),
-    *("the woman", "the man", "she", "he", "the child", "the cat", "the dog", "the bird", "the horse", "the fish"),
-    *("the hair", "the dress", "the flag", "the curtain", "the scarf", "the cloth", "the leaf", "the tree", "the grass"),
-    *("the flower", "the bush", "the boat", "the balloon", "the lamp", "the cup", "the car", "the statue", "the ball"),
-    *("the rocket", "the house", "the cloud", "the water", "the sea", "the face", "the head", "the plant", "the toy"),
-)
-BACKGROUNDS = (
-    *("the background", "the scene behind", "the backdrop", "everything behind it", "the sky", "the landscape"),
-    *("the sea behind", "the scenery", "the rest of the picture"),
-)
+PHRASES = json.loads(Path(__file__).with_name("phrases.json").read_text(encoding="utf-8"))
+HELD_OUT = {kind: tuple(map(Verb.parse, verbs)) for kind, verbs in PHRASES["held out verbs"].items()}
+HELD_OUT_FORMS = PHRASES["held out forms"]
+SUBJECTS = ("it",) * 16 + tuple(PHRASES["subjects"])  # `words.read` says "it" in place of words that the network does not know
+BACKGROUNDS, WHOLE, PARTS = PHRASES["backgrounds"], PHRASES["whole"], PHRASES["parts"]
+BEHIND, STAYS = PHRASES["behind"], PHRASES["stays"]
 AMPLITUDES = {"barely": 0.005, "gently": 0.011, "plainly": 0.022, "strongly": 0.042, "wildly": 0.065}  # as Motion.amplitude
 FASTEST = 1.8  # hertz, of a kind that is quicker than its words' tempo
-PARTS = {"top": ("only the top of {}", "the upper part of {}"), "bottom": ("only the bottom of {}", "the lower part of {}")}
-BEHIND = ("in the background {}", "behind it {}", "{} in the background", "{} behind it")
-STAYS = ("{} stays still", "{} is still", "{} does not move", "keep {} still")
 
 # Kinds as often as they are drawn: of the salient object when it does not stream, of the background (of which the camera
 # pans, too), and of captions that say little but where one thing goes.
@@ -78,18 +39,6 @@ class Motion:
     frequency: float = 0.5  # hertz
     direction: float | None = None  # degrees that the words name; None: they name none
     part: str | None = None  # "top" | "bottom" | None
-
-
-def _draw_adverbs(rng: random.Random, direction: int | None, strength: str | None, tempo: str) -> tuple[str, str]:
-    """Words for a direction in degrees, a strength and a tempo: what stands before the verb and what after it."""
-    after = [rng.choice(DIRECTIONS[direction])] if direction is not None else []
-    words = [rng.choice(STRENGTHS[strength])] if strength else []
-    words += [rng.choice(TEMPOS[tempo])] if tempo else []
-    before = []
-    for word in words:
-        (before if " " not in word and not before and rng.random() < 0.4 else after).append(word)
-    rng.shuffle(after)
-    return " ".join(before), " ".join(after)
 
 
 def draw_motion(
@@ -114,13 +63,23 @@ def draw_motion(
     strength = rng.choice([None] * 4 + list(STRENGTHS)) if strength is None else strength
     tempo = rng.choice(["", "", *TEMPOS]) if tempo is None else tempo
     amplitude = AMPLITUDES[strength or "plainly"] * math.exp(rng.gauss(0, 0.08 if strength else 0.2)) * row.size
-    low, high = FREQUENCIES[tempo]
+    low, high = vocabulary.FREQUENCIES[tempo]
     frequency = math.exp(rng.uniform(math.log(low), math.log(high)))
     if row.rate > 1:
         frequency = min(frequency * row.rate, FASTEST)
     if row.flows:
-        amplitude = SPEEDS[strength or "plainly"] * PACE[tempo] * math.exp(rng.gauss(0, 0.08))
-    return Motion(kind, amplitude, frequency, direction), *_draw_adverbs(rng, direction, strength, tempo)
+        amplitude = vocabulary.SPEEDS[strength or "plainly"] * vocabulary.PACE[tempo] * math.exp(rng.gauss(0, 0.08))
+    after = [rng.choice(DIRECTIONS[direction])] if direction is not None else []
+    adverbs = [rng.choice(STRENGTHS[strength])] if strength else []
+    adverbs += [rng.choice(TEMPOS[tempo])] if tempo else []
+    before = ""
+    for adverb in adverbs:
+        if " " not in adverb and not before and rng.random() < 0.4:
+            before = adverb
+        else:
+            after.append(adverb)
+    rng.shuffle(after)
+    return Motion(kind, amplitude, frequency, direction), before, " ".join(after)
 
 
 FORMS = (  # {s} subject, {b} adverb before, {v} {t} {g} verb, its form for the subject, gerund, {a} adverbs after
@@ -129,7 +88,6 @@ FORMS = (  # {s} subject, {b} adverb before, {v} {t} {g} verb, its form for the 
     *("make {s} {b} {v} {a}", "let {s} {b} {v} {a}") * 2,
     *("{s} {b} {g} {a}", "{s} should {b} {v} {a}", "{s} starts {g} {b} {a}", "{b} {g} {a}: {s}", "with {s} {b} {g} {a}"),
 )
-HELD_OUT_FORMS = ("I want {s} to {b} {v} {a}", "could {s} {b} {v} {a}", "a picture in which {s} {b} {t} {a}", "{s} {t} {b} {a}")
 
 
 def sentence(rng: random.Random, subject: str, verb: Verb, before: str, after: str, held_out: bool = False) -> str:
@@ -150,8 +108,7 @@ def phrase(rng: random.Random, kind: str, subject: str, held_out: bool = False, 
 
 def _stream(rng: random.Random) -> tuple[str, Motion]:
     if rng.random() < 0.4:  # any subject: the mask may hold what flows
-        words, motion = phrase(rng, "stream", rng.choice(SUBJECTS))
-        return words, motion
+        return phrase(rng, "stream", rng.choice(SUBJECTS))
     subject, (heading, verbs) = rng.choice(list(STREAMS.items()))
     motion, before, after = draw_motion(rng, "stream")
     own = bool(verbs) and rng.random() < 0.6
@@ -208,7 +165,7 @@ def draw(rng: random.Random, focus: float = 0.0) -> tuple[str, Motion, Motion]:
     if case < 0.05:
         return rng.choice(STILL["caption"]), Motion(), Motion()
     if case < 0.11:  # one motion of the whole picture
-        subject = rng.choice(("everything", "the whole picture", "all of it", "the whole scene"))
+        subject = rng.choice(WHOLE)
         words, motion = phrase(rng, rng.choice([kind for kind in SPOKEN if kind != "stream"]), subject)
         return words, motion, motion
     salient, background = Motion(), Motion()

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from loopanimate.motion.grid import warp
 from loopanimate.network.conditioning import mask_code
-from loopanimate.network.motion_codec import Flow, MotionCodec, dis_flow
+from loopanimate.network.motion_codec import Flow, dis_flow
 from loopanimate.scene.saliency import automatic_mask, session
 from train.clips import Clip, ClipError, Video, check_length
 from train.loop_sampling import loop_indices
@@ -61,11 +61,6 @@ def join(parts: list[Loops]) -> Loops:
     return replace(parts[0], captions=sum((part.captions for part in parts), ()), **tensors)
 
 
-def picture_side(codec) -> int:
-    """Side in pixels of the square that clips are cropped to."""
-    return MOTION_SIDE if isinstance(codec, MotionCodec) else codec.factor * codec.config.short_side
-
-
 @torch.no_grad()
 def encode_loops(codec, frames: torch.Tensor, masks: torch.Tensor, captions: tuple[str, ...], flow: Flow = dis_flow) -> Loops:
     """Encode frames (B, N, S, S, 3) uint8 with masks (B, 2, S, S) in [0, 1] of F0 and F-1 for training.
@@ -74,11 +69,10 @@ def encode_loops(codec, frames: torch.Tensor, masks: torch.Tensor, captions: tup
     """
     clip = frames.permute(0, 4, 1, 2, 3).float() / 127.5 - 1  # (B, 3, N, S, S)
     image, mask = clip[:, :, 0], masks[:, :1]
-    is_motion = isinstance(codec, MotionCodec)
-    latents = (codec.encode(clip, mask, flow) if is_motion else codec.encode(clip, mask)).float()
+    latents = (codec.encode(clip, mask, flow) if codec.is_motion else codec.encode(clip, mask)).float()
     size = latents.shape[-2:]
     latent_mask, middle_mask = mask_code(mask, size), mask_code(masks[:, 1:], size)
-    if not is_motion:
+    if not codec.is_motion:
         return Loops(image, mask, latents, latents[:, :, 0], latent_mask, middle_mask, captions)
     # motion latents say where the mask went, so it need not be detected again
     ring, winding = codec.expand(latents)
@@ -103,11 +97,10 @@ class LoopDataset(Dataset):
 
     def __init__(self, clips: list[Clip], f: int, seed: int, codec, masks: bool, flow: Flow = dis_flow):
         self.clips, self.f, self.seed, self.flow = clips, f, seed, flow
-        self.side = picture_side(codec)
-        is_motion = isinstance(codec, MotionCodec)
-        self.first_mask, self.last_mask = masks or is_motion, masks and not is_motion  # detect them; else all ones
+        self.side = MOTION_SIDE if codec.is_motion else codec.factor * codec.config.short_side  # pixels of a clip's square
+        self.masked = (masks or codec.is_motion, masks and not codec.is_motion)  # F0 and F-1: detect the mask; else all ones
         # the loader's processes have no GPU
-        self.codec = copy.deepcopy(codec).cpu() if is_motion and flow is dis_flow else None
+        self.codec = copy.deepcopy(codec).cpu() if codec.is_motion and flow is dis_flow else None
 
     def __getitem__(self, index: int) -> tuple[tuple, list[tuple[str, str]]]:
         rng = random.Random(f"{self.seed} {index}")
@@ -126,10 +119,9 @@ class LoopDataset(Dataset):
             start = rng.randrange(video.num_frames - check_length(video, self.f) + 1)
             frames = video.read([start + index for index in loop_indices(self.f, rng)], self.side)
         masks = np.ones((2, self.side, self.side), np.float32)
-        if self.first_mask:
-            masks[0] = automatic_mask(Image.fromarray(frames[0]))[0]
-        if self.last_mask:
-            masks[1] = automatic_mask(Image.fromarray(frames[self.f - 1]))[0]
+        for mask, frame, detects in zip(masks, frames[[0, self.f - 1]], self.masked):
+            if detects:
+                mask[:] = automatic_mask(Image.fromarray(frame))[0]
         batch = torch.from_numpy(frames)[None], torch.from_numpy(masks)[None], (clip.caption,)
         return encode_loops(self.codec, *batch) if self.codec else batch
 
@@ -142,9 +134,6 @@ class Batches:
 
     def __iter__(self) -> Iterator[list[int]]:
         return ([number * self.batch + item for item in range(self.batch)] for number in self.numbers)
-
-    def __len__(self) -> int:
-        return len(self.numbers)
 
 
 @contextmanager
@@ -197,12 +186,5 @@ def procedural_loops(codec, stage: Stage, sampling: str, numbered: Iterator[tupl
     """One batch of procedural motion for each (step, seed) of `numbered`."""
     for step, seed in numbered:
         clips = make_clips(*stage.shape(step, codec.config.short_side), seed, sampling, device, focus=stage.focus(step))
-        yield Loops(
-            clips.image,
-            clips.mask,
-            codec.compress(clips.displacement),
-            clips.static_code,
-            clips.latent_mask,
-            clips.middle_mask,
-            tuple(clips.captions),
-        )
+        latents = codec.compress(clips.displacement)
+        yield Loops(clips.image, clips.mask, latents, clips.static_code, clips.latent_mask, clips.middle_mask, clips.captions)

@@ -24,6 +24,7 @@ from loopanimate.presets import NATIVE_FPS, Preset
 from train.grammar import draw
 from train.loader import Loops
 from train.settings import TrainSettings
+from train.sources import first_line
 
 SHRINKAGE = 0.003  # added to the variance of token states along each axis, which is 0.2 on average
 SHEET = 5  # frames of a sample loop in the log
@@ -31,15 +32,13 @@ SHEET = 5  # frames of a sample loop in the log
 
 def starting_point(settings: TrainSettings, preset: Preset) -> Path | None:
     """The pipeline folder to start from, None for random weights. Raises ValueError if it is missing."""
-    if settings.init:
-        start = Path(settings.init)
-    elif settings.stage and not (settings.stage == 1 and preset.checkpoint is None):
-        start = Path(settings.output) / f"stage{settings.stage - 1}" / "pipeline"
-    elif settings.stage:
-        raise ValueError(f"expected --init with the assembled starting point of preset {preset.name} for stage 1")
-    else:
-        fitted = Path(settings.output) / "prior" / "pipeline"
+    output = Path(settings.output)
+    if not settings.init and not settings.stage:
+        fitted = output / "prior" / "pipeline"
         return fitted if fitted.is_dir() else None
+    if not settings.init and settings.stage == 1 and preset.checkpoint is None:
+        raise ValueError(f"expected --init with the assembled starting point of preset {preset.name} for stage 1")
+    start = Path(settings.init) if settings.init else output / f"stage{settings.stage - 1}" / "pipeline"
     if not (start / "unet").is_dir():
         raise ValueError(f"expected the pipeline of the stage before in {start}, found none: run that stage first")
     return start
@@ -48,31 +47,35 @@ def starting_point(settings: TrainSettings, preset: Preset) -> Path | None:
 def build(settings: TrainSettings, preset: Preset) -> LoopAnimatePipeline:
     """All networks in float32: the starting point's, or new ones beside the bundled text encoder."""
     start = starting_point(settings, preset)
-    injection = {"injection": tuple(settings.injection)} if settings.injection else {}
+    injection = {"injection": settings.injection} if settings.injection else {}
     if start:
         unet = LoopAnimateUNet.from_pretrained(start / "unet", **injection)
         pipe = LoopAnimatePipeline.from_pretrained(start, unet=unet, dtype=torch.float32)
     else:
+        width = preset.unet["cross_attention_dim"]
         pipe = LoopAnimatePipeline(
             unet=LoopAnimateUNet(**{"injection": INJECTION, **preset.unet, **injection}),
-            scheduler=DDIMScheduler(**preset.scheduler),
-            codec=MotionCodec(short_side=preset.short_side, text_width=preset.unet["cross_attention_dim"]),
-            image_encoder=PatchEncoder(width=preset.unet["cross_attention_dim"]),
+            codec=MotionCodec(short_side=preset.short_side, text_width=width),
+            image_encoder=PatchEncoder(width=width),
             tokenizer=AutoTokenizer.from_pretrained(preset.checkpoint / "tokenizer"),
             text_encoder=BertModel.from_pretrained(preset.checkpoint / "text_encoder", dtype=torch.float32),
-            num_inference_steps=preset.num_inference_steps,
-            guidance_scale=preset.guidance_scale,
-            guidance_interval=preset.guidance_interval,
+            **sampling(preset),
         )
         with torch.no_grad():
             white = whitening(pipe)
             pipe.codec.prior.projection.weight.copy_(white)
             if pipe.unet.config.projects_text:
                 pipe.unet.text_projection.weight.copy_(white)
-    if isinstance(pipe.codec, MotionCodec):
+    if pipe.codec.is_motion:
         pipe.codec.register_to_config(short_side=settings.cells or preset.short_side)  # whatever grid the starting point had
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def sampling(preset: Preset) -> dict:
+    """The arguments of a pipeline that a preset has for it: its scheduler, its steps and its guidance."""
+    names = ("num_inference_steps", "guidance_scale", "guidance_interval")
+    return {"scheduler": DDIMScheduler(**preset.scheduler), **{name: getattr(preset, name) for name in names}}
 
 
 def whitening(pipe: LoopAnimatePipeline) -> torch.Tensor:
@@ -97,27 +100,38 @@ def writing(what: str, partial: Path) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
         shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
-        reason, folder = str(error).strip().splitlines()[0], partial.parent
-        raise ValueError(f"expected room for {what} in {folder}, got: {reason}. Make room and run the same command") from error
+        told = f"expected room for {what} in {partial.parent}, got: {first_line(error)}. Make room and run the same command"
+        raise ValueError(told) from error
 
 
-def save_pipeline(pipeline: LoopAnimatePipeline, folder: Path, record: dict) -> None:
-    """Save a whole pipeline with how it was trained and the origin and licences of its start; written aside, then renamed."""
+def save_folder(pipeline: LoopAnimatePipeline, folder: Path, texts: dict[str, str], copies: dict[str, Path]) -> None:
+    """Save a whole pipeline with texts and copies of files beside it, by name; written aside, then renamed."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    with writing("the trained pipeline", partial):
+    with writing("the pipeline", partial):
         pipeline.save_pretrained(partial)
-        (partial / "training.json").write_text(json.dumps(record, indent=2))
-    start = pipeline.config.get("_name_or_path")
-    for file in [file for kind in ("provenance.json", "*LICENSE*") for file in Path(start).glob(kind)] if start else ():
-        shutil.copyfile(file, partial / file.name)
+        for name, text in texts.items():
+            (partial / name).write_text(text, encoding="utf-8")
+        for name, path in copies.items():
+            shutil.copyfile(path, partial / name)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 
 
-def write_sample(
-    accelerator: Accelerator, pipe: LoopAnimatePipeline, loops: Loops, folder: Path, step: int, num_frames: int
-) -> None:
+def save_pipeline(pipeline: LoopAnimatePipeline, folder: Path, record: dict) -> None:
+    """Save a pipeline with how it was trained, and with the origin and licences of its start."""
+    start = pipeline.config.get("_name_or_path")
+    origin = [file for kind in ("provenance.json", "*LICENSE*") for file in Path(start).glob(kind)] if start else ()
+    save_folder(pipeline, folder, {"training.json": json.dumps(record, indent=2)}, {file.name: file for file in origin})
+
+
+def write_strip(frames: np.ndarray, path: Path, count: int) -> np.ndarray:
+    """Write frames (N, H, W, 3) uint8 as a loop at the native rate; returns `count` of them side by side (H, count·W, 3)."""
+    write_loop(path, iter(frames[:-1]), len(frames) - 1, Coding(Fraction(NATIVE_FPS)))
+    return np.concatenate(list(frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]), axis=1)
+
+
+def write_sample(accelerator: Accelerator, pipe, loops: Loops, folder: Path, step: int, num_frames: int) -> None:
     """Sample the batch's first picture with the networks as they are: a file in FOLDER/samples, a contact sheet in the log."""
     pipe.unet.eval()
     image, mask = (value[:1].float() for value in (loops.image, loops.mask))
@@ -130,9 +144,7 @@ def write_sample(
         output_type="np",
     ).frames[0]
     pipe.unet.train()
-    frames = (clip * 255).round().astype(np.uint8)  # (N, H, W, 3)
     (folder / "samples").mkdir(exist_ok=True)
-    write_loop(folder / "samples" / f"{step:07d}.webp", iter(frames[:-1]), len(frames) - 1, Coding(Fraction(NATIVE_FPS)))
-    shown = frames[np.linspace(0, num_frames - 1, SHEET).round().astype(int)]
+    strip = write_strip((clip * 255).round().astype(np.uint8), folder / "samples" / f"{step:07d}.webp", SHEET)
     for tracker in accelerator.trackers:
-        tracker.writer.add_image("sample", np.concatenate(list(shown), axis=1), step, dataformats="HWC")
+        tracker.writer.add_image("sample", strip, step, dataformats="HWC")

@@ -7,7 +7,6 @@ All other rows are about what is shown.
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from math import atan2, degrees
 from pathlib import Path
 from statistics import median
@@ -34,19 +33,11 @@ from train.seams import percent
 
 SIDE = 256  # pixels on the short side: the motion preset sees no more
 STILLNESS = 0.002  # short sides, the largest mean displacement of what should be still
-TOGETHER = 12  # loops of one picture that are sampled at once
+TOGETHER = 12  # loops that are sampled at once; divides those of a picture, as pictures differ in size
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A picture with a clear object."""
-
-    picture: Image.Image
-    mask: np.ndarray  # (H, W) in [0, 1]
-
-
-def entries(folder: str | None) -> list[Entry]:
-    """The pictures with a clear object in a folder, or of scikit-image's photographs.
+def entries(folder: str | None) -> list[tuple[Image.Image, np.ndarray]]:
+    """The pictures with a clear object in a folder, or of scikit-image's photographs, with its mask (H, W) in [0, 1].
 
     Raises ValueError where there is none.
     """
@@ -63,7 +54,7 @@ def entries(folder: str | None) -> list[Entry]:
         picture = picture.resize([round(side * scale) for side in picture.size], Image.Resampling.LANCZOS)
         mask, is_clear = automatic_mask(picture)
         if is_clear:
-            clear.append(Entry(picture, mask))
+            clear.append((picture, mask))
     if not clear:
         raise ValueError(f"expected pictures with a clear object, found none in {folder}")
     return clear
@@ -127,23 +118,15 @@ def evaluate(
 ) -> dict:
     """The table of measures; `options` go to the pipeline's call.
 
-    Args:
-        folder: of pictures; None takes scikit-image's photographs.
-        sheets: folder for a contact sheet of each loop.
-        limit: pictures at most.
-        rendered: False leaves out what is measured on frames, which takes most of the time.
-        first: the least seed of a loop.
+    folder: of pictures; None takes scikit-image's photographs. sheets: folder for a contact sheet of each loop. limit: pictures
+    at most. rendered: False leaves out what is measured on frames, which takes most of the time. first: least seed of a loop.
     """
     chosen = entries(folder)[:limit]
     cases = plan(len(chosen), first)
-    batches = [
-        own[start : start + TOGETHER]
-        for own in (list(group) for _, group in groupby(cases, lambda case: case.entry))
-        for start in range(0, len(own), TOGETHER)
-    ]
     samples = []
-    for batch in tqdm(batches, mininterval=5):
-        samples += _sample(pipe, chosen[batch[0].entry], batch, num_frames, options)
+    for start in tqdm(range(0, len(cases), TOGETHER), mininterval=5):
+        batch = cases[start : start + TOGETHER]
+        samples += _sample(pipe, *chosen[batch[0].entry], batch, num_frames, options)
     if sheets:
         Path(sheets).mkdir(parents=True, exist_ok=True)
         for index, sample in enumerate(samples, 1):
@@ -162,13 +145,12 @@ def evaluate(
     return table
 
 
-def _sample(pipe, entry: Entry, batch: list[Case], num_frames: int, options: dict) -> list[Sample]:
+def _sample(pipe, picture: Image.Image, mask: np.ndarray, batch: list[Case], num_frames: int, options: dict) -> list[Sample]:
     """Loops of one picture, as `loop.make_loops` makes them, but with a prompt each and together."""
     readings = [read(case.prompt, pipe) for case in batch]
-    mask = Image.fromarray((entry.mask * 255).round().astype(np.uint8))
     latents = pipe(
-        image=[entry.picture] * len(batch),
-        mask_image=[mask] * len(batch),
+        image=[picture] * len(batch),
+        mask_image=[Image.fromarray((mask * 255).round().astype(np.uint8))] * len(batch),
         prompt=[reading.sentence for reading in readings],
         generator=[torch.Generator().manual_seed(case.seed) for case in batch],
         num_frames=num_frames,
@@ -178,11 +160,11 @@ def _sample(pipe, entry: Entry, batch: list[Case], num_frames: int, options: dic
     samples = []
     for case, reading, clip in zip(batch, readings, latents, strict=True):
         sampled = pipe.codec.decode_motion(clip)
-        scene = single(Part(reading.sentence, reading.layers[0], entry.mask), reading.layers[1])
-        motion = obey([sampled], scene, entry.picture)
+        scene = single(Part(reading.sentence, reading.layers[0], mask), reading.layers[1])
+        motion = obey([sampled], scene, picture)
         notes = (Note(reading.note),) if reading.note else ()
         settings = make_settings(prompt=case.prompt, num_frames=num_frames, seed=case.seed)
-        loop = MotionLoop(entry.picture, scene.masks, entry.mask, True, settings, notes, motion, scene.intents)
+        loop = MotionLoop(picture, scene.masks, mask, True, settings, notes, motion, scene.intents)
         samples.append(Sample(loop, sampled))
     return samples
 
@@ -215,10 +197,8 @@ def _words(pairs, num_frames: int) -> dict:
         for a, b in ((one.shown, other.shown) for one, other in _groups(pairs, "seeds"))
     ]
     return {
-        "direction within 45 degrees, percent": percent(angle < 45 for angle in shown),
-        "direction within 90 degrees, percent": percent(angle < 90 for angle in shown),
-        "direction within 45 degrees, as sampled": percent(angle < 45 for angle in sampled),
-        "direction within 90 degrees, as sampled": percent(angle < 90 for angle in sampled),
+        **{f"direction within {limit} degrees, percent": percent(angle < limit for angle in shown) for limit in (45, 90)},
+        **{f"direction within {limit} degrees, as sampled": percent(angle < limit for angle in sampled) for limit in (45, 90)},
         "gently < plainly < strongly, percent of triples": percent(a < b < c for a, b, c in strengths),
         "median displacement gently, plainly, strongly": [100 * median(part) for part in zip(*strengths)],
         "slowly < quickly, percent of pairs": percent(a < b for a, b in tempos),
@@ -231,11 +211,8 @@ def _kinds(pairs, num_frames: int) -> dict:
     """How often the kind that words name is recognised: as shown, as sampled, and in procedural motion under the same masks."""
     classify = KindClassifier(num_frames)
     rng, generator = random.Random(1), torch.Generator().manual_seed(1)
-    verdicts = {
-        "kind recognised, percent": [],
-        "kind recognised, as sampled": [],
-        "kind recognised in true motion, percent": [],
-    }
+    rows = ("kind recognised, percent", "kind recognised, as sampled", "kind recognised in true motion, percent")
+    verdicts = {row: [] for row in rows}
     for kind, sample in [(case.motion.kind, sample) for case, sample in pairs if case.purpose == "kind"]:
         inside = torch.from_numpy(sample.inside)[None]
         truth = make_motion(kind, inside[None].expand(8, -1, -1, -1), rng, generator, num_frames)

@@ -89,34 +89,17 @@ def clip_loss(networks, scheduler, loops: Loops, draws: Draws, empty_text: torch
         return networks(sample, timesteps, text_tokens, loops.image_tokens, loops.image, loops.mask, draws.keep_image)
 
     denoiser = Denoiser(network, scheduler, given, levels=training_levels)
-    errors = OBJECTIVES[stage.objective](denoiser, latents, draws.noise, draws.timesteps)  # (B, N)
+    levels = denoiser.levels(draws.timesteps)
+    errors = (denoiser(levels.add_noise(latents, draws.noise), draws.timesteps) - latents).square().mean((1, 3, 4))  # (B, N)
+    errors = errors * OBJECTIVES[stage.objective](levels)[..., 0, 0, 0]
     weights = errors.new_ones(num_frames)
     weights[-1] = stage.last_frame
     return (errors @ (weights / weights.sum())).mean()
 
 
-def noise_error(denoiser: Denoiser, clean: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-    """Squared error of the noise that an estimate of the clean latents implies, (B, N)."""
-    levels = denoiser.levels(timesteps)
-    return _squared_error(denoiser, clean, noise, timesteps, levels) * (levels.signal / levels.noise)[..., 0, 0, 0] ** 2
-
-
-def velocity_error(denoiser: Denoiser, clean: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-    """Squared error of the velocity that an estimate implies, times the noise's share of variance, at least MIN_NOISE, (B, N).
-
-    Where there is more noise than that, this is the squared error of the clean latents themselves.
-    """
-    levels = denoiser.levels(timesteps)
-    weights = (MIN_NOISE / levels.noise[..., 0, 0, 0] ** 2).clamp(min=1)
-    return _squared_error(denoiser, clean, noise, timesteps, levels) * weights
-
-
-def _squared_error(denoiser: Denoiser, clean, noise, timesteps, levels: Levels) -> torch.Tensor:
-    return (denoiser(levels.add_noise(clean, noise), timesteps) - clean).square().mean((1, 3, 4))
-
-
-# (denoiser, clean latents (B, 4, N, h, w), noise like them, timesteps (B,)) → errors (B, N): what `Stage.objective` names
-OBJECTIVES: dict[str, Callable[[Denoiser, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]] = {
-    "noise": noise_error,
-    "velocity": velocity_error,
+# What `Stage.objective` names: the factor (B, 1, 1, 1, 1) that makes the squared error of the clean latents that of the noise,
+# or that of the velocity times the noise's share of variance, at least MIN_NOISE. With more noise, the latter is 1.
+OBJECTIVES: dict[str, Callable[[Levels], torch.Tensor]] = {
+    "noise": lambda levels: (levels.signal / levels.noise) ** 2,
+    "velocity": lambda levels: (MIN_NOISE / levels.noise**2).clamp(min=1),
 }

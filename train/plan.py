@@ -18,22 +18,34 @@ CHECKPOINTS = 3  # on disk at a time: two that are kept and one that is written
 
 def plan(settings: TrainSettings, preset: Preset, stage: Stage, folder: Path) -> str:
     """The plan as text: frames, parameters, rate, memory, steps and disk."""
-    config = {**preset.unet, **({"injection": tuple(settings.injection)} if settings.injection else {})}
+    injection = {"injection": settings.injection} if settings.injection else {}
     with FakeTensorMode() as fake:
-        unet = LoopAnimateUNet(**config).train()
+        unet = LoopAnimateUNet(**preset.unet, **injection).train()
     names = trainable_names(unet, stage)
-    total = sum(parameter.numel() for parameter in unet.parameters())
-    trained = sum(parameter.numel() for name, parameter in unet.named_parameters() if name in names)
     for name, parameter in unet.named_parameters():
         parameter.requires_grad_(name in names)
+    total = sum(parameter.numel() for parameter in unet.parameters())
+    trained = sum(parameter.numel() for parameter in unet.parameters() if parameter.requires_grad)
     width = 2 if settings.mixed_precision != "no" else 4  # bytes of an activation
     if settings.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
-    with fake:
-        activations = _activations(unet, settings.cells or preset.short_side, stage) * width / 4
-    state = 2 * 1 if settings.eight_bit_adam else 2 * 4
-    fixed = total * 4 + trained * (4 + state + (4 if settings.ema else 0))
-    checkpoint = total * 4 + trained * (state + (4 if settings.ema else 0))
+    kept = {}  # bytes that a forward pass keeps for the backward pass, by storage
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage()._cdata] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    side, channels = settings.cells or preset.short_side, unet.config.cross_attention_dim
+    with fake, torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        sample, timesteps = torch.empty(stage.batch, 9, stage.num_frames, side, side), torch.zeros(stage.batch).long()
+        text_tokens, image_tokens = (torch.empty(stage.batch, length, channels) for length in (TEXT_TOKENS, 1))
+        output = unet(sample, timesteps, text_tokens, image_tokens).sample
+    parameters = {parameter.untyped_storage()._cdata for parameter in unet.parameters()}
+    activations = sum(size for storage, size in kept.items() if storage not in parameters) * width / 4
+    del output
+    state = (2 * 1 if settings.eight_bit_adam else 2 * 4) + (4 if settings.ema else 0)  # bytes beside a weight that trains
+    checkpoint = total * 4 + trained * state
+    fixed = checkpoint + trained * 4
     free = shutil.disk_usage(next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())).free
     clips = "procedural motion"
     if settings.data:
@@ -53,25 +65,3 @@ def plan(settings: TrainSettings, preset: Preset, stage: Stage, folder: Path) ->
         "disk": f"about {checkpoint * CHECKPOINTS / 1e9:.1f} GB for checkpoints, {free / 1e9:.1f} GB free in {folder}",
     }
     return "\n".join(f"{name:17} {value}" for name, value in rows.items())
-
-
-def _activations(unet: LoopAnimateUNet, side: int, stage: Stage) -> int:
-    """Bytes that a forward pass keeps for the backward pass, counted on fake tensors."""
-    width = unet.config.cross_attention_dim
-    kept = {}
-
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        kept[tensor.untyped_storage()._cdata] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    inputs = {
-        "sample": torch.empty(stage.batch, 9, stage.num_frames, side, side),
-        "timestep": torch.zeros(stage.batch, dtype=torch.long),
-        "encoder_hidden_states": torch.empty(stage.batch, TEXT_TOKENS, width),
-        "image_hidden_states": torch.empty(stage.batch, 1, width),
-    }
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        output = unet(**inputs).sample
-    parameters = {parameter.untyped_storage()._cdata for parameter in unet.parameters()}
-    del output
-    return sum(size for storage, size in kept.items() if storage not in parameters)

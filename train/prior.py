@@ -2,7 +2,6 @@
 
 import math
 import random
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -29,34 +28,6 @@ DIRECTION_WEIGHT = 4.0  # of the time mean and the winding in `surprise`: a dire
 NO_WORDS = 0.04  # share of loops with an empty caption
 
 
-@dataclass(frozen=True)
-class Captions:
-    """Captions, and what they say as numbers."""
-
-    drawn: list[tuple[str, Motion, Motion]]
-    text_tokens: torch.Tensor  # (B, L, width), half precision
-    attributes: torch.Tensor  # (B, 2 x attributes); zeros where the caption is empty
-
-
-def draw_captions(pipe, size: int, rng: random.Random) -> Captions:
-    drawn = [draw(rng) for _ in range(size)]
-    prompts = ["" if rng.random() < NO_WORDS else caption for caption, _, _ in drawn]
-    values = torch.tensor([attributes(salient) + attributes(background) for _, salient, background in drawn])
-    has_words = torch.tensor([bool(prompt) for prompt in prompts])[:, None]
-    tokens = encode_text(pipe.tokenizer, pipe.text_encoder, prompts).half()
-    return Captions(drawn, tokens, torch.where(has_words, values, torch.zeros_like(values)))
-
-
-def make_loops(
-    pipe, captions: Captions, num_frames: int, seed: int, sampling: str
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Procedural motion for captions: latents of ring (B, 4, N-1, h, w) and winding (B, 4, 1, h, w), and masks (B, 1, h, w)."""
-    clips = make_clips(len(captions.drawn), num_frames, CELLS, seed, sampling, drawn=captions.drawn)
-    latents = pipe.codec.compress(clips.displacement)
-    winding = latents[:, :, -1:]
-    return torch.cat([latents[:, :, :1], latents[:, :, 1:-1] - winding], dim=2), winding, clips.latent_mask
-
-
 def attributes(motion: Motion) -> list[float]:
     """Kind, direction, size, tempo and part of the motion that words ask for, each number about one."""
     angle = math.radians(motion.direction or 0.0)
@@ -78,10 +49,8 @@ def surprise(prior: Gaussian, ring: torch.Tensor, winding: torch.Tensor, progres
     roundness. Densities are those of a t distribution with D degrees of freedom: near the Gaussian's, but a single clip far
     out does not outweigh all others. Rings get a little noise, because exact zeros could be given any density.
 
-    Args:
-        ring: latents (B, 4, N-1, h, w) of what comes back.
-        winding: latents (B, 4, 1, h, w) of what streams.
-        progress: as in `Gaussian.sample`.
+    ring: latents (B, 4, N-1, h, w) of what comes back. winding: latents (B, 4, 1, h, w) of what streams. progress: as in
+    `Gaussian.sample`.
     """
     area = (ring.shape[-2] * ring.shape[-1]) ** 0.5
     count = ring.shape[2]
@@ -120,7 +89,7 @@ def fit(settings: PriorSettings) -> Path:
     """
     torch.manual_seed(settings.seed)
     pipe = build(TrainSettings(stage=0, output=settings.output, init=settings.init), PRESETS["motion"])
-    if not hasattr(pipe.codec, "prior"):
+    if not pipe.codec.is_motion:
         raise ValueError(f"expected a checkpoint of the motion preset, got one with {type(pipe.codec).__name__}")
     prior = pipe.codec.prior.train()
     # A kind or a direction matters to a person more than to a density, so what is read is also held to what words say.
@@ -134,14 +103,22 @@ def fit(settings: PriorSettings) -> Path:
     rng = random.Random(settings.seed)
     bar = tqdm(range(settings.steps), mininterval=10)
     for step in bar:
-        seen.append(draw_captions(pipe, settings.batch, rng))
+        drawn = [draw(rng) for _ in range(settings.batch)]
+        prompts = ["" if rng.random() < NO_WORDS else caption for caption, _, _ in drawn]
+        said = torch.tensor([attributes(salient) + attributes(background) for _, salient, background in drawn])
+        said = torch.where(torch.tensor([bool(prompt) for prompt in prompts])[:, None], said, torch.zeros_like(said))
+        text_tokens = encode_text(pipe.tokenizer, pipe.text_encoder, prompts).half()  # (B, L, width)
+        seen.append((drawn, said, text_tokens))
         num_frames = FRAMES[step % len(FRAMES)]
         progress = pipe.codec.progress(num_frames)
-        for replay, captions in enumerate((seen[-1], *rng.choices(seen, k=REPLAYS))):
+        for replay, (drawn, said, text_tokens) in enumerate((seen[-1], *rng.choices(seen, k=REPLAYS))):
             seed = settings.seed * 1_000_003 + step * (REPLAYS + 1) + replay
-            ring, winding, latent_mask = make_loops(pipe, captions, num_frames, seed, settings.sampling)
-            loss = surprise(prior(captions.text_tokens, latent_mask), ring, winding, progress).mean()
-            misread = F.mse_loss(head(prior.read_words(captions.text_tokens)), captions.attributes)
+            clips = make_clips(settings.batch, num_frames, CELLS, seed, settings.sampling, drawn=drawn)
+            latents = pipe.codec.compress(clips.displacement)
+            winding = latents[:, :, -1:]  # (B, 4, 1, h, w)
+            ring = torch.cat([latents[:, :, :1], latents[:, :, 1:-1] - winding], dim=2)  # (B, 4, N-1, h, w)
+            loss = surprise(prior(text_tokens, clips.latent_mask), ring, winding, progress).mean()
+            misread = F.mse_loss(head(prior.read_words(text_tokens)), said)
             optimizer.zero_grad()
             (loss + READING_WEIGHT * misread).backward()
             torch.nn.utils.clip_grad_norm_(parameters, 3.0)

@@ -24,9 +24,7 @@ VOTES = 7  # networks that decide together: a single one draws the line between 
 def features(displacement: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
     """Describe one layer's motion by numbers (B, F) that do not depend on its size.
 
-    Args:
-        displacement: (B, 2, N, h, w) in short sides, zero at frame 0.
-        inside: (B, h, w) in [0, 1], where the layer is.
+    displacement: (B, 2, N, h, w) in short sides, zero at frame 0. inside: (B, h, w) in [0, 1], where the layer is.
     """
     _, _, frames, height, width = displacement.shape
     weight = inside / inside.sum((-2, -1), keepdim=True).clamp(min=1e-6)  # (B, h, w)
@@ -80,14 +78,13 @@ class KindClassifier:
     """A few small networks over `features`, trained when it is made: on `batches` x `clips` motions of each kind."""
 
     def __init__(self, num_frames: int, clips: int = 160, batches: int = 4, epochs: int = 400, seed: int = 0):
-        self.kinds = SPOKEN
         rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
         inputs = []
         for _ in range(batches):
-            for kind in self.kinds:
+            for kind in SPOKEN:
                 support = mask_code(pictures(clips, CELL * CELLS, CELL * CELLS, generator)[1], (CELLS, CELLS))
                 inputs.append(features(make_motion(kind, support, rng, generator, num_frames), support[:, 0]))
-        labels = torch.arange(len(self.kinds)).repeat_interleave(clips).repeat(batches)
+        labels = torch.arange(len(SPOKEN)).repeat_interleave(clips).repeat(batches)
         inputs = torch.cat(inputs)
         self.mean, self.deviation = inputs.mean(0), inputs.std(0).clamp(min=1e-3)
         with torch.random.fork_rng(devices=()):
@@ -96,7 +93,7 @@ class KindClassifier:
 
     def _train(self, inputs: torch.Tensor, labels: torch.Tensor, epochs: int) -> torch.nn.Module:
         network = torch.nn.Sequential(
-            torch.nn.Linear(inputs.shape[1], 96), torch.nn.SiLU(), torch.nn.Dropout(0.2), torch.nn.Linear(96, len(self.kinds))
+            torch.nn.Linear(inputs.shape[1], 96), torch.nn.SiLU(), torch.nn.Dropout(0.2), torch.nn.Linear(96, len(SPOKEN))
         )
         optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=0.05)
         for _ in range(epochs):
@@ -115,4 +112,4 @@ class KindClassifier:
         """The kinds of motions (B, 2, N, h, w) of layers that stand at (B, h, w)."""
         inputs = self._normalise(features(displacement, inside))
         votes = sum(network(inputs).softmax(1) for network in self.networks)
-        return [self.kinds[index] for index in votes.argmax(1).tolist()]
+        return [SPOKEN[index] for index in votes.argmax(1).tolist()]

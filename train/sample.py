@@ -16,7 +16,7 @@ SMOOTH_HARMONICS = 7  # of a curve; what quicker ones add is jitter
 
 
 class Movement:
-    """How a loop moves: displacement (N, L, 2, h, w) in short sides, and its means over layers, where `weights` (L, h, w) are."""
+    """How a loop moves: displacement (N, L, 2, h, w) in short sides, and its means over layers, by `weights` (L, h, w)."""
 
     def __init__(self, motion: Motion, weights: np.ndarray):
         self.displacement = motion.unrolled()

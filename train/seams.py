@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
+from scipy import stats
 
 from loopanimate.metrics import is_seamless, seam
 from train.sample import Sample
@@ -34,9 +35,7 @@ def unpaused(steps: np.ndarray) -> np.ndarray:
 
 def uniformity(rings: list[np.ndarray]) -> float:
     """Kolmogorov-Smirnov distance to uniform of the last value's rank in its ring, over rings (K,)."""
-    ranks = np.sort([((ring[:-1] < ring[-1]).sum() + 0.5) / len(ring) for ring in rings])
-    steps = np.arange(len(ranks) + 1) / len(ranks)
-    return float(max(np.abs(ranks - steps[:-1]).max(), np.abs(ranks - steps[1:]).max()))
+    return float(stats.kstest([((ring[:-1] < ring[-1]).sum() + 0.5) / len(ring) for ring in rings], "uniform").statistic)
 
 
 def cut(ring: np.ndarray) -> np.ndarray:

@@ -1,12 +1,14 @@
 """The options of each verb of `python -m train`: range, flag, default and help of one stand in its field."""
 
+import json
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from loopanimate.options import Options
+from loopanimate.options import Options, option
 from loopanimate.presets import MAX_FRAMES, PRESETS, Preset, check_num_frames
 
 if TYPE_CHECKING:
@@ -14,56 +16,40 @@ if TYPE_CHECKING:
 
 PresetName = Literal[tuple(PRESETS)]
 Tokens = Literal["image", "text", "none"]
-Precision = Literal["no", "fp16", "bf16"]
 Sampling = Literal["native", "alss"]
-CELLS = "cells on the short side of the motion preset's grid, a multiple of 4 (default: 12)"
+NumFrames = Annotated[int, AfterValidator(lambda count: check_num_frames(count) or count)]
+MAX_F = (MAX_FRAMES + 1) // 2
 CLIP_VISION = "folder or hub repository of a CLIP vision model (default: the checkpoint's own, if it has one)"
-JSON = {"flag": "--json"}
 
 
-def _loop_length(count: int) -> int:
-    check_num_frames(count)
-    return count
+class Training(Options):
+    """What one run and the runs of a table have in common."""
+
+    preset: PresetName = "motion"
+    data: str | None = option(None, "clips: folder with captions, .tar shards or manifest.jsonl (default: procedural motion)")
+    cells: int | None = option(None, "cells on the short side of the motion preset's grid, a multiple of 4 (default: 12)")
+    workers: int = option(2, "processes that decode clips, for each device", ge=0)
+    mixed_precision: Literal["no", "fp16", "bf16"] = option("no", "number format of the network's arithmetic")
+    gradient_checkpointing: bool = option(False, "less memory for a third more time")
 
 
-def option(default: Any, description: str, **limits) -> Any:
-    return Field(default, description=description, **limits)
-
-
-NumFrames = Annotated[int, AfterValidator(_loop_length)]
-
-
-class TrainSettings(Options):
+class TrainSettings(Training):
     """Train one stage; the same command resumes where it was cut."""
 
     stage: int = option(..., "0 (motion preset, from scratch), 1, 2 or 3; each starts from the one before")
-    preset: PresetName = "motion"
-    data: str | None = option(None, "clips: folder with captions, .tar shards or manifest.jsonl (default: procedural motion)")
     output: str = Field(
         default_factory=lambda values: f"runs/{values['preset']}",
         description="folder of the run; each stage writes OUTPUT/stageK (default: runs/PRESET)",
     )
     init: str | None = option(None, "pipeline folder to start from (default: the stage before; at stage 0 random weights)")
     steps: int | None = option(None, "optimizer steps (default: the stage table's)", ge=1)
-    f: int | None = option(
-        None,
-        "forward frames of every clip (default: the stage table's)",
-        ge=2,
-        le=(MAX_FRAMES + 1) // 2,
-        title="forward frames",
-    )
-    cells: int | None = option(None, CELLS)
+    f: int | None = option(None, "forward frames of a clip (default: the table's)", ge=2, le=MAX_F, title="forward frames")
     seed: int = option(0, "of weights, data and noise", ge=0)
     sampling: Sampling = option("native", "of procedural motion; clips are always sampled by ALSS")
     batch: int | None = option(None, "clips a device and micro-batch (default: the stage table's)", ge=1)
     accumulate: int = option(1, "micro-batches a step", ge=1, title="accumulation")
-    workers: int = option(2, "processes that decode clips, for each device", ge=0)
-    flow: Literal["dis", "raft"] = option(
-        "dis", "optical flow of clips in the motion preset; raft needs torchvision and fetches its weights"
-    )
+    flow: Literal["dis", "raft"] = option("dis", "optical flow of the motion preset's clips; raft needs torchvision")
     preencode: int = option(0, "loops of each clip to encode once; 0 draws every loop anew", ge=0, title="pre-encoded loops")
-    mixed_precision: Precision = option("no", "number format of the network's arithmetic")
-    gradient_checkpointing: bool = option(False, "less memory for a third more time")
     eight_bit_adam: bool = option(False, "optimizer states in 8 bits; needs bitsandbytes and CUDA")
     ema: bool = option(True, "keep a running mean of the weights as the result; costs a copy of what trains")
     save_every: int = option(100, "steps between checkpoints", ge=1, title="save interval")
@@ -104,6 +90,16 @@ class TrainSettings(Options):
         return preset, replace(stage, **{name: value for name, value in changes.items() if value is not None})
 
 
+def check_same(path: Path, now: dict) -> None:
+    """Raise ValueError where `path` says that an output began with other settings: what came of both is neither's."""
+    before = json.loads(path.read_text()) if path.is_file() else now
+    for name, value in now.items():
+        if before.get(name) != value:
+            raise ValueError(
+                f"expected {name} {before.get(name)} as {path.parent} began with, got {value}: choose another output"
+            )
+
+
 class PriorSettings(Options):
     """Fit the Gaussian that the motion preset's noise is drawn from; stage 0 of the same output begins from it."""
 
@@ -130,9 +126,7 @@ class CurateSettings(Options):
     f: int = option(18, "forward frames that a clip must be long enough for", ge=2, title="forward frames")
     max_cut: float = option(0.55, "share of a picture's contrast that flow between two frames may not explain", ge=0)
     min_motion: float = option(0.003, "short sides between two frames, 95th percentile over the picture", ge=0)
-    min_stays: float = option(
-        0.35, "overlap (IoU) of the mask that flow carried with the last frame's own", ge=0, le=1, title="overlap"
-    )
+    min_stays: float = option(0.35, "IoU of the mask that flow carried with the last frame's", ge=0, le=1, title="overlap")
     min_caption: float = option(0.2, "CLIP cosine of the object's crop and the caption", ge=-1, le=1)
     caption_check: bool = option(True, "hold captions against objects; needs CLIP's weights")
     clip: str = option("openai/clip-vit-large-patch14", "folder or hub repository of a CLIP model")
@@ -178,11 +172,7 @@ class EvaluateSettings(Options):
 
     preset: PresetName = "motion"
     checkpoint: str | None = option(None, "folder or hub repository (default: the bundled one)")
-    data: str | None = option(
-        None,
-        "pictures or clips never trained on, captioned as those of `run` (a folder with captions.csv,"
-        " for instance); without it, the motion preset's obedience is measured",
-    )
+    data: str | None = option(None, "captioned pictures or clips, never trained on (default: obedience is measured instead)")
     output: str = option("runs/evaluation", "folder of tables, loops, sheets and pages")
     against: tuple[str, ...] = option((), "outputs of other evaluations over the same data, for the rating page")
     seeds: int = option(2, "loops of each picture of --data", ge=1)
@@ -194,35 +184,25 @@ class EvaluateSettings(Options):
     pictures: str | None = option(None, "obedience: folder of pictures (default: scikit-image's photographs)")
     limit: int | None = option(None, "obedience: pictures at most, 36 loops each", ge=1)
     sheets: str | None = option(None, "obedience: folder for a contact sheet of each loop")
-    as_json: bool = option(False, "print JSON", json_schema_extra=JSON)
+    as_json: bool = option(False, "print JSON", flag="--json")
 
 
-class AblateSettings(Options):
+class AblateSettings(Training):
     """Table 4 or 5 anew: every row trained with several seeds; the same command resumes where it was cut."""
 
     table: Literal[4, 5] = option(..., "of the paper")
-    preset: PresetName = "motion"
     output: str = option("runs/ablation", "folder of the runs and of the table")
-    data: str | None = option(None, "clips to train on (default: procedural motion)")
-    init: str | None = option(
-        None, "pipeline that every row's stage 1 begins from (default: a stage 0 for each row of preset motion)"
-    )
-    test_data: str | None = option(
-        None, "captioned pictures to measure Table 2's columns on (default: the motion preset's obedience)"
-    )
+    init: str | None = option(None, "pipeline that each row's stage 1 begins from (default: a stage 0 a row, of preset motion)")
+    test_data: str | None = option(None, "captioned pictures for Table 2's columns (default: the motion preset's obedience)")
     clip: str | None = option(None, CLIP_VISION)
     seeds: int = option(3, "runs of each row, for an interval", ge=2)
     share: float = option(1.0, "share of the stage table's steps", gt=0)
-    cells: int | None = option(None, CELLS)
     pictures: int = option(6, "pictures of the motion preset's obedience, 36 loops each", ge=1)
     num_frames: NumFrames = option(MAX_FRAMES, "of the loops that are measured")
-    workers: int = option(2, "processes that decode clips, for each device", ge=0)
-    mixed_precision: Precision = option("no", "number format of the network's arithmetic")
-    gradient_checkpointing: bool = option(False, "less memory for a third more time")
 
 
 class ParamsSettings(Options):
     """Count the parameters of Table 1 (train/METHOD.md §4) without allocating them."""
 
     preset: PresetName = "512"
-    as_json: bool = option(False, "print JSON", json_schema_extra=JSON)
+    as_json: bool = option(False, "print JSON", flag="--json")

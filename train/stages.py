@@ -69,14 +69,21 @@ INJECTIONS = (
     ("text", "text", "image"),
 )
 
+# what the presets share of the paper's stages
+PAPER = {
+    1: {"f": 8, "trains": ("conv_in", "cab", "temm"), "salient": False},
+    2: {"f": 11, "trains": ("conv_in", "temm"), "salient": True},
+    3: {"f": 18, "trains": ("conv_in", "temm_q", "temm_v"), "salient": True},
+}
 APPEARANCE = {"batch": 1, "objective": "noise"}
+MOTION = {"batch": 6, "last_frame": 6.0}
+FROM_SCRATCH = {"salient": True, "hide_far_end": 0.85, "noisy": 1.5, "words_rate": 2.0, "muon": True}
+EASY_FIRST = {"shorter": (8, 18, 4), "small": 4, "words_first": 0.4}
 STAGES = {
     "512": {
-        1: Stage(f=8, trains=("conv_in", "cab", "temm"), learning_rate=2e-4, iterations=200_000, salient=False, **APPEARANCE),
-        2: Stage(f=11, trains=("conv_in", "temm"), learning_rate=6e-5, iterations=100_000, salient=True, **APPEARANCE),
-        3: Stage(
-            f=18, trains=("conv_in", "temm_q", "temm_v"), learning_rate=2e-5, iterations=100_000, salient=True, **APPEARANCE
-        ),
+        1: Stage(**PAPER[1], learning_rate=2e-4, iterations=200_000, **APPEARANCE),
+        2: Stage(**PAPER[2], learning_rate=6e-5, iterations=100_000, **APPEARANCE),
+        3: Stage(**PAPER[3], learning_rate=2e-5, iterations=100_000, **APPEARANCE),
     },
     # No pretrained base, so stage 0 trains everything. It takes three lengths, so that stage 3, which trains the least, has
     # the least to learn. It learns what words mean on a grid of 4 cells, in many cheap steps and first from captions that
@@ -84,34 +91,11 @@ STAGES = {
     # learning rates are our own.
     "motion": {
         0: Stage(
-            f=18,
-            trains=("all",),
-            learning_rate=6e-4,
-            iterations=3000,
-            batch=3,
-            salient=True,
-            hide_far_end=0.85,
-            noisy=1.5,
-            words_rate=2.0,
-            muon=True,
-            last_frame=6.0,
-            shorter=(8, 18, 4),
-            small=4,
-            words_first=0.4,
+            f=18, trains=("all",), learning_rate=6e-4, iterations=3000, batch=3, last_frame=6.0, **FROM_SCRATCH, **EASY_FIRST
         ),
-        1: Stage(
-            f=8, trains=("conv_in", "cab", "temm"), learning_rate=2e-4, iterations=40, batch=6, salient=False, last_frame=6.0
-        ),
-        2: Stage(f=11, trains=("conv_in", "temm"), learning_rate=4e-4, iterations=200, batch=6, salient=True, last_frame=6.0),
-        3: Stage(
-            f=18,
-            trains=("conv_in", "temm_q", "temm_v"),
-            learning_rate=4e-4,
-            iterations=300,
-            batch=6,
-            salient=True,
-            last_frame=6.0,
-        ),
+        1: Stage(**PAPER[1], learning_rate=2e-4, iterations=40, **MOTION),
+        2: Stage(**PAPER[2], learning_rate=4e-4, iterations=200, **MOTION),
+        3: Stage(**PAPER[3], learning_rate=4e-4, iterations=300, **MOTION),
     },
 }
 

@@ -8,8 +8,9 @@ Pictures and masks are procedural as well, so an evaluation on photographs share
 
 import math
 import random
+from collections import Counter
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -41,8 +42,7 @@ class Clips:
     latent_mask: torch.Tensor  # (B, 1, h, w)
     middle_mask: torch.Tensor  # (B, 1, h, w), M-1
     displacement: torch.Tensor  # (B, 4, N, h, w) in short sides, unscaled
-    captions: list[str]
-    motions: list[tuple[Motion, Motion]]  # salient layer, background
+    captions: tuple[str, ...]
 
 
 def make_clips(
@@ -58,11 +58,8 @@ def make_clips(
 ) -> Clips:
     """Make `batch` clips of `num_frames` frames; the same seed and device give the same clips.
 
-    Args:
-        short: cells on the short side; the aspect is drawn, unless `size` (h, w) gives the grid.
-        sampling: "native" or "alss".
-        focus: as in `grammar.draw`.
-        drawn: captions with their motions, as `grammar.draw` gives them; None draws them here.
+    short: cells on the short side; the aspect is drawn, unless `size` (h, w) gives the grid. sampling: "native" or "alss".
+    focus: as in `grammar.draw`. drawn: captions with their motions, as it gives them; None draws them here.
     """
     rng = random.Random(seed)
     generator = torch.Generator(device).manual_seed(rng.getrandbits(62))
@@ -85,8 +82,7 @@ def make_clips(
         latent_mask=latent_mask,
         middle_mask=warp(latent_mask, fields[:, 0, :, num_frames // 2]),
         displacement=fields.flatten(1, 2),
-        captions=[caption for caption, _, _ in drawn],
-        motions=motions,
+        captions=tuple(caption for caption, _, _ in drawn),
     )
 
 
@@ -113,23 +109,25 @@ def displacements(
 ) -> torch.Tensor:
     """Make the displacement (B, L, 2, N, h, w), in short sides, of `motions`: B rows of L layers.
 
-    Args:
-        support: (B, L, h, w) in [0, 1], where each layer is.
-        phase: (B, N), the share of the closed curve that has passed at each frame.
-        duration: seconds that the whole curve lasts.
+    support: (B, L, h, w) in [0, 1], where each layer is. phase: (B, N), the share of the closed curve that has passed at each
+    frame. duration: seconds that the whole curve lasts.
     """
     batch, num_layers = support.shape[:2]
     flat, support, phase = sum(motions, ()), support.flatten(0, 1), phase.to(support).repeat_interleave(num_layers, dim=0)
     field = support.new_zeros(len(flat), 2, phase.shape[1], *support.shape[1:])
     order = sorted((index for index, motion in enumerate(flat) if motion.kind != "still"), key=lambda index: flat[index].kind)
     if order:
-        layers, fields = Layers([flat[index] for index in order], support[order], phase[order], duration, generator), []
-        for kind, group in groupby(range(len(order)), key=lambda place: flat[order[place]].kind):
-            places = list(group)
-            fields.append(MAKERS[kind](layers.take(slice(places[0], places[-1] + 1))))  # a slice, as it copies nothing
+        layers = Layers([flat[index] for index in order], support[order], phase[order], duration, generator)
+        counts = Counter(flat[index].kind for index in order)
+        parts = zip(counts.items(), accumulate(counts.values()))
+        # a slice, as it copies nothing
+        moved = torch.cat([MAKERS[kind](layers.take(slice(end - count, end))) for (kind, count), end in parts])
         flows = torch.tensor([KINDS[flat[index].kind].flows for index in order], device=field.device).view(-1, 1, 1, 1, 1)
-        moved = torch.cat(fields)
-        field[order] = torch.where(flows, moved, _unfold(moved))  # the renderer shows only a short way of a stream at a time
+        # hold back what is steeper than MAX_GRADIENT, but streams: the renderer shows only a short way of them at a time
+        cell = 1 / min(field.shape[-2:])
+        steps = [moved.diff(dim=dim).square().sum(1).amax((-3, -2, -1)).sqrt() / cell for dim in (-2, -1)]  # (R,) each
+        held = moved * (MAX_GRADIENT / torch.maximum(*steps).clamp(min=1e-6)).clamp(max=1.0).view(-1, 1, 1, 1, 1)
+        field[order] = torch.where(flows, moved, held)
     return field.unflatten(0, (batch, num_layers))
 
 
@@ -255,13 +253,6 @@ def _cells(values: torch.Tensor) -> torch.Tensor:
 
 def _perpendicular(vectors: torch.Tensor) -> torch.Tensor:
     return torch.stack([-vectors[:, 1], vectors[:, 0]], dim=1)
-
-
-def _unfold(field: torch.Tensor) -> torch.Tensor:
-    """Hold back fields (R, 2, N, h, w) whose steepest change of displacement by position exceeds MAX_GRADIENT."""
-    cell = 1 / min(field.shape[-2:])
-    steps = [field.diff(dim=dim).square().sum(1).amax((-3, -2, -1)).sqrt() / cell for dim in (-2, -1)]  # (R,) each
-    return field * (MAX_GRADIENT / torch.maximum(*steps).clamp(min=1e-6)).clamp(max=1.0).view(-1, 1, 1, 1, 1)
 
 
 def _wave(layers: Layers, first: torch.Tensor, second: torch.Tensor | None = None, lag: torch.Tensor | None = None):

@@ -8,17 +8,18 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, DistributedType
-from accelerate.utils import gather_object, set_seed
+from accelerate.utils import gather_object, set_seed, tqdm
 from diffusers.training_utils import EMAModel
 from torch.optim.lr_scheduler import LambdaLR
-from tqdm import tqdm
 
+from loopanimate.files.pictures import replacing
 from loopanimate.network.encoders import encode_text
 from train.clips import Skipped, collect, summary
 from train.encoded import EncodedDataset, encoded_loops, preencode, with_tokens
@@ -27,7 +28,7 @@ from train.loader import Batches, LoopDataset, Loops, procedural_loops, real_loo
 from train.networks import build, save_pipeline, write_sample, writing
 from train.objectives import TrainedNetworks, clip_loss, derive_seed, draw
 from train.plan import plan
-from train.settings import TrainSettings
+from train.settings import TrainSettings, check_same
 from train.stages import INJECTIONS, Stage, trainable_names
 
 WARMUP = 40  # steps
@@ -36,12 +37,12 @@ OUTER = re.compile(r"unet\.(conv_in|conv_out|time_embedding)\.")  # matrices fro
 KEEP_CHECKPOINTS = 2
 
 
+@dataclass
 class Progress:
     """What the log knows of a run, kept in its checkpoints."""
 
-    def __init__(self):
-        self.loss = None  # running mean
-        self.skipped: Skipped = {}  # clips that could not be used: of this process, after `gather` of all
+    loss: float | None = None  # running mean
+    skipped: Skipped = field(default_factory=dict)  # clips that could not be used: of this process, after `gather` of all
 
     def add(self, loss: float) -> None:
         self.loss = loss if self.loss is None else 0.98 * self.loss + 0.02 * loss
@@ -84,19 +85,14 @@ def train(settings: TrainSettings) -> None:
     networks, *optimizers = accelerator.prepare(networks, *optimizers)
     parameters = [parameter for parameter in networks.parameters() if parameter.requires_grad]
     progress = Progress()
-    ema = EMAModel(parameters, decay=_ema_decay(stage.iterations), use_ema_warmup=True, power=0.75) if settings.ema else None
-    accelerator.register_for_checkpointing(*schedules, progress, *([ema] if ema else []))
-    done = _resume(accelerator, folder, ema)
+    decay = min(0.999, max(0.9, 1 - 20 / stage.iterations))  # over a twentieth of a run: the end of its schedule counts
+    ema = EMAModel(parameters, decay=decay, use_ema_warmup=True, power=0.75) if settings.ema else None
+    done = _resume(accelerator, folder, ema, [*schedules, progress])
     accelerator.init_trackers("logs")
     source = _source(accelerator, settings, stage, pipe, folder, done, progress)
-    empty_text = encode_text(pipe.tokenizer, pipe.text_encoder, [""])
-    steps = range(done, stage.iterations)
-    bar = tqdm(steps, initial=done, total=steps.stop, disable=not accelerator.is_main_process, mininterval=10)
-    for step in bar:
-        began = time.perf_counter()
-        if settings.every_injection:
-            pipe.unet.inject(INJECTIONS[step % len(INJECTIONS)])
-        loops, loss, waited = _accumulate(accelerator, settings, stage, pipe, networks, source, step, empty_text)
+    bar = tqdm(range(done, stage.iterations), initial=done, total=stage.iterations, mininterval=10)
+    began = time.perf_counter()
+    for step, (loops, loss, waited) in zip(bar, _gradients(accelerator, settings, stage, pipe, networks, source, done)):
         accelerator.clip_grad_norm_(parameters, 1.0)
         for part in (*optimizers, *schedules):
             part.step()
@@ -114,11 +110,12 @@ def train(settings: TrainSettings) -> None:
             "skipped_clips": sum(map(len, progress.skipped.values())),
         }
         accelerator.log(measured, step=step)
-        if (step + 1) % settings.save_every == 0 or step + 1 == steps.stop:
+        if (step + 1) % settings.save_every == 0 or step + 1 == stage.iterations:
             progress.gather()
             _save_state(accelerator, folder, step + 1)
         if settings.sample_every and (step + 1) % settings.sample_every == 0 and accelerator.is_main_process:
             write_sample(accelerator, pipe, loops, folder, step + 1, stage.num_frames)
+        began = time.perf_counter()
     if ema:
         ema.copy_to(parameters)
     if accelerator.is_main_process:
@@ -153,8 +150,9 @@ def _select_trained(settings: TrainSettings, stage: Stage, pipe, device) -> Trai
     return TrainedNetworks(pipe.unet, pipe.image_encoder if stage.trains_encoder else None).train().to(device)
 
 
-def _resume(accelerator: Accelerator, folder: Path, ema: EMAModel | None) -> int:
-    """Load the newest checkpoint, if there is one; returns the steps that are done."""
+def _resume(accelerator: Accelerator, folder: Path, ema: EMAModel | None, others: list) -> int:
+    """Load the newest checkpoint, if there is one, also into `ema` and `others`; returns the steps that are done."""
+    accelerator.register_for_checkpointing(*others, *([ema] if ema else []))
     if accelerator.is_main_process:  # a checkpoint that was being written when the run was cut
         shutil.rmtree(folder / "partial", ignore_errors=True)
     checkpoints = sorted(folder.glob("checkpoint-*[0-9]"))
@@ -166,34 +164,30 @@ def _resume(accelerator: Accelerator, folder: Path, ema: EMAModel | None) -> int
     return int(checkpoints[-1].name.split("-")[1])
 
 
-def _accumulate(
-    accelerator: Accelerator,
-    settings: TrainSettings,
-    stage: Stage,
-    pipe,
-    networks: torch.nn.Module,
-    source: Iterator[Loops],
-    step: int,
-    empty_text: torch.Tensor,
-) -> tuple[Loops, float, float]:
-    """Add up the gradients of one optimizer step; returns its last loops, its loss and the seconds it waited for loops."""
-    total, waited, dtype = 0.0, 0.0, pipe.unet.dtype
-    parts = settings.accumulate * accelerator.num_processes
-    for part in range(settings.accumulate):
-        began = time.perf_counter()
-        loops = next(source)
-        waited += time.perf_counter() - began
-        loops = with_tokens(loops, pipe, stage.trains_encoder).to(dtype)
-        micro_batch = (step * settings.accumulate + part) * accelerator.num_processes + accelerator.process_index
-        size = len(loops.latents)
-        seed = derive_seed(settings.seed, settings.stage)
-        draws = draw(loops, seed, micro_batch * size, size * parts, pipe, stage)
-        last = part + 1 == settings.accumulate
-        with nullcontext() if last else accelerator.no_sync(networks):
-            loss = clip_loss(networks, pipe.scheduler, loops, draws, empty_text.to(dtype), stage) / settings.accumulate
-            accelerator.backward(loss)
-        total += loss.item()
-    return loops, total, waited
+def _gradients(
+    accelerator: Accelerator, settings: TrainSettings, stage: Stage, pipe, networks, source: Iterator[Loops], done: int
+) -> Iterator[tuple[Loops, float, float]]:
+    """Add up the gradients of each step from `done` on; yields its last loops, its loss and the seconds it waited for loops."""
+    empty, dtype = encode_text(pipe.tokenizer, pipe.text_encoder, [""]), pipe.unet.dtype
+    parts, seed = settings.accumulate * accelerator.num_processes, derive_seed(settings.seed, settings.stage)
+    for step in count(done):
+        if settings.every_injection:
+            pipe.unet.inject(INJECTIONS[step % len(INJECTIONS)])
+        total, waited = 0.0, 0.0
+        for part in range(settings.accumulate):
+            began = time.perf_counter()
+            loops = next(source)
+            waited += time.perf_counter() - began
+            loops = with_tokens(loops, pipe, stage.trains_encoder).to(dtype)
+            micro_batch = (step * settings.accumulate + part) * accelerator.num_processes + accelerator.process_index
+            size = len(loops.latents)
+            draws = draw(loops, seed, micro_batch * size, size * parts, pipe, stage)
+            last = part + 1 == settings.accumulate
+            with nullcontext() if last else accelerator.no_sync(networks):
+                loss = clip_loss(networks, pipe.scheduler, loops, draws, empty.to(dtype), stage) / settings.accumulate
+                accelerator.backward(loss)
+            total += loss.item()
+        yield loops, total, waited
 
 
 def _save_result(settings: TrainSettings, stage: Stage, pipe, folder: Path, progress: Progress, together: int) -> None:
@@ -248,11 +242,6 @@ def _optimizers(settings: TrainSettings, networks: TrainedNetworks, stage: Stage
     return [*optimizers, AdamW8bit(others, **options)]
 
 
-def _ema_decay(steps: int) -> float:
-    """Decay of the weights' running mean: it covers a twentieth of a run, so that the end of the schedule still counts."""
-    return min(0.999, max(0.9, 1 - 20 / steps))
-
-
 def _rate(step: int, stage: Stage) -> float:
     """Factor on the learning rate: a warm-up, one on the small grid, then half a cosine down to zero."""
     after = max(0.0, (step - stage.small_steps) / max(1, stage.iterations - stage.small_steps))
@@ -274,39 +263,28 @@ def _source(accelerator: Accelerator, settings: TrainSettings, stage: Stage, pip
     flow = estimator(settings.flow, accelerator.device)
     dataset = LoopDataset(clips, stage.f, derive_seed(settings.seed, settings.stage), pipe.codec, stage.salient, flow)
     batches = Batches(stage.batch, done * parts + rank, stage.iterations * parts, accelerator.num_processes)
-
-    def skip(name: str, reason: str) -> None:
-        progress.skip({reason: [name]})
-
+    load = {"workers": settings.workers, "device": accelerator.device}
+    load |= {"codec": pipe.codec, "skipped": lambda name, reason: progress.skip({reason: [name]})}
     if not settings.preencode:
-        return real_loops(dataset, batches, settings.workers, pipe.codec, accelerator.device, skip)
+        return real_loops(dataset, batches, **load)
     encoded, total = folder / "encoded", settings.preencode * len(clips)
     own = range(rank, total, accelerator.num_processes)
-    preencode(dataset, own, settings.workers, pipe, stage.trains_encoder, encoded, accelerator.device, skip)
+    preencode(partial(real_loops, dataset, **load), own, pipe, stage.trains_encoder, encoded)
     accelerator.wait_for_everyone()
     return encoded_loops(EncodedDataset(encoded, total, settings.seed), batches, settings.workers, accelerator.device)
 
 
 def _same_run(accelerator: Accelerator, folder: Path, settings: TrainSettings, stage: Stage, together: int) -> None:
     """Raises ValueError if `folder` holds parts of a run with other settings: what came of both would belong to neither."""
-    changeable = ("output", "batch", "accumulate", "workers", "save_every", "sample_every", "dry_run", "gradient_checkpointing")
-    now = {name: value for name, value in settings.model_dump().items() if name not in changeable}
-    now = json.loads(json.dumps({**now, "steps": stage.iterations, "clips_a_step": together}))
+    changeable = {"output", "batch", "accumulate", "workers", "save_every", "sample_every", "dry_run", "gradient_checkpointing"}
+    now = settings.model_dump(mode="json", exclude=changeable) | {"steps": stage.iterations, "clips_a_step": together}
     path = folder / "settings.json"
-    left = ("checkpoint-*[0-9]", "pipeline", "encoded/*.safetensors")
-    if path.is_file() and any(any(folder.glob(pattern)) for pattern in left):
-        before = json.loads(path.read_text())
-        changed = [name for name in now if before.get(name) != now[name]]
-        if changed:
-            raise ValueError(
-                f"expected {changed[0]} {before.get(changed[0])} as {folder} began with, got {now[changed[0]]}:"
-                " choose another output"
-            )
+    if any(any(folder.glob(pattern)) for pattern in ("checkpoint-*[0-9]", "pipeline", "encoded/*.safetensors")):
+        check_same(path, now)
     elif accelerator.is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(now, indent=2))
-        partial.rename(path)
+        with replacing(path) as partial_path:
+            partial_path.write_text(json.dumps(now, indent=2))
     accelerator.wait_for_everyone()
 
 

@@ -8,8 +8,8 @@ import io
 import json
 from pathlib import Path
 
-import av
 import numpy as np
+from imageio.v3 import imread
 from PIL import Image
 
 from loopanimate.presets import NATIVE_FPS
@@ -28,7 +28,7 @@ def find_the_cut(loops: dict[str, np.ndarray]) -> str:
 
 
 def rating(folders: list[Path], captions: dict[str, str]) -> str:
-    """Make the page that shows loops of several evaluations side by side, in random order, to be rated as in the paper's Table 3.
+    """Make the page that shows loops of evaluations side by side, in random order, to be rated as in the paper's Table 3.
 
     captions: of the loops, by name. Raises ValueError where the evaluations share no loop.
     """
@@ -38,18 +38,11 @@ def rating(folders: list[Path], captions: dict[str, str]) -> str:
     shared = [name for name in captions if all((folder / "loops" / f"{name}.mp4").is_file() for folder in folders)]
     if not shared:
         raise ValueError(f"expected loops of the same names in {', '.join(map(str, folders))}, found none")
-    labels = [str(folder) for folder in folders]
-    items = [
-        {
-            "name": name,
-            "caption": captions[name],
-            "loops": [
-                {"method": label, "frames": _frames(_read(folder / "loops" / f"{name}.mp4"))}
-                for label, folder in zip(labels, folders)
-            ],
-        }
-        for name in shared
-    ]
+    items = []
+    for name in shared:
+        rings = {str(folder): imread(folder / "loops" / f"{name}.mp4", plugin="pyav") for folder in folders}
+        loops = [{"method": method, "frames": _frames(ring)} for method, ring in rings.items()]
+        items.append({"name": name, "caption": captions[name], "loops": loops})
     return _page("rating.html", items=items, fps=NATIVE_FPS)
 
 
@@ -68,8 +61,3 @@ def _frames(frames: np.ndarray) -> list[str]:
         picture.save(file, "JPEG", quality=88)
         urls.append("data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode())
     return urls
-
-
-def _read(path: Path) -> np.ndarray:
-    with av.open(str(path)) as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
