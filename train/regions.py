@@ -31,6 +31,7 @@ WIDTHS = (24, 40, 112, 320)
 WIDTH = 96  # channels of the decoder
 CROP = 320  # pixels of a training crop, a multiple of 32
 BATCH = 8
+FROZEN = 0.3  # share of the steps in which the features stay as they are
 PASTED = 0.4  # share of crops that get a cut-out pasted into them
 LEAST_SHARE = 0.002  # of a picture: a class that has less of it counts as not there
 
@@ -111,11 +112,11 @@ def load_examples(pictures: str | Path) -> list[Example]:
 
 
 def load_stamps(folder: str | Path | None) -> list[tuple[np.ndarray, int]]:
-    """Cut-outs (H, W, 4) uint8 and their classes: `stamps.tsv` and PNGs of a folder."""
+    """Cut-outs (H, W, 4) uint8 and their classes: PNGs of a folder, and its `stamps.tsv` (name, split, class)."""
     if folder is None:
         return []
     with open(Path(folder) / "stamps.tsv", encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file, delimiter="\t") if row["class"] in CLASSES]
+        rows = [row for row in csv.DictReader(file, delimiter="\t") if row["class"] in CLASSES and row["split"] == "fit"]
     pictures = [np.asarray(Image.open(Path(folder) / f"{row['name']}.png").convert("RGBA")) for row in rows]
     return [(picture, CLASSES.index(row["class"])) for picture, row in zip(pictures, rows)]
 
@@ -159,7 +160,7 @@ def _paste(picture: np.ndarray, labels: np.ndarray, stamp: np.ndarray, name: int
 def normalise(pictures: Sequence[np.ndarray]) -> torch.Tensor:
     """(H, W, 3) uint8 of one size → (B, 3, H, W)."""
     pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
-    return (pixels - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(1, 3, 1, 1)
+    return (pixels - MEAN) / STD
 
 
 def fit(asked: RegionsSettings) -> Path:
@@ -172,7 +173,7 @@ def fit(asked: RegionsSettings) -> Path:
     weights = torch.from_numpy((counts.sum() / np.maximum(counts, 1e3)) ** 0.3).float()
     weights /= (weights * torch.from_numpy(counts / counts.sum())).sum()
     groups = [
-        {"params": model.backbone.parameters(), "lr": asked.rate / 4},
+        {"params": model.backbone.parameters(), "lr": asked.rate / 10},
         {"params": [p for name, p in model.named_parameters() if not name.startswith("backbone")], "lr": asked.rate},
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=0.02)
@@ -182,6 +183,7 @@ def fit(asked: RegionsSettings) -> Path:
     average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.98))
     for step in range(asked.steps):
         model.train()
+        model.backbone.requires_grad_(step >= FROZEN * asked.steps)
         for layer in model.backbone.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.eval()  # batches are small

@@ -162,7 +162,7 @@ class RegionsSettings(Options):
     output: str = option("assets/regions/regions.onnx", "the finder, as ONNX")
     stamps: str | None = option(None, "folder of cut-outs and their stamps.tsv, to paste into pictures")
     steps: int = option(1500, "of 8 crops", ge=1)
-    rate: float = option(2e-3, "highest learning rate of the decoder; the features' is a quarter", gt=0)
+    rate: float = option(2e-3, "highest learning rate of the decoder; the features' is a tenth", gt=0)
     seed: int = option(0, "of crops and weights")
     check: bool = option(False, "measure the bundled finder on the pictures that are held out, and write nothing")
 

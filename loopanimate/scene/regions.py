@@ -17,7 +17,7 @@ CLASSES = (  # the order is that of the bundled finder's outputs, which `train/r
     "boat vehicle cloth lamp object"
 ).split()
 FINDER = ASSETS / "regions" / "regions.onnx"
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pictures
+MEAN, STD = 127 / 255, 128 / 255  # as EfficientNet-Lite takes pictures in [0, 1]
 LONG_SIDE = 512  # pixels of what the finder sees
 STRIDE = 4  # pixels of that in a cell of what it says
 GUIDED_RADIUS, GUIDED_SOFTNESS = 4, 1e-3  # cells, and variance of luma in [0, 1], of the filter that finds a region's edge
