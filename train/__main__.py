@@ -47,6 +47,12 @@ def params(asked: settings.ParamsSettings) -> str:
     return "\n".join(f"{group:8} {count:>13,} parameters {count * 4 / 1e6:10.2f} MB as fp32" for group, count in counts.items())
 
 
+def regions(asked: settings.RegionsSettings) -> str:
+    if asked.check:
+        return json.dumps(later("train.regions:check")(asked), indent=2)
+    return f"written to {later('train.regions:fit')(asked)}"
+
+
 def words(asked: settings.WordsSettings) -> str:
     from loopanimate import load_pipeline
     from loopanimate.words.read import check_fit, save
@@ -69,6 +75,7 @@ VERBS = {  # in the order of a project's life: what takes the options and return
     "ablate": (later("train.ablate:ablate"), settings.AblateSettings),
     "params": (params, settings.ParamsSettings),
     "words": (words, settings.WordsSettings),
+    "regions": (regions, settings.RegionsSettings),
 }
 
 

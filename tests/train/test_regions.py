@@ -1,0 +1,80 @@
+"""The labels that the finder of regions is fitted to, what is made of them, and how it is measured."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from loopanimate.scene import finder
+from loopanimate.scene.regions import CLASSES
+from train import regions
+from train.settings import RegionsSettings
+
+SKY, WATER, BOAT = (CLASSES.index(name) for name in ("sky", "water", "boat"))
+
+
+def table(name):
+    with open(regions.LABELS / name, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def test_every_label_map_is_one_of_a_named_picture():
+    rows = table("pictures.tsv")
+    assert {row["name"] for row in rows} == {path.stem for path in regions.LABELS.glob("*.png")}
+    assert sum(row["split"] == "held" for row in rows) >= 40 and all(len(row["sha256"]) == 64 for row in rows)
+    for row in rows:
+        labels = np.asarray(Image.open(regions.LABELS / f"{row['name']}.png"))
+        assert max(labels.shape) == 512 and set(np.unique(labels)) <= {*range(len(CLASSES)), regions.UNKNOWN}
+
+
+def test_sentences_name_what_is_there_in_pictures_that_are_held_out():
+    held = {row["name"] for row in table("pictures.tsv") if row["split"] == "held"}
+    for row in table("sentences.tsv"):
+        labels = np.asarray(Image.open(regions.LABELS / f"{row['name']}.png"))
+        assert row["name"] in held
+        for place in row["places"].split(" | "):
+            assert np.isin(labels, [CLASSES.index(name.lstrip("!")) for name in place.split()]).mean() >= 0.01
+
+
+@pytest.fixture
+def example():
+    labels = np.full((300, 512), SKY, np.uint8)
+    labels[150:] = WATER
+    colours = np.zeros((256, 3), np.uint8)
+    colours[[SKY, WATER]] = (60, 120, 250), (10, 40, 60)
+    return regions.Example("scene", True, colours[labels], labels)
+
+
+def test_crops_keep_labels_and_pixels_together(example):
+    stamp = np.full((40, 60, 4), 255, np.uint8)
+    random = np.random.default_rng(0)
+    for _ in range(8):
+        picture, labels = regions.augment(example, [(stamp, BOAT)], random)
+        assert picture.shape == (regions.CROP, regions.CROP, 3) and labels.shape == (regions.CROP,) * 2
+        assert set(np.unique(labels)) <= {SKY, WATER, BOAT}
+        if {SKY, WATER} <= set(np.unique(labels)):
+            assert picture[labels == SKY].mean() > picture[labels == WATER].mean() + 20
+
+
+@pytest.fixture
+def labelled(tmp_path, monkeypatch, example):
+    Image.fromarray(example.labels).save(tmp_path / "scene.png")
+    (tmp_path / "pictures.tsv").write_text("name\tsplit\tpackage\tversion\tpath\tsha256\nscene\theld\tdebian:x\t1\tx/scene.jpg\t0\n")
+    monkeypatch.setattr(regions, "LABELS", tmp_path)
+    return tmp_path
+
+
+def test_a_picture_that_is_missing_is_named(labelled):
+    with pytest.raises(ValueError, match="expected x/scene.jpg of the package debian:x"):
+        regions.load_examples(labelled)
+
+
+def test_what_is_found_is_measured_where_it_is_and_where_it_is_not(labelled, example, monkeypatch):
+    Image.fromarray(example.picture).save(labelled / "scene.jpg")
+    likely = np.zeros((len(CLASSES), 75, 128), np.float32)
+    likely[SKY, :30], likely[WATER, 30:] = 1, 1  # the horizon is too high
+    monkeypatch.setattr(finder, "classify", lambda picture: likely)
+    table = regions.check(RegionsSettings(pictures=str(labelled)))
+    assert table["above 50"] == 100 and table["not found where it is not"] == 100
+    assert 76 < table["median intersection over union"] < 84
