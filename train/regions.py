@@ -33,7 +33,7 @@ CROP = 320  # pixels of a training crop, a multiple of 32
 BATCH = 8
 FROZEN = 0.3  # share of the steps in which the features stay as they are
 PASTED = 0.4  # share of crops that get a cut-out pasted into them
-LEAST_SHARE = 0.002  # of a picture: a class that has less of it counts as not there
+LEAST_SHARE = 0.01  # of a picture: a class that has less of it is hardly what a sentence names
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,18 @@ class Page(Layout):
         super().__init__(server)
         self.bindings = bind(self.controls)
         states = [self.current, self.four_loops, self.history, self.controls["hands.freeze"], self.controls["request.seed"]]
-        self.of_loop = [self.live, self.result, self.choice, self.understood, self.made, self.save, self.details, self.past, self.cancel, *states]
+        self.of_loop = [
+            self.live,
+            self.result,
+            self.choice,
+            self.understood,
+            self.made,
+            self.save,
+            self.details,
+            self.past,
+            self.cancel,
+            *states,
+        ]
         mask = [self.picture, self.editor, self.automatic, self.note, self.board, self.hint, self.tail, self.earlier]
         self.everything = [*{*self.controls.values(), *mask, *self.of_loop}]  # all that a function may change
         self.wire_mask()
@@ -92,8 +103,22 @@ class Page(Layout):
 
     def start_afresh(self) -> dict:
         """Nothing of the loop and the directions that belong to another picture."""
-        mask = {self.tail: None, self.earlier: [], self.automatic: None, self.board: None, self.hint: text.CLICKS, self.controls["hands.arrows"]: []}
-        loop = {self.current: None, self.live: "", self.result: text.EMPTY, self.understood: "", self.made: "", self.details: text.UNMEASURED}
+        mask = {
+            self.tail: None,
+            self.earlier: [],
+            self.automatic: None,
+            self.board: None,
+            self.hint: text.CLICKS,
+            self.controls["hands.arrows"]: [],
+        }
+        loop = {
+            self.current: None,
+            self.live: "",
+            self.result: text.EMPTY,
+            self.understood: "",
+            self.made: "",
+            self.details: text.UNMEASURED,
+        }
         four = {self.four_loops: None, self.choice: gr.Gallery(visible=False)}
         return {**mask, self.controls["hands.freeze"]: None, **loop, **four, self.save: gr.Button(interactive=False)}
 

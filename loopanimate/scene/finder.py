@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from loopanimate.scene.places import place_of
+from loopanimate.scene.places import is_plural, place_of
 from loopanimate.scene.regions import CLASSES, classify
 from loopanimate.scene.saliency import automatic_mask
 
-CLEAR = 0.5  # likelihood from which a pixel is of a class
-SURE = 0.6  # mean likelihood of a region's clear pixels from which it is found ...
-UNSURE = 0.35  # ... and from which the salient object may be it
+SURE = 0.5  # mean likelihood of a region's pixels from which it is found ...
+UNSURE = 0.25  # ... and from which the salient object may be it
 LEAST = 0.0015  # share of the picture that a region has at least
+SPECK = 0.0005  # share of the picture that a piece of a region has at least
 PIECE = 0.15  # share of the largest piece that a piece has at least, to count as a thing of its own
 SAME = 0.5  # intersection over union from which a region is the salient object
 
@@ -65,33 +65,35 @@ class Finder:
         if thing == "it":
             return Region(mask, "salient" if found else "whole", 1.0)
         place = place_of(thing)
-        likely, region = self._sum(place.regions), self.look(place.regions, which)
+        region = self.look(place.regions, which, is_plural(thing))
         if not place.alone:
             return region
-        if region is None and found and ("object" in place.regions or self._score(likely) > UNSURE):
+        if region is None and found and ("object" in place.regions or self._score(place.regions) > UNSURE):
             return Region(mask, "salient", 0.5)
         if region is not None and found and not which and _overlap(region.mask, mask) > SAME:
             return Region(mask, "named", region.sure)  # whose edge is the better one
         return region
 
-    def _sum(self, regions: Sequence[str]) -> np.ndarray:
-        return self.likely[[CLASSES.index(name) for name in regions]].sum(0)
-
-    def _score(self, likely: np.ndarray) -> float:
-        """How likely the salient object is of a class."""
+    def _score(self, regions: Sequence[str]) -> float:
+        """How likely the salient object is of some classes."""
+        likely = self.likely[[CLASSES.index(name) for name in regions]].sum(0)
         inside = cv2.resize(self.salient[0], likely.shape[::-1], interpolation=cv2.INTER_AREA)
         return float((likely * inside).sum() / max(inside.sum(), 1e-6))
 
-    def look(self, regions: Sequence[str], which: Sequence[str] = ()) -> Region | None:
-        """Where the picture shows any of some classes of the bundled model; of its pieces, those that words pick out."""
-        likely = self._sum(regions)
-        clear = (likely > CLEAR).astype(np.uint8)
+    def look(self, regions: Sequence[str], which: Sequence[str] = (), several: bool = False) -> Region | None:
+        """Where the picture shows any of some classes of the bundled model; of its pieces, those that words pick out.
+
+        There is where they are likelier together than any other class is alone.
+        """
+        own = [CLASSES.index(name) for name in regions]
+        likely, other = self.likely[own].sum(0), np.delete(self.likely, own, axis=0).max(0)
+        clear = drop_specks((likely > other).astype(np.uint8))
         if which:
-            clear = pick(clear, which)
+            clear = pick(clear, which, several)
         if clear.mean() < LEAST or (sure := float(likely[clear > 0].mean())) < SURE:
             return None
-        near = cv2.dilate(clear, np.ones((3, 3), np.uint8)) if which else 1
-        mask = cv2.resize(likely * near, self.picture.size, interpolation=cv2.INTER_CUBIC)
+        near = cv2.dilate(clear, np.ones((3, 3), np.uint8))
+        mask = cv2.resize(near * likely / (likely + other), self.picture.size, interpolation=cv2.INTER_CUBIC)
         return Region(np.clip(2 * mask - 0.5, 0, 1), "named", sure)
 
 
@@ -106,8 +108,15 @@ SIDES = {  # words → what a piece is chosen by, the largest first: of its area
 }
 
 
-def pick(clear: np.ndarray, which: Sequence[str]) -> np.ndarray:
-    """Of the pieces of a mask (h, w) uint8, those that words pick out: one, or for the small ones all but the largest."""
+def drop_specks(clear: np.ndarray) -> np.ndarray:
+    """A mask (h, w) uint8 without pieces that are too small to be seen moving."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(clear)
+    large = stats[:, cv2.CC_STAT_AREA] > SPECK * clear.size
+    return clear * large[labels]
+
+
+def pick(clear: np.ndarray, which: Sequence[str], several: bool = False) -> np.ndarray:
+    """Of the pieces of a mask (h, w) uint8, the one that words pick out, or, of several things, all that rank above average."""
     rank = next((rank for words, rank in SIDES.items() for word in which if word in words), None)
     count, labels, stats, middles = cv2.connectedComponentsWithStats(clear)
     areas = stats[1:, cv2.CC_STAT_AREA]
@@ -115,8 +124,9 @@ def pick(clear: np.ndarray, which: Sequence[str]) -> np.ndarray:
         return clear
     height, width = clear.shape
     pieces = [place for place in range(count - 1) if areas[place] > PIECE * areas.max()]
-    ranked = sorted(pieces, key=lambda place: -rank(areas[place], *(middles[place + 1] / (width, height))))
-    return (labels == ranked[0] + 1).astype(np.uint8)
+    ranks = np.array([rank(areas[place], *(middles[place + 1] / (width, height))) for place in pieces])
+    chosen = ranks >= (ranks.mean() if several else ranks.max())
+    return np.isin(labels, np.array(pieces)[chosen] + 1).astype(np.uint8)
 
 
 def _overlap(some: np.ndarray, other: np.ndarray) -> float:

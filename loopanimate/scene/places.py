@@ -28,6 +28,10 @@ def places() -> dict[str, Place]:
     }
 
 
+def is_plural(thing: str) -> bool:
+    return nouns().get(thing, ("", thing.endswith("s")))[1]
+
+
 NOWHERE = Place((), False, False, False)
 
 

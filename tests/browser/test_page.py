@@ -99,6 +99,20 @@ def test_cancel_frees_the_worker(page, picture):
     animate(page)
 
 
+def test_every_clause_is_answered(page, picture):
+    prepare(page, picture, frames=3, steps=1, prompt="the cup rocks gently, the river flows, snow falls")
+    animate(page)
+    said = page.locator("#understood li")
+    expect(said).to_have_count(3)
+    expect(said.nth(0)).to_have_text("cup: it rocks gently.")
+    expect(said.nth(1)).to_have_text("river: not found. Click on it or paint it.")
+    expect(said.nth(2)).to_contain_text("not drawn yet")
+    expect(page.get_by_alt_text("What the words were found to name")).to_be_visible()
+    page.get_by_label("What should move, and how?").fill("die Tasse schaukelt sanft im Wind")
+    page.get_by_role("button", name="Animate", exact=True).click()
+    page.get_by_text("Expected English").wait_for()
+
+
 def test_programs_are_queued_and_served(address, picture, tmp_path):
     clients = [Client(address, verbose=False) for _ in range(2)]
     mask = clients[0].predict(handle_file(str(picture)), api_name="/mask")

@@ -93,3 +93,5 @@ def test_pieces():
     clear = np.zeros((10, 20), np.uint8)
     clear[2:4, 2:4] = clear[5:9, 10:16] = 1
     assert pick(clear, ("left",)).sum() == 4 and pick(clear, ("large",)).sum() == 24 and (pick(clear, ()) == clear).all()
+    several = pick(clear, ("small",), several=True)
+    assert (several == clear * (np.arange(20) < 8)).all()

@@ -60,7 +60,9 @@ def test_crops_keep_labels_and_pixels_together(example):
 @pytest.fixture
 def labelled(tmp_path, monkeypatch, example):
     Image.fromarray(example.labels).save(tmp_path / "scene.png")
-    (tmp_path / "pictures.tsv").write_text("name\tsplit\tpackage\tversion\tpath\tsha256\nscene\theld\tdebian:x\t1\tx/scene.jpg\t0\n")
+    (tmp_path / "pictures.tsv").write_text(
+        "name\tsplit\tpackage\tversion\tpath\tsha256\nscene\theld\tdebian:x\t1\tx/scene.jpg\t0\n"
+    )
     monkeypatch.setattr(regions, "LABELS", tmp_path)
     return tmp_path
 
