@@ -12,10 +12,33 @@ SIDE, SUPERPIXELS = 320, 250  # pixels on the long side of the copy that is sear
 ALIKE, UNLIKE = 14.0, 30.0  # distances in CIELAB up to which superpixels are one thing, and from which surely two
 
 
-CLASSES = (  # the order is that of the bundled finder's outputs, which `train/regions.py` makes
-    "sky cloud water waterfall foam fire smoke tree grass flower rock ground snow building person face hair clothing animal "
-    "boat vehicle cloth lamp object"
-).split()
+# The order is that of the bundled finder's outputs, which `train/regions.py` makes.
+CLASSES = (
+    "sky",
+    "cloud",
+    "water",
+    "waterfall",
+    "foam",
+    "fire",
+    "smoke",
+    "tree",
+    "grass",
+    "flower",
+    "rock",
+    "ground",
+    "snow",
+    "building",
+    "person",
+    "face",
+    "hair",
+    "clothing",
+    "animal",
+    "boat",
+    "vehicle",
+    "cloth",
+    "lamp",
+    "object",
+)
 FINDER = ASSETS / "regions" / "regions.onnx"
 MEAN, STD = 127 / 255, 128 / 255  # as EfficientNet-Lite takes pictures in [0, 1]
 LONG_SIDE = 512  # pixels of what the finder sees

@@ -18,8 +18,8 @@ def finder(monkeypatch):
     likely = np.zeros((len(CLASSES), *SIZE), np.float32)
     likely[CLASSES.index("sky"), :20] = likely[CLASSES.index("water"), 20:] = 1
     for box in ((slice(24, 30), slice(8, 16)), (slice(22, 32), slice(36, 52))):
-        likely[:, *box] = 0
-        likely[CLASSES.index("boat"), *box] = 1
+        likely[(slice(None), *box)] = 0
+        likely[(CLASSES.index("boat"), *box)] = 1
     mask = likely[CLASSES.index("boat")].copy()
     monkeypatch.setattr(finders, "classify", lambda picture: likely)
     monkeypatch.setattr(finders, "automatic_mask", lambda picture: (mask, True))
