@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from loopanimate.files.formats import Coding, check, check_output, write_loop
 from loopanimate.files.living import write_living
@@ -248,7 +248,9 @@ def _motion_loops(pipe, picture, scene, notes, found, settings, seeds, progress,
     small = _small(picture)
 
     def loop(latents, seed: int, begins: bool) -> MotionLoop:
-        motion = obey([pipe.codec.decode_motion(row) for row in latents], scene, small if begins else None)
+        motions = [pipe.codec.decode_motion(row) for row in latents]
+        motions = [motion.flip() if part.intent.hangs else motion for part, motion in zip(scene.parts, motions, strict=True)]
+        motion = obey(motions, scene, small if begins else None)
         changed = settings.change(seed=seed)
         return MotionLoop(picture, scene.masks, scene.moving, found, changed, notes, motion, scene.intents, pipe.device.type)
 
@@ -305,7 +307,9 @@ def _sample(pipe, picture: Image.Image, parts: Sequence[Part], settings: Setting
     import torch
 
     request = settings.request
-    masks = [cv2.resize(part.mask, picture.size, interpolation=cv2.INTER_AREA) for part in parts]
+    seen = [(picture, Image.fromarray(_bytes(cv2.resize(part.mask, picture.size, interpolation=cv2.INTER_AREA)))) for part in parts]
+    # what hangs is sampled upside down: the network knows only what is fixed at its base
+    seen = [tuple(map(ImageOps.flip, pair)) if part.intent.hangs else pair for part, pair in zip(parts, seen)]
 
     def on_step_end(pipe, step, timestep, tensors):
         on_step(step + 1, len(pipe.scheduler.timesteps), tensors["clean_latents"])
@@ -313,10 +317,10 @@ def _sample(pipe, picture: Image.Image, parts: Sequence[Part], settings: Setting
 
     try:
         latents = pipe(
-            image=[picture] * len(parts),
+            image=[shown for shown, _ in seen],
             prompt=[part.sentence for part in parts],
             negative_prompt=request.negative_prompt or None,
-            mask_image=[Image.fromarray(_bytes(mask)) for mask in masks],
+            mask_image=[mask for _, mask in seen],
             num_frames=request.num_frames,
             num_inference_steps=request.num_inference_steps,
             guidance_scale=request.guidance_scale,

@@ -51,6 +51,11 @@ class Motion:
         rolled = np.roll(self.ring[:-1], -first, axis=0) - self.ring[first]
         return replace(self, ring=np.concatenate([rolled, rolled[:1]]))
 
+    def flip(self) -> "Motion":
+        """The motion of the picture upside down."""
+        upright = np.array([1, -1], np.float32)[:, None, None]
+        return Motion(self.ring[..., ::-1, :] * upright, self.winding[..., ::-1, :] * upright)
+
     def crop(self, part: tuple[float, float, float, float], size: tuple[int, int]) -> "Motion":
         """The motion of a part of the picture on a grid of its own, in short sides of the part.
 

@@ -52,7 +52,7 @@ def edits_from_words(intents: Sequence[Intent], weights: np.ndarray, period: int
         if intent.speed is not None:
             edits.append(partial(pace, **on_layer, distance=intent.speed * seconds))
         if intent.hold:
-            edits.append(partial(hold, **on_layer, waving=intent.waving))
+            edits.append(partial(hold, **on_layer, waving=intent.waving, hangs=intent.hangs))
         if intent.in_place:
             edits.append(partial(keep_in_place, **on_layer))
         if intent.hops is not None:
@@ -123,14 +123,16 @@ def pace(motion: Motion, layer: int, weight: np.ndarray, distance: float) -> Mot
     return motion.replace(layer, winding=winding * np.minimum(1, FASTEST * distance / np.maximum(np.hypot(*winding), 1e-9)))
 
 
-def hold(motion: Motion, layer: int, weight: np.ndarray, waving: bool = False) -> Motion:
-    """Hold a layer where it is fixed: at its base, or, `waving`, where cloth is (`grid.from_hold`).
+def hold(motion: Motion, layer: int, weight: np.ndarray, waving: bool = False, hangs: bool = False) -> Motion:
+    """Hold a layer where it is fixed: at its base, or, `waving`, where cloth is (`grid.from_hold`), or, if it hangs, at its top.
 
     The motion of the fixed end is taken off, less and less towards the far end, which keeps its own; the rest fades to zero
     at the fixed end. A stream is left as it is.
     """
     if motion.streams(layer):
         return motion
+    if hangs:
+        return hold(motion.flip(), layer, weight[::-1].copy(), waving).flip()
     ring = motion.ring[:, layer]
     rise, flying, _ = (share.numpy() for share in from_hold(torch.from_numpy(weight)))
     away = flying if waving else rise

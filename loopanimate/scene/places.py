@@ -15,6 +15,7 @@ class Place(NamedTuple):
     behind: bool
     alone: bool
     rigid: bool
+    hangs: bool
 
 
 @cache
@@ -23,7 +24,7 @@ def places() -> dict[str, Place]:
     lines = Path(__file__).with_name("places.tsv").read_text(encoding="utf-8").splitlines()
     _, *rows = (line.split("\t") for line in lines if not line.startswith("#"))
     return {
-        name: Place(tuple(regions.split()), ground == "behind", alone == "yes", body == "rigid")
+        name: Place(tuple(regions.split()), ground == "behind", alone == "yes", body == "rigid", body == "hangs")
         for name, regions, ground, alone, body in rows
     }
 
@@ -32,7 +33,7 @@ def is_plural(thing: str) -> bool:
     return nouns().get(thing, ("", thing.endswith("s")))[1]
 
 
-NOWHERE = Place((), False, False, False)
+NOWHERE = Place((), False, False, False, False)
 
 
 def place_of(thing: str) -> Place:

@@ -123,7 +123,8 @@ def _part(outcome: Outcome, group: Sequence[Clause], resting: Sequence[np.ndarra
         mask = mask * (1 - still)
     kinds = [KINDS[clause.kind] for clause in group]
     intent = form_intents(parse(sentence), place.rigid and not any(kind.soft for kind in kinds))[0]
-    intent = replace(intent, returns=not any(kind.flows for kind in kinds))
+    hangs = place.hangs and intent.hold and not intent.waving
+    intent = replace(intent, returns=not any(kind.flows for kind in kinds), hangs=hangs)
     return Part(sentence, intent, mask, behind=place.behind or outcome.clause.thing in ("background", "everything"))
 
 

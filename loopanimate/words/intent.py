@@ -29,6 +29,7 @@ class Intent:
     hops: tuple[float, float] | None = None  # hertz, least and most
     rests: bool = False  # it does not move at all
     returns: bool = False  # it is no stream, however it was sampled
+    hangs: bool = False  # what is its base is its top: hair, a dress, a curtain
 
 
 STILL = Intent(rests=True)

@@ -194,3 +194,12 @@ def test_strength_comes_before_stiffness():
     source = (X - stiff.ring[:, 0, 0] + 1j * (Y - stiff.ring[:, 0, 1]))[:, INSIDE]
     apart = np.abs(source[:, :, None] - source[:, None])
     assert np.abs(apart - apart[0]).max() < 1e-5 and np.abs(stiff.ring[:, 0]).max() > 0.1
+
+
+def test_what_hangs_is_held_at_its_top():
+    sideways = 0.03 * ONCE[..., None] * np.array([1, 0])[:, None, None] * np.ones((12, 16))
+    stands, hangs = (hold(of_ring(sideways), 0, BOX, hangs=hanging).ring[9, 0, 0] for hanging in (False, True))
+    assert abs(stands[3, 8]) > 0.02 > abs(stands[10, 8]) and abs(hangs[10, 8]) > 0.02 > abs(hangs[3, 8])
+    motion = of_ring(sideways * np.linspace(0, 1, 12)[:, None])
+    assert np.allclose(hold(motion.flip(), 0, BOX[::-1].copy(), hangs=True).ring, hold(motion, 0, BOX).flip().ring, atol=1e-6)
+    assert (motion.flip().flip().ring == motion.ring).all()
