@@ -12,7 +12,7 @@ from loopanimate.scene.places import is_plural, place_of
 from loopanimate.scene.regions import CLASSES, classify
 from loopanimate.scene.saliency import automatic_mask
 
-SURE = 0.5  # mean likelihood of a region's pixels from which it is found ...
+SURE = 0.4  # mean likelihood of a region's pixels from which it is found ...
 UNSURE = 0.25  # ... and from which the salient object may be it
 LEAST = 0.0015  # share of the picture that a region has at least
 SPECK = 0.0005  # share of the picture that a piece of a region has at least
