@@ -120,6 +120,8 @@ def _class(thing: Phrase, classify: Callable[[str], str] | None) -> str:
 def _called(event: Event) -> str:
     if event.thing.head == "it" and event.verb in ("snow", "rain", "drizzle"):
         return "rain" if event.verb == "drizzle" else event.verb
+    if event.thing.implied and event.verb and _rests(event):  # "freeze"
+        return "everything"
     return NAMES.get(event.thing.noun, event.thing.head)
 
 

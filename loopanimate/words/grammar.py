@@ -41,6 +41,7 @@ OF_MOTION = (
 OVER = ("over", "across", "on", "through", "along")  # between ripples that run and the water: "ripples run over the lake"
 PASSING = ("across", "past", "along", "through")  # prepositions of a way
 WEATHER = (*AGENTS, "rain", "snow", "sea", "fog", "camera")  # classes of whose motion an adjective of strength speaks
+LEANT_ON = ("against", "on")  # particles that stand before a place: "leans against the wall"
 ORDINALS = ("first", "second", "third", "fourth", "last")
 SIDES = ("left", "right", "top", "bottom", "below", "above")
 INDEFINITE = ("", "a", "an")
@@ -223,11 +224,19 @@ class _Parser:
                 event.only = True
 
     def except_(self, word: Word, following: Word) -> None:
+        if following.is_("way", "toward"):  # "moves, but not to the left"
+            self.at += 2
+            return
         self.pause("")
         self.excepting = True
 
     def else_(self, word: Word, following: Word) -> None:
         if word.text in ("else", "otherwise"):
+            return
+        moving = [event for event in self.events if event.verb and not event.negative and meanings().get(event.verb) != "rest"]
+        if word.text in ("nothing else", "nothing more") and following.is_("mark") and moving:  # "the sand trickles, nothing else"
+            for event in moving:
+                event.only = True
             return
         rest = Phrase("everything", "whole", which=["else"], no=word.text.startswith("nothing"), start=self.at)
         if self.prep and self.pending and self.pending[-1].nominal:  # "no movement in the rest of the room"
@@ -585,7 +594,7 @@ class _Parser:
         following = self.word()
         if f"{verb}-{following.text}" in meanings():
             verb = f"{verb}-{following.text}"
-            self.at += 1
+            self.at += following.text not in LEANT_ON
         if form == "ing" and self.now and self.word(-2).form and meanings().get(self.word(-2).form.verb) == "rest":
             return  # "stops turning"
         if verb == "go" and following.describes and not following.is_("way"):
@@ -713,7 +722,8 @@ class _Parser:
         """Say an event of the objects of its verb: "the horse tosses its mane", "the wind moves the curtains"."""
         subject = event.thing
         if subject.noun in AGENTS:
-            event.manner = subject.manner | event.manner
+            blown = next((other.manner["way"] for other in self.events if other.thing is subject and "way" in other.manner), None)
+            event.manner = subject.manner | ({"way": blown} if blown else {}) | event.manner
         if objects[0].attribute and event.verb == "add":
             event.verb = objects[0].attribute
         event.thing, event.moved, event.only = objects[0], True, event.only or objects[0].only
@@ -799,7 +809,7 @@ class _Parser:
         elif phrase.attribute and held:  # "softly glowing lanterns"
             self.say(phrase, phrase.attribute, held)
         elif phrase.noun in AGENTS and phrase.of:  # "wind in her hair"
-            self.say(phrase.of, "move", held | phrase.manner, start=phrase.start)
+            self.say(phrase.of, "move", held | phrase.manner, phrase.no, phrase.start)
         elif phrase.noun in WEATHER and phrase.noun not in AGENTS and phrase.manner:  # "heavy rain"
             self.say(phrase, "move", held | phrase.manner)
         elif phrase.no or self.negative and last:

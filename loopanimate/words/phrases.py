@@ -9,6 +9,7 @@ from loopanimate.words.wordnet import definitions, lemma
 # Prepositions that say no place by themselves
 SMALL = ("in", "on", "at", "of", "the", "to", "by", "from", "for", "with")
 SENT_OUT = ("flow", "fall", "leaf", "light")  # sorts of things that others send out
+PARTED = ("ray", "grass", "hair", "sand", "fire")  # classes of nouns of many that may be parts of a thing
 AGENTS = ("wind", "storm")  # classes that move what follows
 # Tags of words that follow a verb rather than a noun
 ADVERBS = ("strength", "tempo", "toward", "both", "along", "flicker")
@@ -55,6 +56,11 @@ def is_many(word: Word) -> bool:
     return word.is_("many") or word.plural and "many" in phrases().get((word.text.removesuffix("s"),), {})
 
 
+def _is_part(word: Word, after: Word) -> bool:
+    """Whether a noun of many is a thing by itself: "the beam of the lighthouse", unlike "a beam of light"."""
+    return word.noun in PARTED and (after.text == "the" or after.is_("poss"))
+
+
 def starts_phrase(word: Word) -> bool:
     return word.open or word.is_("det", "poss", "else", *THINGS)
 
@@ -73,7 +79,7 @@ def read_phrase(words: list[Word], at: int) -> tuple[int, list[Word], Phrase | N
         if run and after.is_("own"):
             owner = make_phrase(run, determiners, None, start)
             determiners = [Word("'s", {"poss": ""})]
-        elif not (run and after.is_("of") and is_many(run[-1]) and starts_phrase(then)):
+        elif not (run and after.is_("of") and is_many(run[-1]) and starts_phrase(then)) or _is_part(run[-1], then):
             return at, determiners, owner, run
         at += len(run) + 1
 
@@ -244,7 +250,7 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
         return False
     if not word.noun:
         return True
-    if _in_place(around) or not around.determiners and word.noun == before.noun and not around.ahead[0].is_("way", *ADVERBS):
+    if _in_place(around) or not (around.determiners or before.plural) and word.noun == before.noun and not around.ahead[0].is_("way", *ADVERBS):
         return False
     plural = around.subject.plural if around.prep and around.subject else before.plural
     loose = form == "base" and after is None and not around.determiners and not around.prep  # "boat rock"
