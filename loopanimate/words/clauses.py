@@ -16,6 +16,8 @@ from loopanimate.words.wordnet import definitions, is_verb
 
 NAMES = {"camera": "camera", "background": "background", "whole": "everything"}  # classes → what their things are called
 MOSTLY = 0.34  # least share of known words in an English prompt; other languages share "die", "wind" and the like
+SINGLE = ("leaf", "petal", "feather")  # classes of which one alone drifts as a whole
+COMINGS = ({"come", "go"}, {"come", "go-out"}, {"ebb", "flow"}, {"appear", "disappear"})  # verbs that are one motion between them
 RAYS = ("ray", "lightning")  # classes that shine in one way only
 VAGUE = ("move", "dance", "wave", "float", "fly", "blow", "swim")  # manners that a likeness says more than: "flies like a flag"
 LEVEL = ("move", "go", "travel", "float", "rise", "fly")  # manners that are a bob where they go up and down
@@ -76,6 +78,8 @@ def _join(events: list[Event]) -> list[Event]:
             ways = {name for verb in (last.verb, event.verb) for name in ("up", "down") if verb in verb_tables()[name]}
             ways |= {"down" for verb in (last.verb, event.verb) if meanings().get(verb) == "fall"}
             pair = ways == {"up", "down"} and last.thing is event.thing
+            if {last.verb, event.verb} in COMINGS and last.thing is event.thing:  # "comes in and goes out"
+                continue
             same = meanings().get(last.verb) == meanings().get(event.verb)
             shaky = event.thing.noun == "camera" and (same or event.thing is last.thing)  # "handheld camera, slight sway"
             if pair or shaky or same and meanings().get(event.verb) == "pulse":
@@ -154,7 +158,8 @@ def _shown(event: Event, name: str, meaning: str) -> str | None:
     if meaning in ("snow", "rain") and name not in ("whole", meaning):  # "confetti rains down"
         meaning = "fall"
     shown = manners()[meaning][nature.sort] if meaning in manners() else meaning
-    shown = {"=": nature.natural, "*": nature.effect or "stream", "none": None}.get(shown, shown)
+    single = name in SINGLE and not event.thing.plural and event.thing.definite not in ("", "no")
+    shown = {"=": nature.natural, "*": "shift" if single else nature.effect or "stream", "none": None}.get(shown, shown)
     likened = likeness and likeness.sort not in ALIVE and likeness.natural in KINDS and likeness.natural != "stream"
     if likened and meaning in VAGUE and shown in KINDS and shown != "stream":
         shown = likeness.natural

@@ -42,6 +42,7 @@ OVER = ("over", "across", "on", "through", "along")  # between ripples that run 
 PASSING = ("across", "past", "along", "through")  # prepositions of a way
 WEATHER = (*AGENTS, "rain", "snow", "sea", "fog", "camera")  # classes of whose motion an adjective of strength speaks
 LEANT_ON = ("against", "on")  # particles that stand before a place: "leans against the wall"
+REFLEXIVE = ("itself", "themselves", "herself", "himself", "them", "him", "her")
 ORDINALS = ("first", "second", "third", "fourth", "last")
 SIDES = ("left", "right", "top", "bottom", "below", "above")
 INDEFINITE = ("", "a", "an")
@@ -261,6 +262,10 @@ class _Parser:
         return None
 
     def ignore(self, word: Word, following: Word) -> None:
+        viewer = Phrase("person", "person", start=self.at)
+        if word.text in ("you", "i", "we") and self.begins_relative(viewer):  # "the lantern I hold glows"
+            self.add_phrase(viewer)
+            return
         if word.text in ("you", "i", "we", "one") and self.now and not self.fresh:  # "so fast that you can hardly see it"
             self.at += 1 + len(self.clause_after())
         if self.prep in SMALL:  # "nearest to us"
@@ -407,7 +412,7 @@ class _Parser:
             self.add_phrase(Phrase("everything", "whole", start=self.at))
         elif word.is_("one"):
             self.add_phrase(self.another(["other"] if "other" in word.text else [], word.text not in ("one", "the other")))
-        elif word.text not in ("itself", "themselves", "herself", "himself", "them", "him", "her") or self.commanded:
+        elif word.text not in REFLEXIVE or self.commanded or self.now and self.now[0].verb == "leave" and not self.waiting:
             self.add_phrase(self.referent(word))
 
     def referent(self, word: Word) -> Phrase:
@@ -416,10 +421,14 @@ class _Parser:
             "it": lambda phrase: not phrase.plural and phrase.noun not in ("camera", *AGENTS) and phrase.joiner != "with",
             "they": lambda phrase: phrase.plural,
             "person": lambda phrase: phrase.noun == "person" and not phrase.plural,
+            "animal": lambda phrase: phrase.noun in ("animal", "bird", "fish") and not phrase.plural,
         }
         name = next(tag for tag in tests if tag in word.tags)
         doing = {phrase.head for phrase in self.subjects} if self.object_due else set()  # "the captain turns it"
-        fitting = [phrase for phrase in self.mentioned if tests[name](phrase) and phrase.head not in doing]
+        free = [phrase for phrase in self.mentioned if phrase.head not in doing]
+        fitting = [phrase for phrase in free if tests[name](phrase)]
+        if name == "person" and not fitting:  # "the cow? leave her alone"
+            fitting = [phrase for phrase in free if tests["animal"](phrase)]
         earlier = fitting[-1] if fitting else None
         if earlier:
             return Phrase(earlier.head, earlier.noun, earlier.plural, definite="the", start=self.at)
@@ -453,6 +462,10 @@ class _Parser:
             return None
         if self.prep in ("up", "down") and len(run) > 1 and run[-1].form and not self.pending:
             self.prep = ""  # "as the sun goes down the lanterns glow"
+        if self.has_inner_subject() and not determiners and run[0].form:  # "the dog she is walking wags its tail"
+            self.at += 1
+            self.verb(*run[0].form)
+            return None
         found = find_verb(run, self.surroundings(determiners, self.words[self.at + len(run) :]))
         head = run[: found[0]] if found else run
         if head and self.outer and not determiners and all(word.describes for word in head):  # "sails that are white billow"
@@ -521,6 +534,8 @@ class _Parser:
         prep, self.prep = self.prep, ""
         if prep and self.after_prep(prep, phrase):
             return
+        if not prep and self.begins_relative(phrase):  # "the balloon he is holding tugs upwards"
+            self.outer, self.pending = self.waiting, self.waiting[-1:]
         phrase.joiner, self.joiner = "with" if prep else self.joiner, ""
         phrase.excepted = self.excepting
         phrase.which += self.fronted
@@ -528,6 +543,16 @@ class _Parser:
         phrase.object = self.object_due and phrase.joiner != "and"
         self.pending.append(phrase)
         self.mentioned.append(phrase)
+
+    def begins_relative(self, phrase: Phrase) -> bool:
+        """Whether a phrase right after another is the subject of a relative clause without "that": two verbs follow."""
+        if not self.waiting or not self.fresh or self.outer or self.joiner or self.aux or self.waiting[-1].excepted:
+            return False
+        if not (phrase.definite or phrase.noun == "person") or self.waiting[-1].nominal or self.waiting[-1].noun in ("whole", *AGENTS):
+            return False
+        clause = self.clause_after()
+        verbs = [word for before, word in zip([MARK, *clause], clause) if word.form and not before.is_("det", "poss")]
+        return len(verbs) > 1 and verbs[-1].form.form in ("s", "base")
 
     def after_prep(self, prep: str, phrase: Phrase) -> bool:
         """Take in a phrase after a preposition. False: after "with", it may have a verb of its own: "with its rotor spinning"."""
@@ -595,6 +620,10 @@ class _Parser:
         if f"{verb}-{following.text}" in meanings():
             verb = f"{verb}-{following.text}"
             self.at += following.text not in LEANT_ON
+        if self.has_inner_subject():  # "the lantern that the man carries swings"
+            self.pending, self.outer, self.aux, self.held = self.outer, [], "", {}
+            self.object_due = False
+            return
         if form == "ing" and self.now and self.word(-2).form and meanings().get(self.word(-2).form.verb) == "rest":
             return  # "stops turning"
         if verb == "go" and following.describes and not following.is_("way"):
@@ -604,6 +633,11 @@ class _Parser:
         self.form = form
         self.again = False
         self.add_events(subjects, verb, guessed)
+
+    def has_inner_subject(self) -> bool:
+        """Whether a relative clause has a subject of its own, so that its verb says nothing of what it is about."""
+        inner = self.pending[-1:] if len(self.pending) > 1 and self.outer and self.pending[-2] is self.outer[-1] else []
+        return any(phrase.joiner not in ("and", "with") for phrase in inner)
 
     def as_subjects(self) -> None:
         """What looked like an object has a verb of its own after it."""

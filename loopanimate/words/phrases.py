@@ -126,6 +126,8 @@ def make_phrase(run: list[Word], determiners: list[Word], owner: Phrase | None, 
         phrase.nominal = phrase.attribute
     if not phrase.nominal and head.form and not head.noun and head.form.form in ("ing", "base"):
         phrase.nominal = head.form.verb
+    for word in determiners if phrase.nominal or phrase.noun in AGENTS else []:  # "lots of wind"
+        phrase.manner |= manner_of(word)
     things = [word for word in before if word.noun]
     if phrase.nominal and things:
         phrase.of = Phrase(things[-1].text, things[-1].noun, things[-1].plural, start=start)
@@ -202,7 +204,7 @@ def _may_be_verb(run: list[Word], place: int, around: Surroundings) -> bool:
 def _may_begin(word: Word, after: Word | None, around: Surroundings) -> bool:
     """Whether the first word of a run can be its verb."""
     form = word.form.form
-    alone = after is None
+    alone = after is None or f"{word.form.verb}-{after.text}" in meanings()
     if around.determiners:  # "the light behind her dances"
         her = [determiner.text for determiner in around.determiners] == ["her"]
         return bool(her and around.prep and around.subject and alone and form != "base" and not _verb_ahead(around))
