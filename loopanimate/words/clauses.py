@@ -24,7 +24,8 @@ LEVEL = ("move", "go", "travel", "float", "rise", "fly")  # manners that are a b
 FLOWING = ("flow", "fall", "leaf")  # sorts that may be streams, and are what they are by nature whatever an unknown verb
 ALIVE = ("live", "wild")  # sorts
 ROOTED = (*FLOWING, "bend", "camera")  # sorts that stay what they are where a way is said
-PLACELESS = ("move", "go", "float")  # manners that are a shift where a way is said
+PLACELESS = ("move", "go", "float", "buzz", "creak")  # manners that are a shift where a way is said
+NOISY = ("tremble", "pulse", "bob")  # kinds of a vehicle that travels: "the truck rumbles along the road"
 
 
 @dataclass(frozen=True)
@@ -159,13 +160,15 @@ def _shown(event: Event, name: str, meaning: str) -> str | None:
         meaning = "fall"
     shown = manners()[meaning][nature.sort] if meaning in manners() else meaning
     single = name in SINGLE and not event.thing.plural and event.thing.definite not in ("", "no")
-    shown = {"=": nature.natural, "*": "shift" if single else nature.effect or "stream", "none": None}.get(shown, shown)
+    worn = name == "feather" and event.thing.definite == "poss"  # "its feathers stream"
+    drifting = "shift" if single else nature.natural if worn else nature.effect or "stream"
+    shown = {"=": nature.natural, "*": drifting, "none": None}.get(shown, shown)
     likened = likeness and likeness.sort not in ALIVE and likeness.natural in KINDS and likeness.natural != "stream"
     if likened and meaning in VAGUE and shown in KINDS and shown != "stream":
         shown = likeness.natural
     if meaning in LEVEL and event.manner.get("both") == "up and down":
         shown = "bob"
-    elif meaning in PLACELESS and nature.sort not in ROOTED and event.manner.keys() & {"way", "toward", "along"}:
+    elif (meaning in PLACELESS or nature.sort == "vehicle" and shown in NOISY) and nature.sort not in ROOTED and event.manner.keys() & {"way", "toward", "along"}:
         shown = "shift"
     if name == "camera" and event.manner.get("toward") in ("in", "out", "towards", "away"):
         shown = "zoom"

@@ -406,7 +406,7 @@ class _Parser:
     def pronoun(self, word: Word, following: Word) -> None:
         if self.prep:
             self.add_place([self.prep])
-        elif word.text == "all" and self.waiting:
+        elif word.text == "all" and (self.waiting or following.is_("det", "poss")):
             return
         elif word.is_("everything"):
             self.add_phrase(Phrase("everything", "whole", start=self.at))
@@ -419,7 +419,7 @@ class _Parser:
         """What a personal pronoun stands for."""
         tests: dict[str, Callable[[Phrase], bool]] = {
             "it": lambda phrase: not phrase.plural and phrase.noun not in ("camera", *AGENTS) and phrase.joiner != "with",
-            "they": lambda phrase: phrase.plural,
+            "they": lambda phrase: phrase.plural is not False,
             "person": lambda phrase: phrase.noun == "person" and not phrase.plural,
             "animal": lambda phrase: phrase.noun in ("animal", "bird", "fish") and not phrase.plural,
         }
@@ -444,6 +444,8 @@ class _Parser:
         """A noun phrase, the verb after it, or both."""
         if not self.run_begins(word, following):
             return False
+        if word.text in ("both", "each") and self.waiting and not (self.prep or self.joiner):  # "the boat and the buoy both bob"
+            return None
         start = self.at
         self.at, determiners, owner, run = read_phrase(self.words, start)
         self.mentioned += [owner] if owner else []
@@ -697,7 +699,7 @@ class _Parser:
         if self.form != "ing" or self.fresh or not self.now or not self.pending or self.waiting:
             return False
         subject = self.now[0].thing
-        return form in ("s", "base") and subject.plural == (form == "base") and not subject.implied
+        return form in ("s", "base") and subject.plural != (form == "s") and not subject.implied
 
     def drop_commands(self) -> None:
         """ "Watch the leaves fall" says nothing of who watches."""
@@ -728,8 +730,10 @@ class _Parser:
         self.aux = self.joiner = ""
         self.negative = self.no = self.only = self.fresh = False
         self.object_due = True
+        said, subjects = self.now, self.subjects
         for phrase in excepted:
             self.exception(phrase)
+        self.now, self.subjects = said, subjects
         self.excepting = self.excepting and not excepted
 
     def resolve_objects(self) -> None:

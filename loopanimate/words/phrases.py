@@ -23,7 +23,7 @@ class Phrase:
 
     head: str
     noun: str = ""  # class of things
-    plural: bool = False
+    plural: bool | None = False  # None: it may be either
     which: list[str] = field(default_factory=list)
     definite: str = ""  # its first determiner, or "poss"
     attribute: str = ""  # verb of a participle before it: "flowing hair"
