@@ -170,6 +170,8 @@ def _shown(event: Event, name: str, meaning: str) -> str | None:
         shown = "bob"
     elif (meaning in PLACELESS or nature.sort == "vehicle" and shown in NOISY) and nature.sort not in ROOTED and event.manner.keys() & {"way", "toward", "along"}:
         shown = "shift"
+    elif meaning == "turn" and nature.sort in ("vehicle", "boat") and "way" in event.manner:  # "the car turns left"
+        shown = "shift"
     if name == "camera" and event.manner.get("toward") in ("in", "out", "towards", "away"):
         shown = "zoom"
     if "flicker" in event.manner:

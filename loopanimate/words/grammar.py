@@ -331,6 +331,10 @@ class _Parser:
         return None
 
     def cause(self, word: Word, following: Word) -> None:
+        if self.has_inner_subject() and word.form:  # "the birds you see fly"
+            self.at += 1
+            self.verb(*word.form)
+            return
         if self.fresh and self.pending and not word.text.startswith("keep"):
             self.mentioned += self.pending
             self.pending = []
@@ -558,7 +562,8 @@ class _Parser:
 
     def after_prep(self, prep: str, phrase: Phrase) -> bool:
         """Take in a phrase after a preposition. False: after "with", it may have a verb of its own: "with its rotor spinning"."""
-        waiting = self.pending[-1] if self.pending and not self.pending[-1].object else None
+        leaves = bool(self.now) and self.now[0].verb == "leave"  # "leaving ripples in the pond"
+        waiting = self.pending[-1] if self.pending and (leaves or not self.pending[-1].object) else None
         running = [event for event in self.now if event.thing.nominal and not event.moved] if not waiting else []
         if phrase.noun in AGENTS:  # "sways in a strong wind"
             self.add_manner(phrase.manner)
@@ -602,6 +607,8 @@ class _Parser:
         if self.fresh and not self.pending:  # "behind her the sea glitters"
             self.fronted += parts
             return
+        if words[0] == "behind" and self.waiting and self.waiting[-1].noun == "whole":  # "everything behind her"
+            self.waiting[-1].head = self.waiting[-1].noun = "background"
         for phrase in self.pending[-1:] or [event.thing for event in self.now]:
             phrase.which += [part for part in parts if part not in phrase.which]
             phrase.placed = True
@@ -627,7 +634,9 @@ class _Parser:
             self.object_due = False
             return
         if form == "ing" and self.now and self.word(-2).form and meanings().get(self.word(-2).form.verb) == "rest":
-            return  # "stops turning"
+            for event in self.now:  # "stops turning", "never stops turning"
+                event.verb = event.verb if meanings().get(event.verb) == "rest" else verb
+            return
         if verb == "go" and following.describes and not following.is_("way"):
             verb = "become"
         self.place_left()
@@ -720,6 +729,8 @@ class _Parser:
             if phrase.nominal and phrase.of:
                 phrase.which.append(phrase.of.head)
             negative = self.negative or phrase.no or self.no
+            if negative and meanings().get(verb) == "rest":  # "never stops"
+                verb, negative = "move", False
             self.now.append(
                 Event(phrase, verb, phrase.start, first, negative, phrase.only or self.only, manner, guessed=guessed)
             )
@@ -752,6 +763,8 @@ class _Parser:
                 self.retarget(event, objects)
             elif objects[0].nominal and event.thing.implied:
                 event.thing, event.verb = objects[0], objects[0].nominal
+            elif objects[0].nominal and objects[0].of:
+                self.say(objects[0].of, objects[0].nominal, objects[0].manner)
             else:
                 self.loose += [phrase for phrase in objects if phrase.attribute]
         self.acted = list(self.now)

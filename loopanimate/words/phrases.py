@@ -166,12 +166,17 @@ def find_verb(run: list[Word], around: Surroundings) -> tuple[int, Form] | None:
 def _fitness(run: list[Word], place: int) -> int:
     """How well a verb suits its place: it agrees with the noun before it, is no noun, has something to send out."""
     word, after = run[place], run[place + 1] if place + 1 < len(run) else MARK
-    if place and not word.noun and word.form.verb in verb_tables()["emits"] and after.noun and sort_of(after.noun) in SENT_OUT:
+    if place and not word.noun and _sends_out(word, after):
         return 4
     if meanings().get(word.form.verb) == "rest" and after.form and after.form.form == "ing":  # "stops turning"
         return 4
     agrees = place > 0 and (word.form.form in ("ing", "ed") or run[place - 1].plural != (word.form.form == "s"))
     return 2 * agrees + (not word.noun)
+
+
+def _sends_out(word: Word, after: Word) -> bool:
+    """Whether it is a verb before what it sends out: "breathes fire"."""
+    return word.form.verb in verb_tables()["emits"] and bool(after.noun) and sort_of(after.noun) in SENT_OUT
 
 
 def _unknown_verb(run: list[Word], around: Surroundings) -> tuple[int, Form] | None:
@@ -216,7 +221,8 @@ def _may_begin(word: Word, after: Word | None, around: Surroundings) -> bool:
     if around.aux or around.negated and not (word.noun and around.subject is None):
         return not (form == "ing" and after and after.noun and around.aux != "be")
     if form == "ing":
-        return alone
+        has_object = meanings()[word.form.verb] == "none" and bool(around.subject or around.begun) and not around.listed
+        return alone or has_object and bool(after.noun)  # "leaving ripples"
     if form == "ed":
         return alone and (around.subject is not None or around.begun)
     if form == "s":
@@ -247,7 +253,7 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
     if _verb_next(around):
         return False
     if form == "base" and around.infinitive:
-        return not (after and after.noun)
+        return not (after and after.noun) or _sends_out(word, after)
     if word.describes:  # "swings open"
         return False
     if not word.noun:

@@ -12,6 +12,7 @@ SPELT_OUT = (
     (r"\b(it|he|she|that|there|who|what|here|everything|nothing|nobody)'s\b", r"\1 is"),
     (r"\blet's\b", "let us"),
     (r"'re\b", " are"),
+    (r"\bwhat(ever)? is (?=behind|around|beside|in front)", "everything "),
     (r"'(m|d|ll|ve)\b", " would"),
     (r"(\w)'s\b|(\ws)'(?=\s)", r"\1\2 's "),
     (r"[^\w\s,;:.!?()'–—…\"/|-]", " , "),  # an emoji parts clauses
