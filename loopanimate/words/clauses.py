@@ -23,7 +23,7 @@ VAGUE = ("move", "dance", "wave", "float", "fly", "blow", "swim")  # manners tha
 LEVEL = ("move", "go", "travel", "float", "rise", "fly")  # manners that are a bob where they go up and down
 FLOWING = ("flow", "fall", "leaf")  # sorts that may be streams, and are what they are by nature whatever an unknown verb
 ALIVE = ("live", "wild")  # sorts
-ROOTED = (*FLOWING, "bend", "camera")  # sorts that stay what they are where a way is said
+ROOTED = (*FLOWING, "bend", "fixed", "camera")  # sorts that stay what they are where a way is said
 PLACELESS = ("move", "go", "float", "buzz", "creak")  # manners that are a shift where a way is said
 NOISY = ("tremble", "pulse", "bob")  # kinds of a vehicle that travels: "the truck rumbles along the road"
 

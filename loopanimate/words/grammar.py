@@ -174,10 +174,11 @@ class _Parser:
         if word.text == "but" and self.waiting and self.held:  # "slowly but steadily"
             return None
         if word.text == "but" and starts_phrase(following):
-            none = self.now and self.now[0].thing.no and self.now[0].thing.noun == "whole"
-            nothing_but = none and not any(word.form and not word.noun for word in clause)
-            if nothing_but or self.fresh and self.pending and self.pending[-1].noun == "whole":
-                self.excepting, self.object_due = True, False
+            said = self.pending or [event.thing for event in self.now]
+            apart = not self.fresh and not any(word.form and not word.noun or word.is_("be", "do", "still") for word in clause)
+            if said and said[-1].noun == "whole" and (apart or self.fresh and self.pending):  # "freeze all but the sea"
+                self.except_(word, following)
+                self.object_due = False
                 return None
         negative = self.negative and word.text == "but" and following.is_("way")
         self.end_sentence()
@@ -466,8 +467,9 @@ class _Parser:
             one.start = start
             self.add_phrase(one)
             return None
-        if self.prep in ("up", "down") and len(run) > 1 and run[-1].form and not self.pending:
-            self.prep = ""  # "as the sun goes down the lanterns glow"
+        ends = run[-1].form and (len(run) > 1 or run[-1].form.form == "s" and not run[-1].noun)
+        if self.prep in ("up", "down") and ends and not self.pending:
+            self.prep = ""  # "as the sun goes down the lanterns glow", "down comes the rain"
         if self.has_inner_subject() and not determiners and run[0].form:  # "the dog she is walking wags its tail"
             self.at += 1
             self.verb(*run[0].form)
@@ -763,6 +765,8 @@ class _Parser:
                 self.retarget(event, objects)
             elif objects[0].nominal and event.thing.implied:
                 event.thing, event.verb = objects[0], objects[0].nominal
+            elif event.thing.implied and self.form == "s" and meanings().get(event.verb) in ("go", "travel", "fly", "fall", "rise"):
+                self.retarget(event, objects)  # "here comes the train"
             elif objects[0].nominal and objects[0].of:
                 self.say(objects[0].of, objects[0].nominal, objects[0].manner)
             else:

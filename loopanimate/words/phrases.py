@@ -261,7 +261,7 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
     if _in_place(around) or not (around.determiners or before.plural) and word.noun == before.noun and not around.ahead[0].is_("way", *ADVERBS):
         return False
     plural = around.subject.plural if around.prep and around.subject else before.plural
-    loose = form == "base" and after is None and not around.determiners and not around.prep  # "boat rock"
+    loose = form == "base" and after is None and not around.determiners and not around.prep and word.noun != "light"  # "boat rock"
     return loose or around.compound or plural != (form == "s")
 
 
