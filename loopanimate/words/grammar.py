@@ -157,7 +157,9 @@ class _Parser:
     def mark(self, word: Word, following: Word) -> None:
         if word.text == ",":
             self.pause(",")
-        elif word.text == ":" and (following.is_("still") or following.form and not following.noun):  # "hair: flowing"
+        elif word.text == ":" and (
+            following.is_("still") or following.form and (not following.noun or self.word(2).is_("mark"))
+        ):  # "hair: flowing"
             return
         else:
             heads = word.text == ":" and self.waiting and self.waiting[-1].nominal and self.waiting[-1].of is None
@@ -506,7 +508,8 @@ class _Parser:
     def qualify(self, run: list[Word]) -> None:
         """Adjectives after their noun or verb: "the sea is calm", "branches heavy with snow", "swings open"."""
         self.at += len(run)
-        self.aside = self.joiner == "," and (len(run) > 1 or run[0].form is not None)
+        more = self.word().is_("and") and self.word(1).describes  # "the water, dark and deep, moves"
+        self.aside = self.aside or self.joiner == "," and (len(run) > 1 or run[0].form is not None or more)
         waiting = self.waiting or self.subjects
         waiting[-1].which += [word.text for word in run]
         if self.aux == "be" and self.pending and not self.outer:
@@ -530,6 +533,7 @@ class _Parser:
             compound=bool(waiting) and self.joiner == "and",
             relative=bool(self.outer),
             begun=not self.fresh or bool(self.subjects),
+            described=self.form in ("ing", "ed") and not (self.fresh or waiting or self.object_due),
         )
 
     def add_phrase(self, phrase: Phrase) -> None:
@@ -799,7 +803,7 @@ class _Parser:
         self.finish_aux()
         kept = self.negative, self.no, self.only, self.aux
         excepting, fronted = self.excepting, self.fronted
-        joiner = "" if self.aside else joiner
+        joiner, aside = "" if self.aside else joiner, self.aside and joiner == "and"
         if self.pending and self.says_enough(self.pending[-1]) and not self.word(1).is_("rel"):
             self.flush()
             held = {}
@@ -808,6 +812,7 @@ class _Parser:
                 self.flush()
             held = self.held
         self.begin_clause()
+        self.aside = aside
         self.held, self.joiner, self.excepting, self.fronted = held, joiner, excepting and joiner == "and", fronted
         if joiner == "and" and not self.pending and not self.now:
             self.negative, self.no, self.only, self.aux = kept

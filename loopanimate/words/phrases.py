@@ -81,6 +81,8 @@ def read_phrase(words: list[Word], at: int) -> tuple[int, list[Word], Phrase | N
             determiners = [Word("'s", {"poss": ""})]
         elif not (run and after.is_("of") and is_many(run[-1]) and starts_phrase(then)) or _is_part(run[-1], then):
             return at, determiners, owner, run
+        else:
+            determiners.append(run[-1])
         at += len(run) + 1
 
 
@@ -152,6 +154,7 @@ class Surroundings:
     compound: bool  # several things do
     relative: bool  # what a relative clause is about waits for its own verb
     begun: bool  # something has been said before
+    described: bool  # a participle has been said of what may still get its verb: "the ship seen in the distance moves"
 
 
 def find_verb(run: list[Word], around: Surroundings) -> tuple[int, Form] | None:
@@ -226,7 +229,7 @@ def _may_begin(word: Word, after: Word | None, around: Surroundings) -> bool:
     if form == "ed":
         return alone and (around.subject is not None or around.begun)
     if form == "s":
-        due = around.subject and not around.listed or around.relative or around.joined == "s"
+        due = around.subject and not around.listed or around.relative or around.described or around.joined == "s"
         return alone and bool(due or not word.noun)
     if around.subject and not (around.listed and word.noun) or around.relative:
         return True
@@ -262,7 +265,8 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
         return False
     plural = around.subject.plural if around.prep and around.subject else before.plural
     loose = form == "base" and after is None and not around.determiners and not around.prep and word.noun != "light"  # "boat rock"
-    return loose or around.compound or plural != (form == "s")
+    either = any(word.is_("many") or word.text in ("one of", "each of", "every one of") for word in around.determiners)
+    return loose or around.compound or either or plural != (form == "s")
 
 
 def _verb_next(around: Surroundings) -> bool:
