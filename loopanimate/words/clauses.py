@@ -17,7 +17,12 @@ from loopanimate.words.wordnet import definitions, is_verb
 NAMES = {"camera": "camera", "background": "background", "whole": "everything"}  # classes → what their things are called
 MOSTLY = 0.34  # least share of known words in an English prompt; other languages share "die", "wind" and the like
 SINGLE = ("leaf", "petal", "feather")  # classes of which one alone drifts as a whole
-COMINGS = ({"come", "go"}, {"come", "go-out"}, {"ebb", "flow"}, {"appear", "disappear"})  # verbs that are one motion between them
+COMINGS = (
+    {"come", "go"},
+    {"come", "go-out"},
+    {"ebb", "flow"},
+    {"appear", "disappear"},
+)  # verbs that are one motion between them
 RAYS = ("ray", "lightning")  # classes that shine in one way only
 VAGUE = ("move", "dance", "wave", "float", "fly", "blow", "swim")  # manners that a likeness says more than: "flies like a flag"
 LEVEL = ("move", "go", "travel", "float", "rise", "fly")  # manners that are a bob where they go up and down
@@ -83,7 +88,7 @@ def _join(events: list[Event]) -> list[Event]:
                 continue
             same = meanings().get(last.verb) == meanings().get(event.verb)
             shaky = event.thing.noun == "camera" and (same or event.thing is last.thing)  # "handheld camera, slight sway"
-            if pair or shaky or same and meanings().get(event.verb) == "pulse":
+            if pair or shaky or {meanings().get(verb) for verb in (last.verb, event.verb)} <= {"pulse", "swell"}:
                 last.verb = "bob" if pair else last.verb
                 merge(last.manner, event.manner)
                 continue
@@ -168,12 +173,18 @@ def _shown(event: Event, name: str, meaning: str) -> str | None:
         shown = likeness.natural
     if meaning in LEVEL and event.manner.get("both") == "up and down":
         shown = "bob"
-    elif (meaning in PLACELESS or nature.sort == "vehicle" and shown in NOISY) and nature.sort not in ROOTED and event.manner.keys() & {"way", "toward", "along"}:
-        shown = "shift"
-    elif meaning == "turn" and nature.sort in ("vehicle", "boat") and "way" in event.manner:  # "the car turns left"
+    elif _travels(event, nature.sort, meaning, shown):
         shown = "shift"
     if name == "camera" and event.manner.get("toward") in ("in", "out", "towards", "away"):
         shown = "zoom"
     if "flicker" in event.manner:
         shown = "flicker"
     return nature.effect if name in RAYS and shown in ("glow", "flicker") else shown
+
+
+def _travels(event: Event, sort: str, meaning: str, shown: str | None) -> bool:
+    """Whether a way makes a shift of what a thing of some sort does, whatever its verb means elsewhere."""
+    if meaning == "turn" and sort in ("vehicle", "boat"):  # "the car turns left"
+        return "way" in event.manner
+    somewhere = bool(event.manner.keys() & {"way", "toward", "along"})
+    return somewhere and sort not in ROOTED and (meaning in PLACELESS or sort == "vehicle" and shown in NOISY)

@@ -96,6 +96,7 @@ class _Parser:
         self.subjects: list[Phrase] = []  # of the last verb
         self.form = ""  # of the last verb
         self.last: Phrase | None = None  # phrase
+        self.apart: list[Phrase] = []  # exceptions to what has not been said yet
         self.qualities: dict[str, str] = {}  # what adjectives before a word of the camera's say
         self.begin_sentence()
 
@@ -238,7 +239,9 @@ class _Parser:
         if word.text in ("else", "otherwise"):
             return
         moving = [event for event in self.events if event.verb and not event.negative and meanings().get(event.verb) != "rest"]
-        if word.text in ("nothing else", "nothing more") and following.is_("mark") and moving:  # "the sand trickles, nothing else"
+        if (
+            word.text in ("nothing else", "nothing more") and following.is_("mark") and moving
+        ):  # "the sand trickles, nothing else"
             for event in moving:
                 event.only = True
             return
@@ -330,7 +333,15 @@ class _Parser:
         if not gets and (word.text == "to" and not infinitive or causes or not word.is_("be", "do", "modal")):
             return False
         self.as_subjects()
-        self.aux = "be" if word.is_("be") or gets else "do" if word.is_("do") else self.aux or "modal"
+        self.aux = (
+            "be"
+            if word.is_("be") or gets
+            else "do"
+            if word.is_("do")
+            else "modal"
+            if word.text == "to"
+            else self.aux or "modal"
+        )
         return None
 
     def cause(self, word: Word, following: Word) -> None:
@@ -451,7 +462,9 @@ class _Parser:
         """A noun phrase, the verb after it, or both."""
         if not self.run_begins(word, following):
             return False
-        if word.text in ("both", "each") and self.waiting and not (self.prep or self.joiner):  # "the boat and the buoy both bob"
+        if (
+            word.text in ("both", "each") and self.waiting and not (self.prep or self.joiner)
+        ):  # "the boat and the buoy both bob"
             return None
         start = self.at
         self.at, determiners, owner, run = read_phrase(self.words, start)
@@ -549,7 +562,7 @@ class _Parser:
         if not prep and self.begins_relative(phrase):  # "the balloon he is holding tugs upwards"
             self.outer, self.pending = self.waiting, self.waiting[-1:]
         phrase.joiner, self.joiner = "with" if prep else self.joiner, ""
-        phrase.excepted = self.excepting
+        phrase.excepted = self.excepting and phrase.noun != "whole"
         phrase.which += self.fronted
         self.fronted = []
         phrase.object = self.object_due and phrase.joiner != "and"
@@ -560,7 +573,11 @@ class _Parser:
         """Whether a phrase right after another is the subject of a relative clause without "that": two verbs follow."""
         if not self.waiting or not self.fresh or self.outer or self.joiner or self.aux or self.waiting[-1].excepted:
             return False
-        if not (phrase.definite or phrase.noun == "person") or self.waiting[-1].nominal or self.waiting[-1].noun in ("whole", *AGENTS):
+        if (
+            not (phrase.definite or phrase.noun == "person")
+            or self.waiting[-1].nominal
+            or self.waiting[-1].noun in ("whole", *AGENTS)
+        ):
             return False
         clause = self.clause_after()
         verbs = [word for before, word in zip([MARK, *clause], clause) if word.form and not before.is_("det", "poss")]
@@ -702,6 +719,8 @@ class _Parser:
         if any(phrase.object for phrase in waiting):
             self.drop_commands()
         left = [phrase for phrase in waiting if phrase not in taken]
+        self.apart += [phrase for phrase in left if phrase.excepted]
+        left = [phrase for phrase in left if not phrase.excepted]
         if form == "ing" and taken[0].joiner == "with":
             self.shelf += left
         else:
@@ -748,6 +767,7 @@ class _Parser:
         self.negative = self.no = self.only = self.fresh = False
         self.object_due = True
         said, subjects = self.now, self.subjects
+        excepted, self.apart = excepted + self.apart, []
         for phrase in excepted:
             self.exception(phrase)
         self.now, self.subjects = said, subjects
@@ -769,7 +789,11 @@ class _Parser:
                 self.retarget(event, objects)
             elif objects[0].nominal and event.thing.implied:
                 event.thing, event.verb = objects[0], objects[0].nominal
-            elif event.thing.implied and self.form == "s" and meanings().get(event.verb) in ("go", "travel", "fly", "fall", "rise"):
+            elif (
+                event.thing.implied
+                and self.form == "s"
+                and meanings().get(event.verb) in ("go", "travel", "fly", "fall", "rise")
+            ):
                 self.retarget(event, objects)  # "here comes the train"
             elif objects[0].nominal and objects[0].of:
                 self.say(objects[0].of, objects[0].nominal, objects[0].manner)
@@ -781,7 +805,9 @@ class _Parser:
         """Say an event of the objects of its verb: "the horse tosses its mane", "the wind moves the curtains"."""
         subject = event.thing
         if subject.noun in AGENTS:
-            blown = next((other.manner["way"] for other in self.events if other.thing is subject and "way" in other.manner), None)
+            blown = next(
+                (other.manner["way"] for other in self.events if other.thing is subject and "way" in other.manner), None
+            )
             event.manner = subject.manner | ({"way": blown} if blown else {}) | event.manner
         if objects[0].attribute and event.verb == "add":
             event.verb = objects[0].attribute
@@ -823,9 +849,10 @@ class _Parser:
             return True
         return bool(phrase.nominal and (phrase.of or phrase.definite or phrase.manner) or phrase.noun in AGENTS and phrase.of)
 
-    def finish_aux(self) -> None:
+    def finish_aux(self, final: bool = False) -> None:
         """ "The clouds do", "the wheel does not": the verb before, or rest."""
         aux, self.aux = self.aux, self.aux if self.aux == "modal" else ""
+        aux = "do" if aux == "modal" and final and not self.negative else aux
         if aux not in ("do", "be", "modal") or not (self.pending or self.now):
             return
         said = next((event for event in reversed(self.events) if event.verb and event.thing.noun != "camera"), None)
@@ -895,11 +922,13 @@ class _Parser:
     def exception(self, phrase: Phrase) -> None:
         """A thing apart from those before it: it rests where they move, and moves where they rest."""
         before = next((event for event in reversed(self.events) if event.verb and not event.thing.excepted), None)
-        if before and before.thing.no and before.thing.noun == "whole":  # "nothing moves except the clouds"
+        if before is None:  # "apart from the water nothing moves"
+            self.apart.append(phrase)
+        elif before.thing.no and before.thing.noun == "whole":  # "nothing moves except the clouds"
             before.thing, before.negative, before.only = phrase, False, True
             phrase.used = True
         else:
-            rests = before and (before.negative or meanings().get(before.verb) == "rest")
+            rests = before.negative or meanings().get(before.verb) == "rest"
             self.say(phrase, "move" if rests else "rest", {})
 
     def say(self, phrase: Phrase, verb: str, manner: dict[str, str], negative: bool = False, start: int | None = None) -> None:
@@ -920,7 +949,7 @@ class _Parser:
         """A full stop or a word like "while": nothing waits for a verb any longer, but adverbs may."""
         self.place_left()
         self.resolve_objects()
-        self.finish_aux()
+        self.finish_aux(final=True)
         for phrase in [event.thing for event in self.now] if self.fronted else []:
             phrase.which += self.fronted
         self.flush()

@@ -261,11 +261,20 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
         return False
     if not word.noun:
         return True
-    if _in_place(around) or not (around.determiners or before.plural) and word.noun == before.noun and not around.ahead[0].is_("way", *ADVERBS):
+    if (
+        _in_place(around)
+        or not (around.determiners or before.plural)
+        and word.noun == before.noun
+        and not around.ahead[0].is_("way", *ADVERBS)
+    ):
         return False
     plural = around.subject.plural if around.prep and around.subject else before.plural
-    loose = form == "base" and after is None and not around.determiners and not around.prep and word.noun != "light"  # "boat rock"
+    loose = (
+        form == "base" and after is None and not around.determiners and not around.prep and word.noun != "light"
+    )  # "boat rock"
     either = any(word.is_("many") or word.text in ("one of", "each of", "every one of") for word in around.determiners)
+    if either and word.noun == "light":  # "a string of fairy lights"
+        return False
     return loose or around.compound or either or plural != (form == "s")
 
 

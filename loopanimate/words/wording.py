@@ -12,6 +12,8 @@ SPELT_OUT = (
     (r"\b(it|he|she|that|there|who|what|here|everything|nothing|nobody)'s\b", r"\1 is"),
     (r"\blet's\b", "let us"),
     (r"'re\b", " are"),
+    (r"\b(is|are) the only (thing|part|one)s? (that |which )?(is |are |should )?(moves?|moving|animated)\b", "alone moves"),
+    (r"\b(the only thing (that|which)|all that|what) (moves|should move|is moving) (is|are) ([^,.;]+)", r"only \5 moves"),
     (r"\bwhat(ever)? is (?=behind|around|beside|in front)", "everything "),
     (r"'(m|d|ll|ve)\b", " would"),
     (r"(\w)'s\b|(\ws)'(?=\s)", r"\1\2 's "),
