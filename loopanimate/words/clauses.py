@@ -17,12 +17,8 @@ from loopanimate.words.wordnet import definitions, is_verb
 NAMES = {"camera": "camera", "background": "background", "whole": "everything"}  # classes → what their things are called
 MOSTLY = 0.34  # least share of known words in an English prompt; other languages share "die", "wind" and the like
 SINGLE = ("leaf", "petal", "feather")  # classes of which one alone drifts as a whole
-COMINGS = (
-    {"come", "go"},
-    {"come", "go-out"},
-    {"ebb", "flow"},
-    {"appear", "disappear"},
-)  # verbs that are one motion between them
+# Verbs that are one motion between them
+COMINGS = ({"come", "go"}, {"come", "go-out"}, {"ebb", "flow"}, {"appear", "disappear"})
 RAYS = ("ray", "lightning")  # classes that shine in one way only
 VAGUE = ("move", "dance", "wave", "float", "fly", "blow", "swim")  # manners that a likeness says more than: "flies like a flag"
 LEVEL = ("move", "go", "travel", "float", "rise", "fly")  # manners that are a bob where they go up and down

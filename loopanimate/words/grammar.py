@@ -42,6 +42,7 @@ OVER = ("over", "across", "on", "through", "along")  # between ripples that run 
 PASSING = ("across", "past", "along", "through")  # prepositions of a way
 WEATHER = (*AGENTS, "rain", "snow", "sea", "fog", "camera")  # classes of whose motion an adjective of strength speaks
 LEANT_ON = ("against", "on")  # particles that stand before a place: "leans against the wall"
+GOING = ("go", "travel", "fly", "fall", "rise")  # manners of what may come before its thing: "here comes the train"
 REFLEXIVE = ("itself", "themselves", "herself", "himself", "them", "him", "her")
 ORDINALS = ("first", "second", "third", "fourth", "last")
 SIDES = ("left", "right", "top", "bottom", "below", "above")
@@ -158,15 +159,17 @@ class _Parser:
     def mark(self, word: Word, following: Word) -> None:
         if word.text == ",":
             self.pause(",")
-        elif word.text == ":" and (
-            following.is_("still") or following.form and (not following.noun or self.word(2).is_("mark"))
-        ):  # "hair: flowing"
+        elif word.text == ":" and (following.is_("still") or self.names_verb(following)):  # "hair: flowing"
             return
         else:
             heads = word.text == ":" and self.waiting and self.waiting[-1].nominal and self.waiting[-1].of is None
             heading = self.pending.pop() if heads else None
             self.end_sentence()
             self.heading = heading
+
+    def names_verb(self, word: Word) -> bool:
+        """Whether the word after a colon is the verb of what stands before it: "water: ripples"."""
+        return bool(word.form) and (not word.noun or self.word(2).is_("mark"))
 
     def break_(self, word: Word, following: Word) -> bool | None:
         clause = self.clause_after()
@@ -239,9 +242,7 @@ class _Parser:
         if word.text in ("else", "otherwise"):
             return
         moving = [event for event in self.events if event.verb and not event.negative and meanings().get(event.verb) != "rest"]
-        if (
-            word.text in ("nothing else", "nothing more") and following.is_("mark") and moving
-        ):  # "the sand trickles, nothing else"
+        if moving and word.text.startswith("nothing") and following.is_("mark"):  # "the sand trickles, nothing else"
             for event in moving:
                 event.only = True
             return
@@ -333,15 +334,12 @@ class _Parser:
         if not gets and (word.text == "to" and not infinitive or causes or not word.is_("be", "do", "modal")):
             return False
         self.as_subjects()
-        self.aux = (
-            "be"
-            if word.is_("be") or gets
-            else "do"
-            if word.is_("do")
-            else "modal"
-            if word.text == "to"
-            else self.aux or "modal"
-        )
+        if word.is_("be") or gets:
+            self.aux = "be"
+        elif word.is_("do"):
+            self.aux = "do"
+        elif word.text == "to" or not self.aux:
+            self.aux = "modal"
         return None
 
     def cause(self, word: Word, following: Word) -> None:
@@ -462,9 +460,7 @@ class _Parser:
         """A noun phrase, the verb after it, or both."""
         if not self.run_begins(word, following):
             return False
-        if (
-            word.text in ("both", "each") and self.waiting and not (self.prep or self.joiner)
-        ):  # "the boat and the buoy both bob"
+        if word.text in ("both", "each") and self.waiting and not (self.prep or self.joiner):  # "they both bob"
             return None
         start = self.at
         self.at, determiners, owner, run = read_phrase(self.words, start)
@@ -789,11 +785,7 @@ class _Parser:
                 self.retarget(event, objects)
             elif objects[0].nominal and event.thing.implied:
                 event.thing, event.verb = objects[0], objects[0].nominal
-            elif (
-                event.thing.implied
-                and self.form == "s"
-                and meanings().get(event.verb) in ("go", "travel", "fly", "fall", "rise")
-            ):
+            elif event.thing.implied and self.form == "s" and meanings().get(event.verb) in GOING:
                 self.retarget(event, objects)  # "here comes the train"
             elif objects[0].nominal and objects[0].of:
                 self.say(objects[0].of, objects[0].nominal, objects[0].manner)
@@ -805,10 +797,8 @@ class _Parser:
         """Say an event of the objects of its verb: "the horse tosses its mane", "the wind moves the curtains"."""
         subject = event.thing
         if subject.noun in AGENTS:
-            blown = next(
-                (other.manner["way"] for other in self.events if other.thing is subject and "way" in other.manner), None
-            )
-            event.manner = subject.manner | ({"way": blown} if blown else {}) | event.manner
+            ways = [other.manner["way"] for other in self.events if other.thing is subject and "way" in other.manner]
+            event.manner = subject.manner | ({"way": ways[-1]} if ways else {}) | event.manner
         if objects[0].attribute and event.verb == "add":
             event.verb = objects[0].attribute
         event.thing, event.moved, event.only = objects[0], True, event.only or objects[0].only

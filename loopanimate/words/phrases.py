@@ -10,6 +10,7 @@ from loopanimate.words.wordnet import definitions, lemma
 SMALL = ("in", "on", "at", "of", "the", "to", "by", "from", "for", "with")
 SENT_OUT = ("flow", "fall", "leaf", "light")  # sorts of things that others send out
 PARTED = ("ray", "grass", "hair", "sand", "fire")  # classes of nouns of many that may be parts of a thing
+ONE_OF = ("one of", "each of", "every one of")  # determiners of plurals that take a singular's verb
 AGENTS = ("wind", "storm")  # classes that move what follows
 # Tags of words that follow a verb rather than a noun
 ADVERBS = ("strength", "tempo", "toward", "both", "along", "flicker")
@@ -261,21 +262,16 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
         return False
     if not word.noun:
         return True
-    if (
-        _in_place(around)
-        or not (around.determiners or before.plural)
-        and word.noun == before.noun
-        and not around.ahead[0].is_("way", *ADVERBS)
-    ):
+    compound = not (around.determiners or before.plural) and word.noun == before.noun  # "cloud sky"
+    if _in_place(around) or compound and not around.ahead[0].is_("way", *ADVERBS):
+        return False
+    many = any(word.is_("many") or word.text in ONE_OF for word in around.determiners)  # agrees with either number
+    if word.noun == "light" and many:  # "a string of fairy lights"
         return False
     plural = around.subject.plural if around.prep and around.subject else before.plural
-    loose = (
-        form == "base" and after is None and not around.determiners and not around.prep and word.noun != "light"
-    )  # "boat rock"
-    either = any(word.is_("many") or word.text in ("one of", "each of", "every one of") for word in around.determiners)
-    if either and word.noun == "light":  # "a string of fairy lights"
-        return False
-    return loose or around.compound or either or plural != (form == "s")
+    alone = form == "base" and after is None and not around.determiners and not around.prep
+    loose = alone and word.noun != "light"  # "boat rock", unlike "candle light"
+    return loose or many or around.compound or plural != (form == "s")
 
 
 def _verb_next(around: Surroundings) -> bool:
