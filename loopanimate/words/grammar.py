@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from loopanimate.words.lexicon import Word, meanings, verb_tables
 from loopanimate.words.phrases import (
@@ -230,6 +231,8 @@ class _Parser:
             self.resolve_objects()
             for event in self.now:
                 event.only = True
+        elif self.pending:  # "clouds only"
+            self.pending[-1].only = True
 
     def except_(self, word: Word, following: Word) -> None:
         if following.is_("way", "toward"):  # "moves, but not to the left"
@@ -241,8 +244,12 @@ class _Parser:
     def else_(self, word: Word, following: Word) -> None:
         if word.text in ("else", "otherwise"):
             return
+        alone = word.text.startswith("nothing") and following.is_("mark")
+        if alone:
+            self.resolve_objects()
+            self.flush()
         moving = [event for event in self.events if event.verb and not event.negative and meanings().get(event.verb) != "rest"]
-        if moving and word.text.startswith("nothing") and following.is_("mark"):  # "the sand trickles, nothing else"
+        if alone and moving:  # "the sand trickles, nothing else"
             for event in moving:
                 event.only = True
             return
@@ -778,7 +785,10 @@ class _Parser:
         verbs = verb_tables()
         for event in list(self.now):
             sort = sort_of(objects[0].noun)
-            if event.verb in verbs["emits"] and sort in SENT_OUT:  # "the dragon breathes fire"
+            if event.verb == "leave" and event.thing.implied:  # "leave the hills out of it"
+                event.verb = "rest"
+                self.retarget(event, objects)
+            elif event.verb in verbs["emits"] and sort in SENT_OUT:  # "the dragon breathes fire"
                 event.verb = "fall" if sort in ("fall", "leaf") else "move"
                 self.retarget(event, objects)
             elif event.thing.noun in AGENTS or event.verb in verbs["transitive"] or event.verb == "animate":
@@ -859,6 +869,8 @@ class _Parser:
     def flush(self) -> None:
         """Say of what got no verb what adverbs, "no", "too" and its own words say of it."""
         left, self.pending = self.pending, []
+        for before, phrase in pairwise(left):  # "just the hair and the dress"
+            phrase.only = phrase.only or before.only and phrase.joiner == "and"
         held, self.held = self.held, {}
         for phrase in left:
             self.say_without_verb(phrase, held, alone=len(left) == 1, last=phrase is left[-1])
@@ -876,6 +888,8 @@ class _Parser:
         acted = self.acted[-1] if self.acted and self.acted[-1].moved else None
         if phrase.excepted:
             self.exception(phrase)
+        elif phrase.noun in AGENTS and not (phrase.of or phrase.no):  # "strong gusts from the left"
+            self.describe([phrase])
         elif phrase.nominal and (
             phrase.noun != "motion" or phrase.of or phrase.no or phrase.manner
         ):  # "a soft swaying of the reeds"
@@ -897,7 +911,9 @@ class _Parser:
             self.say(phrase, said.verb, held)
         elif last and held.keys() & {"strength", "tempo"} or phrase.only:
             self.say(phrase, "move", held if last else {})
-        elif phrase.joiner == "and" and acted and alone:  # "flaps its ears and its wings"
+        elif acted and (
+            phrase.joiner == "and" and alone or phrase.joiner and acted.verb == "animate"
+        ):  # "flaps its ears and its wings"
             self.say(phrase, acted.verb, acted.manner, acted.negative)
         elif self.heading and not phrase.attribute:
             self.say(phrase, self.heading.nominal, self.heading.manner)

@@ -170,6 +170,8 @@ def find_verb(run: list[Word], around: Surroundings) -> tuple[int, Form] | None:
 def _fitness(run: list[Word], place: int) -> int:
     """How well a verb suits its place: it agrees with the noun before it, is no noun, has something to send out."""
     word, after = run[place], run[place + 1] if place + 1 < len(run) else MARK
+    if f"{word.form.verb}-{after.text}" in meanings():  # "hangs limp"
+        return 5
     if place and not word.noun and _sends_out(word, after):
         return 4
     if meanings().get(word.form.verb) == "rest" and after.form and after.form.form == "ing":  # "stops turning"
