@@ -172,7 +172,7 @@ def _fitness(run: list[Word], place: int) -> int:
     word, after = run[place], run[place + 1] if place + 1 < len(run) else MARK
     if f"{word.form.verb}-{after.text}" in meanings():  # "hangs limp"
         return 5
-    if place and not word.noun and _sends_out(word, after):
+    if not word.noun and _sends_out(word, after):
         return 4
     if meanings().get(word.form.verb) == "rest" and after.form and after.form.form == "ing":  # "stops turning"
         return 4
@@ -216,6 +216,7 @@ def _may_begin(word: Word, after: Word | None, around: Surroundings) -> bool:
     """Whether the first word of a run can be its verb."""
     form = word.form.form
     alone = after is None or f"{word.form.verb}-{after.text}" in meanings()
+    alone = alone or around.joined == form and not word.noun and bool(after.noun)  # "flies and breathes fire"
     if around.determiners:  # "the light behind her dances"
         her = [determiner.text for determiner in around.determiners] == ["her"]
         return bool(her and around.prep and around.subject and alone and form != "base" and not _verb_ahead(around))
