@@ -593,6 +593,8 @@ class _Parser:
         running = [event for event in self.now if event.thing.nominal and not event.moved] if not waiting else []
         if phrase.noun in AGENTS:  # "sways in a strong wind"
             self.add_manner(phrase.manner)
+            for event in self.now if prep == "by" else []:  # "the cloak is caught by the wind"
+                event.verb = "move" if meanings().get(event.verb) == "none" else event.verb
             return True
         if waiting and (waiting.nominal and waiting.of is None and prep in OF_MOTION or waiting.noun == "wind"):
             waiting.of = phrase

@@ -174,7 +174,8 @@ def _fitness(run: list[Word], place: int) -> int:
         return 5
     if not word.noun and _sends_out(word, after):
         return 4
-    if meanings().get(word.form.verb) == "rest" and after.form and after.form.form == "ing":  # "stops turning"
+    rests = meanings().get(word.form.verb) == "rest"
+    if rests and after.form and after.form.form in ("ing", "ed"):  # "stops turning", "stays closed"
         return 4
     agrees = place > 0 and (word.form.form in ("ing", "ed") or run[place - 1].plural != (word.form.form == "s"))
     return 2 * agrees + (not word.noun)
