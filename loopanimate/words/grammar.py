@@ -247,6 +247,8 @@ class _Parser:
         alone = word.text.startswith("nothing") and following.is_("mark")
         if alone:
             self.resolve_objects()
+            for phrase in self.pending:  # "waves and clouds, nothing else"
+                phrase.only = True
             self.flush()
         moving = [event for event in self.events if event.verb and not event.negative and meanings().get(event.verb) != "rest"]
         if alone and moving:  # "the sand trickles, nothing else"
@@ -417,6 +419,11 @@ class _Parser:
             return False
         camera = next((phrase for phrase in self.pending if phrase.noun == "camera"), None)
         camera = camera or Phrase("camera", "camera", start=self.at)
+        self.pending = [phrase for phrase in self.pending if phrase is not camera]
+        if self.pending and self.joiner:  # "gentle waves, static camera"
+            held, self.held = self.held, {}
+            self.flush()
+            self.held = held
         self.pending = []
         turns = word.text in ("orbit", "circle around")
         self.add_events([camera], "turn" if turns else CAMERA_VERBS.get(name, "shift"))
@@ -661,7 +668,7 @@ class _Parser:
             self.pending, self.outer, self.aux, self.held = self.outer, [], "", {}
             self.object_due = False
             return
-        if form == "ing" and self.now and self.word(-2).form and meanings().get(self.word(-2).form.verb) == "rest":
+        if form != "s" and self.now and self.word(-2).form and meanings().get(self.word(-2).form.verb) == "rest":
             for event in self.now:  # "stops turning", "never stops turning"
                 event.verb = event.verb if meanings().get(event.verb) == "rest" else verb
             return
@@ -888,6 +895,7 @@ class _Parser:
     def say_without_verb(self, phrase: Phrase, held: dict[str, str], alone: bool, last: bool) -> None:
         said = next((event for event in reversed(self.events) if event.verb and event.verb != "rest"), None)
         acted = self.acted[-1] if self.acted and self.acted[-1].moved else None
+        listed = phrase.joiner if acted else ""
         if phrase.excepted:
             self.exception(phrase)
         elif phrase.noun in AGENTS and not (phrase.of or phrase.no):  # "strong gusts from the left"
@@ -910,12 +918,12 @@ class _Parser:
         elif self.again and said:  # "and the leaves too"
             self.say(phrase, said.verb, said.manner)
         elif last and said and held.keys() & {"way", "toward"} and phrase.noun not in AGENTS:  # "the other one to the left"
+            if listed:  # "carries leaves and twigs to the right"
+                merge(acted.manner, held)
             self.say(phrase, said.verb, held)
         elif last and held.keys() & {"strength", "tempo"} or phrase.only:
             self.say(phrase, "move", held if last else {})
-        elif acted and (
-            phrase.joiner == "and" and alone or phrase.joiner and acted.verb == "animate"
-        ):  # "flaps its ears and its wings"
+        elif listed and (listed == "and" and alone or acted.verb == "animate"):  # "flaps its ears and its wings"
             self.say(phrase, acted.verb, acted.manner, acted.negative)
         elif self.heading and not phrase.attribute:
             self.say(phrase, self.heading.nominal, self.heading.manner)

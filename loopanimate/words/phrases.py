@@ -10,7 +10,7 @@ from loopanimate.words.wordnet import definitions, lemma
 SMALL = ("in", "on", "at", "of", "the", "to", "by", "from", "for", "with")
 SENT_OUT = ("flow", "fall", "leaf", "light")  # sorts of things that others send out
 PARTED = ("ray", "grass", "hair", "sand", "fire")  # classes of nouns of many that may be parts of a thing
-ONE_OF = ("one of", "each of", "every one of")  # determiners of plurals that take a singular's verb
+ONE_OF = ("one of", "none of", "each of", "every one of")  # determiners of plurals that take a singular's verb
 AGENTS = ("wind", "storm")  # classes that move what follows
 # Tags of words that follow a verb rather than a noun
 ADVERBS = ("strength", "tempo", "toward", "both", "along", "flicker")
@@ -175,7 +175,7 @@ def _fitness(run: list[Word], place: int) -> int:
     if not word.noun and _sends_out(word, after):
         return 4
     rests = meanings().get(word.form.verb) == "rest"
-    if rests and after.form and after.form.form in ("ing", "ed"):  # "stops turning", "stays closed"
+    if rests and after.form and after.form.form != "s":  # "stops turning", "stays closed"
         return 4
     agrees = place > 0 and (word.form.form in ("ing", "ed") or run[place - 1].plural != (word.form.form == "s"))
     return 2 * agrees + (not word.noun)
@@ -217,6 +217,7 @@ def _may_begin(word: Word, after: Word | None, around: Surroundings) -> bool:
     """Whether the first word of a run can be its verb."""
     form = word.form.form
     alone = after is None or f"{word.form.verb}-{after.text}" in meanings()
+    alone = alone or meanings().get(word.form.verb) == "rest" and after.form is not None  # "stays shut"
     alone = alone or around.joined == form and not word.noun and bool(after.noun)  # "flies and breathes fire"
     if around.determiners:  # "the light behind her dances"
         her = [determiner.text for determiner in around.determiners] == ["her"]
