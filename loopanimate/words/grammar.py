@@ -581,17 +581,17 @@ class _Parser:
 
     def begins_relative(self, phrase: Phrase) -> bool:
         """Whether a phrase right after another is the subject of a relative clause without "that": two verbs follow."""
-        if not self.waiting or not self.fresh or self.outer or self.joiner or self.aux or self.waiting[-1].excepted:
+        if not self.waiting or not self.fresh or self.outer or self.joiner or self.aux:
             return False
-        if (
-            not (phrase.definite or phrase.noun == "person")
-            or self.waiting[-1].nominal
-            or self.waiting[-1].noun in ("whole", *AGENTS)
-        ):
+        about, named = self.waiting[-1], bool(phrase.definite) or phrase.noun == "person"
+        if not named or about.excepted or about.nominal or about.noun in ("whole", *AGENTS):
             return False
         clause = self.clause_after()
-        verbs = [word for before, word in zip([MARK, *clause], clause) if word.form and not before.is_("det", "poss")]
-        return len(verbs) > 1 and verbs[-1].form.form in ("s", "base")
+        verbs = [place for place, word in enumerate(clause) if word.form and not clause[place - 1].is_("det", "poss")]
+        if len(verbs) < 2:
+            return False
+        helped = any(word.is_("be", "do", "modal") for word in clause[verbs[0] + 1 :])  # "the hat he wears is blown off"
+        return helped or clause[verbs[-1]].form.form in ("s", "base")
 
     def after_prep(self, prep: str, phrase: Phrase) -> bool:
         """Take in a phrase after a preposition. False: after "with", it may have a verb of its own: "with its rotor spinning"."""

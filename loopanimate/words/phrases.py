@@ -259,7 +259,8 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
         return not (participle and after and after.noun)  # "add falling snow"
     if form == "ed":
         return not (after and after.noun)
-    if _verb_next(around):
+    inner = around.subject and around.determiners and not (around.prep or around.listed)  # "the flag the men carry is torn"
+    if _verb_next(around) and not inner:
         return False
     if form == "base" and around.infinitive:
         return not (after and after.noun) or _sends_out(word, after)
