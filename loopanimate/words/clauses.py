@@ -16,13 +16,17 @@ from loopanimate.words.wordnet import definitions, is_verb
 
 NAMES = {"camera": "camera", "background": "background", "whole": "everything"}  # classes → what their things are called
 MOSTLY = 0.34  # least share of known words in an English prompt; other languages share "die", "wind" and the like
+SINGLE = ("leaf", "petal", "feather")  # classes of which one alone drifts as a whole
+# Verbs that are one motion between them
+COMINGS = ({"come", "go"}, {"come", "go-out"}, {"ebb", "flow"}, {"appear", "disappear"})
 RAYS = ("ray", "lightning")  # classes that shine in one way only
 VAGUE = ("move", "dance", "wave", "float", "fly", "blow", "swim")  # manners that a likeness says more than: "flies like a flag"
 LEVEL = ("move", "go", "travel", "float", "rise", "fly")  # manners that are a bob where they go up and down
 FLOWING = ("flow", "fall", "leaf")  # sorts that may be streams, and are what they are by nature whatever an unknown verb
 ALIVE = ("live", "wild")  # sorts
-ROOTED = (*FLOWING, "bend", "camera")  # sorts that stay what they are where a way is said
-PLACELESS = ("move", "go", "float")  # manners that are a shift where a way is said
+ROOTED = (*FLOWING, "bend", "fixed", "camera")  # sorts that stay what they are where a way is said
+PLACELESS = ("move", "go", "float", "buzz", "creak")  # manners that are a shift where a way is said
+NOISY = ("tremble", "pulse", "bob")  # kinds of a vehicle that travels: "the truck rumbles along the road"
 
 
 @dataclass(frozen=True)
@@ -76,9 +80,11 @@ def _join(events: list[Event]) -> list[Event]:
             ways = {name for verb in (last.verb, event.verb) for name in ("up", "down") if verb in verb_tables()[name]}
             ways |= {"down" for verb in (last.verb, event.verb) if meanings().get(verb) == "fall"}
             pair = ways == {"up", "down"} and last.thing is event.thing
+            if {last.verb, event.verb} in COMINGS and last.thing is event.thing:  # "comes in and goes out"
+                continue
             same = meanings().get(last.verb) == meanings().get(event.verb)
             shaky = event.thing.noun == "camera" and (same or event.thing is last.thing)  # "handheld camera, slight sway"
-            if pair or shaky or same and meanings().get(event.verb) == "pulse":
+            if pair or shaky or {meanings().get(verb) for verb in (last.verb, event.verb)} <= {"pulse", "swell"}:
                 last.verb = "bob" if pair else last.verb
                 merge(last.manner, event.manner)
                 continue
@@ -120,6 +126,8 @@ def _class(thing: Phrase, classify: Callable[[str], str] | None) -> str:
 def _called(event: Event) -> str:
     if event.thing.head == "it" and event.verb in ("snow", "rain", "drizzle"):
         return "rain" if event.verb == "drizzle" else event.verb
+    if event.thing.implied and event.verb and _rests(event):  # "freeze"
+        return "everything"
     return NAMES.get(event.thing.noun, event.thing.head)
 
 
@@ -152,16 +160,27 @@ def _shown(event: Event, name: str, meaning: str) -> str | None:
     if meaning in ("snow", "rain") and name not in ("whole", meaning):  # "confetti rains down"
         meaning = "fall"
     shown = manners()[meaning][nature.sort] if meaning in manners() else meaning
-    shown = {"=": nature.natural, "*": nature.effect or "stream", "none": None}.get(shown, shown)
+    single = name in SINGLE and not event.thing.plural and event.thing.definite not in ("", "no")
+    worn = name == "feather" and event.thing.definite == "poss"  # "its feathers stream"
+    drifting = "shift" if single else nature.natural if worn else nature.effect or "stream"
+    shown = {"=": nature.natural, "*": drifting, "none": None}.get(shown, shown)
     likened = likeness and likeness.sort not in ALIVE and likeness.natural in KINDS and likeness.natural != "stream"
     if likened and meaning in VAGUE and shown in KINDS and shown != "stream":
         shown = likeness.natural
-    if meaning in LEVEL and event.manner.get("both") == "up and down":
-        shown = "bob"
-    elif meaning in PLACELESS and nature.sort not in ROOTED and event.manner.keys() & {"way", "toward", "along"}:
+    if meaning in LEVEL and event.manner.get("both") == "up and down" or event.verb == "bob":
+        shown = "ripple" if nature.sort == "flow" and nature.natural == "ripple" else "bob"  # "the waves rise and fall"
+    elif _travels(event, nature.sort, meaning, shown):
         shown = "shift"
     if name == "camera" and event.manner.get("toward") in ("in", "out", "towards", "away"):
         shown = "zoom"
     if "flicker" in event.manner:
         shown = "flicker"
     return nature.effect if name in RAYS and shown in ("glow", "flicker") else shown
+
+
+def _travels(event: Event, sort: str, meaning: str, shown: str | None) -> bool:
+    """Whether a way makes a shift of what a thing of some sort does, whatever its verb means elsewhere."""
+    if meaning == "turn" and sort in ("vehicle", "boat"):  # "the car turns left"
+        return "way" in event.manner
+    somewhere = bool(event.manner.keys() & {"way", "toward", "along"})
+    return somewhere and sort not in ROOTED and (meaning in PLACELESS or sort == "vehicle" and shown in NOISY)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from loopanimate.words.lexicon import Word, meanings, verb_tables
 from loopanimate.words.phrases import (
@@ -41,6 +42,9 @@ OF_MOTION = (
 OVER = ("over", "across", "on", "through", "along")  # between ripples that run and the water: "ripples run over the lake"
 PASSING = ("across", "past", "along", "through")  # prepositions of a way
 WEATHER = (*AGENTS, "rain", "snow", "sea", "fog", "camera")  # classes of whose motion an adjective of strength speaks
+LEANT_ON = ("against", "on")  # particles that stand before a place: "leans against the wall"
+GOING = ("go", "travel", "fly", "fall", "rise")  # manners of what may come before its thing: "here comes the train"
+REFLEXIVE = ("itself", "themselves", "herself", "himself", "them", "him", "her")
 ORDINALS = ("first", "second", "third", "fourth", "last")
 SIDES = ("left", "right", "top", "bottom", "below", "above")
 INDEFINITE = ("", "a", "an")
@@ -94,6 +98,7 @@ class _Parser:
         self.subjects: list[Phrase] = []  # of the last verb
         self.form = ""  # of the last verb
         self.last: Phrase | None = None  # phrase
+        self.apart: list[Phrase] = []  # exceptions to what has not been said yet
         self.qualities: dict[str, str] = {}  # what adjectives before a word of the camera's say
         self.begin_sentence()
 
@@ -155,13 +160,17 @@ class _Parser:
     def mark(self, word: Word, following: Word) -> None:
         if word.text == ",":
             self.pause(",")
-        elif word.text == ":" and (following.is_("still") or following.form and not following.noun):  # "hair: flowing"
+        elif word.text == ":" and (following.is_("still") or self.names_verb(following)):  # "hair: flowing"
             return
         else:
             heads = word.text == ":" and self.waiting and self.waiting[-1].nominal and self.waiting[-1].of is None
             heading = self.pending.pop() if heads else None
             self.end_sentence()
             self.heading = heading
+
+    def names_verb(self, word: Word) -> bool:
+        """Whether the word after a colon is the verb of what stands before it: "water: ripples"."""
+        return bool(word.form) and (not word.noun or self.word(2).is_("mark"))
 
     def break_(self, word: Word, following: Word) -> bool | None:
         clause = self.clause_after()
@@ -172,10 +181,11 @@ class _Parser:
         if word.text == "but" and self.waiting and self.held:  # "slowly but steadily"
             return None
         if word.text == "but" and starts_phrase(following):
-            none = self.now and self.now[0].thing.no and self.now[0].thing.noun == "whole"
-            nothing_but = none and not any(word.form and not word.noun for word in clause)
-            if nothing_but or self.fresh and self.pending and self.pending[-1].noun == "whole":
-                self.excepting, self.object_due = True, False
+            said = self.pending or [event.thing for event in self.now]
+            apart = not self.fresh and not any(word.form and not word.noun or word.is_("be", "do", "still") for word in clause)
+            if said and said[-1].noun == "whole" and (apart or self.fresh and self.pending):  # "freeze all but the sea"
+                self.except_(word, following)
+                self.object_due = False
                 return None
         negative = self.negative and word.text == "but" and following.is_("way")
         self.end_sentence()
@@ -221,13 +231,29 @@ class _Parser:
             self.resolve_objects()
             for event in self.now:
                 event.only = True
+        elif self.pending:  # "clouds only"
+            self.pending[-1].only = True
 
     def except_(self, word: Word, following: Word) -> None:
+        if following.is_("way", "toward"):  # "moves, but not to the left"
+            self.at += 2
+            return
         self.pause("")
         self.excepting = True
 
     def else_(self, word: Word, following: Word) -> None:
         if word.text in ("else", "otherwise"):
+            return
+        alone = word.text.startswith("nothing") and following.is_("mark")
+        if alone:
+            self.resolve_objects()
+            for phrase in self.pending:  # "waves and clouds, nothing else"
+                phrase.only = True
+            self.flush()
+        moving = [event for event in self.events if event.verb and not event.negative and meanings().get(event.verb) != "rest"]
+        if alone and moving:  # "the sand trickles, nothing else"
+            for event in moving:
+                event.only = True
             return
         rest = Phrase("everything", "whole", which=["else"], no=word.text.startswith("nothing"), start=self.at)
         if self.prep and self.pending and self.pending[-1].nominal:  # "no movement in the rest of the room"
@@ -252,6 +278,10 @@ class _Parser:
         return None
 
     def ignore(self, word: Word, following: Word) -> None:
+        viewer = Phrase("person", "person", start=self.at)
+        if word.text in ("you", "i", "we") and self.begins_relative(viewer):  # "the lantern I hold glows"
+            self.add_phrase(viewer)
+            return
         if word.text in ("you", "i", "we", "one") and self.now and not self.fresh:  # "so fast that you can hardly see it"
             self.at += 1 + len(self.clause_after())
         if self.prep in SMALL:  # "nearest to us"
@@ -313,10 +343,19 @@ class _Parser:
         if not gets and (word.text == "to" and not infinitive or causes or not word.is_("be", "do", "modal")):
             return False
         self.as_subjects()
-        self.aux = "be" if word.is_("be") or gets else "do" if word.is_("do") else self.aux or "modal"
+        if word.is_("be") or gets:
+            self.aux = "be"
+        elif word.is_("do"):
+            self.aux = "do"
+        elif word.text == "to" or not self.aux:
+            self.aux = "modal"
         return None
 
     def cause(self, word: Word, following: Word) -> None:
+        if self.has_inner_subject() and word.form:  # "the birds you see fly"
+            self.at += 1
+            self.verb(*word.form)
+            return
         if self.fresh and self.pending and not word.text.startswith("keep"):
             self.mentioned += self.pending
             self.pending = []
@@ -380,6 +419,11 @@ class _Parser:
             return False
         camera = next((phrase for phrase in self.pending if phrase.noun == "camera"), None)
         camera = camera or Phrase("camera", "camera", start=self.at)
+        self.pending = [phrase for phrase in self.pending if phrase is not camera]
+        if self.pending and self.joiner:  # "gentle waves, static camera"
+            held, self.held = self.held, {}
+            self.flush()
+            self.held = held
         self.pending = []
         turns = word.text in ("orbit", "circle around")
         self.add_events([camera], "turn" if turns else CAMERA_VERBS.get(name, "shift"))
@@ -392,25 +436,29 @@ class _Parser:
     def pronoun(self, word: Word, following: Word) -> None:
         if self.prep:
             self.add_place([self.prep])
-        elif word.text == "all" and self.waiting:
+        elif word.text == "all" and (self.waiting or following.is_("det", "poss")):
             return
         elif word.is_("everything"):
             self.add_phrase(Phrase("everything", "whole", start=self.at))
         elif word.is_("one"):
             self.add_phrase(self.another(["other"] if "other" in word.text else [], word.text not in ("one", "the other")))
-        elif word.text not in ("itself", "themselves", "herself", "himself", "them", "him", "her") or self.commanded:
+        elif word.text not in REFLEXIVE or self.commanded or self.now and self.now[0].verb == "leave" and not self.waiting:
             self.add_phrase(self.referent(word))
 
     def referent(self, word: Word) -> Phrase:
         """What a personal pronoun stands for."""
         tests: dict[str, Callable[[Phrase], bool]] = {
             "it": lambda phrase: not phrase.plural and phrase.noun not in ("camera", *AGENTS) and phrase.joiner != "with",
-            "they": lambda phrase: phrase.plural,
+            "they": lambda phrase: phrase.plural is not False,
             "person": lambda phrase: phrase.noun == "person" and not phrase.plural,
+            "animal": lambda phrase: phrase.noun in ("animal", "bird", "fish") and not phrase.plural,
         }
         name = next(tag for tag in tests if tag in word.tags)
         doing = {phrase.head for phrase in self.subjects} if self.object_due else set()  # "the captain turns it"
-        fitting = [phrase for phrase in self.mentioned if tests[name](phrase) and phrase.head not in doing]
+        free = [phrase for phrase in self.mentioned if phrase.head not in doing]
+        fitting = [phrase for phrase in free if tests[name](phrase)]
+        if name == "person" and not fitting:  # "the cow? leave her alone"
+            fitting = [phrase for phrase in free if tests["animal"](phrase)]
         earlier = fitting[-1] if fitting else None
         if earlier:
             return Phrase(earlier.head, earlier.noun, earlier.plural, definite="the", start=self.at)
@@ -426,6 +474,8 @@ class _Parser:
         """A noun phrase, the verb after it, or both."""
         if not self.run_begins(word, following):
             return False
+        if word.text in ("both", "each") and self.waiting and not (self.prep or self.joiner):  # "they both bob"
+            return None
         start = self.at
         self.at, determiners, owner, run = read_phrase(self.words, start)
         self.mentioned += [owner] if owner else []
@@ -442,8 +492,13 @@ class _Parser:
             one.start = start
             self.add_phrase(one)
             return None
-        if self.prep in ("up", "down") and len(run) > 1 and run[-1].form and not self.pending:
-            self.prep = ""  # "as the sun goes down the lanterns glow"
+        ends = run[-1].form and (len(run) > 1 or run[-1].form.form == "s" and not run[-1].noun)
+        if self.prep in ("up", "down") and ends and not self.pending:
+            self.prep = ""  # "as the sun goes down the lanterns glow", "down comes the rain"
+        if self.has_inner_subject() and not determiners and run[0].form:  # "the dog she is walking wags its tail"
+            self.at += 1
+            self.verb(*run[0].form)
+            return None
         found = find_verb(run, self.surroundings(determiners, self.words[self.at + len(run) :]))
         head = run[: found[0]] if found else run
         if head and self.outer and not determiners and all(word.describes for word in head):  # "sails that are white billow"
@@ -476,7 +531,8 @@ class _Parser:
     def qualify(self, run: list[Word]) -> None:
         """Adjectives after their noun or verb: "the sea is calm", "branches heavy with snow", "swings open"."""
         self.at += len(run)
-        self.aside = self.joiner == "," and (len(run) > 1 or run[0].form is not None)
+        more = self.word().is_("and") and self.word(1).describes  # "the water, dark and deep, moves"
+        self.aside = self.aside or self.joiner == "," and (len(run) > 1 or run[0].form is not None or more)
         waiting = self.waiting or self.subjects
         waiting[-1].which += [word.text for word in run]
         if self.aux == "be" and self.pending and not self.outer:
@@ -500,6 +556,7 @@ class _Parser:
             compound=bool(waiting) and self.joiner == "and",
             relative=bool(self.outer),
             begun=not self.fresh or bool(self.subjects),
+            described=self.form in ("ing", "ed") and not (self.fresh or waiting or self.object_due),
         )
 
     def add_phrase(self, phrase: Phrase) -> None:
@@ -512,20 +569,39 @@ class _Parser:
         prep, self.prep = self.prep, ""
         if prep and self.after_prep(prep, phrase):
             return
+        if not prep and self.begins_relative(phrase):  # "the balloon he is holding tugs upwards"
+            self.outer, self.pending = self.waiting, self.waiting[-1:]
         phrase.joiner, self.joiner = "with" if prep else self.joiner, ""
-        phrase.excepted = self.excepting
+        phrase.excepted = self.excepting and phrase.noun != "whole"
         phrase.which += self.fronted
         self.fronted = []
         phrase.object = self.object_due and phrase.joiner != "and"
         self.pending.append(phrase)
         self.mentioned.append(phrase)
 
+    def begins_relative(self, phrase: Phrase) -> bool:
+        """Whether a phrase right after another is the subject of a relative clause without "that": two verbs follow."""
+        if not self.waiting or not self.fresh or self.outer or self.joiner or self.aux:
+            return False
+        about, named = self.waiting[-1], bool(phrase.definite) or phrase.noun == "person"
+        if not named or about.excepted or about.nominal or about.noun in ("whole", *AGENTS):
+            return False
+        clause = self.clause_after()
+        verbs = [place for place, word in enumerate(clause) if word.form and not clause[place - 1].is_("det", "poss")]
+        if len(verbs) < 2:
+            return False
+        helped = any(word.is_("be", "do", "modal") for word in clause[verbs[0] + 1 :])  # "the hat he wears is blown off"
+        return helped or clause[verbs[-1]].form.form in ("s", "base")
+
     def after_prep(self, prep: str, phrase: Phrase) -> bool:
         """Take in a phrase after a preposition. False: after "with", it may have a verb of its own: "with its rotor spinning"."""
-        waiting = self.pending[-1] if self.pending and not self.pending[-1].object else None
+        leaves = bool(self.now) and self.now[0].verb == "leave"  # "leaving ripples in the pond"
+        waiting = self.pending[-1] if self.pending and (leaves or not self.pending[-1].object) else None
         running = [event for event in self.now if event.thing.nominal and not event.moved] if not waiting else []
         if phrase.noun in AGENTS:  # "sways in a strong wind"
             self.add_manner(phrase.manner)
+            for event in self.now if prep == "by" else []:  # "the cloak is caught by the wind"
+                event.verb = "move" if meanings().get(event.verb) == "none" else event.verb
             return True
         if waiting and (waiting.nominal and waiting.of is None and prep in OF_MOTION or waiting.noun == "wind"):
             waiting.of = phrase
@@ -566,6 +642,8 @@ class _Parser:
         if self.fresh and not self.pending:  # "behind her the sea glitters"
             self.fronted += parts
             return
+        if words[0] == "behind" and self.waiting and self.waiting[-1].noun == "whole":  # "everything behind her"
+            self.waiting[-1].head = self.waiting[-1].noun = "background"
         for phrase in self.pending[-1:] or [event.thing for event in self.now]:
             phrase.which += [part for part in parts if part not in phrase.which]
             phrase.placed = True
@@ -585,9 +663,15 @@ class _Parser:
         following = self.word()
         if f"{verb}-{following.text}" in meanings():
             verb = f"{verb}-{following.text}"
-            self.at += 1
-        if form == "ing" and self.now and self.word(-2).form and meanings().get(self.word(-2).form.verb) == "rest":
-            return  # "stops turning"
+            self.at += following.text not in LEANT_ON
+        if self.has_inner_subject():  # "the lantern that the man carries swings"
+            self.pending, self.outer, self.aux, self.held = self.outer, [], "", {}
+            self.object_due = False
+            return
+        if form != "s" and self.now and self.word(-2).form and meanings().get(self.word(-2).form.verb) == "rest":
+            for event in self.now:  # "stops turning", "never stops turning"
+                event.verb = event.verb if meanings().get(event.verb) == "rest" else verb
+            return
         if verb == "go" and following.describes and not following.is_("way"):
             verb = "become"
         self.place_left()
@@ -595,6 +679,11 @@ class _Parser:
         self.form = form
         self.again = False
         self.add_events(subjects, verb, guessed)
+
+    def has_inner_subject(self) -> bool:
+        """Whether a relative clause has a subject of its own, so that its verb says nothing of what it is about."""
+        inner = self.pending[-1:] if len(self.pending) > 1 and self.outer and self.pending[-2] is self.outer[-1] else []
+        return any(phrase.joiner not in ("and", "with") for phrase in inner)
 
     def as_subjects(self) -> None:
         """What looked like an object has a verb of its own after it."""
@@ -642,6 +731,8 @@ class _Parser:
         if any(phrase.object for phrase in waiting):
             self.drop_commands()
         left = [phrase for phrase in waiting if phrase not in taken]
+        self.apart += [phrase for phrase in left if phrase.excepted]
+        left = [phrase for phrase in left if not phrase.excepted]
         if form == "ing" and taken[0].joiner == "with":
             self.shelf += left
         else:
@@ -654,7 +745,7 @@ class _Parser:
         if self.form != "ing" or self.fresh or not self.now or not self.pending or self.waiting:
             return False
         subject = self.now[0].thing
-        return form in ("s", "base") and subject.plural == (form == "base") and not subject.implied
+        return form in ("s", "base") and subject.plural != (form == "s") and not subject.implied
 
     def drop_commands(self) -> None:
         """ "Watch the leaves fall" says nothing of who watches."""
@@ -675,6 +766,8 @@ class _Parser:
             if phrase.nominal and phrase.of:
                 phrase.which.append(phrase.of.head)
             negative = self.negative or phrase.no or self.no
+            if negative and meanings().get(verb) == "rest":  # "never stops"
+                verb, negative = "move", False
             self.now.append(
                 Event(phrase, verb, phrase.start, first, negative, phrase.only or self.only, manner, guessed=guessed)
             )
@@ -685,8 +778,11 @@ class _Parser:
         self.aux = self.joiner = ""
         self.negative = self.no = self.only = self.fresh = False
         self.object_due = True
+        said, subjects = self.now, self.subjects
+        excepted, self.apart = excepted + self.apart, []
         for phrase in excepted:
             self.exception(phrase)
+        self.now, self.subjects = said, subjects
         self.excepting = self.excepting and not excepted
 
     def resolve_objects(self) -> None:
@@ -698,13 +794,20 @@ class _Parser:
         verbs = verb_tables()
         for event in list(self.now):
             sort = sort_of(objects[0].noun)
-            if event.verb in verbs["emits"] and sort in SENT_OUT:  # "the dragon breathes fire"
+            if event.verb == "leave" and event.thing.implied:  # "leave the hills out of it"
+                event.verb = "rest"
+                self.retarget(event, objects)
+            elif event.verb in verbs["emits"] and sort in SENT_OUT:  # "the dragon breathes fire"
                 event.verb = "fall" if sort in ("fall", "leaf") else "move"
                 self.retarget(event, objects)
             elif event.thing.noun in AGENTS or event.verb in verbs["transitive"] or event.verb == "animate":
                 self.retarget(event, objects)
             elif objects[0].nominal and event.thing.implied:
                 event.thing, event.verb = objects[0], objects[0].nominal
+            elif event.thing.implied and self.form == "s" and meanings().get(event.verb) in GOING:
+                self.retarget(event, objects)  # "here comes the train"
+            elif objects[0].nominal and objects[0].of:
+                self.say(objects[0].of, objects[0].nominal, objects[0].manner)
             else:
                 self.loose += [phrase for phrase in objects if phrase.attribute]
         self.acted = list(self.now)
@@ -713,7 +816,8 @@ class _Parser:
         """Say an event of the objects of its verb: "the horse tosses its mane", "the wind moves the curtains"."""
         subject = event.thing
         if subject.noun in AGENTS:
-            event.manner = subject.manner | event.manner
+            ways = [other.manner["way"] for other in self.events if other.thing is subject and "way" in other.manner]
+            event.manner = subject.manner | ({"way": ways[-1]} if ways else {}) | event.manner
         if objects[0].attribute and event.verb == "add":
             event.verb = objects[0].attribute
         event.thing, event.moved, event.only = objects[0], True, event.only or objects[0].only
@@ -734,7 +838,7 @@ class _Parser:
         self.finish_aux()
         kept = self.negative, self.no, self.only, self.aux
         excepting, fronted = self.excepting, self.fronted
-        joiner = "" if self.aside else joiner
+        joiner, aside = "" if self.aside else joiner, self.aside and joiner == "and"
         if self.pending and self.says_enough(self.pending[-1]) and not self.word(1).is_("rel"):
             self.flush()
             held = {}
@@ -743,6 +847,7 @@ class _Parser:
                 self.flush()
             held = self.held
         self.begin_clause()
+        self.aside = aside
         self.held, self.joiner, self.excepting, self.fronted = held, joiner, excepting and joiner == "and", fronted
         if joiner == "and" and not self.pending and not self.now:
             self.negative, self.no, self.only, self.aux = kept
@@ -753,9 +858,10 @@ class _Parser:
             return True
         return bool(phrase.nominal and (phrase.of or phrase.definite or phrase.manner) or phrase.noun in AGENTS and phrase.of)
 
-    def finish_aux(self) -> None:
+    def finish_aux(self, final: bool = False) -> None:
         """ "The clouds do", "the wheel does not": the verb before, or rest."""
         aux, self.aux = self.aux, self.aux if self.aux == "modal" else ""
+        aux = "do" if aux == "modal" and final and not self.negative else aux
         if aux not in ("do", "be", "modal") or not (self.pending or self.now):
             return
         said = next((event for event in reversed(self.events) if event.verb and event.thing.noun != "camera"), None)
@@ -772,6 +878,8 @@ class _Parser:
     def flush(self) -> None:
         """Say of what got no verb what adverbs, "no", "too" and its own words say of it."""
         left, self.pending = self.pending, []
+        for before, phrase in pairwise(left):  # "just the hair and the dress"
+            phrase.only = phrase.only or before.only and phrase.joiner == "and"
         held, self.held = self.held, {}
         for phrase in left:
             self.say_without_verb(phrase, held, alone=len(left) == 1, last=phrase is left[-1])
@@ -787,8 +895,11 @@ class _Parser:
     def say_without_verb(self, phrase: Phrase, held: dict[str, str], alone: bool, last: bool) -> None:
         said = next((event for event in reversed(self.events) if event.verb and event.verb != "rest"), None)
         acted = self.acted[-1] if self.acted and self.acted[-1].moved else None
+        listed = phrase.joiner if acted else ""
         if phrase.excepted:
             self.exception(phrase)
+        elif phrase.noun in AGENTS and not (phrase.of or phrase.no):  # "strong gusts from the left"
+            self.describe([phrase])
         elif phrase.nominal and (
             phrase.noun != "motion" or phrase.of or phrase.no or phrase.manner
         ):  # "a soft swaying of the reeds"
@@ -799,7 +910,7 @@ class _Parser:
         elif phrase.attribute and held:  # "softly glowing lanterns"
             self.say(phrase, phrase.attribute, held)
         elif phrase.noun in AGENTS and phrase.of:  # "wind in her hair"
-            self.say(phrase.of, "move", held | phrase.manner, start=phrase.start)
+            self.say(phrase.of, "move", held | phrase.manner, phrase.no, phrase.start)
         elif phrase.noun in WEATHER and phrase.noun not in AGENTS and phrase.manner:  # "heavy rain"
             self.say(phrase, "move", held | phrase.manner)
         elif phrase.no or self.negative and last:
@@ -807,10 +918,12 @@ class _Parser:
         elif self.again and said:  # "and the leaves too"
             self.say(phrase, said.verb, said.manner)
         elif last and said and held.keys() & {"way", "toward"} and phrase.noun not in AGENTS:  # "the other one to the left"
+            if listed:  # "carries leaves and twigs to the right"
+                merge(acted.manner, held)
             self.say(phrase, said.verb, held)
         elif last and held.keys() & {"strength", "tempo"} or phrase.only:
             self.say(phrase, "move", held if last else {})
-        elif phrase.joiner == "and" and acted and alone:  # "flaps its ears and its wings"
+        elif listed and (listed == "and" and alone or acted.verb == "animate"):  # "flaps its ears and its wings"
             self.say(phrase, acted.verb, acted.manner, acted.negative)
         elif self.heading and not phrase.attribute:
             self.say(phrase, self.heading.nominal, self.heading.manner)
@@ -825,11 +938,13 @@ class _Parser:
     def exception(self, phrase: Phrase) -> None:
         """A thing apart from those before it: it rests where they move, and moves where they rest."""
         before = next((event for event in reversed(self.events) if event.verb and not event.thing.excepted), None)
-        if before and before.thing.no and before.thing.noun == "whole":  # "nothing moves except the clouds"
+        if before is None:  # "apart from the water nothing moves"
+            self.apart.append(phrase)
+        elif before.thing.no and before.thing.noun == "whole":  # "nothing moves except the clouds"
             before.thing, before.negative, before.only = phrase, False, True
             phrase.used = True
         else:
-            rests = before and (before.negative or meanings().get(before.verb) == "rest")
+            rests = before.negative or meanings().get(before.verb) == "rest"
             self.say(phrase, "move" if rests else "rest", {})
 
     def say(self, phrase: Phrase, verb: str, manner: dict[str, str], negative: bool = False, start: int | None = None) -> None:
@@ -850,7 +965,7 @@ class _Parser:
         """A full stop or a word like "while": nothing waits for a verb any longer, but adverbs may."""
         self.place_left()
         self.resolve_objects()
-        self.finish_aux()
+        self.finish_aux(final=True)
         for phrase in [event.thing for event in self.now] if self.fronted else []:
             phrase.which += self.fronted
         self.flush()

@@ -37,7 +37,7 @@ class Word:
     text: str
     tags: dict[str, str]  # tags of grammar.tsv → their values
     noun: str = ""  # its class, of a thing
-    plural: bool = False  # of a thing
+    plural: bool | None = False  # of a thing; None: it may be either
     form: Form | None = None  # of a verb
 
     @property
@@ -78,14 +78,14 @@ def manners() -> dict[str, dict[str, str]]:
 
 
 @cache
-def nouns() -> dict[str, tuple[str, bool]]:
-    """A noun → its class, and whether it is a plural."""
-    found: dict[str, tuple[str, bool]] = {}
+def nouns() -> dict[str, tuple[str, bool | None]]:
+    """A noun → its class, and whether it is a plural; None: it may be, "sheep"."""
+    found: dict[str, tuple[str, bool | None]] = {}
     for name, words in _rows("things.tsv"):
         for word in words.split():
             single, _, plural = word.partition(":")
             found[plural or third_person(single)] = (name, True)
-            found[single] = (name, single == plural)
+            found[single] = (name, None if single == plural else False)
     return found
 
 

@@ -9,6 +9,8 @@ from loopanimate.words.wordnet import definitions, lemma
 # Prepositions that say no place by themselves
 SMALL = ("in", "on", "at", "of", "the", "to", "by", "from", "for", "with")
 SENT_OUT = ("flow", "fall", "leaf", "light")  # sorts of things that others send out
+PARTED = ("ray", "grass", "hair", "sand", "fire")  # classes of nouns of many that may be parts of a thing
+ONE_OF = ("one of", "none of", "each of", "every one of")  # determiners of plurals that take a singular's verb
 AGENTS = ("wind", "storm")  # classes that move what follows
 # Tags of words that follow a verb rather than a noun
 ADVERBS = ("strength", "tempo", "toward", "both", "along", "flicker")
@@ -22,7 +24,7 @@ class Phrase:
 
     head: str
     noun: str = ""  # class of things
-    plural: bool = False
+    plural: bool | None = False  # None: it may be either
     which: list[str] = field(default_factory=list)
     definite: str = ""  # its first determiner, or "poss"
     attribute: str = ""  # verb of a participle before it: "flowing hair"
@@ -55,6 +57,11 @@ def is_many(word: Word) -> bool:
     return word.is_("many") or word.plural and "many" in phrases().get((word.text.removesuffix("s"),), {})
 
 
+def _is_part(word: Word, after: Word) -> bool:
+    """Whether a noun of many is a thing by itself: "the beam of the lighthouse", unlike "a beam of light"."""
+    return word.noun in PARTED and (after.text == "the" or after.is_("poss"))
+
+
 def starts_phrase(word: Word) -> bool:
     return word.open or word.is_("det", "poss", "else", *THINGS)
 
@@ -73,8 +80,10 @@ def read_phrase(words: list[Word], at: int) -> tuple[int, list[Word], Phrase | N
         if run and after.is_("own"):
             owner = make_phrase(run, determiners, None, start)
             determiners = [Word("'s", {"poss": ""})]
-        elif not (run and after.is_("of") and is_many(run[-1]) and starts_phrase(then)):
+        elif not (run and after.is_("of") and is_many(run[-1]) and starts_phrase(then)) or _is_part(run[-1], then):
             return at, determiners, owner, run
+        else:
+            determiners.append(run[-1])
         at += len(run) + 1
 
 
@@ -120,6 +129,8 @@ def make_phrase(run: list[Word], determiners: list[Word], owner: Phrase | None, 
         phrase.nominal = phrase.attribute
     if not phrase.nominal and head.form and not head.noun and head.form.form in ("ing", "base"):
         phrase.nominal = head.form.verb
+    for word in determiners if phrase.nominal or phrase.noun in AGENTS else []:  # "lots of wind"
+        phrase.manner |= manner_of(word)
     things = [word for word in before if word.noun]
     if phrase.nominal and things:
         phrase.of = Phrase(things[-1].text, things[-1].noun, things[-1].plural, start=start)
@@ -144,6 +155,7 @@ class Surroundings:
     compound: bool  # several things do
     relative: bool  # what a relative clause is about waits for its own verb
     begun: bool  # something has been said before
+    described: bool  # a participle has been said of what may still get its verb: "the ship seen in the distance moves"
 
 
 def find_verb(run: list[Word], around: Surroundings) -> tuple[int, Form] | None:
@@ -158,12 +170,20 @@ def find_verb(run: list[Word], around: Surroundings) -> tuple[int, Form] | None:
 def _fitness(run: list[Word], place: int) -> int:
     """How well a verb suits its place: it agrees with the noun before it, is no noun, has something to send out."""
     word, after = run[place], run[place + 1] if place + 1 < len(run) else MARK
-    if place and not word.noun and word.form.verb in verb_tables()["emits"] and after.noun and sort_of(after.noun) in SENT_OUT:
+    if f"{word.form.verb}-{after.text}" in meanings():  # "hangs limp"
+        return 5
+    if not word.noun and _sends_out(word, after):
         return 4
-    if meanings().get(word.form.verb) == "rest" and after.form and after.form.form == "ing":  # "stops turning"
+    rests = meanings().get(word.form.verb) == "rest"
+    if rests and after.form and after.form.form != "s":  # "stops turning", "stays closed"
         return 4
     agrees = place > 0 and (word.form.form in ("ing", "ed") or run[place - 1].plural != (word.form.form == "s"))
     return 2 * agrees + (not word.noun)
+
+
+def _sends_out(word: Word, after: Word) -> bool:
+    """Whether it is a verb before what it sends out: "breathes fire"."""
+    return word.form.verb in verb_tables()["emits"] and bool(after.noun) and sort_of(after.noun) in SENT_OUT
 
 
 def _unknown_verb(run: list[Word], around: Surroundings) -> tuple[int, Form] | None:
@@ -196,7 +216,9 @@ def _may_be_verb(run: list[Word], place: int, around: Surroundings) -> bool:
 def _may_begin(word: Word, after: Word | None, around: Surroundings) -> bool:
     """Whether the first word of a run can be its verb."""
     form = word.form.form
-    alone = after is None
+    alone = after is None or f"{word.form.verb}-{after.text}" in meanings()
+    alone = alone or meanings().get(word.form.verb) == "rest" and after.form is not None  # "stays shut"
+    alone = alone or around.joined == form and not word.noun and bool(after.noun)  # "flies and breathes fire"
     if around.determiners:  # "the light behind her dances"
         her = [determiner.text for determiner in around.determiners] == ["her"]
         return bool(her and around.prep and around.subject and alone and form != "base" and not _verb_ahead(around))
@@ -208,11 +230,12 @@ def _may_begin(word: Word, after: Word | None, around: Surroundings) -> bool:
     if around.aux or around.negated and not (word.noun and around.subject is None):
         return not (form == "ing" and after and after.noun and around.aux != "be")
     if form == "ing":
-        return alone
+        has_object = meanings()[word.form.verb] == "none" and bool(around.subject or around.begun) and not around.listed
+        return alone or has_object and bool(after.noun)  # "leaving ripples"
     if form == "ed":
         return alone and (around.subject is not None or around.begun)
     if form == "s":
-        due = around.subject and not around.listed or around.relative or around.joined == "s"
+        due = around.subject and not around.listed or around.relative or around.described or around.joined == "s"
         return alone and bool(due or not word.noun)
     if around.subject and not (around.listed and word.noun) or around.relative:
         return True
@@ -236,19 +259,25 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
         return not (participle and after and after.noun)  # "add falling snow"
     if form == "ed":
         return not (after and after.noun)
-    if _verb_next(around):
+    inner = around.subject and around.determiners and not (around.prep or around.listed)  # "the flag the men carry is torn"
+    if _verb_next(around) and not inner:
         return False
     if form == "base" and around.infinitive:
-        return not (after and after.noun)
+        return not (after and after.noun) or _sends_out(word, after)
     if word.describes:  # "swings open"
         return False
     if not word.noun:
         return True
-    if _in_place(around) or not around.determiners and word.noun == before.noun and not around.ahead[0].is_("way", *ADVERBS):
+    compound = not (around.determiners or before.plural) and word.noun == before.noun  # "cloud sky"
+    if _in_place(around) or compound and not around.ahead[0].is_("way", *ADVERBS):
+        return False
+    many = any(word.is_("many") or word.text in ONE_OF for word in around.determiners)  # agrees with either number
+    if word.noun == "light" and many:  # "a string of fairy lights"
         return False
     plural = around.subject.plural if around.prep and around.subject else before.plural
-    loose = form == "base" and after is None and not around.determiners and not around.prep  # "boat rock"
-    return loose or around.compound or plural != (form == "s")
+    alone = form == "base" and after is None and not around.determiners and not around.prep
+    loose = alone and word.noun != "light"  # "boat rock", unlike "candle light"
+    return loose or many or around.compound or plural != (form == "s")
 
 
 def _verb_next(around: Surroundings) -> bool:

@@ -12,6 +12,9 @@ SPELT_OUT = (
     (r"\b(it|he|she|that|there|who|what|here|everything|nothing|nobody)'s\b", r"\1 is"),
     (r"\blet's\b", "let us"),
     (r"'re\b", " are"),
+    (r"\b(is|are) the only (thing|part|one)s? (that |which )?(is |are |should )?(moves?|moving|animated)\b", "alone moves"),
+    (r"\b(the only thing (that|which)|all that|what) (moves|should move|is moving) (is|are) ([^,.;]+)", r"only \5 moves"),
+    (r"\bwhat(ever)? is (?=behind|around|beside|in front)", "everything "),
     (r"'(m|d|ll|ve)\b", " would"),
     (r"(\w)'s\b|(\ws)'(?=\s)", r"\1\2 's "),
     (r"[^\w\s,;:.!?()'–—…\"/|-]", " , "),  # an emoji parts clauses
@@ -45,9 +48,18 @@ def _longest(tokens: list[str], place: int, free: bool) -> tuple[Word, int]:
     """The longest phrase that begins at a place, and how many tokens it takes."""
     for size in range(min(longest_phrase(), len(tokens) - place), 1, -1):
         tags = phrases().get(tuple(tokens[place : place + size]))
+        after = tokens[place + size : place + size + 1]
+        if tags and after and tags.keys() & {"place", "way"} and _before_noun(tokens[place + size - 1], after[0]):
+            continue
         if tags and (free or not all(tag.startswith("camera-") for tag in tags)):
             return look_up(" ".join(tokens[place : place + size])), size
     return _single(tokens[place], *(tokens[at] if 0 <= at < len(tokens) else "" for at in (place - 1, place + 1)), free), 1
+
+
+def _before_noun(last: str, after: str) -> bool:
+    """Whether a phrase like "on the left" goes on with its noun: "on the left tree"."""
+    word, noun = look_up(last), look_up(after)
+    return word.is_("adjective") and (noun.is_("one") or bool(noun.noun) and not noun.form and not noun.tags)
 
 
 def _single(token: str, before: str, after: str, free: bool) -> Word:
