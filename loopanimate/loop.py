@@ -307,7 +307,9 @@ def _sample(pipe, picture: Image.Image, parts: Sequence[Part], settings: Setting
     import torch
 
     request = settings.request
-    seen = [(picture, Image.fromarray(_bytes(cv2.resize(part.mask, picture.size, interpolation=cv2.INTER_AREA)))) for part in parts]
+    seen = [
+        (picture, Image.fromarray(_bytes(cv2.resize(part.mask, picture.size, interpolation=cv2.INTER_AREA)))) for part in parts
+    ]
     # what hangs is sampled upside down: the network knows only what is fixed at its base
     seen = [tuple(map(ImageOps.flip, pair)) if part.intent.hangs else pair for part, pair in zip(parts, seen)]
 

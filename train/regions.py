@@ -139,6 +139,8 @@ def augment(example: Example, stamps: Sequence, random: np.random.Generator) -> 
     pixels = pixels ** np.exp(random.normal(0, 0.25)) * np.exp(random.normal(0, 0.06, 3))
     grey = pixels.mean(-1, keepdims=True)
     pixels = grey + (pixels - grey) * np.clip(random.normal(1, 0.25), 0, 2)
+    if random.random() < 0.1:
+        pixels = np.repeat(grey, 3, axis=2)
     if random.random() < 0.2:
         pixels = cv2.GaussianBlur(pixels, (0, 0), random.uniform(0.3, 1.5))
     return (np.clip(pixels, 0, 1) * 255).round().astype(np.uint8), labels
@@ -170,8 +172,10 @@ def fit(asked: RegionsSettings) -> Path:
     examples = [each for each in load_examples(asked.pictures) if not each.held]
     stamps, model = load_stamps(asked.stamps), Network()
     counts = sum(np.bincount(each.labels.ravel(), minlength=256)[: len(CLASSES)] for each in examples)
-    weights = torch.from_numpy((counts.sum() / np.maximum(counts, 1e3)) ** 0.3).float()
+    weights = torch.from_numpy((counts.sum() / np.maximum(counts, 1e3)) ** 0.4).float()
     weights /= (weights * torch.from_numpy(counts / counts.sum())).sum()
+    rarity = np.array([_rarity(each.labels, examples) for each in examples])
+    rarity /= rarity.sum()
     groups = [
         {"params": model.backbone.parameters(), "lr": asked.rate / 10},
         {"params": [p for name, p in model.named_parameters() if not name.startswith("backbone")], "lr": asked.rate},
@@ -187,7 +191,7 @@ def fit(asked: RegionsSettings) -> Path:
         for layer in model.backbone.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.eval()  # batches are small
-        chosen = random.integers(len(examples), size=BATCH)
+        chosen = random.choice(len(examples), size=BATCH, p=rarity)
         crops = [augment(examples[place], stamps, random) for place in chosen]
         labels = torch.from_numpy(np.stack([crop[1] for crop in crops])).long()
         logits = F.interpolate(model(normalise([crop[0] for crop in crops])), scale_factor=2.0, mode="bilinear")
@@ -203,6 +207,12 @@ def fit(asked: RegionsSettings) -> Path:
         if step % 200 == 199:
             write(average.module, Path(asked.output))
     return write(average.module, Path(asked.output))
+
+
+def _rarity(labels: np.ndarray, examples: Sequence[Example]) -> float:
+    """How often to draw a picture: the more, the fewer pictures have the rarest of its classes."""
+    present = [name for name in range(len(CLASSES)) if (labels == name).mean() > LEAST_SHARE]
+    return max((sum((each.labels == name).any() for each in examples) ** -0.5 for name in present), default=0.1)
 
 
 def write(model: Network, path: Path) -> Path:

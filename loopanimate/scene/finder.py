@@ -107,6 +107,8 @@ SIDES = {  # words → what a piece is chosen by, the largest first: of its area
     ("small", "smaller", "smallest", "little", "tiny", "far", "distant", "background"): lambda area, x, y: -area,
 }
 
+PICKING = frozenset(word for words in SIDES for word in words)
+
 
 def drop_specks(clear: np.ndarray) -> np.ndarray:
     """A mask (h, w) uint8 without pieces that are too small to be seen moving."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from loopanimate.scene.finder import Finder, Region
+from loopanimate.scene.finder import PICKING, Finder, Region
 from loopanimate.scene.parts import MAX_PARTS, Part, Scene, stack
 from loopanimate.scene.places import place_of
 from loopanimate.words.clauses import Clause, read_clauses
@@ -81,7 +81,7 @@ def _is_place(outcome: Outcome) -> bool:
 
 
 def _judge(clause: Clause, finder: Finder) -> Outcome:
-    name = " ".join([*clause.which, clause.thing])
+    name = " ".join([*(word for word in clause.which if word in PICKING), clause.thing])
     if clause.thing == "camera":
         stays = clause.kind == "rest"
         return Outcome(clause, None, "The camera stands still." if stays else "A camera that moves is not drawn yet.")
