@@ -174,8 +174,7 @@ def fit(asked: RegionsSettings) -> Path:
     counts = sum(np.bincount(each.labels.ravel(), minlength=256)[: len(CLASSES)] for each in examples)
     weights = torch.from_numpy((counts.sum() / np.maximum(counts, 1e3)) ** 0.4).float()
     weights /= (weights * torch.from_numpy(counts / counts.sum())).sum()
-    rarity = np.array([_rarity(each.labels, examples) for each in examples])
-    rarity /= rarity.sum()
+    rarity = _weigh(examples)
     groups = [
         {"params": model.backbone.parameters(), "lr": asked.rate / 10},
         {"params": [p for name, p in model.named_parameters() if not name.startswith("backbone")], "lr": asked.rate},
@@ -209,10 +208,12 @@ def fit(asked: RegionsSettings) -> Path:
     return write(average.module, Path(asked.output))
 
 
-def _rarity(labels: np.ndarray, examples: Sequence[Example]) -> float:
-    """How often to draw a picture: the more, the fewer pictures have the rarest of its classes."""
-    present = [name for name in range(len(CLASSES)) if (labels == name).mean() > LEAST_SHARE]
-    return max((sum((each.labels == name).any() for each in examples) ** -0.5 for name in present), default=0.1)
+def _weigh(examples: Sequence[Example]) -> np.ndarray:
+    """How likely each picture is drawn, (N,): the likelier, the fewer pictures have the rarest of its classes."""
+    shares = np.array([np.bincount(each.labels.ravel(), minlength=256)[: len(CLASSES)] / each.labels.size for each in examples])
+    there = shares > LEAST_SHARE  # (N, classes)
+    rarest = (there / np.sqrt(np.maximum(there.sum(0), 1))).max(1).clip(0.05)
+    return rarest / rarest.sum()
 
 
 def write(model: Network, path: Path) -> Path:
