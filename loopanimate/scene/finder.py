@@ -13,7 +13,7 @@ from loopanimate.scene.regions import CLASSES, classify
 from loopanimate.scene.saliency import automatic_mask
 
 SURE = 0.4  # mean likelihood of a region's pixels from which it is found ...
-UNSURE = 0.25  # ... and from which the salient object may be it
+OTHERWISE = 0.6  # mean likelihood of another class from which the salient object surely is no such thing
 LEAST = 0.0015  # share of the picture that a region has at least
 SPECK = 0.0005  # share of the picture that a piece of a region has at least
 PIECE = 0.15  # share of the largest piece that a piece has at least, to count as a thing of its own
@@ -68,17 +68,20 @@ class Finder:
         region = self.look(place.regions, which, is_plural(thing))
         if not place.alone:
             return region
-        if region is None and found and ("object" in place.regions or self._score(place.regions) > UNSURE):
+        # "she" may be a robot, and any noun may be of a thing that the model does not know
+        if region is None and found and (thing == "person" or not self._is_other(place.regions)):
             return Region(mask, "salient", 0.5)
         if region is not None and found and not which and _overlap(region.mask, mask) > SAME:
             return Region(mask, "named", region.sure)  # whose edge is the better one
         return region
 
-    def _score(self, regions: Sequence[str]) -> float:
-        """How likely the salient object is of some classes."""
-        likely = self.likely[[CLASSES.index(name) for name in regions]].sum(0)
-        inside = cv2.resize(self.salient[0], likely.shape[::-1], interpolation=cv2.INTER_AREA)
-        return float((likely * inside).sum() / max(inside.sum(), 1e-6))
+    def _is_other(self, regions: Sequence[str]) -> bool:
+        """Whether the salient object surely is of a class of its own that is none of these."""
+        if "object" in regions:
+            return False
+        inside = cv2.resize(self.salient[0], self.likely.shape[:0:-1], interpolation=cv2.INTER_AREA)
+        means = (self.likely * inside).sum((1, 2)) / max(inside.sum(), 1e-6)
+        return max(mean for name, mean in zip(CLASSES, means) if name not in regions) > OTHERWISE
 
     def look(self, regions: Sequence[str], which: Sequence[str] = (), several: bool = False) -> Region | None:
         """Where the picture shows any of some classes of the bundled model; of its pieces, those that words pick out.

@@ -95,3 +95,12 @@ def test_pieces():
     assert pick(clear, ("left",)).sum() == 4 and pick(clear, ("large",)).sum() == 24 and (pick(clear, ()) == clear).all()
     several = pick(clear, ("small",), several=True)
     assert (several == clear * (np.arange(20) < 8)).all()
+
+
+def test_the_salient_object_is_what_nothing_speaks_against(finder):
+    mask, _ = finder.salient
+    assert (finder.find("cup").mask == mask).all() and finder.find("cup").how == "salient"  # an object, whatever it is
+    assert finder.find("dog") is None  # it surely is a boat
+    assert finder.find("person").how == "salient"  # "she"
+    finder.likely[:] *= 0.5
+    assert finder.find("dog").how == "salient"
