@@ -9,7 +9,7 @@ from PIL import Image
 
 from loopanimate.__main__ import main
 from loopanimate.files.formats import read_metadata
-from loopanimate.files.recipe import unpack
+from loopanimate.files.recipe import unpack, unpack_parts
 from tests.files.test_pictures import bomb
 
 
@@ -248,3 +248,29 @@ def test_directions_and_settings_travel_in_the_file(tmp_path, picture):
     assert settings.request.prompt == "everything sways" and mask.shape == (64, 96)
     main([*common, "--output", str(tmp_path / "silent.webp"), "--no-metadata"])
     assert read_metadata(tmp_path / "silent.webp") is None
+
+
+def test_parts_have_masks_of_their_own(tmp_path, picture, capsys):
+    """A mask decides for the words that it comes with, and every clause is answered."""
+    left = Image.new("L", (96, 64))
+    left.paste(255, (0, 0, 40, 64))
+    left.save(tmp_path / "left.png")
+    prompt, output = "the cup rocks, the door stays shut, it snows", tmp_path / "loop.mp4"
+    options = [
+        "--part",
+        "the cup",
+        tmp_path / "left.png",
+        "--num-frames",
+        3,
+        "--steps",
+        1,
+        "--save-mask",
+        tmp_path / "used.png",
+    ]
+    main([str(argument) for argument in (picture, prompt, "--output", output, *options)])
+    said = capsys.readouterr().out
+    assert "cup: it rocks." in said and "door: " in said and "not drawn yet" in said
+    used = np.asarray(Image.open(tmp_path / "used.png").resize((96, 64)))
+    assert used[:, :36].min() > 250 and used[:, 44:].max() < 5
+    ((words, mask),) = unpack_parts(read_metadata(output))
+    assert words == "the cup" and mask[:, :36].min() > 0.9 and mask[:, 44:].max() < 0.1

@@ -5,17 +5,18 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loopanimate.words.grammar import Event, merge, parse
 from loopanimate.words.kinds import KINDS
-from loopanimate.words.lexicon import is_known, manners, meanings, natures, verb_tables
+from loopanimate.words.lexicon import Word, is_known, manners, meanings, natures, verb_tables
 from loopanimate.words.phrases import AGENTS, Phrase
 from loopanimate.words.wording import split
 from loopanimate.words.wordnet import definitions, is_verb
 
 NAMES = {"camera": "camera", "background": "background", "whole": "everything"}  # classes → what their things are called
 MOSTLY = 0.34  # least share of known words in an English prompt; other languages share "die", "wind" and the like
+WEATHER = {"snow": "snow", "rain": "rain", "drizzle": "rain"}  # what "it" does, and what falls
 SINGLE = ("leaf", "petal", "feather")  # classes of which one alone drifts as a whole
 # Verbs that are one motion between them
 COMINGS = ({"come", "go"}, {"come", "go-out"}, {"ebb", "flow"}, {"appear", "disappear"})
@@ -55,7 +56,7 @@ def read_clauses(
     table has → a class of classes.tsv.
     """
     words = split(prompt)
-    events = _join(parse(words))
+    events = _join([_free_weather(event, words) for event in parse(words)])
     firsts = sorted({event.first for event in events} | {len(words)})
     said = [words[event.first : next((first for first in firsts if first > event.first), None)] for event in events]
     return [_clause(event, [word.text for word in part], guess, classify) for event, part in zip(events, said)]
@@ -66,6 +67,13 @@ def is_english(prompt: str) -> bool:
     words = [word for word in split(prompt) if not word.is_("mark", "own")]
     known = [word for word in words if word.tags or is_known(word.text)]
     return len(known) >= MOSTLY * len(words)
+
+
+def _free_weather(event: Event, words: list[Word]) -> Event:
+    """Take "it" for nothing that was named before where it rains or snows."""
+    if event.verb in WEATHER and words[event.start].text == "it":
+        return replace(event, thing=Phrase("it"))
+    return event
 
 
 def _join(events: list[Event]) -> list[Event]:
@@ -124,8 +132,8 @@ def _class(thing: Phrase, classify: Callable[[str], str] | None) -> str:
 
 
 def _called(event: Event) -> str:
-    if event.thing.head == "it" and event.verb in ("snow", "rain", "drizzle"):
-        return "rain" if event.verb == "drizzle" else event.verb
+    if event.thing.head == "it" and event.verb in WEATHER:
+        return WEATHER[event.verb]
     if event.thing.implied and event.verb and _rests(event):  # "freeze"
         return "everything"
     return NAMES.get(event.thing.noun, event.thing.head)
