@@ -28,6 +28,11 @@ class Region:
     how: str  # "named", "salient", "painted", "whole"
     sure: float  # in [0, 1]
 
+    @property
+    def guessed(self) -> bool:
+        """Whether it is the salient object, for want of anything better."""
+        return self.how == "salient" and self.sure < 1
+
 
 class Finder:
     """Finds things in one picture."""

@@ -57,7 +57,12 @@ def painted(said: Sequence[Clause], mask: np.ndarray | None, given: Sequence[tup
 
 def plan(said: Sequence[Clause], finder: Finder) -> tuple[Scene | None, list[Outcome]]:
     """Find what clauses name and give each its motion; the scene is None where nothing is found to move."""
-    outcomes = [_judge(clause, finder) for clause in said if clause.kind is not None]
+    outcomes: list[Outcome] = []
+    for clause in said:
+        if clause.kind is not None:
+            outcomes.append(
+                _judge(clause, finder, {each.clause.thing for each in outcomes if each.region and each.region.guessed})
+            )
     resting = [each.region.mask for each in outcomes if each.clause.kind == "rest" and _is_place(each)]
     moving: list[tuple[Outcome, list[Clause]]] = []
     for outcome in outcomes:
@@ -77,10 +82,15 @@ def plan(said: Sequence[Clause], finder: Finder) -> tuple[Scene | None, list[Out
 
 
 def _is_place(outcome: Outcome) -> bool:
-    return outcome.region is not None and outcome.clause.thing not in ("everything", "background", "camera", "it")
+    return (
+        outcome.region is not None
+        and not outcome.region.guessed
+        and outcome.clause.thing not in ("everything", "background", "camera", "it")
+    )
 
 
-def _judge(clause: Clause, finder: Finder) -> Outcome:
+def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
+    """guessed: things that the salient object was taken for already; it is not two of them."""
     name = " ".join([*(word for word in clause.which if word in PICKING), clause.thing])
     if clause.thing == "camera":
         stays = clause.kind == "rest"
@@ -88,13 +98,16 @@ def _judge(clause: Clause, finder: Finder) -> Outcome:
     if clause.kind == "effect":
         return Outcome(clause, None, f'"{clause.text}" {UNDRAWN}.')
     region = finder.find(clause.thing, clause.which)
+    if region and region.guessed and guessed - {clause.thing}:
+        region = None
     if clause.kind == "rest":
         return Outcome(clause, region, f"{name}: rests." if region else f"{name}: not found, so it rests with all else.")
     if region is None:
         return Outcome(clause, None, f"{name}: not found. Click on it or paint it.")
     instead = KINDS[clause.kind].if_rigid if place_of(clause.thing).rigid else None
     clause = replace(clause, kind=instead or clause.kind)
-    return Outcome(clause, region, f"{name}: {sentence_of([clause])}.", moves=True)
+    missing = f' ("{clause.toward}" is not drawn yet)' if clause.toward else ""
+    return Outcome(clause, region, f"{name}: {sentence_of([clause])}{missing}.", moves=True)
 
 
 def _many(outcome: Outcome) -> str:

@@ -104,3 +104,15 @@ def test_the_salient_object_is_what_nothing_speaks_against(finder):
     assert finder.find("person").how == "salient"  # "she"
     finder.likely[:] *= 0.5
     assert finder.find("dog").how == "salient"
+
+
+def test_the_salient_object_is_not_two_things(finder):
+    finder.likely[:] *= 0.3
+    built, outcomes = scene(finder, "the dog runs, the cup rocks, the tower stands still")
+    assert [outcome.moves for outcome in outcomes] == [True, False, False] and len(built.parts) == 1
+    assert (built.parts[0].mask == finder.salient[0]).all()
+
+
+def test_a_way_that_cannot_be_drawn_is_said(finder):
+    _, (outcome,) = scene(finder, "the boats drift away into the distance")
+    assert outcome.said.endswith('("away" is not drawn yet).')
