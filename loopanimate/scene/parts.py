@@ -17,7 +17,7 @@ from loopanimate.words.intent import STILL, Intent
 MAX_PARTS = 6  # with what stands still and the background, as many layers as a living page can draw
 TOUCHING = 0.1  # share of a cell from which two layers meet there
 INSIDE = 0.7  # share of a part that lies in another one that carries it
-RIM_CELLS = 1.5  # cells from its rim with what lies farther behind in which a part behind still things comes to rest
+RIM_CELLS = 0.8  # cells from its rim with what lies farther behind in which a part behind still things comes to rest
 
 
 @dataclass(frozen=True)

@@ -136,8 +136,9 @@ def _part(outcome: Outcome, group: Sequence[Clause], resting: Sequence[np.ndarra
         mask = mask * (1 - still)
     kinds = [KINDS[clause.kind] for clause in group]
     intent = form_intents(parse(sentence), place.rigid and not any(kind.soft for kind in kinds))[0]
-    hangs = place.hangs and intent.hold and not intent.waving
-    intent = replace(intent, returns=not any(kind.flows for kind in kinds), hangs=hangs)
+    hold = intent.hold and not place.behind  # the base of a meadow is all over it
+    hangs = place.hangs and hold and not intent.waving
+    intent = replace(intent, hold=hold, returns=not any(kind.flows for kind in kinds), hangs=hangs)
     return Part(sentence, intent, mask, behind=place.behind or outcome.clause.thing in ("background", "everything"))
 
 
