@@ -75,6 +75,12 @@ def shrink(picture: Image.Image) -> Image.Image:
     return copy
 
 
+def shrink_mask(mask: np.ndarray) -> np.ndarray:
+    """A mask (H, W) in [0, 1] as large as one that is painted."""
+    scale = min(1.0, SIDE / max(mask.shape))
+    return cv2.resize(mask, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+
+
 def fit(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A mask (h, w) in [0, 1] at `size` (width, height)."""
     return mask if mask.shape == size[::-1] else np.clip(cv2.resize(mask, size, interpolation=cv2.INTER_CUBIC), 0, 1)

@@ -19,7 +19,7 @@ from loopanimate.files.pictures import open_mask
 from loopanimate.loop import Loop, LoopFile
 from loopanimate.page import text
 from loopanimate.page.bindings import bind, read, show
-from loopanimate.page.canvas import TOOLS, Painting, fit, is_same_freeze, is_same_mask, shrink, write_directions
+from loopanimate.page.canvas import TOOLS, Painting, fit, is_same_freeze, is_same_mask, shrink, shrink_mask, write_directions
 from loopanimate.page.jobs import ON_ZERO, Server, Shown, direct, move, open_cached
 from loopanimate.page.layout import Layout
 from loopanimate.page.work import relay
@@ -308,7 +308,12 @@ class Page(Layout):
             mask = None  # nobody painted: the words say what moves
         settings = make_settings(**read(self.bindings, {**values, self.controls["hands.freeze"]: freeze}))
         sampling = self.server.sample_loops(values[self.picture], settings, count, mask, checkpoint)
-        return mask, (yield from self.tell(self.result, sampling))
+        loops = yield from self.tell(self.result, sampling)
+        if mask is None and all(
+            note.place is None for note in loops[0].notes
+        ):  # the object that was found, not what words name
+            mask = shrink_mask(loops[0].mask)
+        return mask, loops
 
     def choose(self, values: dict, event: gr.SelectData):
         """One of the four seeds in full."""
