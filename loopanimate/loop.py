@@ -221,17 +221,26 @@ def make_loops(
 
 def _stage(pipe, picture, mask, given, settings) -> tuple[Scene, tuple[Note, ...], bool]:
     """What moves and how; what the words were taken for; whether there is a clear thing."""
-    prompt = ", ".join([settings.request.prompt, *(words for words, _ in given if len(read_clauses(words)) > 0)])
+    if mask is not None:
+        _check_size(picture, mask)
+    for _, own in given:
+        check_mask(_check_size(picture, own))
+    prompt = ", ".join([settings.request.prompt, *(words for words, _ in given)])
     if not is_english(prompt):
         raise ValueError(f"expected English, the one language that LoopAnimate reads, got {settings.request.prompt!r}")
     said = read_clauses(prompt, partial(guess, pipe))
     camera = camera_alone(said)
-    if camera or not names_things(said):
+    if not given and (camera or not names_things(said)):
         mask, found = _mask(picture, settings, mask)
         reading = read(camera or settings.request.prompt, pipe)
         notes = (Note(reading.note),) if reading.note else ()
         return single(Part(reading.sentence, reading.layers[0], mask), reading.layers[1]), notes, found
-    scene, outcomes = plan(said, Finder(picture, painted(said, mask, given), partial(_edit, settings)))
+    masks = painted(said, mask, given)
+    if nameless := sorted(masks.keys() - {clause.thing for clause in said if clause.kind is not None}):
+        raise ValueError(f"expected masks of things that the sentence says something of, got one of {', '.join(nameless)}")
+    if mask is not None:
+        check_mask(_edit(settings, mask))
+    scene, outcomes = plan(said, Finder(picture, masks, partial(_edit, settings)))
     if scene is None:
         words = " ".join(outcome.said for outcome in outcomes)
         raise ValueError(f"expected something in the picture that can move: {words}")
@@ -371,10 +380,14 @@ def _prover(picture: Image.Image, masks: Sequence[np.ndarray]) -> Callable[[Moti
 
 def _mask(picture: Image.Image, settings: Settings, mask: np.ndarray | None) -> tuple[np.ndarray, bool]:
     """The mask of the whole picture, edited as the settings have it, and whether one was given or found."""
-    if mask is not None and mask.shape != picture.size[::-1]:
-        raise ValueError(f"expected a mask of {picture.width} x {picture.height}, got {mask.shape[1]} x {mask.shape[0]}")
-    mask, found = automatic_mask(picture) if mask is None else (mask, True)
+    mask, found = automatic_mask(picture) if mask is None else (_check_size(picture, mask), True)
     return check_mask(_edit(settings, mask)), found
+
+
+def _check_size(picture: Image.Image, mask: np.ndarray) -> np.ndarray:
+    if mask.shape != picture.size[::-1]:
+        raise ValueError(f"expected a mask of {picture.width} x {picture.height}, got {mask.shape[1]} x {mask.shape[0]}")
+    return mask
 
 
 def _edit(settings: Settings, mask: np.ndarray) -> np.ndarray:

@@ -203,3 +203,17 @@ def test_an_appearance_model_gives_frames_at_the_shape_that_is_shown(small_512, 
     for wrong in ({"motion_strength": 2}, {"pins": ((0.5, 0.5),)}):
         with pytest.raises(ValueError, match="samples frames, not motion"):
             make_loops(small_512, coffee, settings.change(**wrong), mask=mask)
+
+
+def test_masks_of_named_things_are_checked_before_any_work(motion_pipeline, coffee):
+    size, settings = coffee.size[::-1], make_settings(prompt="the cup rocks")
+    full, black = np.ones(size, np.float32), np.zeros(size, np.float32)
+    for given, words in (
+        ({"mask": full[1:]}, "expected a mask of"),
+        ({"given": [("the cup", full[1:])]}, "expected a mask of"),
+        ({"mask": black}, "black"),
+        ({"given": [("the cup", black)]}, "black"),
+        ({"given": [("the tree", full)]}, "got one of tree"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            make_loops(motion_pipeline, coffee, settings, **given)

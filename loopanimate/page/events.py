@@ -388,6 +388,8 @@ class Page(Layout):
         painting, (values, changes) = self.server.repaint(settings, mask, path), show(self.bindings, settings)
         board = painting.board(values[self.controls["hands.arrows"]])
         shown = {self.picture: path, self.editor: painting.editor(), self.board: board}
+        if mask is None:  # found again, not painted: the words say what moves
+            shown[self.automatic] = painting.mask
         return {**self.start_afresh(), **values, **shown, self.note: text.restored(mask is None, changes)}
 
     def restore(self, values: dict, event: gr.EventData) -> dict:

@@ -98,7 +98,9 @@ def carry(scene: Scene, motion: Motion) -> Motion:
 
 def compose(scene: Scene, motions: Sequence[Motion], weights: np.ndarray) -> Motion:
     """One motion of all layers from what each row of the batch sampled; weights (L, h, w) as `weigh` gives them."""
-    ring, winding = (np.zeros((*shape[:-4], len(scene.layers), *shape[-3:]), np.float32) for shape in _shapes(motions[0]))
+    frames, _, *field = motions[0].ring.shape
+    ring = np.zeros((frames, len(scene.layers), *field), np.float32)
+    winding = np.zeros((len(scene.layers), *field), np.float32)
     for place, layer in enumerate(scene.layers):
         if layer.row is None:
             continue
@@ -106,10 +108,6 @@ def compose(scene: Scene, motions: Sequence[Motion], weights: np.ndarray) -> Mot
         ring[:, place] = motions[layer.row].ring[:, layer.channels] * free
         winding[place] = motions[layer.row].winding[layer.channels] * free
     return Motion(ring, winding)
-
-
-def _shapes(motion: Motion) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return motion.ring.shape, motion.winding.shape
 
 
 def _settle(weights: np.ndarray, place: int) -> np.ndarray:
