@@ -37,8 +37,10 @@ def names_things(said: Sequence[Clause]) -> bool:
 
 
 def camera_alone(said: Sequence[Clause]) -> str | None:
-    """What the network is asked for where words move the camera and nothing else: it moves all of the picture then."""
+    """What the network is asked for where words move nothing, or the camera alone: then it moves all of the picture."""
     asked = [clause for clause in said if clause.kind is not None]
+    if asked and all(clause.kind == "rest" for clause in asked):
+        return "nothing moves"
     if not asked or any(clause.thing != "camera" or clause.kind in ("rest", "effect") for clause in asked):
         return None
     clause = asked[0]

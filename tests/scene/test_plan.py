@@ -87,6 +87,8 @@ def test_which_prompts_name_things():
     assert camera_alone(read_clauses("slow zoom in")) == "the camera zooms in slowly"
     assert camera_alone(read_clauses("pan right")) == "the camera pans to the right"
     assert camera_alone(read_clauses("static camera, the boat rocks")) is None
+    for prompt in ("freeze", "it never moves", "no motion", "the tree does not sway", "static camera"):
+        assert camera_alone(read_clauses(prompt)) == "nothing moves"
 
 
 def test_pieces():
