@@ -22,7 +22,10 @@ SUGGESTIONS = (
     "it breathes",
 )
 EMPTY = '<div class="empty">Your loop will play here.<br>Choose a picture, say what should move, press Animate.</div>'
-MASKED = "Red moves. Paint what else should, erase what should not; blue stays frozen."
+MASKED = (
+    "Red moves. Paint what else should, erase what should not; blue stays frozen. As long as you paint nothing, what your "
+    "sentence names moves instead: it is found for you."
+)
 NOT_FOUND = (
     "**No clear object found**, so the whole picture is marked. Leave it, erase what should stay, "
     "or clear it and click on what should move (below)."
