@@ -26,10 +26,10 @@ from loopanimate.render.interpolation import Ring
 from loopanimate.render.renderer import Renderer
 from loopanimate.scene.finder import Finder
 from loopanimate.scene.parts import Part, Scene, carry, compose, single, weigh
-from loopanimate.scene.plan import camera_alone, names_things, painted, plan
+from loopanimate.scene.plan import Outcome, camera_alone, names, names_things, painted, plan
 from loopanimate.scene.saliency import automatic_mask, edit
 from loopanimate.settings import Hands, Output, Settings
-from loopanimate.words.clauses import is_english, read_clauses
+from loopanimate.words.clauses import Clause, is_english, read_clauses
 from loopanimate.words.intent import Intent
 from loopanimate.words.read import guess, read
 
@@ -69,6 +69,8 @@ class Note:
 
     said: str  # a sentence
     place: np.ndarray | None = None  # where its thing is, (h, w) uint8, small
+    thing: str = ""  # what a mask for it is called; empty where it needs none
+    unsure: bool = False  # somebody should look at its place
 
 
 @dataclass(frozen=True)
@@ -225,10 +227,8 @@ def _stage(pipe, picture, mask, given, settings) -> tuple[Scene, tuple[Note, ...
         _check_size(picture, mask)
     for _, own in given:
         check_mask(_check_size(picture, own))
-    prompt = ", ".join([settings.request.prompt, *(words for words, _ in given)])
-    if not is_english(prompt):
-        raise ValueError(f"expected English, the one language that LoopAnimate reads, got {settings.request.prompt!r}")
-    said = read_clauses(prompt, partial(guess, pipe))
+    said, *more = _read(pipe, [settings.request.prompt, *(words for words, _ in given)])
+    said += [clause for clauses in more for clause in clauses if clause.kind is not None]
     camera = camera_alone(said)
     if not given and (camera or not names_things(said)):
         mask, found = _mask(picture, settings, mask)
@@ -236,20 +236,35 @@ def _stage(pipe, picture, mask, given, settings) -> tuple[Scene, tuple[Note, ...
         notes = (Note(reading.note),) if reading.note else ()
         return single(Part(reading.sentence, reading.layers[0], mask), reading.layers[1]), notes, found
     masks = painted(said, mask, given)
-    if nameless := sorted(masks.keys() - {clause.thing for clause in said if clause.kind is not None}):
-        raise ValueError(f"expected masks of things that the sentence says something of, got one of {', '.join(nameless)}")
+    if lost := sorted(masks.keys() - names(said)):
+        raise ValueError(f"expected masks of things that the sentence says something of, got one of {', '.join(lost)}")
     if mask is not None:
         check_mask(_edit(settings, mask))
     scene, outcomes = plan(said, Finder(picture, masks, partial(_edit, settings)))
     if scene is None:
         words = " ".join(outcome.said for outcome in outcomes)
         raise ValueError(f"expected something in the picture that can move: {words}")
-    return scene, tuple(Note(each.said, each.region and _note_place(each.region.mask)) for each in outcomes), True
+    return scene, tuple(map(note_of, outcomes)), True
 
 
-def _note_place(mask: np.ndarray) -> np.ndarray:
-    scale = min(1.0, NOTE_SIDE / max(mask.shape))
-    return _bytes(cv2.resize(mask, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+def find_things(pipe, picture: Image.Image, prompt: str) -> list[Outcome]:
+    """What would become of each clause of a prompt; ValueError for other languages than English."""
+    return plan(*_read(pipe, [prompt]), Finder(picture))[1]
+
+
+def _read(pipe, prompts: Sequence[str]) -> list[list[Clause]]:
+    if not is_english(", ".join(prompts)):
+        raise ValueError(f"expected English, the one language that LoopAnimate reads, got {prompts[0]!r}")
+    return [read_clauses(prompt, partial(guess, pipe)) for prompt in prompts]
+
+
+def note_of(outcome: Outcome) -> Note:
+    region = outcome.region
+    if region is None:
+        return Note(outcome.said, thing=outcome.name)
+    scale = min(1.0, NOTE_SIDE / max(region.mask.shape))
+    place = _bytes(cv2.resize(region.mask, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+    return Note(outcome.said, place, outcome.name, region.unsure)
 
 
 def _motion_loops(pipe, picture, scene, notes, found, settings, seeds, progress, preview) -> Iterator[MotionLoop]:

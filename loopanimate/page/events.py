@@ -6,7 +6,7 @@ A function takes the values that its event reads, by widget, and returns (or yie
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial, wraps
@@ -16,7 +16,8 @@ import numpy as np
 
 from loopanimate.files.formats import FORMATS
 from loopanimate.files.pictures import open_mask
-from loopanimate.loop import Loop, LoopFile
+from loopanimate.files.recipe import Parts
+from loopanimate.loop import Loop, LoopFile, Note, note_of
 from loopanimate.page import text
 from loopanimate.page.bindings import bind, read, show
 from loopanimate.page.canvas import TOOLS, Painting, fit, is_same_freeze, is_same_mask, shrink, shrink_mask, write_directions
@@ -24,8 +25,10 @@ from loopanimate.page.jobs import ON_ZERO, Server, Shown, direct, move, open_cac
 from loopanimate.page.layout import Layout
 from loopanimate.page.work import relay
 from loopanimate.presets import MAX_FRAMES, NATIVE_FPS
+from loopanimate.scene.plan import names, painted
 from loopanimate.scene.regions import select
 from loopanimate.settings import Settings, make_settings
+from loopanimate.words.clauses import read_clauses
 
 HISTORY = 12  # loops of this visit
 UNDO = 10  # tools that can be undone
@@ -63,6 +66,7 @@ class Page(Layout):
             *states,
         ]
         mask = [self.picture, self.editor, self.automatic, self.note, self.board, self.hint, self.tail, self.earlier]
+        mask += [self.chosen, self.parts]
         self.everything = [*{*self.controls.values(), *mask, *self.of_loop}]  # all that a function may change
         self.wire_mask()
         self.wire_hands()
@@ -95,6 +99,8 @@ class Page(Layout):
         quiet(found.then, self.draw_board, painting)
         quiet(self.clicking.expand, self.draw_board, painting)
         self.listen(self.board.select, self.click, {self.click_means, self.tail, *painting})
+        named = {self.picture, self.editor, self.current, self.automatic, self.chosen, self.parts}
+        seen(self.live.chosen, self.choose_thing, named).then(self.draw_board, painting, [self.board], **QUIET)
         seen(self.mask_in.upload, self.open_mask, {self.mask_in, self.editor})
         quiet(self.mask_out.click, self.save_mask, {self.picture, self.editor})
 
@@ -107,6 +113,8 @@ class Page(Layout):
             self.tail: None,
             self.earlier: [],
             self.automatic: None,
+            self.chosen: None,
+            self.parts: {},
             self.board: None,
             self.hint: text.CLICKS,
             self.controls["hands.arrows"]: [],
@@ -143,6 +151,41 @@ class Page(Layout):
         if painting is None:
             raise ValueError(text.NO_PICTURE)
         return painting
+
+    def choose_thing(self, values: dict, event: gr.EventData):
+        """Give the editor the mask of a thing that the sentence names, to be mended; chosen again, what moves as a whole."""
+        shown = self.get_shown(values)
+        if shown is None:
+            raise ValueError(text.GONE)
+        painting, parts = self.read_painting(values), self.read_parts(values)
+        if values[self.chosen] is None and shown.mask is not None:  # which was of what moves first
+            parts = {
+                **painted(read_clauses(shown.loop.settings.request.prompt), fit(shown.mask, painting.picture.size), ()),
+                **parts,
+            }
+        thing = event.thing if event.thing != values[self.chosen] else None
+        if thing is None:
+            mask, note = self.server.find_mask(painting.picture)[0], text.MASKED
+        else:
+            found = next((note.place for note in shown.loop.notes if note.thing == thing), None)
+            mask = parts.get(thing, np.zeros(painting.mask.shape, np.float32) if found is None else found / np.float32(255))
+            mask, note = fit(mask, painting.picture.size), text.mending(thing)
+        drawn = replace(painting, mask=mask).editor()
+        return {
+            self.editor: drawn,
+            self.automatic: mask,
+            self.chosen: thing,
+            self.parts: parts,
+            self.note: note,
+            self.earlier: [],
+        }
+
+    def read_parts(self, values: dict) -> dict:
+        """The masks that were painted for things that the sentence names, with the one that is in the editor."""
+        painting, chosen = Painting.read(values[self.editor]), values[self.chosen]
+        if painting is None or chosen is None or is_same_mask(painting.mask, values[self.automatic]):
+            return values[self.parts]
+        return {**values[self.parts], chosen: painting.mask}
 
     def change_mask(self, values: dict, event: gr.EventData) -> dict:
         """Change the whole mask by one of the tools."""
@@ -246,7 +289,8 @@ class Page(Layout):
         in_result = self.result, text.problem, text.working(text.WAITING), text.FAILED
         in_made = self.made, text.say, text.WAITING, text.UNWRITTEN
         kept, hands = {self.embed, self.history}, {self.current, self.picture, *self.holding("hands.")}
-        asked = {self.picture, self.editor, self.automatic, self.checkpoint, *self.holding(""), *kept}
+        masks = {self.editor, self.automatic, self.chosen, self.parts}
+        asked = {self.picture, self.checkpoint, *masks, *self.holding(""), *kept}
         written = {self.file_format, self.embed, self.checkpoint, *self.holding("output."), *hands}
         begin = partial(gr.on, [self.go.click, self.controls["request.prompt"].submit])
         runs = [
@@ -288,39 +332,41 @@ class Page(Layout):
     def animate_one(self, values: dict):
         """Picture and controls → the loop."""
         yield {self.choice: gr.Gallery(visible=False)}
-        mask, (loop,) = yield from self.sample(values, 1)
-        yield from self.render(loop, values[self.picture], mask, values)
+        mask, parts, (loop,) = yield from self.sample(values, 1)
+        yield from self.render(loop, values[self.picture], mask, parts, values)
 
     def animate_four(self, values: dict):
         """Four seeds, as small moving pictures."""
-        mask, loops = yield from self.sample(values, 4)
+        mask, parts, loops = yield from self.sample(values, 4)
         pictures = [(self.server.save_glimpse(loop, 2 * NATIVE_FPS), f"seed {loop.settings.request.seed}") for loop in loops]
         choice = gr.Gallery(pictures, visible=True, selected_index=None)
-        yield {self.choice: choice, self.four_loops: (values[self.picture], mask, loops), self.result: text.FOUR}
+        yield {self.choice: choice, self.four_loops: (values[self.picture], mask, parts, loops), self.result: text.FOUR}
 
     def sample(self, values: dict, count: int):
-        """Return the painted mask, and loops of that many seeds as the controls have it."""
+        """Return the painted mask, those of things, and loops of that many seeds as the controls have it."""
         if values[self.picture] is None:
             raise ValueError(text.NO_PICTURE)
         painting, checkpoint = Painting.read(values[self.editor]), self.server.choose_checkpoint(values[self.checkpoint])
         mask, freeze = painting and painting.mask, painting and painting.freeze_png()
-        if mask is not None and is_same_mask(mask, values[self.automatic]):
-            mask = None  # nobody painted: the words say what moves
+        if values[self.chosen] or mask is not None and is_same_mask(mask, values[self.automatic]):
+            mask = None  # nobody painted what moves as a whole: the words say it
         settings = make_settings(**read(self.bindings, {**values, self.controls["hands.freeze"]: freeze}))
-        sampling = self.server.sample_loops(values[self.picture], settings, count, mask, checkpoint)
+        named = names(read_clauses(settings.request.prompt))
+        parts = [(thing, own) for thing, own in self.read_parts(values).items() if thing in named]
+        sampling = self.server.sample_loops(values[self.picture], settings, count, mask, checkpoint, parts)
         loops = yield from self.tell(self.result, sampling)
         if mask is None and all(
             note.place is None for note in loops[0].notes
         ):  # the object that was found, not what words name
             mask = shrink_mask(loops[0].mask)
-        return mask, loops
+        return mask, parts, loops
 
     def choose(self, values: dict, event: gr.SelectData):
         """One of the four seeds in full."""
         if values[self.four_loops] is None:
             raise ValueError(text.GONE)
-        path, mask, loops = values[self.four_loops]
-        yield from self.render(loops[event.index], path, mask, values)
+        path, mask, parts, loops = values[self.four_loops]
+        yield from self.render(loops[event.index], path, mask, parts, values)
         yield {self.controls["request.seed"]: loops[event.index].settings.request.seed}
 
     def redirect(self, values: dict):
@@ -331,13 +377,15 @@ class Page(Layout):
             if loop.settings == shown.loop.settings:  # hands went back to where they were
                 yield {self.result: text.play(shown.file.path, loop.settings.request.prompt)}
             else:
-                yield from self.render(loop, shown.path, shown.mask, values, shown.living)
+                yield from self.render(loop, shown.path, shown.mask, shown.parts, values, shown.living)
 
-    def render(self, loop: Loop, path: str, mask: np.ndarray | None, values: dict, living: LoopFile | None = None):
+    def render(
+        self, loop: Loop, path: str, mask: np.ndarray | None, parts: Parts, values: dict, living: LoopFile | None = None
+    ):
         """The one road of a loop onto the page. living: its living page, if there is one already."""
         if living is None and (living := self.server.write_living(loop)):
             yield {self.live: text.live(living, loop), self.result: text.working("Rendering", 0.0, lives=True)}
-        shown = yield from self.tell(self.result, self.server.render(loop, path, mask, values[self.embed], living))
+        shown = yield from self.tell(self.result, self.server.render(loop, path, mask, parts, values[self.embed], living))
         kept = [shown.pack(), *(earlier for earlier in values[self.history] if earlier.is_kept())][:HISTORY]
         yield {**self.display(shown), self.history: kept, self.past: [(item.thumbnail, item.caption()) for item in kept]}
 
@@ -383,14 +431,20 @@ class Page(Layout):
         seen(self.past.select, self.recall, {self.history})
         seen([example.click for example in self.examples], self.show_example, None)
 
-    def show_settings(self, settings: Settings, mask: np.ndarray | None, path: str) -> dict:
+    def show_settings(self, settings: Settings, mask: np.ndarray | None, path: str, parts: Parts = ()) -> dict:
         """All controls as a loop's settings have them."""
         painting, (values, changes) = self.server.repaint(settings, mask, path), show(self.bindings, settings)
         board = painting.board(values[self.controls["hands.arrows"]])
         shown = {self.picture: path, self.editor: painting.editor(), self.board: board}
         if mask is None:  # found again, not painted: the words say what moves
             shown[self.automatic] = painting.mask
-        return {**self.start_afresh(), **values, **shown, self.note: text.restored(mask is None, changes)}
+        return {
+            **self.start_afresh(),
+            **values,
+            **shown,
+            self.parts: dict(parts),
+            self.note: text.restored(mask is None, changes),
+        }
 
     def restore(self, values: dict, event: gr.EventData) -> dict:
         """The settings of a finished loop's file."""
@@ -402,13 +456,13 @@ class Page(Layout):
         if not shown.is_kept():
             raise ValueError(text.GONE)
         shown = shown.unpack()
-        return {**self.show_settings(shown.loop.settings, shown.mask, shown.path), **self.reopen(shown)}
+        return {**self.show_settings(shown.loop.settings, shown.mask, shown.path, shown.parts), **self.reopen(shown)}
 
     def show_example(self, event: gr.EventData) -> dict:
         folder = self.examples[event.target]
-        settings, mask, path = self.server.restore(folder / "loop.mp4", str(next(folder.glob("picture.*"))))
+        settings, mask, path, parts = self.server.restore(folder / "loop.mp4", str(next(folder.glob("picture.*"))))
         loop = {self.result: text.play(folder / "loop.mp4", settings.request.prompt), self.made: text.EXAMPLE}
-        return {**self.show_settings(settings, mask, path), **loop}
+        return {**self.show_settings(settings, mask, path, parts), **loop}
 
     # --- what programs call
 
@@ -418,13 +472,19 @@ class Page(Layout):
             num_frames, seed = gr.Number(MAX_FRAMES, label="num_frames"), gr.Number(0, label="seed")
             strength, size = gr.Number(1, label="motion_strength"), gr.Textbox("source", label="size")
             file_format = gr.Textbox("MP4", label="file_format")
+            things, masks = gr.JSON([], label="things"), gr.File([], label="masks", file_count="multiple")
             loop_file, mask_file, call = gr.File(label="loop"), gr.File(label="mask"), gr.Button()
-        reads = [picture, prompt, mask, num_frames, seed, strength, file_format, size]
-        call.click(self.write_loop, reads, loop_file, api_name="animate", **DEVICE)
-        call.click(self.write_mask, picture, mask_file, api_name="mask")
+            notes, places = gr.JSON(label="notes"), gr.File(label="places", file_count="multiple")
+        reads = [picture, prompt, mask, num_frames, seed, strength, file_format, size, things, masks]
+        call.click(self.write_loop, reads, [loop_file, notes, places], api_name="animate", **DEVICE)
+        call.click(self.write_mask, [picture, prompt], [mask_file, notes, places], api_name="mask")
 
-    def write_loop(self, picture, prompt, mask, num_frames, seed, motion_strength, file_format, size):
-        """A picture file and a sentence → the loop as a file; without a mask the salient object moves."""
+    def write_loop(self, picture, prompt, mask, num_frames, seed, motion_strength, file_format, size, things, masks):
+        """A picture file and a sentence → the loop as a file, and what `write_mask` says of the sentence.
+
+        Without a mask what the sentence names moves, or the salient object. things: names such as "the left boat", which
+        the masks are of, in their order.
+        """
         given = {"num_frames": num_frames, "seed": seed, "motion_strength": motion_strength, "size": size or "nothing"}
         with in_words(text.plain):
             if file_format not in NAMED:
@@ -432,15 +492,40 @@ class Page(Layout):
             if picture is None:
                 raise ValueError("expected a picture, got none")
             settings, checkpoint = make_settings(prompt=prompt or "", **given), self.server.checkpoint
-            layer = None if mask is None else open_mask(mask, open_cached(picture).size)
-            (loop,) = yield from relay(self.server.sample_loops(picture, settings, 1, layer, checkpoint), lambda _: gr.skip())
-            writing = self.server.write(Shown(picture, layer, loop), settings, NAMED[file_format], True, checkpoint)
-            file = yield from relay(writing, lambda _: gr.skip())
-        yield str(file.path)
+            things, masks, own_size = things or [], masks or [], open_cached(picture).size
+            if not isinstance(things, list) or len(things) != len(masks) or not all(isinstance(each, str) for each in things):
+                raise ValueError(f"expected a list of as many things as masks, got {things!r} and {len(masks)} masks")
+            parts = [(thing, open_mask(path, own_size)) for thing, path in zip(things, masks)]
+            layer = None if mask is None else open_mask(mask, own_size)
+            sampling = self.server.sample_loops(picture, settings, 1, layer, checkpoint, parts)
+            (loop,) = yield from relay(sampling, lambda _: gr.skip())
+            shown = Shown(picture, layer, loop, parts)
+            file = yield from relay(
+                self.server.write(shown, settings, NAMED[file_format], True, checkpoint), lambda _: gr.skip()
+            )
+        places = [None if note.place is None else note.place / np.float32(255) for note in loop.notes]
+        yield str(file.path), *self.list_places(loop.notes, places, own_size)
 
-    def write_mask(self, picture):
-        """A picture file → its automatic mask as a PNG of the same size, white moves."""
+    def write_mask(self, picture, prompt):
+        """A picture file → its automatic mask as a PNG of the same size, white moves; with a sentence also what that names.
+
+        Returns: the mask; for each clause its thing, what is said of it, the place of its mask in the list of files or null,
+        and whether somebody should look at that mask; the files, PNGs of the picture's size.
+        """
         with in_words(text.plain):
             if picture is None:
                 raise ValueError("expected a picture, got none")
-            return self.server.save_mask(self.server.find_mask(open_cached(picture))[0])
+            opened = open_cached(picture)
+            found = self.server.find_things(opened, prompt) if prompt else []
+            places = [outcome.region and outcome.region.mask for outcome in found]
+            mask = self.server.save_mask(self.server.find_mask(opened)[0])
+            return mask, *self.list_places(map(note_of, found), places, opened.size)
+
+    def list_places(self, notes: Iterable[Note], places: list, size: tuple[int, int]) -> tuple[list[dict], list[str]]:
+        said, files = [], []
+        for note, place in zip(notes, places):
+            where = None if place is None else len(files)
+            said.append({"thing": note.thing, "said": note.said, "place": where, "unsure": note.unsure})
+            if place is not None:
+                files.append(self.server.save_mask(fit(place, size)))
+        return said, files

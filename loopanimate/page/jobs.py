@@ -18,12 +18,13 @@ from PIL import Image
 from loopanimate.files.formats import Format, read_metadata
 from loopanimate.files.living import motion_of
 from loopanimate.files.pictures import open_picture
-from loopanimate.files.recipe import of_frame, open_small_png, pack, unpack
-from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, make_loops
+from loopanimate.files.recipe import Parts, of_frame, open_small_png, pack, unpack, unpack_parts
+from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, find_things, make_loops
 from loopanimate.page import canvas, spaces, text
 from loopanimate.page.preview import first_frame, shrink, webp
 from loopanimate.page.work import POLL, follow, relay, start
 from loopanimate.presets import NATIVE_FPS
+from loopanimate.scene.plan import Outcome
 from loopanimate.scene.saliency import automatic_mask, edit, session
 from loopanimate.settings import Output, Settings
 
@@ -44,6 +45,7 @@ class Shown:
     path: str  # of the picture
     mask: np.ndarray | None  # (h, w) in [0, 1], as painted
     loop: Loop
+    parts: Parts = ()  # things that the sentence names and their masks, as painted
     file: LoopFile | None = None
     thumbnail: str | None = None
     living: LoopFile | None = None  # the living page in which hands may change it; frames have none
@@ -109,6 +111,10 @@ class Server:
         self.saliency.result()
         return automatic_mask(picture)
 
+    def find_things(self, picture: Image.Image, prompt: str) -> list[Outcome]:
+        """What would become of each clause of a sentence."""
+        return find_things(self.load("motion", self.checkpoint).result(), picture, prompt)
+
     def save_mask(self, mask: np.ndarray) -> str:
         target = self.new_file(".png")
         Image.fromarray((mask * 255).round().astype(np.uint8)).save(target)
@@ -129,16 +135,19 @@ class Server:
         open_cached(path).save(copy, quality=95, subsampling=0)
         return str(copy)
 
-    def restore(self, file: str, path: str | None) -> tuple[Settings, np.ndarray | None, str]:
-        """Settings, mask and picture of a finished loop; its first frame is the picture where there is none at `path`."""
-        settings, mask = unpack(read_metadata(file))
+    def restore(self, file: str, path: str | None) -> tuple[Settings, np.ndarray | None, str, Parts]:
+        """Settings, mask, picture and parts of a finished loop; its first frame is the picture where there is none at `path`."""
+        recipe = read_metadata(file)
+        settings, mask = unpack(recipe)
+        parts = unpack_parts(recipe)
         if path is None:
-            frame = first_frame(file)
+            frame, whole = first_frame(file), settings.output.size == "source"
             if mask is not None:
                 frame, settings, mask = of_frame(frame, settings, mask)
+            parts = parts if whole else ()  # which of a cut picture is left is known by a mask alone: they are found again
             path = str(self.new_file(".png"))
             frame.save(path)
-        return settings, mask, path
+        return settings, mask, path, parts
 
     def repaint(self, settings: Settings, mask: np.ndarray | None, path: str) -> canvas.Painting:
         """What was painted for a loop; the mask is found where none was painted, and edited as the settings have it."""
@@ -147,7 +156,7 @@ class Server:
         mask = edit(mask, request.mask_grow, request.mask_feather, request.mask_invert)
         return canvas.Painting(small, mask, freeze and canvas.fit(open_small_png(freeze), small.size))
 
-    def _sample(self, picture: Image.Image, settings: Settings, seeds: list[int], mask, checkpoint: str | None):
+    def _sample(self, picture: Image.Image, settings: Settings, seeds: list[int], mask, parts: Parts, checkpoint: str | None):
         """make_loops as a generator of (step, steps, glimpse as WebP or None), or None; its last word is the loops."""
         newest = [0.0, None]
 
@@ -157,17 +166,20 @@ class Server:
 
         def work(tell):
             pipe = self.load(settings.preset, checkpoint).result()
-            loops = make_loops(pipe, picture, settings, seeds, mask, lambda *step: tell((*step, newest[1])), glimpse)
+            loops = make_loops(pipe, picture, settings, seeds, mask, lambda *step: tell((*step, newest[1])), glimpse, parts)
             if ON_ZERO and pipe.codec.is_motion:  # the page renders in another process, which has no GPU
                 loops = [replace(loop, device="cpu") for loop in loops]
             return loops
 
         yield (yield from follow(work))
 
-    def sample_loops(self, path: str, settings: Settings, count: int, mask: np.ndarray | None, checkpoint: str | None):
-        """Generator; returns loops of `count` seeds. mask: (h, w) in [0, 1] of any size; None: it is found."""
+    def sample_loops(
+        self, path: str, settings: Settings, count: int, mask: np.ndarray | None, checkpoint: str | None, parts: Parts = ()
+    ):
+        """Generator; returns loops of `count` seeds. mask: (h, w) in [0, 1] of any size, as of parts; None: it is found."""
         picture, seed = open_cached(path), settings.request.seed
         mask = None if mask is None else canvas.fit(mask, picture.size)
+        parts = [(words, canvas.fit(own, picture.size)) for words, own in parts]
         needed = [self.saliency]
         if not ON_ZERO:  # there another pipeline than the first one is loaded where the device is
             needed.append(self.load(settings.preset, checkpoint))
@@ -175,7 +187,7 @@ class Server:
             yield text.working("Loading the model …")
             wait(needed, POLL)
         begun = time.monotonic()
-        for word in self.sample(picture, settings, [seed + index for index in range(count)], mask, checkpoint):
+        for word in self.sample(picture, settings, [seed + index for index in range(count)], mask, parts, checkpoint):
             if isinstance(word, list):
                 return word
             if word is None:
@@ -185,16 +197,16 @@ class Server:
             left = max(1, round((time.monotonic() - begun) / step * (steps - step)))
             yield text.working(f"Step {step} of {steps} · about {left} s left", step / (steps + 1), glimpse)
 
-    def render(self, loop: Loop, path: str, mask: np.ndarray | None, embed: bool, living: LoopFile | None):
-        """Generator; returns what the page shows of a loop. embed: settings and mask travel in the file."""
+    def render(self, loop: Loop, path: str, mask: np.ndarray | None, parts: Parts, embed: bool, living: LoopFile | None):
+        """Generator; returns what the page shows of a loop. embed: settings and masks travel in the file."""
         small, thumbnail = shrink(loop, text.SHOWN_SIDE), self.save_glimpse(loop, NATIVE_FPS)
         output = Output(**{name: getattr(small.settings.output, name) for name in ("fps", "size", "fit", "repeats")})
-        glimpse, recipe = Path(thumbnail).read_bytes(), pack(loop.settings, mask) if embed else None
+        glimpse, recipe = Path(thumbnail).read_bytes(), pack(loop.settings, mask, parts) if embed else None
         file = yield from relay(
             follow_writing(small, self.new_file(".mp4"), output, recipe),
             lambda word: word and text.working("Rendering", word[0] / word[1], glimpse, bool(living)),
         )
-        return Shown(path, mask, loop, file, thumbnail, living, text.details(loop))
+        return Shown(path, mask, loop, parts, file, thumbnail, living, text.details(loop))
 
     def write(self, shown: Shown, settings: Settings, form: Format, embed: bool, checkpoint: str | None):
         """Generator; writes the loop on the page by these settings, as far as the format can hold them; returns the file."""
@@ -205,7 +217,7 @@ class Server:
         held = {"codec": output.codec if output.codec in form.codecs else None}
         if form.rates and output.fps not in ("native", *form.rates):
             held["fps"] = None  # the format's own
-        recipe = pack(settings, shown.mask) if embed else None
+        recipe = pack(settings, shown.mask, shown.parts) if embed else None
         writing = follow_writing(loop, self.new_file(form.endings[0]), output.model_copy(update=held), recipe)
         return (yield from relay(writing, lambda word: word and f"Writing frame {word[0]} of {word[1]} …"))
 

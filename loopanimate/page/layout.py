@@ -29,7 +29,9 @@ class Layout:
         self.four_loops = gr.State(None, time_to_live=KEEP_SECONDS)  # picture's path, mask, and the loops to choose from
         self.history = gr.State([], time_to_live=KEEP_SECONDS)  # packed jobs.Shown, newest first
         self.tail = gr.State(None)  # first click of an arrow, (x, y) in fractions of the picture
-        self.automatic = gr.State()  # the mask (h, w) that was found before anyone painted
+        self.automatic = gr.State()  # the mask (h, w) that the editor was given, before anyone painted
+        self.chosen = gr.State(None)  # the thing of the sentence whose mask the editor has; None: what moves
+        self.parts = gr.State({})  # things and their masks (h, w) in [0, 1], as painted
         self.earlier = gr.State([])  # layers of the editor before each tool
         with gr.Row():
             with gr.Column():

@@ -79,6 +79,14 @@ window.loopanimate = {
   },
 };
 
+// a clause of the sentence, chosen to mend where its thing is
+document.addEventListener("click", ({ target }) => {
+  const chip = target.closest?.("#understood [data-thing]");
+  if (!chip) return;
+  trigger("chosen", { thing: chip.dataset.thing });
+  document.querySelector("#editor").scrollIntoView({ behavior: "smooth", block: "nearest" });
+});
+
 let painting = false;
 document.addEventListener("pointerdown", ({ target }) => (painting = Boolean(target.closest?.("#editor"))), true);
 document.addEventListener("pointerup", () => {

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from loopanimate.files.formats import by_ending
-from loopanimate.loop import Loop, LoopFile
+from loopanimate.loop import Loop, LoopFile, Note
 from loopanimate.page.preview import draw_places, measure
 
 SHOWN_SIDE = 1280  # pixels on the long side of the loop on the page; a download has the size that was asked for
@@ -124,15 +124,29 @@ def understood(loop: Loop) -> str:
     if not loop.notes:
         return ""
     colours = [f"hsl({round(40 + 360 * place * 0.381966) % 360}, 90%, 60%)" for place in range(len(loop.notes))]
-    lines = [
-        f'<li><span style="background: {colour if note.place is not None else "none"}"></span>{html.escape(note.said)}</li>'
-        for colour, note in zip(colours, loop.notes)
-    ]
-    picture = ""
+    lines, picture = [f"<li>{_chip(note, colour)}</li>" for note, colour in zip(loop.notes, colours)], ""
     if any(note.place is not None for note in loop.notes):
         drawn = base64.b64encode(draw_places(loop.picture, [note.place for note in loop.notes], colours)).decode()
         picture = f'<img alt="What the words were found to name" src="data:image/webp;base64,{drawn}">'
     return f'<div class="understood">{picture}<ul>{"".join(lines)}</ul></div>'
+
+
+def _chip(note: Note, colour: str) -> str:
+    """A clause; where it has a thing, a button that takes that thing's mask to the editor."""
+    mark = f'<span style="background: {colour if note.place is not None else "none"}">{"?" if note.unsure else ""}</span>'
+    if not note.thing:
+        return mark + html.escape(note.said)
+    title = html.escape(f"Mend where “{note.thing}” is")
+    return (
+        f'<button type="button" data-thing="{html.escape(note.thing)}" title="{title}">{mark}{html.escape(note.said)}</button>'
+    )
+
+
+def mending(thing: str) -> str:
+    return (
+        f"Red is **{html.escape(thing)}** now. Paint or erase until it is right, then press Animate. "
+        "Choose it again below the loop to go back to what moves as a whole."
+    )
 
 
 def details(loop: Loop) -> str:

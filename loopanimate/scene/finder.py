@@ -13,6 +13,7 @@ from loopanimate.scene.regions import CLASSES, classify
 from loopanimate.scene.saliency import automatic_mask
 
 SURE = 0.4  # mean likelihood of a region's pixels from which it is found ...
+CLEAR = 0.55  # ... and from which nobody needs to be asked
 OTHERWISE = 0.6  # mean likelihood of another class from which the salient object surely is no such thing
 LEAST = 0.0015  # share of the picture that a region has at least
 SPECK = 0.0005  # share of the picture that a piece of a region has at least
@@ -33,6 +34,11 @@ class Region:
         """Whether it is the salient object, for want of anything better."""
         return self.how == "salient" and self.sure < 1
 
+    @property
+    def unsure(self) -> bool:
+        """Whether somebody should look at it."""
+        return self.sure < CLEAR
+
 
 class Finder:
     """Finds things in one picture."""
@@ -43,7 +49,7 @@ class Finder:
         given: Mapping[str, np.ndarray] | None = None,
         edit: Callable[[np.ndarray], np.ndarray] = lambda mask: mask,
     ):
-        """given: things and their masks (H, W), painted or clicked, in place of what would be found. edit: of every mask."""
+        """given: things by `name_of` and masks (H, W), painted or clicked, in place of what would be found. edit: of every mask."""
         self.picture, self.given, self.edit = picture, given or {}, edit
 
     @cached_property
@@ -60,8 +66,9 @@ class Finder:
         return region and replace(region, mask=self.edit(region.mask))
 
     def _find(self, thing: str, which: Sequence[str]) -> Region | None:
-        if thing in self.given:
-            return Region(self.given[thing], "painted", 1.0)
+        given = self.given.get(name_of(thing, which), self.given.get(thing))
+        if given is not None:
+            return Region(given, "painted", 1.0)
         mask, found = self.salient
         if thing == "everything":
             return Region(np.ones_like(mask), "whole", 1.0)
@@ -116,6 +123,11 @@ SIDES = {  # words → what a piece is chosen by, the largest first: of its area
 }
 
 PICKING = frozenset(word for words in SIDES for word in words)
+
+
+def name_of(thing: str, which: Sequence[str] = ()) -> str:
+    """What a thing is called that words pick out: "left boat"."""
+    return " ".join([*(word for word in which if word in PICKING), thing])
 
 
 def drop_specks(clear: np.ndarray) -> np.ndarray:

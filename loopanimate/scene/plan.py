@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from loopanimate.scene.finder import PICKING, Finder, Region
+from loopanimate.scene.finder import Finder, Region, name_of
 from loopanimate.scene.parts import MAX_PARTS, Part, Scene, stack
 from loopanimate.scene.places import place_of
 from loopanimate.words.clauses import Clause, read_clauses
@@ -29,6 +29,11 @@ class Outcome:
     said: str  # a sentence for the person
     moves: bool = False
 
+    @property
+    def name(self) -> str:
+        """What a mask for its thing is called; none where nothing could be painted."""
+        return "" if self.clause.thing == "camera" or self.clause.kind == "effect" else _name(self.clause)
+
 
 def names_things(said: Sequence[Clause]) -> bool:
     """Whether clauses are about more than the one object and what lies behind it, which the network samples together."""
@@ -50,11 +55,20 @@ def camera_alone(said: Sequence[Clause]) -> str | None:
 
 
 def painted(said: Sequence[Clause], mask: np.ndarray | None, given: Sequence[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Masks by the things that they are of: each of the words that it came with, the one without words of what moves first."""
-    masks = {clause.thing: own for words, own in given for clause in (read_clauses(words) or read_clauses(f"{words} moves"))}
-    moving = [clause.thing for clause in said if clause.kind not in (None, "rest", "effect") and clause.thing not in masks]
-    first = next((thing for thing in moving if not place_of(thing).behind), next(iter(moving), None))
-    return masks if mask is None or first is None else {first: mask, **masks}
+    """Masks by the names of what they are of: each of the words that it came with, the one without of what moves first."""
+    masks = {_name(clause): own for words, own in given for clause in (read_clauses(words) or read_clauses(f"{words} moves"))}
+    moving = [clause for clause in said if clause.kind not in (None, "rest", "effect") and _name(clause) not in masks]
+    first = next((clause for clause in moving if not place_of(clause.thing).behind), next(iter(moving), None))
+    return masks if mask is None or first is None else {_name(first): mask, **masks}
+
+
+def names(said: Sequence[Clause]) -> set[str]:
+    """What clauses say something of: names that masks may have."""
+    return {name for clause in said if clause.kind is not None for name in (_name(clause), clause.thing)}
+
+
+def _name(clause: Clause) -> str:
+    return name_of(clause.thing, clause.which)
 
 
 def plan(said: Sequence[Clause], finder: Finder) -> tuple[Scene | None, list[Outcome]]:
@@ -93,7 +107,7 @@ def _is_place(outcome: Outcome) -> bool:
 
 def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
     """guessed: things that the salient object was taken for already; it is not two of them."""
-    name = " ".join([*(word for word in clause.which if word in PICKING), clause.thing])
+    name = _name(clause)
     if clause.thing == "camera":
         stays = clause.kind == "rest"
         return Outcome(clause, None, "The camera stands still." if stays else "A camera that moves is not drawn yet.")
@@ -109,7 +123,8 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
     instead = KINDS[clause.kind].if_rigid if place_of(clause.thing).rigid else None
     clause = replace(clause, kind=instead or clause.kind)
     missing = f' ("{clause.toward}" is not drawn yet)' if clause.toward else ""
-    return Outcome(clause, region, f"{name}: {sentence_of([clause])}{missing}.", moves=True)
+    guess = " Is it there? If not, paint it." if region.unsure else ""
+    return Outcome(clause, region, f"{name}: {sentence_of([clause])}{missing}.{guess}", moves=True)
 
 
 def _many(outcome: Outcome) -> str:

@@ -15,8 +15,8 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import expect
 
-from loopanimate.files.formats import Coding, write_loop
-from loopanimate.files.recipe import pack
+from loopanimate.files.formats import Coding, read_metadata, write_loop
+from loopanimate.files.recipe import pack, unpack, unpack_parts
 from loopanimate.presets import ASSETS
 from loopanimate.settings import make_settings
 from tests.browser.steps import (
@@ -113,9 +113,44 @@ def test_every_clause_is_answered(page, picture):
     page.get_by_text("Expected English").wait_for()
 
 
+def test_a_thing_that_was_not_found_is_painted(page, picture, tmp_path):
+    prepare(page, picture, frames=3, steps=1, prompt="the cup rocks gently, the river flows")
+    animate(page)
+    whole = mask_of(page)
+    page.get_by_role("button", name="river: not found").click()
+    page.get_by_text("Red is river now").wait_for()
+    until_mask(page, lambda mask: not mask.any())
+    page.get_by_role("button", name="Whole picture").click()
+    until_mask(page, np.all)
+    animate(page)
+    expect(page.locator("#understood li").nth(1)).to_have_text("river: it flows.")
+    written = read_metadata(saved(page, "MP4", tmp_path / "loop.mp4"))
+    ((thing, painted),) = unpack_parts(written)
+    assert thing == "river" and painted.min() > 0.9 and unpack(written)[1] is None
+    page.get_by_role("button", name="river: it flows").click()  # chosen before, so the whole mask comes back
+    until_mask(page, lambda mask: (mask == whole).mean() > 0.99)
+
+
+def test_programs_are_told_what_the_words_name(address, picture, tmp_path):
+    client = Client(address, verbose=False)
+    words = "the cup rocks gently, the river flows"
+    _, notes, places = client.predict(handle_file(str(picture)), words, api_name="/mask")
+    assert [(note["thing"], note["place"]) for note in notes] == [("cup", 0), ("river", None)] and len(places) == 1
+    river = tmp_path / "river.png"
+    Image.new("L", (301, 201), 255).save(river)
+    loop, notes, places = client.predict(
+        handle_file(str(picture)), words, None, 3, things=["river"], masks=[handle_file(str(river))], api_name="/animate"
+    )
+    assert [note["place"] for note in notes] == [0, 1] and not notes[1]["unsure"] and len(places) == 2
+    assert [thing for thing, _ in unpack_parts(read_metadata(loop))] == ["river"]
+    with pytest.raises(Exception, match="as many things as masks"):
+        client.predict(handle_file(str(picture)), words, None, things=["river"], api_name="/animate")
+
+
 def test_programs_are_queued_and_served(address, picture, tmp_path):
     clients = [Client(address, verbose=False) for _ in range(2)]
-    mask = clients[0].predict(handle_file(str(picture)), api_name="/mask")
+    mask, notes, places = clients[0].predict(handle_file(str(picture)), api_name="/mask")
+    assert not notes and not places
     with Image.open(mask) as found:
         assert found.size == (301, 201) and found.getextrema()[1] > 200
     jobs = [
@@ -123,7 +158,7 @@ def test_programs_are_queued_and_served(address, picture, tmp_path):
         for client in clients
     ]
     for job in jobs:
-        assert seconds(job.result(timeout=120)) == pytest.approx(0.25, abs=0.02)
+        assert seconds(job.result(timeout=120)[0]) == pytest.approx(0.25, abs=0.02)
     with pytest.raises(Exception, match="expected a format out of MP4"):
         clients[0].predict(handle_file(str(picture)), "it sways", None, 3, 0, 1, "VHS", api_name="/animate")
 

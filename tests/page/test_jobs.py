@@ -97,7 +97,7 @@ def test_a_loop_that_leaves_the_process_with_the_gpu_is_rendered_without_it(monk
     monkeypatch.setattr(jobs, "load", lambda *_: pipe)
     monkeypatch.setattr(jobs, "ON_ZERO", on_zero)
     monkeypatch.setattr(jobs, "make_loops", lambda *_: [replace(loop, device="cuda")])
-    *_, (made,) = Server()._sample(loop.picture, loop.settings, [0], None, None)
+    *_, (made,) = Server()._sample(loop.picture, loop.settings, [0], None, (), None)
     assert made.device == device
 
 
