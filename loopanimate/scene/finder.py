@@ -69,17 +69,16 @@ class Finder:
         given = self.given.get(name_of(thing, which), self.given.get(thing))
         if given is not None:
             return Region(given, "painted", 1.0)
-        mask, found = self.salient
         if thing == "everything":
-            return Region(np.ones_like(mask), "whole", 1.0)
-        if thing == "background":
-            return Region(1 - mask, "salient", 1.0) if found else Region(mask, "whole", 1.0)
-        if thing == "it":
-            return Region(mask, "salient" if found else "whole", 1.0)
+            return Region(np.ones(self.picture.size[::-1], np.float32), "whole", 1.0)
+        if thing in ("it", "background"):
+            mask, found = self.salient
+            return Region(1 - mask if found and thing == "background" else mask, "salient" if found else "whole", 1.0)
         place = place_of(thing)
         region = self.look(place.regions, which, is_plural(thing))
         if not place.alone:
             return region
+        mask, found = self.salient
         # "she" may be a robot, and any noun may be of a thing that the model does not know
         if region is None and found and (thing == "person" or not self._is_other(place.regions)):
             return Region(mask, "salient", 0.5)
