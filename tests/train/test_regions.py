@@ -4,6 +4,7 @@ import csv
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from loopanimate.scene import finder
@@ -47,14 +48,80 @@ def example():
 
 
 def test_crops_keep_labels_and_pixels_together(example):
-    stamp = np.full((40, 60, 4), 255, np.uint8)
+    crops = regions.Crops([example], [(np.full((40, 60, 4), 255, np.uint8), BOAT)])
     random = np.random.default_rng(0)
     for _ in range(8):
-        picture, labels = regions.augment(example, [(stamp, BOAT)], random)
+        picture, labels = crops.draw(random)
         assert picture.shape == (regions.CROP, regions.CROP, 3) and labels.shape == (regions.CROP,) * 2
         assert set(np.unique(labels)) <= {SKY, WATER, BOAT}
         if {SKY, WATER} <= set(np.unique(labels)):
             assert picture[labels == SKY].mean() > picture[labels == WATER].mean() + 20
+
+
+def test_rare_things_come_into_other_pictures(example):
+    boat = regions.Example("boat", False, example.picture, np.where(example.labels == WATER, BOAT, regions.UNKNOWN))
+    crops = regions.Crops([example, boat])
+    crops.likely = np.array([1.0, 0.0])
+    other = np.full((regions.CROP,) * 2, regions.UNKNOWN, np.uint8)
+    other[:50] = BOAT
+    picture, labels = crops._cut(np.random.default_rng(0))
+    before = labels.copy()
+    crops._mix(picture, labels, np.full_like(picture, 7), other, np.random.default_rng(0))
+    assert (labels[:50] == BOAT).all() and (picture[:50] == 7).all() and (labels[50:] == before[50:]).all()
+    crops._mix(picture, labels, picture, np.full_like(labels, regions.UNKNOWN), np.random.default_rng(0))
+    assert (labels[50:] == before[50:]).all()
+
+
+def test_every_class_of_imagenet_says_something_but_a_few():
+    groups = regions._groups()
+    assert groups.shape == (len(regions.HINTS) + 1, 1000) and (groups.sum(0) > 0).sum() > 960
+    assert groups[[*regions.HINTS].index("animal")].sum() == 398 and groups[-1, :398].sum() == 0
+
+
+class Small(torch.nn.Module):
+    """As regions.Network is used, without its features."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = torch.nn.Conv2d(3, 8, 3, 4, 1)
+        self.head = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Conv2d(8, len(CLASSES), 1))
+
+    def forward(self, pictures):
+        return self.head(self.backbone(pictures))
+
+    def tuned(self):
+        return [*self.backbone.parameters()]
+
+    def decoder(self):
+        return [*self.head.parameters()]
+
+
+def test_a_run_that_was_cut_ends_as_one_that_was_not(labelled, example, monkeypatch, tmp_path):
+    (labelled / "pictures.tsv").write_text((labelled / "pictures.tsv").read_text().replace("held", "fit"))
+    Image.fromarray(example.picture).save(labelled / "scene.jpg")
+    written, drawn = [], regions.Crops.draw
+    monkeypatch.setattr(regions, "Network", Small)
+    monkeypatch.setattr(regions, "SAVED", 1)
+    monkeypatch.setattr(regions, "BATCH", 2)
+    monkeypatch.setattr(regions, "write", lambda model, path: written.append(model.state_dict()) or path)
+    asked = RegionsSettings(pictures=str(labelled), output=str(tmp_path / "whole.onnx"), steps=4)
+    regions.fit(asked)
+
+    count = iter(range(100))
+
+    def cut(crops, random):
+        if next(count) == 5:
+            raise KeyboardInterrupt
+        return drawn(crops, random)
+
+    monkeypatch.setattr(regions.Crops, "draw", cut)
+    asked = asked.model_copy(update={"output": str(tmp_path / "cut.onnx")})
+    with pytest.raises(KeyboardInterrupt):
+        regions.fit(asked)
+    assert (tmp_path / "cut.onnx.checkpoint").is_file() and len(written) == 1
+    regions.fit(asked)
+    assert all(torch.equal(weight, written[1][name]) for name, weight in written[0].items())
+    assert not (tmp_path / "cut.onnx.checkpoint").exists()
 
 
 @pytest.fixture
