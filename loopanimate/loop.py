@@ -31,7 +31,6 @@ from loopanimate.scene.saliency import automatic_mask, edit
 from loopanimate.settings import Hands, Output, Settings
 from loopanimate.words.clauses import Clause, is_english, read_clauses
 from loopanimate.words.intent import Intent
-from loopanimate.words.read import guess, read
 
 SAMPLING_SIDE = 512  # pixels on the short side of what the networks see; the loop is rendered from the picture itself
 NOTE_SIDE = 320  # pixels on the long side of the place of a thing in a note
@@ -231,6 +230,8 @@ def _stage(pipe, picture, mask, given, settings) -> tuple[Scene, tuple[Note, ...
     said += [clause for clauses in more for clause in clauses if clause.kind is not None]
     camera = camera_alone(said)
     if not given and (camera or not names_things(said)):
+        from loopanimate.words.read import read  # with torch, which takes seconds to import
+
         mask, found = _mask(picture, settings, mask)
         reading = read(camera or settings.request.prompt, pipe)
         notes = (Note(reading.note),) if reading.note else ()
@@ -255,6 +256,8 @@ def find_things(pipe, picture: Image.Image, prompt: str) -> list[Outcome]:
 def _read(pipe, prompts: Sequence[str]) -> list[list[Clause]]:
     if not is_english(", ".join(prompts)):
         raise ValueError(f"expected English, the one language that LoopAnimate reads, got {prompts[0]!r}")
+    from loopanimate.words.read import guess  # with torch
+
     return [read_clauses(prompt, partial(guess, pipe)) for prompt in prompts]
 
 

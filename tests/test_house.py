@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,13 @@ def test_every_citation_leads_somewhere():
         if path != Path(__file__):
             cited = set(re.findall(r"\b(?:[\w/]+/)?[A-Z]{3,}\.md\b", path.read_text(encoding="utf-8")))
             assert cited <= pages | {"README.md", "LICENSE.md"}, f"{path.name} cites {cited - pages}"
+
+
+def test_the_page_answers_before_torch_is_imported():
+    found = subprocess.run(
+        [sys.executable, "-c", "import app, sys; print('torch' in sys.modules)"], capture_output=True, text=True
+    )
+    assert found.stdout.strip() == "False", found.stderr
 
 
 def test_what_the_space_installs_is_what_the_page_needs():

@@ -12,7 +12,7 @@ from PIL import Image
 from loopanimate.files.recipe import small_png
 from loopanimate.loop import FrameLoop, make_loops
 from loopanimate.metrics import psnr, seam
-from loopanimate.motion.grid import spline_matrix
+from loopanimate.motion.spline import spline_matrix
 from loopanimate.settings import make_settings
 
 NAMES = ("astronaut", "chelsea", "coffee", "rocket", "flower")

@@ -10,7 +10,7 @@ from loopanimate.loop import MotionLoop
 from loopanimate.motion.border import border_fade, border_reach
 from loopanimate.motion.curve import Motion
 from loopanimate.motion.edits import drop_drift
-from loopanimate.motion.grid import spline_matrix
+from loopanimate.motion.spline import spline_matrix
 
 SMOOTH_HARMONICS = 7  # of a curve; what quicker ones add is jitter
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from loopanimate.motion.grid import latent_grid, spline_at
+from loopanimate.motion.spline import latent_grid, spline_at
 
 
 @dataclass(frozen=True)

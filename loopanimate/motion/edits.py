@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import numpy as np
-import torch
 
 from loopanimate.motion.border import Borders, border_fade, border_reach, smoothstep
 from loopanimate.motion.curve import Motion
 from loopanimate.motion.field import turns_of
-from loopanimate.motion.grid import from_hold, grid_points, spline_matrix
+from loopanimate.motion.spline import spline_matrix
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.words.intent import Intent
 
@@ -134,12 +133,23 @@ def hold(motion: Motion, layer: int, weight: np.ndarray, waving: bool = False, h
     if hangs:
         return hold(motion.flip(), layer, weight[::-1].copy(), waving).flip()
     ring = motion.ring[:, layer]
+    import torch  # takes seconds to import, and the page is to answer before
+
+    from loopanimate.motion.grid import from_hold
+
     rise, flying, _ = (share.numpy() for share in from_hold(torch.from_numpy(weight)))
     away = flying if waving else rise
     free = np.minimum(away / FIXED, 1)
     near = weight * (1 - free)
     base = (ring * near).sum((-2, -1), keepdims=True) / max(near.sum(), 1e-6)  # (N, 2, 1, 1)
     return motion.replace(layer, free * (ring - np.maximum(1 - away, 0) * base))
+
+
+def _points(weight: np.ndarray) -> np.ndarray:
+    """Cell centres (2, h, w), x then y, of a grid (h, w)."""
+    from loopanimate.motion.grid import grid_points  # with torch
+
+    return grid_points(*weight.shape).numpy()
 
 
 def keep_in_place(motion: Motion, layer: int, weight: np.ndarray) -> Motion:
@@ -151,7 +161,7 @@ def keep_in_place(motion: Motion, layer: int, weight: np.ndarray) -> Motion:
         return motion
     ring = motion.ring[:, layer]
     share = weight / max(weight.sum(), 1e-6)
-    x, y = (axis.numpy() for axis in grid_points(*weight.shape))
+    x, y = _points(weight)
     x, y = x - (share * x).sum(), y - (share * y).sum()
     shift = (share * ring).sum((-2, -1), keepdims=True)
     rotation = (share * (x * ring[:, 1] - y * ring[:, 0])).sum((-2, -1)) / max((share * (x**2 + y**2)).sum(), 1e-6)
@@ -195,7 +205,7 @@ def stiffen(motion: Motion, layer: int, weight: np.ndarray, hinge: tuple[float, 
     if motion.streams(layer):
         return motion
     ring = motion.ring[:, layer]
-    x, y = (np.asarray(axis, np.float64) for axis in grid_points(*weight.shape))
+    x, y = _points(weight).astype(np.float64)
     place, share = x + 1j * y, weight / weight.sum()
     source = place - (ring[:, 0] + 1j * ring[:, 1])  # (N, h, w), where the content shown here stood
 

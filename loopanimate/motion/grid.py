@@ -1,20 +1,12 @@
-"""The grid that motion is known on: cell centres, splines between them, warps, and where a layer is held.
+"""What networks compute on the grid that motion is known on: cell centres, warps, and where a layer is held.
 
 Lengths are in short sides of the picture, x to the right and y down.
 """
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.interpolate import CubicSpline
 
 WIDE = 1.3  # width over height from which cloth counts as fixed at its side: a flag
-
-
-def latent_grid(height: int, width: int, short: int) -> tuple[int, int]:
-    """(h, w) of the grid over a picture (height, width): `short` cells on the short side, each side a multiple of 4."""
-    long = max(short, 4 * round(short * max(width, height) / min(width, height) / 4))
-    return (short, long) if width >= height else (long, short)
 
 
 def grid_points(height: int, width: int, device: str | torch.device = "cpu") -> torch.Tensor:
@@ -30,18 +22,6 @@ def warp(values: torch.Tensor, displacement: torch.Tensor) -> torch.Tensor:
     sides = torch.tensor([width, height], device=values.device) / min(height, width)
     source = (grid_points(height, width, values.device) - displacement) / sides.view(1, 2, 1, 1) * 2 - 1
     return F.grid_sample(values, source.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
-
-
-def spline_matrix(cells: int, pixels: int) -> np.ndarray:
-    """(pixels, cells) float32: interpolating cubic spline from cell centres to pixel centres, constant past the rim."""
-    return spline_at(cells, (np.arange(pixels) + 0.5) / pixels)
-
-
-def spline_at(cells: int, places: np.ndarray) -> np.ndarray:
-    """(len(places), cells) float32: the same spline at any places, in units of the side."""
-    centres = np.arange(cells) + 0.5
-    at = np.clip(places * cells, centres[0], centres[-1])
-    return CubicSpline(centres, np.eye(cells), bc_type="natural")(at).astype(np.float32)
 
 
 def box_of(support: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:

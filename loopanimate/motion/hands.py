@@ -13,7 +13,7 @@ import numpy as np
 
 from loopanimate.motion.border import Borders, border_ramp, border_reach, smoothstep
 from loopanimate.motion.curve import Motion
-from loopanimate.motion.grid import spline_at, spline_matrix
+from loopanimate.motion.spline import spline_at, spline_matrix
 
 PIN_REACH = 0.35  # short sides in which a direction fades out
 STEEPNESS = 5.0  # least reach in lengths of an arrow: phi's steepest slope is 2.1 / reach, so it cannot fold

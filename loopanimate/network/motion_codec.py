@@ -11,7 +11,8 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 
 from loopanimate.motion.curve import Motion
-from loopanimate.motion.grid import latent_grid, warp
+from loopanimate.motion.grid import warp
+from loopanimate.motion.spline import latent_grid
 from loopanimate.network.noise import NoisePrior
 from loopanimate.presets import NATIVE_FPS
 

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from loopanimate.motion.border import BORDER_REACH, MAX_BORDER, MIN_BORDER, border_fade, border_reach
 from loopanimate.motion.field import ALIKE, MEAN_SIGMA, Field
-from loopanimate.motion.grid import spline_matrix
+from loopanimate.motion.spline import spline_matrix
 from loopanimate.render.planes import HALF_WAY, cut, enlarge
 
 # The numbers that the living page's script shares; lengths in short sides of the picture.

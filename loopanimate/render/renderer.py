@@ -17,7 +17,7 @@ import numpy as np
 
 from loopanimate.motion.border import border_ramp, border_reach
 from loopanimate.motion.field import MEAN_SIGMA, Field
-from loopanimate.motion.grid import spline_at
+from loopanimate.motion.spline import spline_at
 from loopanimate.render import kernels
 from loopanimate.render.planes import Planes, bound_reach, cut, enlarge
 from loopanimate.render.reference import correlate, restore_contrast

@@ -12,7 +12,7 @@ from scipy.interpolate import BSpline
 from loopanimate.files.formats import read_metadata
 from loopanimate.files.living import CONSTANTS, MAX_LAYERS, SLIDERS, living_page, quantize, read_picture, write_living
 from loopanimate.files.manifests import write_manifests
-from loopanimate.motion.grid import spline_matrix
+from loopanimate.motion.spline import spline_matrix
 from tests.fields import field_of, random_field
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from loopanimate.motion.border import ALL_BORDERS, border_ramp, touched_borders
 from loopanimate.motion.field import MAX_WINDING, Field
-from loopanimate.motion.grid import latent_grid, spline_matrix
+from loopanimate.motion.spline import latent_grid, spline_matrix
 from tests.fields import close
 from tests.motion.motions import circle
 

@@ -4,7 +4,7 @@ import pytest
 from loopanimate.motion.border import border_fade, touched_borders
 from loopanimate.motion.curve import Motion
 from loopanimate.motion.edits import drop_residue, scale
-from loopanimate.motion.grid import spline_matrix
+from loopanimate.motion.spline import spline_matrix
 from tests.fields import close, curve, field_of
 
 

@@ -7,8 +7,8 @@ from loopanimate.motion.border import ALL_BORDERS, border_fade, border_reach, to
 from loopanimate.motion.curve import Motion
 from loopanimate.motion.edits import limit, scale, unfolded
 from loopanimate.motion.field import Field
-from loopanimate.motion.grid import spline_at
 from loopanimate.motion.hands import direct, freeze
+from loopanimate.motion.spline import spline_at
 from loopanimate.render.renderer import Renderer
 from tests.motion.motions import circle
 
