@@ -114,12 +114,13 @@ def test_mistakes_name_files_without_their_folders(tmp_path, monkeypatch):
 @pytest.mark.parametrize("ending", [".zip", ".html", ".mp4", ".gif"])
 def test_a_finished_file_gives_settings_and_picture_back(server, tmp_path, blob, ending):
     image, mask = blob
-    file, recipe = tmp_path / f"loop{ending}", pack(make_settings(prompt="it sways", num_frames=9), mask)
+    file, recipe = tmp_path / f"loop{ending}", pack(make_settings(prompt="it sways", num_frames=9), mask, [("sea", mask)])
     if ending == ".html":
         write_living(file, image, [mask], [Field(circle(9), [ALL_BORDERS] * 2)], "<b>", recipe)
     else:
         write_loop(file, iter([image] * 4), 4, Coding(Fraction(10)), recipe)
-    settings, back, path = server.restore(str(file), None)
+    settings, back, path, ((thing, sea),) = server.restore(str(file), None)
+    assert thing == "sea" and sea.shape == back.shape
     assert settings.request.num_frames == 9 and back.max() == 1
     assert np.abs(np.asarray(Image.open(path), dtype=int) - image).mean() < 6
 
@@ -163,7 +164,7 @@ def test_a_loop_of_the_visit_is_kept_small_and_knows_whether_its_files_have_gone
     loop.picture.save(tmp_path / "picture.png")
     (tmp_path / "loop.mp4").touch()
     file = LoopFile(tmp_path / "loop.mp4", 4, 0.5, (2, 2))
-    shown = Shown(str(tmp_path / "picture.png"), None, loop, file, str(tmp_path / "loop.mp4"))
+    shown = Shown(str(tmp_path / "picture.png"), None, loop, (), file, str(tmp_path / "loop.mp4"))
     kept = shown.pack()
     assert kept.loop.picture is None and kept.loop.mask.nbytes == loop.mask.nbytes / 4 and kept.is_kept()
     back = kept.unpack().loop
@@ -187,7 +188,7 @@ def test_a_loop_of_motion_is_shown_and_written_without_a_model_at_the_size_that_
     living = server.write_living(loop)
     assert living.size == loop.picture.size and move(loop)["own"] == 1
     loop.picture.save(tmp_path / "picture.png")
-    shown, said = run(server.render(loop, str(tmp_path / "picture.png"), loop.mask, True, living))
+    shown, said = run(server.render(loop, str(tmp_path / "picture.png"), loop.mask, (), True, living))
     assert all("Rendering" in word for word in said) and shown.is_kept() and "| Seed | 0 |" in shown.details
     assert unpack(read_metadata(shown.file.path))[0] == loop.settings
     settings = loop.settings.change(motion_strength=0.5, quality="small", codec="av1", tempo=2.0)
