@@ -105,6 +105,10 @@ SALIENT_MODELS = {  # by rembg's names; it downloads all but the bundled one
     "birefnet-massive": Salient("MIT", gives_logits=True),
 }
 
+# Networks that are asked in words where a thing is, by hub repository: the commit that is meant, whose weights are
+# safetensors, and the licence. Of other repositories the newest commit is meant, or that of NAME@REVISION.
+REGIONS_MODELS = {"CIDAS/clipseg-rd64-refined": ("999e0328d9e10b484360c477313983f9afdd7050", "Apache-2.0")}
+
 
 def check_num_frames(num_frames: int) -> None:
     """Raises ValueError unless `num_frames` is a count that the networks make."""
