@@ -8,6 +8,7 @@ import torch
 from diffusers.utils import logging as diffusers_logging
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, HTTPError
+from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError, safe_open
 from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor
 from transformers.utils import logging as transformers_logging
@@ -66,6 +67,7 @@ def load_quietly(preset: str, checkpoint: str | None = None, device: str = "auto
     diffusers_logging.set_verbosity_error()
     diffusers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
+    hub_logging.set_verbosity_error()  # it tells of every try to reach a hub
     transformers_logging.disable_progress_bar()
     pipeline = load_pipeline(preset, checkpoint, device)
     pipeline.set_progress_bar_config(disable=True)
