@@ -1,41 +1,43 @@
-"""The page: python app.py [--port N] [--share] [--checkpoint DIR|REPO]."""
+"""The page: python app.py [--port N] [--share], and the options of `settings.Machine`."""
 
-import argparse
 from pathlib import Path
 
 import gradio as gr
 
-from loopanimate import page
+from loopanimate import options, page
 from loopanimate.page.events import Page
 from loopanimate.page.jobs import KEEP_SECONDS, ON_ZERO, Server
 from loopanimate.presets import ASSETS
+from loopanimate.settings import Machine
 
 
-def launch(server: Server, **options) -> gr.Blocks:
+def launch(server: Server, **given) -> gr.Blocks:
     """Build the page and serve it, with these options of Gradio's `launch`; the models are loaded meanwhile."""
     with gr.Blocks(title="LoopAnimate", delete_cache=(600, KEEP_SECONDS)) as blocks:
         Page(server)
     if ON_ZERO:
-        server.load("motion", server.checkpoint).result()  # ZeroGPU wants the model on its device before the first request
+        for model in (server.load("motion", server.machine), server.load_named(server.machine)):
+            model.result()  # ZeroGPU wants the models on its device before the first request
     blocks.queue(max_size=32).launch(
         allowed_paths=[server.folder.name, str(ASSETS / "examples")],
         css_paths=Path(page.__file__).with_name("page.css"),
         footer_links=["api", "gradio", "settings"],
         prevent_thread_lock=True,
-        **options,
+        **given,
     )
-    _ = server.saliency, server.load("motion", server.checkpoint)
+    _ = server.saliency, server.load_named(server.machine), server.load("motion", server.machine)
     return blocks
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="LoopAnimate's page.")
+    parser = options.Parser(description="LoopAnimate's page.")
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--share", action="store_true", help="a public link, by Gradio")
-    parser.add_argument("--checkpoint", help="folder or hub repository of a LoopAnimate checkpoint")
-    options = parser.parse_args()
-    server = Server(options.checkpoint, public=options.share)
-    launch(server, server_port=options.port, share=options.share).block_thread()
+    options.add(parser, Machine)
+    given = parser.parse_args()
+    with options.exit_on_mistake():
+        server = Server(options.build(Machine, given), public=given.share)
+    launch(server, server_port=given.port, share=given.share).block_thread()
 
 
 if __name__ == "__main__":

@@ -71,11 +71,15 @@ def animate(files: Files, settings: Settings, machine: Machine, given: Sequence[
         settings = settings.change(freeze=small_png(open_mask(files.freeze, picture.size)))
 
     # torch and diffusers take seconds to import: mistakes are said before
-    from loopanimate.checkpoints import load_quietly
+    from loopanimate.checkpoints import load_quietly, load_regions_model
     from loopanimate.loop import make_loops
+    from loopanimate.scene.finder import Models
 
     pipe = load_quietly(settings.preset, machine.checkpoint, machine.device)
-    loop, *others = make_loops(pipe, picture, settings, seeds, mask, _show_progress, given=parts)
+    named = load_regions_model(machine.regions_model, machine.device) if machine.regions_model else None
+    loop, *others = make_loops(
+        pipe, picture, settings, seeds, mask, _show_progress, given=parts, models=Models(named, machine.salient_model)
+    )
     recipe = pack(settings, mask, parts) if files.metadata else None
     written = loop.write_page(output, others, metadata=recipe) if others else loop.write(output, metadata=recipe)
     if files.manifests:

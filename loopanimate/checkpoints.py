@@ -1,4 +1,4 @@
-"""From a name to a pipeline: bundled folder, local folder or hub repository."""
+"""From a name to a pipeline, or to a model of regions: bundled folder, local folder or hub repository."""
 
 import json
 import os
@@ -8,11 +8,14 @@ import torch
 from diffusers.utils import logging as diffusers_logging
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, HTTPError
+from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError, safe_open
+from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor
 from transformers.utils import logging as transformers_logging
 
 from loopanimate.pipeline import LoopAnimatePipeline
-from loopanimate.presets import PRESETS
+from loopanimate.presets import PRESETS, REGIONS_MODELS
+from loopanimate.scene.prompted import Prompted
 
 COMPONENTS = ("unet", "scheduler", "codec", "image_encoder", "tokenizer", "text_encoder")
 CLASSES = {"model_index.json": "LoopAnimatePipeline", "unet/config.json": "LoopAnimateUNet"}
@@ -33,22 +36,15 @@ def load_pipeline(preset: str = "motion", checkpoint: str | Path | None = None, 
     """
     if preset not in PRESETS:
         raise ValueError(f"expected a preset out of {', '.join(PRESETS)}, got {preset!r}")
-    if device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"expected a device out of auto, cpu, cuda, got {device!r}")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("expected a CUDA device for device cuda, found none")
+    device = _choose_device(device)
     source = checkpoint or PRESETS[preset].checkpoint
     if source is None:
         raise ValueError(f"preset {preset} {PRESETS[preset].needs}; name it with --checkpoint")
-    folder = Path(source)
-    if isinstance(source, str) and source.count("/") == 1 and not folder.exists() and not source.startswith(("/", ".")):
-        folder = _download(source)
+    folder = _fetch(source, "checkpoint")
     variant = _check_folder(folder)
     is_appearance = _settings(folder / "codec" / "config.json").get("_class_name") == "VAECodec"
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        if device == "cpu" and is_appearance and torch.backends.mps.is_available():
-            device = "mps"
+        device = "mps" if is_appearance and torch.backends.mps.is_available() else "cpu"
     dtype = torch.float16 if is_appearance and device != "cpu" else torch.float32
     try:
         pipeline = LoopAnimatePipeline.from_pretrained(
@@ -70,18 +66,68 @@ def load_quietly(preset: str, checkpoint: str | None = None, device: str = "auto
     """`load_pipeline` for the page and the command, without the libraries' own progress bars and log lines."""
     diffusers_logging.set_verbosity_error()
     diffusers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    hub_logging.set_verbosity_error()  # it tells of every try to reach a hub
     transformers_logging.disable_progress_bar()
     pipeline = load_pipeline(preset, checkpoint, device)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
-def _download(repository: str) -> Path:
-    """Fetch what the cache lacks of a hub repository; returns its folder there."""
+def load_regions_model(source: str | Path, device: str = "auto") -> Prompted:
+    """A CLIPSeg model: a folder or a hub repository ("owner/name" or "owner/name@revision") in transformers' own layout.
+
+    Raises: ValueError, in one sentence, for a folder that holds no such model or a broken one, or a hub that cannot be reached.
+    """
+    device = _choose_device(device)
+    folder = _fetch(source, "regions model")
+    kind = _settings(folder / "config.json").get("model_type")
+    if kind != "clipseg":
+        raise ValueError(f"expected a regions model with a config.json of model_type clipseg, got {source} with {kind}")
+    if not any([_settings(folder / "vocab.json"), _settings(folder / "tokenizer.json")]):
+        raise ValueError(f"expected a regions model with a vocab.json or tokenizer.json, got {source} without one")
     try:
-        return Path(snapshot_download(repository, ignore_patterns=["*.bin", "*.ckpt", "*.pt", "*.pth", "*.msgpack"]))
+        processor = CLIPSegProcessor.from_pretrained(folder, local_files_only=True)
+        model, report = CLIPSegForImageSegmentation.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    except Exception as error:  # of transformers, safetensors, huggingface_hub and tokenizers, whose own is no narrower
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"expected a regions model that loads, got {source}: {reason}") from error
+    # transformers fills with noise what is missing or has another shape
+    if lacking := sorted({*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}):
+        raise ValueError(f"expected a regions model with the weights of its config.json, got {source} without {lacking[0]}")
+    return Prompted(model.to("cpu" if device == "auto" else device), processor)
+
+
+def _choose_device(device: str) -> str:
+    """CUDA for "auto" where there is any. Raises ValueError for a device that is unknown or not there."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"expected a device out of auto, cpu, cuda, got {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("expected a CUDA device for device cuda, found none")
+    return "cuda" if device == "auto" and torch.cuda.is_available() else device
+
+
+def _fetch(source: str | Path, what: str) -> Path:
+    """The folder of a folder, or of a hub repository (owner/name, owner/name@revision), fetching what the cache lacks of it."""
+    folder = Path(source)
+    if not isinstance(source, str) or source.count("/") != 1 or folder.exists() or source.startswith(("/", ".")):
+        if not folder.is_dir():
+            raise ValueError(f"expected a {what} folder or a hub repository (owner/name), got {folder}: no such folder")
+        return folder
+    repository, _, revision = source.partition("@")
+    revision = revision or REGIONS_MODELS.get(repository, (None,))[0]
+    try:
+        ignored = ["*.bin", "*.ckpt", "*.pt", "*.pth", "*.msgpack"]
+        return Path(snapshot_download(repository, revision=revision, ignore_patterns=ignored))
     except (OSError, HTTPError, HFValidationError) as error:
-        raise ValueError(f"expected the hub to give checkpoint {repository}, but it has none or cannot be reached") from error
+        raise ValueError(f"expected the hub to give {what} {source}, but it has none or cannot be reached") from error
 
 
 def _check_folder(folder: Path) -> str | None:
@@ -89,8 +135,6 @@ def _check_folder(folder: Path) -> str | None:
 
     Raises ValueError, in one sentence, for everything that can be known to be wrong before networks are built.
     """
-    if not folder.is_dir():
-        raise ValueError(f"expected a checkpoint folder or a hub repository (owner/name), got {folder}: no such folder")
     if not (folder / "model_index.json").is_file():
         raise ValueError(f"expected a LoopAnimate checkpoint with a model_index.json, got {folder} without one")
     listed = _settings(folder / "model_index.json")
@@ -116,10 +160,10 @@ def _check_folder(folder: Path) -> str | None:
 
 def _settings(path: Path) -> dict:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise ValueError(f"expected JSON in {path}, got {error}") from None
 
 

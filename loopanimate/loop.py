@@ -24,7 +24,7 @@ from loopanimate.motion.start import choose_start
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.render.interpolation import Ring
 from loopanimate.render.renderer import Renderer
-from loopanimate.scene.finder import Finder
+from loopanimate.scene.finder import BUNDLED, Finder, Models
 from loopanimate.scene.parts import Part, Scene, carry, compose, single, weigh
 from loopanimate.scene.plan import Outcome, camera_alone, names, names_things, painted, plan
 from loopanimate.scene.saliency import automatic_mask, edit
@@ -193,6 +193,7 @@ def make_loops(
     progress: Progress | None = None,
     preview: Callable[[MotionLoop], None] | None = None,
     given: Sequence[tuple[str, np.ndarray]] = (),
+    models: Models = BUNDLED,
 ) -> list[MotionLoop] | list[FrameLoop]:
     """Animate a picture: a loop for each seed, sampled together; each is the loop that its seed gives alone, but for rounding.
 
@@ -204,6 +205,7 @@ def make_loops(
         progress: called after each sampling step; whatever it raises stops the work.
         preview: called after each step, before `progress`, with the first seed's loop as it stands by then; of motion only.
         given: words and their masks (H, W): a thing of the prompt ("the sea"), or a clause of its own ("the sea ripples").
+        models: what finds the things that words name, and the object that stands out.
 
     Raises: ValueError in one sentence, before any work, for a mask, size or direction that does not fit, and where nothing
     that the prompt names is in the picture.
@@ -213,14 +215,14 @@ def make_loops(
         check_appearance(settings.hands)
     output_size(settings.output.size, *picture.size)
     if pipe.codec.is_motion:
-        scene, notes, found = _stage(pipe, picture, mask, given, settings)
+        scene, notes, found = _stage(pipe, picture, mask, given, settings, models)
         return list(_motion_loops(pipe, picture, scene, notes, found, settings, seeds, progress, preview))
     if given:
         raise ValueError("expected no parts: this preset samples one object")
-    return list(_frame_loops(pipe, picture, mask, settings, seeds, progress))
+    return list(_frame_loops(pipe, picture, mask, settings, seeds, progress, models))
 
 
-def _stage(pipe, picture, mask, given, settings) -> tuple[Scene, tuple[Note, ...], bool]:
+def _stage(pipe, picture, mask, given, settings, models) -> tuple[Scene, tuple[Note, ...], bool]:
     """What moves and how; what the words were taken for; whether there is a clear thing."""
     if mask is not None:
         _check_size(picture, mask)
@@ -232,7 +234,7 @@ def _stage(pipe, picture, mask, given, settings) -> tuple[Scene, tuple[Note, ...
     if not given and (camera or not names_things(said)):
         from loopanimate.words.read import read  # with torch, which takes seconds to import
 
-        mask, found = _mask(picture, settings, mask)
+        mask, found = _mask(picture, settings, mask, models)
         reading = read(camera or settings.request.prompt, pipe)
         notes = (Note(reading.note),) if reading.note else ()
         return single(Part(reading.sentence, reading.layers[0], mask), reading.layers[1]), notes, found
@@ -241,16 +243,16 @@ def _stage(pipe, picture, mask, given, settings) -> tuple[Scene, tuple[Note, ...
         raise ValueError(f"expected masks of things that the sentence says something of, got one of {', '.join(lost)}")
     if mask is not None:
         check_mask(_edit(settings, mask))
-    scene, outcomes = plan(said, Finder(picture, masks, partial(_edit, settings)))
+    scene, outcomes = plan(said, Finder(picture, masks, partial(_edit, settings), models))
     if scene is None:
         words = " ".join(outcome.said for outcome in outcomes)
         raise ValueError(f"expected something in the picture that can move: {words}")
     return scene, tuple(map(note_of, outcomes)), True
 
 
-def find_things(pipe, picture: Image.Image, prompt: str) -> list[Outcome]:
+def find_things(pipe, picture: Image.Image, prompt: str, models: Models = BUNDLED) -> list[Outcome]:
     """What would become of each clause of a prompt; ValueError for other languages than English."""
-    return plan(*_read(pipe, [prompt]), Finder(picture))[1]
+    return plan(*_read(pipe, [prompt]), Finder(picture, models=models))[1]
 
 
 def _read(pipe, prompts: Sequence[str]) -> list[list[Clause]]:
@@ -303,9 +305,9 @@ def obey(motions: Sequence[Motion], scene: Scene, picture: Image.Image | None) -
     return choose_start(motion, partial(apply, edits=edits), weights, ways, hops, _prover(picture, scene.masks))
 
 
-def _frame_loops(pipe, picture, mask, settings, seeds, progress) -> Iterator[FrameLoop]:
+def _frame_loops(pipe, picture, mask, settings, seeds, progress, models) -> Iterator[FrameLoop]:
     """An appearance is sampled as it is shown: cut first."""
-    mask, found = _mask(picture, settings, mask)
+    mask, found = _mask(picture, settings, mask, models)
     view = _cut(picture, mask, (mask,), settings.output)
 
     def on_step(step, steps, clean):
@@ -396,9 +398,9 @@ def _prover(picture: Image.Image, masks: Sequence[np.ndarray]) -> Callable[[Moti
     return is_proved
 
 
-def _mask(picture: Image.Image, settings: Settings, mask: np.ndarray | None) -> tuple[np.ndarray, bool]:
+def _mask(picture: Image.Image, settings: Settings, mask: np.ndarray | None, models: Models) -> tuple[np.ndarray, bool]:
     """The mask of the whole picture, edited as the settings have it, and whether one was given or found."""
-    mask, found = automatic_mask(picture) if mask is None else (_check_size(picture, mask), True)
+    mask, found = automatic_mask(picture, models.salient) if mask is None else (_check_size(picture, mask), True)
     return check_mask(_edit(settings, mask)), found
 
 

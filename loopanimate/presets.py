@@ -1,4 +1,4 @@
-"""The presets: one table of sizes, defaults and where the weights come from."""
+"""The presets, and the networks that find what moves: sizes, defaults and where the weights come from."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +74,40 @@ PRESETS = {
         needs="needs a CUDA GPU and a checkpoint that you trained: no weights of the paper's model were published",
     ),
 }
+
+BUNDLED_SALIENT = "u2netp"
+
+
+@dataclass(frozen=True)
+class Salient:
+    """A network for the salient object, as rembg calls it."""
+
+    licence: str
+    side: int = 1024  # pixels of both sides of what it sees
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    gives_logits: bool = False
+
+
+SALIENT_MODELS = {  # by rembg's names; it downloads all but the bundled one
+    BUNDLED_SALIENT: Salient("Apache-2.0", side=320),
+    "u2net": Salient("Apache-2.0", side=320),
+    "u2net_human_seg": Salient("Apache-2.0", side=320),
+    "silueta": Salient("Apache-2.0", side=320),
+    "isnet-general-use": Salient("Apache-2.0", mean=(0.5, 0.5, 0.5), std=(1.0, 1.0, 1.0)),
+    "isnet-anime": Salient("Apache-2.0", std=(1.0, 1.0, 1.0)),
+    "birefnet-general": Salient("MIT", gives_logits=True),
+    "birefnet-general-lite": Salient("MIT", gives_logits=True),
+    "birefnet-portrait": Salient("MIT", gives_logits=True),
+    "birefnet-dis": Salient("MIT", gives_logits=True),
+    "birefnet-hrsod": Salient("MIT", gives_logits=True),
+    "birefnet-cod": Salient("MIT", gives_logits=True),
+    "birefnet-massive": Salient("MIT", gives_logits=True),
+}
+
+# Networks that are asked in words where a thing is, by hub repository: the commit that is meant, whose weights are
+# safetensors, and the licence. Of other repositories the newest commit is meant, or that of NAME@REVISION.
+REGIONS_MODELS = {"CIDAS/clipseg-rd64-refined": ("999e0328d9e10b484360c477313983f9afdd7050", "Apache-2.0")}
 
 
 def check_num_frames(num_frames: int) -> None:

@@ -4,12 +4,21 @@ A `Request` says what is sampled, `Hands` what is changed by hand afterwards, `O
 three, and travels in the file. `Machine` says where it is made, and never travels.
 """
 
+from itertools import groupby
 from typing import Literal
 
 from pydantic import field_validator, model_validator
 
 from loopanimate.options import Options, build, option
-from loopanimate.presets import MAX_FRAMES, MIN_FRAMES, PRESETS, check_num_frames
+from loopanimate.presets import (
+    BUNDLED_SALIENT,
+    MAX_FRAMES,
+    MIN_FRAMES,
+    PRESETS,
+    REGIONS_MODELS,
+    SALIENT_MODELS,
+    check_num_frames,
+)
 
 MAX_DIRECTIONS = 32  # arrows and pins
 MIN_FPS, MAX_FPS = 1, 120  # frames a second
@@ -136,6 +145,22 @@ class Machine(Options):
 
     checkpoint: str | None = option(None, "folder or hub repository; without it the preset's own", metavar="DIR|REPO")
     device: Literal["auto", "cpu", "cuda"] = option("auto", "where the networks run; auto takes CUDA where there is one")
+    regions_model: str | None = option(
+        None,
+        "what finds the things that words name: CLIPSeg, a folder or hub repository, such as "
+        + ", ".join(f"{name} ({licence})" for name, (_, licence) in REGIONS_MODELS.items())
+        + " (default: the bundled one)",
+        metavar="DIR|REPO[@REVISION]",
+    )
+    salient_model: Literal[tuple(SALIENT_MODELS)] = option(
+        BUNDLED_SALIENT,
+        "what finds the object that stands out, downloaded by rembg but for the bundled one: "
+        + ", ".join(
+            f"{', '.join(names)} ({licence})"
+            for licence, names in groupby(SALIENT_MODELS, lambda name: SALIENT_MODELS[name].licence)
+        ),
+        metavar="NAME",
+    )
 
 
 def make_settings(**values) -> Settings:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,6 +36,8 @@ def serve(repositories: dict[str, Path], cut: str | None = None):
             if repository is None:
                 return self._answer(b'{"error": "Repository not found"}', 404, {"X-Error-Code": "RepoNotFound"})
             folder = repositories[repository]
+            asked = re.search(r"/(?:revision|resolve)/([0-9a-f]{40})\b", path)
+            commit = asked[1] if asked else COMMIT
             files = sorted(file for file in folder.rglob("*") if file.is_file())
             sizes = [(file.relative_to(folder).as_posix(), file.stat().st_size) for file in files]
             if path.startswith("api/") and "/tree/" in path:
@@ -45,7 +48,7 @@ def serve(repositories: dict[str, Path], cut: str | None = None):
                 licence = {"license": "openrail"}
                 info = {
                     "id": repository,
-                    "sha": COMMIT,
+                    "sha": commit,
                     "siblings": siblings,
                     "cardData": licence,
                     "tags": [],
@@ -54,7 +57,7 @@ def serve(repositories: dict[str, Path], cut: str | None = None):
                 return self._answer(json.dumps(info).encode())
             file = folder / name.split("/", 4)[-1]
             content = file.read_bytes()
-            headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha1(content).hexdigest()}"', "Accept-Ranges": "bytes"}
+            headers = {"X-Repo-Commit": commit, "ETag": f'"{hashlib.sha1(content).hexdigest()}"', "Accept-Ranges": "bytes"}
             start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").split("-")[0])
             if start:
                 headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"

@@ -10,6 +10,7 @@ from PIL import Image
 from loopanimate.__main__ import main
 from loopanimate.files.formats import read_metadata
 from loopanimate.files.recipe import unpack, unpack_parts
+from tests.clipseg import save_clipseg
 from tests.files.test_pictures import bomb
 
 
@@ -101,10 +102,31 @@ def test_a_hub_out_of_reach(capsys, tmp_path, picture, monkeypatch):
     assert "cannot be reached" in refused(capsys, *arguments)
 
 
+def test_a_model_of_regions_that_is_none(capsys, tmp_path, picture):
+    (tmp_path / "empty").mkdir()
+    arguments = (picture, "the boat rocks", "--output", tmp_path / "loop.mp4", "--regions-model", tmp_path / "empty")
+    assert "model_type clipseg" in refused(capsys, *arguments)
+
+
+def test_other_models_find_what_moves(capsys, tmp_path, picture, monkeypatch):
+    save_clipseg(tmp_path / "clipseg")
+    asked = {}
+
+    def make_loops(*_, models, **__):
+        asked[models.salient] = models.named(Image.open(picture), "boat").shape
+        raise ValueError("enough")
+
+    monkeypatch.setattr("loopanimate.loop.make_loops", make_loops)
+    models = ("--regions-model", tmp_path / "clipseg", "--salient-model", "isnet-anime")
+    assert "enough" in refused(capsys, picture, "the boat rocks", "--output", tmp_path / "loop.mp4", *models)
+    assert asked == {"isnet-anime": (64, 64)}
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
         (["", "--seed", "1"], "got nothing"),
+        (["x", "--salient-model", "sam"], "expected a salient model out of u2netp, u2net,"),
         (["x", "--seed", "-1"], "seed"),
         (["x", "--seed", "one"], "seed"),
         (["x", "--fps", "fast"], "native"),

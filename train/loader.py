@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from loopanimate.motion.grid import warp
 from loopanimate.network.conditioning import mask_code
 from loopanimate.network.motion_codec import Flow, dis_flow
+from loopanimate.presets import BUNDLED_SALIENT
 from loopanimate.scene.saliency import automatic_mask, session
 from train.clips import Clip, ClipError, Video, check_length
 from train.loop_sampling import loop_indices
@@ -150,7 +151,7 @@ def start_worker(_: int = 0) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # for the mask detector
     torch.set_num_threads(1)  # torch's other threads do not live on in a fork
     if session.cache_info().currsize:
-        _INHERITED.append(session())  # its threads do not live on in a fork, so it can neither be used nor ended
+        _INHERITED.append(session(BUNDLED_SALIENT))  # its threads do not live on in a fork, so it can neither be used nor ended
         session.cache_clear()
 
 

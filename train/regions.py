@@ -369,7 +369,7 @@ def check(asked: RegionsSettings, held: bool = True) -> dict:
         finder, known = Finder(Image.fromarray(example.picture)), example.labels != UNKNOWN
         for regions, name in groups.items():
             truth = np.isin(example.labels, [CLASSES.index(region) for region in regions])
-            region = finder.look(regions)
+            region = finder.look(*finder.judge_classes(regions))
             if truth.mean() >= LEAST_SHARE:
                 shown = np.zeros_like(truth) if region is None else region.mask > 0.5
                 union = ((shown | truth) & known).sum()

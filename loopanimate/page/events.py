@@ -290,7 +290,7 @@ class Page(Layout):
         in_made = self.made, text.say, text.WAITING, text.UNWRITTEN
         kept, hands = {self.embed, self.history}, {self.current, self.picture, *self.holding("hands.")}
         masks = {self.editor, self.automatic, self.chosen, self.parts}
-        asked = {self.picture, self.checkpoint, *masks, *self.holding(""), *kept}
+        asked = {self.picture, self.checkpoint, self.regions_model, *masks, *self.holding(""), *kept}
         written = {self.file_format, self.embed, self.checkpoint, *self.holding("output."), *hands}
         begin = partial(gr.on, [self.go.click, self.controls["request.prompt"].submit])
         runs = [
@@ -346,14 +346,15 @@ class Page(Layout):
         """Return the painted mask, those of things, and loops of that many seeds as the controls have it."""
         if values[self.picture] is None:
             raise ValueError(text.NO_PICTURE)
-        painting, checkpoint = Painting.read(values[self.editor]), self.server.choose_checkpoint(values[self.checkpoint])
+        painting = Painting.read(values[self.editor])
+        machine = self.server.choose(checkpoint=values[self.checkpoint], regions_model=values[self.regions_model])
         mask, freeze = painting and painting.mask, painting and painting.freeze_png()
         if values[self.chosen] or mask is not None and is_same_mask(mask, values[self.automatic]):
             mask = None  # nobody painted what moves as a whole: the words say it
         settings = make_settings(**read(self.bindings, {**values, self.controls["hands.freeze"]: freeze}))
         named = names(read_clauses(settings.request.prompt))
         parts = [(thing, own) for thing, own in self.read_parts(values).items() if thing in named]
-        sampling = self.server.sample_loops(values[self.picture], settings, count, mask, checkpoint, parts)
+        sampling = self.server.sample_loops(values[self.picture], settings, count, mask, machine, parts)
         loops = yield from self.tell(self.result, sampling)
         if mask is None and all(
             note.place is None for note in loops[0].notes
@@ -402,11 +403,12 @@ class Page(Layout):
 
     def download(self, values: dict):
         """The loop on the page as a file: of the format, size and rate, and by the hands, that the controls have now."""
-        shown, form, checkpoint = values[self.current], NAMED[values[self.file_format]], values[self.checkpoint]
+        shown, form = values[self.current], NAMED[values[self.file_format]]
+        machine = self.server.choose(checkpoint=values[self.checkpoint])
         if shown is None:
             raise ValueError(text.GONE)
         settings = self.change_settings(shown, values, "output.", *(["hands."] if self.get_shown(values) else []))
-        writing = self.server.write(shown, settings, form, values[self.embed], self.server.choose_checkpoint(checkpoint))
+        writing = self.server.write(shown, settings, form, values[self.embed], machine)
         file = yield from self.tell(self.made, writing)
         yield {self.live: gr.HTML(file=str(file.path)), self.made: f"{form.name}: {text.describe(file, settings.request.seed)}"}
 
@@ -491,18 +493,16 @@ class Page(Layout):
                 raise ValueError(f"expected a format out of {', '.join(NAMED)}, got {file_format}")
             if picture is None:
                 raise ValueError("expected a picture, got none")
-            settings, checkpoint = make_settings(prompt=prompt or "", **given), self.server.checkpoint
+            settings, machine = make_settings(prompt=prompt or "", **given), self.server.machine
             things, masks, own_size = things or [], masks or [], open_cached(picture).size
             if not isinstance(things, list) or len(things) != len(masks) or not all(isinstance(each, str) for each in things):
                 raise ValueError(f"expected a list of as many things as masks, got {things!r} and {len(masks)} masks")
             parts = [(thing, open_mask(path, own_size)) for thing, path in zip(things, masks)]
             layer = None if mask is None else open_mask(mask, own_size)
-            sampling = self.server.sample_loops(picture, settings, 1, layer, checkpoint, parts)
+            sampling = self.server.sample_loops(picture, settings, 1, layer, machine, parts)
             (loop,) = yield from relay(sampling, lambda _: gr.skip())
             shown = Shown(picture, layer, loop, parts)
-            file = yield from relay(
-                self.server.write(shown, settings, NAMED[file_format], True, checkpoint), lambda _: gr.skip()
-            )
+            file = yield from relay(self.server.write(shown, settings, NAMED[file_format], True, machine), lambda _: gr.skip())
         places = [None if note.place is None else note.place / np.float32(255) for note in loop.notes]
         yield str(file.path), *self.list_places(loop.notes, places, own_size)
 

@@ -7,9 +7,10 @@ import os
 import random
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,10 @@ from loopanimate.page import canvas, spaces, text
 from loopanimate.page.preview import first_frame, shrink, webp
 from loopanimate.page.work import POLL, follow, relay, start
 from loopanimate.presets import NATIVE_FPS
+from loopanimate.scene.finder import Models
 from loopanimate.scene.plan import Outcome
 from loopanimate.scene.saliency import automatic_mask, edit, session
-from loopanimate.settings import Output, Settings
+from loopanimate.settings import Machine, Output, Settings
 
 LIVING_SIDE = 800  # pixels on the long side of the living preview
 GLIMPSE_SIDE, GLIMPSE_SECONDS = 224, 0.7  # pixels of the moving picture while sampling, and how often it is renewed
@@ -68,35 +70,51 @@ class Shown:
         return f"{self.loop.settings.request.prompt} · seed {self.loop.settings.request.seed}"
 
 
+class Held:
+    """What is loaded off the start-up path, one thing at a time: a second one may not find room."""
+
+    def __init__(self):
+        self.key = self.future = None
+
+    def load(self, load: Callable, *key) -> Future:
+        """What `load(*key)` gives, unless that is held; whoever needs it first waits for it. What failed is tried again."""
+        failed = self.future and self.future.done() and self.future.exception()
+        if failed or self.key != key:
+            self.key, self.future = key, start(load, *key)
+        return self.future
+
+
 class Server:
     """What all visitors share: the models, the options of the command line, the folder of finished files."""
 
-    def __init__(self, checkpoint: str | None = None, public: bool = False):
+    def __init__(self, machine: Machine | None = None, public: bool = False):
         """
         Args:
-            checkpoint: folder or hub repository; None: the preset's own.
-            public: strangers use the page, as in a Space, so they choose no checkpoint.
+            machine: as the command line has it; None: all defaults.
+            public: strangers use the page, as in a Space, so they choose no models.
         """
-        self.checkpoint, self.public = checkpoint, public or "SPACE_ID" in os.environ
+        self.machine, self.public = machine or Machine(), public or "SPACE_ID" in os.environ
         self.folder = tempfile.TemporaryDirectory(prefix="loopanimate-")
-        self.key = self.pipe = None
+        self.pipe, self.named, self.salient = Held(), Held(), Held()
         # ZeroGPU runs this in a fork, which inherits the models: only arguments and words travel between the processes
         self.sample = gpu(self._sample)
 
-    @cached_property
+    @property
     def saliency(self) -> Future:
-        """The network that finds masks, loaded off the start-up path; whoever needs it first waits for it."""
-        return start(session)
+        """The network that finds masks."""
+        return self.salient.load(session, self.machine.salient_model)
 
-    def load(self, preset: str, checkpoint: str | None) -> Future:
-        """Load a pipeline, unless it is the one that is held: a second one may not find room."""
-        failed = self.pipe and self.pipe.done() and self.pipe.exception()
-        if failed or self.key != (preset, checkpoint):
-            self.key, self.pipe = (preset, checkpoint), start(load, preset, checkpoint)
-        return self.pipe
+    def load(self, preset: str, machine: Machine) -> Future:
+        return self.pipe.load(load, preset, machine.checkpoint, machine.device)
 
-    def choose_checkpoint(self, typed: str | None) -> str | None:
-        return (not self.public and (typed or "").strip()) or self.checkpoint
+    def load_named(self, machine: Machine) -> Future:
+        """What finds the things that words name; None: what is bundled."""
+        return self.named.load(load_named, machine.regions_model, machine.device)
+
+    def choose(self, **typed: str | None) -> Machine:
+        """The command line's machine, with the models that were typed in place of its own."""
+        given = {} if self.public else {name: words.strip() for name, words in typed.items() if (words or "").strip()}
+        return self.machine.model_copy(update=given)
 
     def new_file(self, ending: str) -> Path:
         """A name for a finished file; old ones go."""
@@ -109,11 +127,12 @@ class Server:
     def find_mask(self, picture: Image.Image) -> tuple[np.ndarray, bool]:
         """The automatic mask (H, W) in [0, 1], and whether there is a clear object."""
         self.saliency.result()
-        return automatic_mask(picture)
+        return automatic_mask(picture, self.machine.salient_model)
 
     def find_things(self, picture: Image.Image, prompt: str) -> list[Outcome]:
         """What would become of each clause of a sentence."""
-        return find_things(self.load("motion", self.checkpoint).result(), picture, prompt)
+        models = Models(self.load_named(self.machine).result(), self.machine.salient_model)
+        return find_things(self.load("motion", self.machine).result(), picture, prompt, models)
 
     def save_mask(self, mask: np.ndarray) -> str:
         target = self.new_file(".png")
@@ -156,7 +175,7 @@ class Server:
         mask = edit(mask, request.mask_grow, request.mask_feather, request.mask_invert)
         return canvas.Painting(small, mask, freeze and canvas.fit(open_small_png(freeze), small.size))
 
-    def _sample(self, picture: Image.Image, settings: Settings, seeds: list[int], mask, parts: Parts, checkpoint: str | None):
+    def _sample(self, picture: Image.Image, settings: Settings, seeds: list[int], mask, parts: Parts, machine: Machine):
         """make_loops as a generator of (step, steps, glimpse as WebP or None), or None; its last word is the loops."""
         newest = [0.0, None]
 
@@ -165,8 +184,11 @@ class Server:
                 newest[:] = time.monotonic(), webp(loop, GLIMPSE_SIDE, NATIVE_FPS)
 
         def work(tell):
-            pipe = self.load(settings.preset, checkpoint).result()
-            loops = make_loops(pipe, picture, settings, seeds, mask, lambda *step: tell((*step, newest[1])), glimpse, parts)
+            pipe = self.load(settings.preset, machine).result()
+            models = Models(self.load_named(machine).result(), machine.salient_model)
+            loops = make_loops(
+                pipe, picture, settings, seeds, mask, lambda *step: tell((*step, newest[1])), glimpse, parts, models
+            )
             if ON_ZERO and pipe.codec.is_motion:  # the page renders in another process, which has no GPU
                 loops = [replace(loop, device="cpu") for loop in loops]
             return loops
@@ -174,20 +196,20 @@ class Server:
         yield (yield from follow(work))
 
     def sample_loops(
-        self, path: str, settings: Settings, count: int, mask: np.ndarray | None, checkpoint: str | None, parts: Parts = ()
+        self, path: str, settings: Settings, count: int, mask: np.ndarray | None, machine: Machine, parts: Parts = ()
     ):
         """Generator; returns loops of `count` seeds. mask: (h, w) in [0, 1] of any size, as of parts; None: it is found."""
         picture, seed = open_cached(path), settings.request.seed
         mask = None if mask is None else canvas.fit(mask, picture.size)
         parts = [(words, canvas.fit(own, picture.size)) for words, own in parts]
-        needed = [self.saliency]
+        needed = [self.saliency, self.load_named(machine)]
         if not ON_ZERO:  # there another pipeline than the first one is loaded where the device is
-            needed.append(self.load(settings.preset, checkpoint))
+            needed.append(self.load(settings.preset, machine))
         while wait(needed, 0).not_done:
             yield text.working("Loading the model …")
             wait(needed, POLL)
         begun = time.monotonic()
-        for word in self.sample(picture, settings, [seed + index for index in range(count)], mask, parts, checkpoint):
+        for word in self.sample(picture, settings, [seed + index for index in range(count)], mask, parts, machine):
             if isinstance(word, list):
                 return word
             if word is None:
@@ -208,11 +230,11 @@ class Server:
         )
         return Shown(path, mask, loop, parts, file, thumbnail, living, text.details(loop))
 
-    def write(self, shown: Shown, settings: Settings, form: Format, embed: bool, checkpoint: str | None):
+    def write(self, shown: Shown, settings: Settings, form: Format, embed: bool, machine: Machine):
         """Generator; writes the loop on the page by these settings, as far as the format can hold them; returns the file."""
         loop, output, before = direct(shown.loop, settings), settings.output, shown.loop.settings.output
         if not isinstance(loop, MotionLoop) and (output.size, output.fit) != (before.size, before.fit):
-            sampling = self.sample_loops(shown.path, settings, 1, shown.mask, checkpoint)
+            sampling = self.sample_loops(shown.path, settings, 1, shown.mask, machine)
             (loop,) = yield from relay(sampling, lambda _: "Fitting the loop to the size …")
         held = {"codec": output.codec if output.codec in form.codecs else None}
         if form.rates and output.fps not in ("native", *form.rates):
@@ -228,10 +250,18 @@ class Server:
         return shrink(replace(loop, settings=loop.settings.change(tempo=1.0)), LIVING_SIDE).write_page(self.new_file(".html"))
 
 
-def load(preset: str, checkpoint: str | None):
+def load(preset: str, checkpoint: str | None, device: str):
     from loopanimate.checkpoints import load_quietly  # torch and diffusers take seconds to import
 
-    return load_quietly(preset, checkpoint)
+    return load_quietly(preset, checkpoint, device)
+
+
+def load_named(regions_model: str | None, device: str):
+    if regions_model is None:
+        return None
+    from loopanimate.checkpoints import load_regions_model
+
+    return load_regions_model(regions_model, device)
 
 
 def follow_writing(loop: Loop, target: Path, output: Output, recipe: str | None):

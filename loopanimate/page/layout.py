@@ -11,7 +11,8 @@ from loopanimate.files.sizes import SIZES
 from loopanimate.page import canvas, text
 from loopanimate.page.bindings import limits
 from loopanimate.page.jobs import KEEP_SECONDS, Server
-from loopanimate.presets import ASSETS, MAX_FRAMES, MIN_FRAMES, PRESETS
+from loopanimate.presets import ASSETS, MAX_FRAMES, MIN_FRAMES, PRESETS, REGIONS_MODELS
+from loopanimate.settings import Machine
 
 SmallButton = partial(gr.Button, size="sm")
 
@@ -145,7 +146,12 @@ class Layout:
         presets = [(f"{name}: {preset.needs}", name) for name, preset in PRESETS.items()]
         add("preset", gr.Dropdown(presets, value="motion", label="Model"))
         info, mine = "A folder, or a hub repository (owner/name)", not self.server.public
-        self.checkpoint = gr.Textbox(mine and self.server.checkpoint, label="Checkpoint", info=info, visible=mine)
+        machine = self.server.machine if mine else Machine()
+        self.checkpoint = gr.Textbox(machine.checkpoint, label="Checkpoint", info=info, visible=mine)
+        info = (
+            f"What finds named things, if not the bundled model: a folder or repository, such as {next(iter(REGIONS_MODELS))}"
+        )
+        self.regions_model = gr.Textbox(machine.regions_model, label="Model of regions", info=info, visible=mine)
         self.embed = gr.Checkbox(True, label="Settings and mask travel in the file")
         label = "Settings of a finished loop (or drop it on the page)"
         self.picked = gr.UploadButton(label, size="sm", file_types=[*ENDINGS])

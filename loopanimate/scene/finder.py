@@ -1,23 +1,28 @@
-"""Where the things are that words name: by the bundled model, among several by their size and place, or the salient object."""
+"""Where the things are that words name: by a model, among several by their size and place, or the salient object."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import takewhile
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from loopanimate.presets import BUNDLED_SALIENT
 from loopanimate.scene.places import is_plural, place_of
 from loopanimate.scene.regions import CLASSES, classify
 from loopanimate.scene.saliency import automatic_mask
+from loopanimate.words.lexicon import look_up
 
 SURE = 0.4  # mean likelihood of a region's pixels from which it is found ...
 CLEAR = 0.55  # ... and from which nobody needs to be asked
+NAMED = 0.3  # likelihood from which a model that is asked in words means a pixel, as CLIPSeg's authors cut theirs
 OTHERWISE = 0.6  # mean likelihood of another class from which the salient object surely is no such thing
 LEAST = 0.0015  # share of the picture that a region has at least
 SPECK = 0.0005  # share of the picture that a piece of a region has at least
 PIECE = 0.15  # share of the largest piece that a piece has at least, to count as a thing of its own
+BORDER = 1 / 128  # long sides of the grid that a region's soft edge reaches beyond its pixels
 SAME = 0.5  # intersection over union from which a region is the salient object
 
 
@@ -40,6 +45,17 @@ class Region:
         return self.sure < CLEAR
 
 
+@dataclass(frozen=True)
+class Models:
+    """What a Finder finds things with."""
+
+    named: Callable[[Image.Image, str], np.ndarray] | None = None  # picture, words → likelihood (h, w); None: the bundled one
+    salient: str = BUNDLED_SALIENT  # of presets.SALIENT_MODELS
+
+
+BUNDLED = Models()
+
+
 class Finder:
     """Finds things in one picture."""
 
@@ -48,17 +64,19 @@ class Finder:
         picture: Image.Image,
         given: Mapping[str, np.ndarray] | None = None,
         edit: Callable[[np.ndarray], np.ndarray] = lambda mask: mask,
+        models: Models = BUNDLED,
     ):
         """given: things by `name_of` and masks (H, W), painted or clicked, in place of what would be found. edit: of every mask."""
-        self.picture, self.given, self.edit = picture, given or {}, edit
+        self.picture, self.given, self.edit, self.models = picture, given or {}, edit, models
 
     @cached_property
     def likely(self) -> np.ndarray:
+        """The likelihoods of the bundled model's classes."""
         return classify(self.picture)
 
     @cached_property
     def salient(self) -> tuple[np.ndarray, bool]:
-        return automatic_mask(self.picture)
+        return automatic_mask(self.picture, self.models.salient)
 
     def find(self, thing: str, which: Sequence[str] = ()) -> Region | None:
         """The region of a thing, of those that `which` picks out ("left", "small", "background"); None: it is not there."""
@@ -75,7 +93,7 @@ class Finder:
             mask, found = self.salient
             return Region(1 - mask if found and thing == "background" else mask, "salient" if found else "whole", 1.0)
         place = place_of(thing)
-        region = self.look(place.regions, which, is_plural(thing))
+        region = self.look(*self.judge(thing, which), which, is_plural(thing))
         if not place.alone:
             return region
         mask, found = self.salient
@@ -94,19 +112,27 @@ class Finder:
         means = (self.likely * inside).sum((1, 2)) / max(inside.sum(), 1e-6)
         return max(mean for name, mean in zip(CLASSES, means) if name not in regions) > OTHERWISE
 
-    def look(self, regions: Sequence[str], which: Sequence[str] = (), several: bool = False) -> Region | None:
-        """Where the picture shows any of some classes of the bundled model; of its pieces, those that words pick out.
+    def judge(self, thing: str, which: Sequence[str] = ()) -> tuple[np.ndarray, np.ndarray | float]:
+        """How likely each place shows a thing, (h, w) in [0, 1], and how likely something else; it is there where it is likelier."""
+        if self.models.named is None:
+            return self.judge_classes(place_of(thing).regions)
+        return self.models.named(self.picture, describe(thing, which)), NAMED
 
-        There is where they are likelier together than any other class is alone.
-        """
+    def judge_classes(self, regions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """How likely any of some classes of the bundled model is, and how likely the likeliest other one."""
         own = [CLASSES.index(name) for name in regions]
-        likely, other = self.likely[own].sum(0), np.delete(self.likely, own, axis=0).max(0)
+        return self.likely[own].sum(0), np.delete(self.likely, own, axis=0).max(0)
+
+    def look(
+        self, likely: np.ndarray, other: np.ndarray | float, which: Sequence[str] = (), several: bool = False
+    ) -> Region | None:
+        """Where one thing is likelier than others; of its pieces, those that words pick out. likely, other: as `judge` says."""
         clear = drop_specks((likely > other).astype(np.uint8))
         if which:
             clear = pick(clear, which, several)
         if clear.mean() < LEAST or (sure := float(likely[clear > 0].mean())) < SURE:
             return None
-        near = cv2.dilate(clear, np.ones((3, 3), np.uint8))
+        near = cv2.dilate(clear, np.ones((2 * round(BORDER * max(clear.shape)) + 1,) * 2, np.uint8))
         mask = cv2.resize(near * likely / (likely + other), self.picture.size, interpolation=cv2.INTER_CUBIC)
         return Region(np.clip(2 * mask - 0.5, 0, 1), "named", sure)
 
@@ -127,6 +153,12 @@ PICKING = frozenset(word for words in SIDES for word in words)
 def name_of(thing: str, which: Sequence[str] = ()) -> str:
     """What a thing is called that words pick out: "left boat"."""
     return " ".join([*(word for word in which if word in PICKING), thing])
+
+
+def describe(thing: str, which: Sequence[str] = ()) -> str:
+    """What a model is asked for: the thing, with the words that say what it looks like, "red boat"."""
+    looks = takewhile(lambda word: look_up(word).describes, which)  # from a noun on they are of something else
+    return " ".join([*(word for word in looks if word not in PICKING), thing])
 
 
 def drop_specks(clear: np.ndarray) -> np.ndarray:

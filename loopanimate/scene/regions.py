@@ -43,7 +43,8 @@ FINDER = ASSETS / "regions" / "regions.onnx"
 MEAN, STD = 127 / 255, 128 / 255  # as EfficientNet-Lite takes pictures in [0, 1]
 LONG_SIDE = 512  # pixels of what the finder sees
 STRIDE = 4  # pixels of that in a cell of what it says
-GUIDED_RADIUS, GUIDED_SOFTNESS = 4, 1e-3  # cells, and variance of luma in [0, 1], of the filter that finds a region's edge
+# of the filter that finds a region's edge: radius in long sides of the grid, and variance of luma in [0, 1]
+GUIDED_RADIUS, GUIDED_SOFTNESS = 1 / 32, 1e-3
 
 
 def select(picture: Image.Image, x: float, y: float) -> np.ndarray:
@@ -97,12 +98,12 @@ def classify(picture: Image.Image) -> np.ndarray:
     (both,) = session().run(None, {"pictures": np.ascontiguousarray(mirrored)})
     likely = (both[0] + both[1][..., ::-1]) / 2
     guide = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), likely.shape[:0:-1], interpolation=cv2.INTER_AREA)
-    return np.stack([_guide(plane, guide) for plane in likely])
+    return np.stack([refine(plane, guide) for plane in likely])
 
 
-def _guide(plane: np.ndarray, guide: np.ndarray) -> np.ndarray:
+def refine(plane: np.ndarray, guide: np.ndarray) -> np.ndarray:
     """The guided filter (He et al., 2010): smooth a plane (h, w) where the guide is even, and keep the guide's edges."""
-    side = (2 * GUIDED_RADIUS + 1,) * 2
+    side = (2 * round(GUIDED_RADIUS * max(plane.shape)) + 1,) * 2
     mean, like, both, square = (cv2.blur(part, side) for part in (guide, plane, guide * plane, guide * guide))
     slope = (both - mean * like) / (square - mean * mean + GUIDED_SOFTNESS)
     offset = like - slope * mean

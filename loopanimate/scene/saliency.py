@@ -8,8 +8,9 @@ from importlib.util import find_spec, module_from_spec
 import cv2
 import numpy as np
 from PIL import Image
+from scipy.special import expit
 
-from loopanimate.presets import ASSETS
+from loopanimate.presets import ASSETS, BUNDLED_SALIENT, SALIENT_MODELS
 
 CLEAR = 0.5  # raw saliency from which a pixel surely is the object
 MIN_AREA, MAX_AREA = 0.003, 0.9  # shares of the picture that a clear object has
@@ -18,36 +19,49 @@ FLOOR = 0.1  # raw saliency up to which a pixel surely is background
 
 
 @lru_cache(maxsize=1)
-def session():
-    """Open rembg's u2netp session over the bundled weights."""
-    os.environ["U2NET_HOME"] = str(ASSETS / "saliency")
+def session(model: str):
+    """Open rembg's session of a model of SALIENT_MODELS: over the bundled weights, or over those that rembg has or downloads.
+
+    Raises: ValueError, in one sentence, where it can neither be found nor downloaded.
+    """
+    home = os.environ.get("U2NET_HOME")
+    if model == BUNDLED_SALIENT:
+        os.environ["U2NET_HOME"] = str(ASSETS / "saliency")
     # `import rembg` also imports PyMatting, whose functions numba then compiles for a minute, and no mask needs them. So stand
     # an empty module in for the package while its session is imported: its __init__, which asks for PyMatting, does not run.
     given = sys.modules.get("rembg")
     sys.modules["rembg"] = given or module_from_spec(find_spec("rembg"))
     try:
         from rembg.session_factory import new_session
+
+        return new_session(model, providers=["CPUExecutionProvider"])
+    except Exception as error:  # of requests, pooch and onnxruntime, which share nothing narrower
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"expected rembg to load or download {model}, but it cannot: {reason}") from error
     finally:
         if given is None:
             del sys.modules["rembg"]
-    return new_session("u2netp", providers=["CPUExecutionProvider"])
+        os.environ.pop("U2NET_HOME", None)
+        if home is not None:
+            os.environ["U2NET_HOME"] = home
 
 
-def saliency(picture: Image.Image) -> np.ndarray:
+def saliency(picture: Image.Image, model: str = BUNDLED_SALIENT) -> np.ndarray:
     """Raw saliency (H, W) float32 in [0, 1], before any normalisation."""
-    network = session()
-    inputs = network.normalize(picture, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), (320, 320))
+    how, network = SALIENT_MODELS[model], session(model)
+    inputs = network.normalize(picture, how.mean, how.std, (how.side, how.side))
     raw = network.inner_session.run(None, inputs)[0][0, 0]
+    raw = expit(raw) if how.gives_logits else raw
     return np.clip(cv2.resize(raw, picture.size, interpolation=cv2.INTER_CUBIC), 0, 1)
 
 
-def automatic_mask(picture: Image.Image) -> tuple[np.ndarray, bool]:
+def automatic_mask(picture: Image.Image, model: str = BUNDLED_SALIENT) -> tuple[np.ndarray, bool]:
     """Find the salient object: its mask (H, W) float32 in [0, 1], and whether there is a clear one.
 
     Without a clear object the mask is ones everywhere. Raw saliency is judged, because something always is the most salient:
     a clear object is neither tiny nor everything, and makes up most of what is salient at all.
     """
-    raw = saliency(picture)
+    raw = saliency(picture, model)
     clear = float((raw > CLEAR).mean())
     certainty = clear / max(float((raw > FLOOR).mean()), 1e-6)
     if not (MIN_AREA <= clear <= MAX_AREA and certainty >= MIN_CERTAINTY):

@@ -6,7 +6,7 @@ import pytest
 from loopanimate.page.bindings import bind, read, show
 from loopanimate.page.events import Page
 from loopanimate.page.jobs import Server
-from loopanimate.settings import Settings, make_settings
+from loopanimate.settings import Machine, Settings, make_settings
 
 BAKED = {"request.mask_grow", "request.mask_feather", "request.mask_invert"}  # into the painted mask
 CHANGED = {
@@ -41,6 +41,13 @@ def paths() -> set[str]:
     groups = {name: field.annotation for name, field in Settings.model_fields.items()}
     models = {name: model for name, model in groups.items() if hasattr(model, "model_fields")}
     return {"preset"} | {f"{group}.{name}" for group, model in models.items() for name in model.model_fields}
+
+
+def test_strangers_see_no_fields_for_models(page):
+    with gr.Blocks():
+        public = Page(Server(Machine(regions_model="/a/folder"), public=True))
+    assert page.checkpoint.visible and page.regions_model.visible
+    assert not public.checkpoint.visible and not public.regions_model.visible and not public.regions_model.value
 
 
 def test_every_setting_has_its_control(page):

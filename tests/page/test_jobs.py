@@ -19,7 +19,7 @@ from loopanimate.motion.field import Field
 from loopanimate.page import jobs, text
 from loopanimate.page.jobs import Server, Shown, direct, move
 from loopanimate.page.preview import measure, shrink
-from loopanimate.settings import make_settings
+from loopanimate.settings import Machine, make_settings
 from tests.motion.motions import STILL, circle
 from tests.videos import scene
 
@@ -54,19 +54,26 @@ def loop(blob):
     return MotionLoop(picture, (mask[:95, :127],), mask[:95, :127], True, settings, (), circle(9), STILL)
 
 
-def test_strangers_choose_no_checkpoint():
-    private, public = Server("/of/the/command/line"), Server("/of/the/command/line", public=True)
-    assert [server.choose_checkpoint(" someone/else ") for server in (private, public)] == [
-        "someone/else",
-        "/of/the/command/line",
-    ]
-    assert private.choose_checkpoint("") == private.choose_checkpoint(None) == "/of/the/command/line"
+def test_strangers_choose_no_models():
+    machine = Machine(checkpoint="/of/the/command/line", regions_model="/of/it/too", salient_model="silueta")
+    private, public = Server(machine), Server(machine, public=True)
+    chosen, kept = (server.choose(checkpoint=" someone/else ", regions_model=" a/b@c ") for server in (private, public))
+    assert (chosen.checkpoint, chosen.regions_model, chosen.salient_model) == ("someone/else", "a/b@c", "silueta")
+    assert kept == machine == private.choose(checkpoint="", regions_model=None)
+
+
+def test_the_model_of_regions_is_loaded_where_one_is_named(monkeypatch):
+    loaded = []
+    monkeypatch.setattr("loopanimate.checkpoints.load_regions_model", lambda name, device: loaded.append(name) or name)
+    server = Server(Machine(regions_model="a/b"))
+    assert server.load_named(server.machine).result(60) == server.load_named(server.machine).result(60) == "a/b"
+    assert server.load_named(Machine()).result(60) is None and loaded == ["a/b"]
 
 
 def test_one_pipeline_is_held_and_a_failure_is_tried_again(monkeypatch):
-    loaded = []
+    loaded, machine = [], Machine()
 
-    def load(preset, checkpoint):
+    def load(preset, *_):
         loaded.append(preset)
         if loaded.count(preset) == 1 and preset == "512":
             raise ValueError("no weights")
@@ -74,10 +81,10 @@ def test_one_pipeline_is_held_and_a_failure_is_tried_again(monkeypatch):
 
     monkeypatch.setattr(jobs, "load", load)
     server = Server()
-    assert [server.load("motion", None).result(30) for _ in range(2)] == ["motion"] * 2
+    assert [server.load("motion", machine).result(30) for _ in range(2)] == ["motion"] * 2
     with pytest.raises(ValueError, match="no weights"):
-        server.load("512", None).result(30)
-    assert server.load("512", None).result(30) == "512" and server.load("motion", None).result(30) == "motion"
+        server.load("512", machine).result(30)
+    assert server.load("512", machine).result(30) == "512" and server.load("motion", machine).result(30) == "motion"
     assert loaded == ["motion", "512", "512", "motion"]
 
 
@@ -85,7 +92,7 @@ def test_whoever_waits_for_a_model_can_stop(monkeypatch, tmp_path):
     Image.new("RGB", (64, 64)).save(tmp_path / "picture.png")
     loads = threading.Event()
     monkeypatch.setattr(jobs, "load", lambda *_: loads.wait(60))
-    waiting = Server().sample_loops(str(tmp_path / "picture.png"), make_settings(prompt="it sways"), 1, None, None)
+    waiting = Server().sample_loops(str(tmp_path / "picture.png"), make_settings(prompt="it sways"), 1, None, Machine())
     assert "Loading" in next(waiting) and "Loading" in next(waiting)
     waiting.close()
     loads.set()
@@ -97,7 +104,7 @@ def test_a_loop_that_leaves_the_process_with_the_gpu_is_rendered_without_it(monk
     monkeypatch.setattr(jobs, "load", lambda *_: pipe)
     monkeypatch.setattr(jobs, "ON_ZERO", on_zero)
     monkeypatch.setattr(jobs, "make_loops", lambda *_: [replace(loop, device="cuda")])
-    *_, (made,) = Server()._sample(loop.picture, loop.settings, [0], None, (), None)
+    *_, (made,) = Server()._sample(loop.picture, loop.settings, [0], None, (), Machine())
     assert made.device == device
 
 

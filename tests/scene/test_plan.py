@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from loopanimate.scene import finder as finders
-from loopanimate.scene.finder import Finder, pick
+from loopanimate.scene.finder import Finder, Models, describe, pick
 from loopanimate.scene.plan import camera_alone, names_things, painted, plan
 from loopanimate.scene.regions import CLASSES
 from loopanimate.words.clauses import read_clauses
@@ -22,7 +22,7 @@ def finder(monkeypatch):
         likely[(CLASSES.index("boat"), *box)] = 1
     mask = likely[CLASSES.index("boat")].copy()
     monkeypatch.setattr(finders, "classify", lambda picture: likely)
-    monkeypatch.setattr(finders, "automatic_mask", lambda picture: (mask, True))
+    monkeypatch.setattr(finders, "automatic_mask", lambda picture, model: (mask, True))
     return Finder(Image.new("RGB", SIZE[::-1]))
 
 
@@ -113,6 +113,39 @@ def test_the_salient_object_is_not_two_things(finder):
     built, outcomes = scene(finder, "the dog runs, the cup rocks, the tower stands still")
     assert [outcome.moves for outcome in outcomes] == [True, False, False] and len(built.parts) == 1
     assert (built.parts[0].mask == finder.salient[0]).all()
+
+
+def test_a_model_that_is_asked_in_words_takes_the_place_of_the_classes(finder):
+    asked, boats = [], finder.salient[0]
+
+    def named(picture, words):
+        asked.append(words)
+        return 0.1 + {"red boats": 0.7, "eyes": 0.25}.get(words, 0.1) * np.kron(boats, np.ones((3, 3), np.float32))
+
+    other = Finder(finder.picture, models=Models(named))
+    region = other.find("boats", ("left", "red", "shore"))
+    assert asked == ["red boats"] and region.how == "named" and region.sure == pytest.approx(0.8)
+    mask = region.mask > 0.5
+    assert mask.shape == SIZE and mask[27, 12] and not mask[27, 44] and not mask[35, 30]
+    assert other.find("eyes") is None  # 0.35 of 0.3: there, but not surely enough
+    assert other.find("clouds") is None and asked[1:] == ["eyes", "clouds"]
+    assert finder.find("eyes") is None  # no class has them
+
+
+@pytest.mark.parametrize(
+    "sentence, words",
+    [
+        ("the small white house stands still", "white house"),
+        ("the red boat near the shore drifts", "red boat"),
+        ("the boat behind the old house rocks", "boat"),
+        ("the woman's red scarf flutters", "red scarf"),
+        ("the girl in the red dress dances", "girl"),
+        ("she waves", "person"),
+    ],
+)
+def test_what_a_model_is_asked_for(sentence, words):
+    clause = read_clauses(sentence)[0]
+    assert describe(clause.thing, clause.which) == words
 
 
 def test_a_way_that_cannot_be_drawn_is_said(finder):
