@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from loopanimate.words.grammar import Event, merge, parse
+from loopanimate.words.events import Event, merge
+from loopanimate.words.grammar import parse
 from loopanimate.words.kinds import KINDS
 from loopanimate.words.lexicon import Word, is_known, manners, meanings, natures, verb_tables
 from loopanimate.words.phrases import AGENTS, Phrase
