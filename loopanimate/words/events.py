@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from loopanimate.words.lexicon import Word, meanings, verb_tables
-from loopanimate.words.phrases import AGENTS, SENT_OUT, SMALL, Phrase, sort_of, starts_phrase
+from loopanimate.words.lexicon import Word, forms, meanings, verb_tables
+from loopanimate.words.phrases import AGENTS, SENT_OUT, SMALL, Phrase, manner_of, sort_of, starts_phrase
 from loopanimate.words.wording import MARK
 
 # Prepositions between a noun of motion and what moves: "ripples on the lake"
@@ -27,7 +27,13 @@ OF_MOTION = (
 OVER = ("over", "across", "on", "through", "along")  # between ripples that run and the water: "ripples run over the lake"
 PASSING = ("across", "past", "along", "through")  # prepositions of a way
 WEATHER = (*AGENTS, "rain", "snow", "sea", "fog", "camera")  # classes of whose motion an adjective of strength speaks
+PARTICLES = ("on", "off", "in", "out", "over")  # that may begin a place instead
+ADDS = ("add", "create", "introduce", "include")  # verbs of what is there afterwards
+OPPOSITES = ({"open", "close"}, {"open", "shut"}, {"raise", "lower"}, {"lift", "lower"}, {"extend", "retract"})
 LEANT_ON = ("against", "on")  # particles that stand before a place: "leans against the wall"
+WAYS = {"way", "toward", "along"}  # of a manner, what says where to
+PACES = ("pace", "speed", "rate", "tempo", "rhythm")
+SOUNDS = ("creak", "buzz", "ring", "crash", "knock", "none")  # manners of nouns that say how a motion sounds
 GOING = ("go", "travel", "fly", "fall", "rise")  # manners of what may come before its thing: "here comes the train"
 INDEFINITE = ("", "a", "an")
 DIAGONALS = {("0", "90"): "45", ("180", "90"): "135", ("180", "270"): "225", ("0", "270"): "315"}  # by two ways, sorted as text
@@ -112,9 +118,14 @@ class Builder:
         """Whether "let" or "make" came just before: "let them dance"."""
         return self.caused and self.fresh and not self.pending
 
+    @property
+    def rest(self) -> list[Word]:
+        """The words from the next one on."""
+        return self.words[self.at + 1 :]
+
     def clause_after(self) -> list[Word]:
         """The words from the next one to the end of the clause."""
-        rest = self.words[self.at + 1 :]
+        rest = self.rest
         end = next((place for place, word in enumerate(rest) if word.is_("mark", "and", "break")), len(rest))
         return rest[:end]
 
@@ -128,11 +139,17 @@ class Builder:
 
     def add_phrase(self, phrase: Phrase) -> None:
         """Take in a phrase: a place, an object, or what a verb will be said of."""
+        if self.aux == "be" and self.waiting and not self.prep and phrase.attribute and phrase.definite in INDEFINITE:
+            self.add_events(self.take_subjects("s"), phrase.attribute)  # "the tree is a swaying giant"
+            return
         phrase.only, self.only = self.only, False
         phrase.no, self.no = phrase.no or self.no, False
         self.last = phrase
-        if self.given and phrase.nominal and phrase.of is None and self.pending and not self.joiner:
-            phrase.of = self.pending.pop()
+        if self.given and phrase.of is None and self.pending and not self.joiner:
+            if phrase.definite.endswith(("a", "an")) and phrase.head in forms():  # "give the tassels a swing"
+                phrase.nominal = forms()[phrase.head].verb
+                phrase.manner |= manner_of(self.words[phrase.start])
+            phrase.of = self.pending.pop() if phrase.nominal else None
         prep, self.prep = self.prep, ""
         if prep and self.after_prep(prep, phrase):
             return
@@ -163,8 +180,15 @@ class Builder:
     def after_prep(self, prep: str, phrase: Phrase) -> bool:
         """Take in a phrase after a preposition. False: after "with", it may have a verb of its own: "with its rotor spinning"."""
         leaves = bool(self.now) and self.now[0].verb == "leave"  # "leaving ripples in the pond"
-        waiting = self.pending[-1] if self.pending and (leaves or not self.pending[-1].object) else None
+        waiting = self.pending[-1] if self.pending else None
+        if waiting and waiting.object and not (leaves or waiting.nominal or waiting.noun == "wind"):
+            waiting = None
         running = [event for event in self.now if event.thing.nominal and not event.moved] if not waiting else []
+        if phrase.head in PACES:  # "at a slow pace"
+            self.add_manner(phrase.manner)
+            return True
+        if prep == "with" and not self.fresh and meanings().get(phrase.nominal) in SOUNDS:  # "turns with a groan"
+            return True
         if phrase.noun in AGENTS:  # "sways in a strong wind"
             self.add_manner(phrase.manner)
             for event in self.now if prep == "by" else []:  # "the cloak is caught by the wind"
@@ -185,6 +209,8 @@ class Builder:
         else:
             if waiting and prep == "of" and not waiting.noun:
                 waiting.noun = phrase.noun
+            if prep == "away from" and not waiting:
+                self.add_manner({"toward": "away"})
             if prep in PASSING and not waiting:
                 self.add_manner({"along": prep})
             self.add_place([prep, phrase.head, *phrase.which])
@@ -228,9 +254,13 @@ class Builder:
 
     def verb(self, verb: str, form: str, guessed: bool = False) -> None:
         following = self.word()
-        if f"{verb}-{following.text}" in meanings():
-            verb = f"{verb}-{following.text}"
-            self.at += following.text not in LEANT_ON
+        particle = following.text.split(" ")[0]  # "takes off to the left"
+        means = meanings().get(f"{verb}-{particle}")
+        place = particle in PARTICLES and starts_phrase(self.word(1)) and means != "none"  # "turns on its axis"
+        if means and (not place or f"{verb}-{particle}" in verb_tables()["transitive"]):
+            verb = f"{verb}-{particle}"
+            self.at += particle == following.text and particle not in LEANT_ON
+        self.at += following.text == "shut"  # "slams shut"
         if self.has_inner_subject():  # "the lantern that the man carries swings"
             self.pending, self.outer, self.aux, self.held = self.outer, [], "", {}
             self.object_due = False
@@ -239,7 +269,9 @@ class Builder:
             for event in self.now:  # "stops turning", "never stops turning"
                 event.verb = event.verb if meanings().get(event.verb) == "rest" else verb
             return
-        if verb == "go" and following.describes and not following.is_("way"):
+        if verb == "go" and form == "ing" and self.caused:  # "get the gears going"
+            verb = "move"
+        if verb in ("go", "turn") and following.describes and not following.is_("way", "tempo", "strength"):
             verb = "become"
         self.place_left()
         subjects = self.take_subjects(form, verb)
@@ -300,8 +332,8 @@ class Builder:
         left = [phrase for phrase in waiting if phrase not in taken]
         self.apart += [phrase for phrase in left if phrase.excepted]
         left = [phrase for phrase in left if not phrase.excepted]
-        if form == "ing" and taken[0].joiner == "with":
-            self.shelf += left
+        if form == "ing" and (taken[0].joiner == "with" or taken[0].joiner == "," and taken[0].definite == "poss"):
+            self.shelf += left  # "the ship, its sails flapping, drifts"
         else:
             self.describe(left)
         self.pending = []
@@ -361,14 +393,21 @@ class Builder:
         verbs = verb_tables()
         for event in list(self.now):
             sort = sort_of(objects[0].noun)
+            if event.verb == "carry" and sort_of(event.thing.noun) == "live" and not event.manner.keys() & WAYS:
+                event.verb = "hold"  # "the man carrying a lantern waits"
             if event.verb == "leave" and event.thing.implied:  # "leave the hills out of it"
                 event.verb = "rest"
                 self.retarget(event, objects)
             elif event.verb in verbs["emits"] and sort in SENT_OUT:  # "the dragon breathes fire"
                 event.verb = "fall" if sort in ("fall", "leaf") else "move"
                 self.retarget(event, objects)
-            elif event.thing.noun in AGENTS or event.verb in verbs["transitive"] or event.verb == "animate":
+            elif (
+                event.thing.noun in AGENTS or event.verb in verbs["transitive"] or event.verb == "animate" or self.orders(event)
+            ):
                 self.retarget(event, objects)
+            elif objects[0].nominal and event.verb in verbs["does"]:  # "does a spin"
+                event.verb = objects[0].nominal
+                merge(event.manner, objects[0].manner)
             elif objects[0].nominal and event.thing.implied:
                 event.thing, event.verb = objects[0], objects[0].nominal
             elif event.thing.implied and self.form == "s" and meanings().get(event.verb) in GOING:
@@ -379,14 +418,36 @@ class Builder:
                 self.loose += [phrase for phrase in objects if phrase.attribute]
         self.acted = list(self.now)
 
+    def orders(self, event: Event) -> bool:
+        """Whether a verb that moves nothing elsewhere is a command: "drift the fog to the left"."""
+        return event.thing.implied and self.form == "base" and meanings().get(event.verb) not in ("none", "rest", None)
+
     def retarget(self, event: Event, objects: list[Phrase]) -> None:
         """Say an event of the objects of its verb: "the horse tosses its mane", "the wind moves the curtains"."""
         subject = event.thing
-        if subject.noun in AGENTS:
+        if subject.implied and event.verb in ADDS:
+            self.drop_commands()
+            for phrase in objects:  # "add ripples to the pond"
+                motion = phrase.nominal or phrase.noun in AGENTS and phrase.of and "move"
+                whose = phrase.of or (self.implicit(phrase.start) if phrase.noun == "motion" else phrase)
+                thing, manner = (whose, event.manner | phrase.manner) if motion else (phrase, event.manner)
+                self.say(thing, motion or phrase.attribute or event.verb, manner)
+                self.now[0].moved = True
+            return
+        if subject.noun in AGENTS or meanings().get(event.verb) == "travel":  # "trots to the left, dragging the sled"
             ways = [other.manner["way"] for other in self.events if other.thing is subject and "way" in other.manner]
-            event.manner = subject.manner | ({"way": ways[-1]} if ways else {}) | event.manner
-        if objects[0].attribute and event.verb == "add":
-            event.verb = objects[0].attribute
+            own = subject.manner if subject.noun in AGENTS else {}
+            event.manner = own | ({"way": ways[-1]} if ways else {}) | event.manner
+        goes = sort_of(subject.noun) in ("live", "wild", "vehicle") and meanings().get(event.verb) == "travel"
+        if (
+            goes
+            and event.manner.keys() & WAYS
+            and not any(other.thing is subject and other is not event for other in self.events)
+        ):  # "the nurse pushes the wheelchair to the right"
+            self.events.append(replace(event, manner=dict(event.manner)))
+        for other in self.events:  # "opens and closes its wings"
+            if other.thing is subject and {other.verb, event.verb} in OPPOSITES:
+                other.thing, other.moved = objects[0], True
         event.thing, event.moved, event.only = objects[0], True, event.only or objects[0].only
         for phrase in objects:
             phrase.used = True
@@ -406,7 +467,11 @@ class Builder:
         kept = self.negative, self.no, self.only, self.aux
         excepting, fronted = self.excepting, self.fronted
         joiner, aside = "" if self.aside else joiner, self.aside and joiner == "and"
-        if self.pending and self.says_enough(self.pending[-1]) and not self.word(1).is_("rel"):
+        after = self.word(1)
+        aside_of = (
+            self.excepting and len(self.waiting) > 1 and (after.is_("be", "do", "modal") or after.form and not after.noun)
+        )
+        if self.pending and self.says_enough(self.pending[-1]) and not (after.is_("rel") or aside_of):
             self.flush()
             held = {}
         else:
@@ -485,12 +550,12 @@ class Builder:
         elif self.again and said:  # "and the leaves too"
             self.say(phrase, said.verb, said.manner)
         elif last and said and held.keys() & {"way", "toward"} and phrase.noun not in AGENTS:  # "the other one to the left"
-            if listed:  # "carries leaves and twigs to the right"
+            if listed == "and":  # "carries leaves and twigs to the right"
                 merge(acted.manner, held)
             self.say(phrase, said.verb, held)
         elif last and held.keys() & {"strength", "tempo"} or phrase.only:
             self.say(phrase, "move", held if last else {})
-        elif listed and (listed == "and" and alone or acted.verb == "animate"):  # "flaps its ears and its wings"
+        elif listed and (listed == "and" and alone or acted.verb in ("animate", *ADDS)):  # "flaps its ears and its wings"
             self.say(phrase, acted.verb, acted.manner, acted.negative)
         elif self.heading and not phrase.attribute:
             self.say(phrase, self.heading.nominal, self.heading.manner)

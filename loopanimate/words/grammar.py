@@ -1,6 +1,7 @@
 """Who does what in a prompt: words → events, in one pass from left to right."""
 
 from collections.abc import Callable
+from itertools import takewhile
 
 from loopanimate.words.events import Builder, Event, merge
 from loopanimate.words.lexicon import Word, meanings
@@ -19,6 +20,7 @@ from loopanimate.words.phrases import (
 )
 from loopanimate.words.wording import MARK, THINGS
 
+UNSPOKEN = ("camera", *AGENTS)  # classes that "it" does not stand for
 REFLEXIVE = ("itself", "themselves", "herself", "himself", "them", "him", "her")
 ORDINALS = ("first", "second", "third", "fourth", "last")
 SIDES = ("left", "right", "top", "bottom", "below", "above")
@@ -31,7 +33,7 @@ def parse(words: list[Word]) -> list[Event]:
     while parser.at < len(words):
         parser.step()
     parser.end_sentence()
-    parser.describe(parser.loose)
+    parser.describe([phrase for phrase in parser.loose if phrase.attribute != "rest"])
     return sorted(parser.events, key=lambda event: event.start)
 
 
@@ -53,11 +55,20 @@ class _Parser(Builder):
             self.pause(",")
         elif word.text == ":" and (following.is_("still") or self.names_verb(following)):  # "hair: flowing"
             return
+        elif word.text == ":" and self.waiting and self.names_act(1):  # "clouds: slow drift"
+            self.given = True
+        elif word.text == "(" and self.names_only(inner := list(takewhile(lambda word: word.text != ")", self.rest))):
+            self.at += len(inner) + 2
         else:
             heads = word.text == ":" and self.waiting and self.waiting[-1].nominal and self.waiting[-1].of is None
             heading = self.pending.pop() if heads else None
             self.end_sentence()
             self.heading = heading
+
+    @staticmethod
+    def names_only(words: list[Word]) -> bool:
+        """Whether words between brackets say only what a thing is: "the cranes (the birds) fly"."""
+        return bool(words) and all(word.open and not (word.form and not word.noun) or word.is_("det", "poss") for word in words)
 
     def names_verb(self, word: Word) -> bool:
         """Whether the word after a colon is the verb of what stands before it: "water: ripples"."""
@@ -79,8 +90,10 @@ class _Parser(Builder):
                 self.object_due = False
                 return None
         negative = self.negative and word.text == "but" and following.is_("way")
+        for event in self.now if "that" in word.text else []:  # "animate the bird so that its wings flap"
+            event.verb = None if event.verb == "animate" else event.verb
         self.end_sentence()
-        self.negative = negative
+        self.negative, self.again = negative, word.text == "and also" and not any(map(_says, clause))
         return None
 
     def and_(self, word: Word, following: Word) -> None:
@@ -98,6 +111,9 @@ class _Parser(Builder):
     def not_(self, word: Word, following: Word) -> None:
         if following.is_("way", "toward"):  # "not to the left but to the right"
             self.at += 2
+            return
+        if word.text == "not" and self.joiner == "," and self.waiting and starts_phrase(following):
+            self.excepting = True  # "the sky, not the sea, moves"
             return
         self.negative = True
         if word.text in ("without", "avoid"):
@@ -130,6 +146,9 @@ class _Parser(Builder):
             self.at += 2
             return
         self.pause("")
+        if following.form and following.form.form == "ing" and not following.noun:  # "instead of swaying"
+            self.at += 1 + len(self.clause_after())
+            return
         self.excepting = True
 
     def else_(self, word: Word, following: Word) -> None:
@@ -228,6 +247,9 @@ class _Parser(Builder):
         if not gets and (word.text == "to" and not infinitive or causes or not word.is_("be", "do", "modal")):
             return False
         self.as_subjects()
+        if word.is_("do") and following.text in ("a", "an") and self.names_act(2):
+            self.verb("do", "s")
+            return None
         if word.is_("be") or gets:
             self.aux = "be"
         elif word.is_("do"):
@@ -236,10 +258,20 @@ class _Parser(Builder):
             self.aux = "modal"
         return None
 
+    def names_act(self, ahead: int) -> bool:
+        """Whether the noun of a motion comes so many words ahead, or adjectives and then it: "does a slow spin"."""
+        while self.word(ahead).describes:
+            ahead += 1
+        return bool(make_phrase([self.word(ahead)], [], None, 0).nominal)
+
     def cause(self, word: Word, following: Word) -> None:
         if self.has_inner_subject() and word.form:  # "the birds you see fly"
             self.at += 1
             self.verb(*word.form)
+            return
+        if self.waiting and following.text in ("a", "an") and self.names_act(2):  # "the dog gives a shake"
+            self.at += 1
+            self.verb("do", "s")
             return
         if self.fresh and self.pending and not word.text.startswith("keep"):
             self.mentioned += self.pending
@@ -302,6 +334,8 @@ class _Parser(Builder):
         name = next((tag.removeprefix("camera-") for tag in word.tags if tag.startswith("camera-")), None)
         if name is None:
             return False
+        if self.object_due:  # "add a zoom"
+            self.drop_commands()
         camera = next((phrase for phrase in self.pending if phrase.noun == "camera"), None)
         camera = camera or Phrase("camera", "camera", start=self.at)
         self.pending = [phrase for phrase in self.pending if phrase is not camera]
@@ -312,7 +346,8 @@ class _Parser(Builder):
         self.pending = []
         turns = word.text in ("orbit", "circle around")
         self.add_events([camera], "turn" if turns else CAMERA_VERBS.get(name, "shift"))
-        merge(self.now[0].manner, self.qualities | ({"toward": name} if name in ("in", "out") else {}))
+        way = {"way": word.tags["way"]} if "way" in word.tags else {}  # "truck left"
+        merge(self.now[0].manner, self.qualities | way | ({"toward": name} if name in ("in", "out") else {}))
         self.qualities = {}
         return None
 
@@ -326,14 +361,24 @@ class _Parser(Builder):
         elif word.is_("everything"):
             self.add_phrase(Phrase("everything", "whole", start=self.at))
         elif word.is_("one"):
-            self.add_phrase(self.another(["other"] if "other" in word.text else [], word.text not in ("one", "the other")))
-        elif word.text not in REFLEXIVE or self.commanded or self.now and self.now[0].verb == "leave" and not self.waiting:
+            which = ["other"] if "other" in word.text else []
+            self.add_phrase(self.another(which, word.text not in ("one", "another", "the other")))
+        elif word.text not in REFLEXIVE or self.commanded or self.moves_it():
             self.add_phrase(self.referent(word))
+
+    def moves_it(self) -> bool:
+        """Whether "them" is what the verb before it moves: "the wind bends them", "leave them alone"."""
+        return bool(self.now) and not self.waiting and (self.now[0].verb == "leave" or self.now[0].thing.noun in AGENTS)
 
     def referent(self, word: Word) -> Phrase:
         """What a personal pronoun stands for."""
+
+        def its(phrase: Phrase) -> bool:
+            """Whether it belongs to what "it" stands for: "its tail curls and it swims"."""
+            return phrase.start < len(self.words) and self.words[phrase.start].text == "its"
+
         tests: dict[str, Callable[[Phrase], bool]] = {
-            "it": lambda phrase: not phrase.plural and phrase.noun not in ("camera", *AGENTS) and phrase.joiner != "with",
+            "it": lambda phrase: not (phrase.plural or phrase.noun in UNSPOKEN or phrase.joiner == "with" or its(phrase)),
             "they": lambda phrase: phrase.plural is not False,
             "person": lambda phrase: phrase.noun == "person" and not phrase.plural,
             "animal": lambda phrase: phrase.noun in ("animal", "bird", "fish") and not phrase.plural,
@@ -365,6 +410,8 @@ class _Parser(Builder):
         self.at, determiners, owner, run = read_phrase(self.words, start)
         self.mentioned += [owner] if owner else []
         if not run:
+            if not determiners and word.is_("one"):  # "one flies left, another right"
+                self.pronoun(word, following)
             if determiners and determiners[-1].text == "her" and self.prep:
                 self.add_place([self.prep])
             return None
@@ -388,6 +435,8 @@ class _Parser(Builder):
         head = run[: found[0]] if found else run
         if head and self.outer and not determiners and all(word.describes for word in head):  # "sails that are white billow"
             self.outer[-1].which += [word.text for word in head]
+        elif determiners and [word.text for word in head] == ["other"]:  # "one rocks, the other stays"
+            self.add_phrase(self.another(["other"], False))
         elif head:
             noun = max((place for place, word in enumerate(head) if not word.describes), default=len(head) - 1)
             phrase = make_phrase(head[: noun + 1], determiners, owner, start)
@@ -443,6 +492,11 @@ class _Parser(Builder):
             begun=not self.fresh or bool(self.subjects),
             described=self.form in ("ing", "ed") and not (self.fresh or waiting or self.object_due),
         )
+
+
+def _says(word: Word) -> bool:
+    """Whether a word says what something does."""
+    return bool(word.form and not word.noun) or word.is_("be", "do", "still", "modal")
 
 
 def _is_camera(word: Word) -> bool:
