@@ -30,7 +30,7 @@ ALIVE = ("live", "wild")  # sorts
 ROOTED = (*FLOWING, "bend", "fixed", "camera")  # sorts that stay what they are where a way is said
 PASSING = ("go", "travel", "fly")  # manners of what passes the viewer
 PLACELESS = ("move", "go", "float", "tumble", "blow", "buzz", "creak")  # manners that are a shift where a way is said
-NOISY = ("tremble", "pulse", "bob")  # kinds of a vehicle that travels: "the truck rumbles along the road"
+NOISY = ("tremble", "pulse", "bob", "fog")  # kinds of a vehicle that travels: "the truck rumbles along the road"
 
 
 @dataclass(frozen=True)
