@@ -7,16 +7,18 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from loopanimate.words.grammar import Event, merge, parse
+from loopanimate.words.events import OPPOSITES, Event, merge
+from loopanimate.words.grammar import parse
 from loopanimate.words.kinds import KINDS
-from loopanimate.words.lexicon import Word, is_known, manners, meanings, natures, verb_tables
-from loopanimate.words.phrases import AGENTS, Phrase
+from loopanimate.words.lexicon import Word, is_known, likely_meaning, manners, meanings, natures, verb_tables
+from loopanimate.words.phrases import AGENTS, Phrase, sort_of
 from loopanimate.words.wording import split
 from loopanimate.words.wordnet import definitions, is_verb
 
 NAMES = {"camera": "camera", "background": "background", "whole": "everything"}  # classes → what their things are called
 MOSTLY = 0.34  # least share of known words in an English prompt; other languages share "die", "wind" and the like
-WEATHER = {"snow": "snow", "rain": "rain", "drizzle": "rain"}  # what "it" does, and what falls
+# What "it" does, and what falls
+WEATHER = {"snow": "snow", "hail": "hail", "sleet": "sleet", "rain": "rain", "drizzle": "rain"}
 SINGLE = ("leaf", "petal", "feather")  # classes of which one alone drifts as a whole
 # Verbs that are one motion between them
 COMINGS = ({"come", "go"}, {"come", "go-out"}, {"ebb", "flow"}, {"appear", "disappear"})
@@ -26,8 +28,9 @@ LEVEL = ("move", "go", "travel", "float", "rise", "fly")  # manners that are a b
 FLOWING = ("flow", "fall", "leaf")  # sorts that may be streams, and are what they are by nature whatever an unknown verb
 ALIVE = ("live", "wild")  # sorts
 ROOTED = (*FLOWING, "bend", "fixed", "camera")  # sorts that stay what they are where a way is said
-PLACELESS = ("move", "go", "float", "buzz", "creak")  # manners that are a shift where a way is said
-NOISY = ("tremble", "pulse", "bob")  # kinds of a vehicle that travels: "the truck rumbles along the road"
+PASSING = ("go", "travel", "fly")  # manners of what passes the viewer
+PLACELESS = ("move", "go", "float", "tumble", "blow", "buzz", "creak")  # manners that are a shift where a way is said
+NOISY = ("tremble", "pulse", "bob", "fog")  # kinds of a vehicle that travels: "the truck rumbles along the road"
 
 
 @dataclass(frozen=True)
@@ -84,10 +87,16 @@ def _join(events: list[Event]) -> list[Event]:
         alike = last and last.verb and event.verb and last.thing.head == event.thing.head
         if alike and last.thing.which == event.thing.which and _rests(last) and _rests(event):
             continue
+        if alike and last.thing is event.thing and last.verb == event.verb:  # "turn, turn, turn"
+            merge(last.manner, event.manner)
+            continue
         if alike and not last.negative:
             ways = {name for verb in (last.verb, event.verb) for name in ("up", "down") if verb in verb_tables()[name]}
             ways |= {"down" for verb in (last.verb, event.verb) if meanings().get(verb) == "fall"}
             pair = ways == {"up", "down"} and last.thing is event.thing
+            if {last.verb, event.verb} in OPPOSITES[:2] and sort_of(last.thing.noun) != "hung":  # "the wings open and close"
+                last.verb = "pulse" if sort_of(last.thing.noun) in ("rigid", "fixed") else "beat"
+                continue
             if {last.verb, event.verb} in COMINGS and last.thing is event.thing:  # "comes in and goes out"
                 continue
             same = meanings().get(last.verb) == meanings().get(event.verb)
@@ -120,7 +129,7 @@ def _clause(event: Event, text: list[str], guess, classify) -> Clause:
         strength=event.manner.get("strength", "") if moving else "",
         tempo=event.manner.get("tempo", "") if moving else "",
         effect=effect,
-        only=event.only,
+        only=event.only and kind != "rest",
         known=known,
     )
 
@@ -147,6 +156,8 @@ def _own_way(event: Event) -> str | None:
 
 def _kind(event: Event, name: str, text: list[str], guess) -> tuple[str | None, str, bool]:
     """The kind of an event of a thing of some class, its effect, and whether the tables know its verb."""
+    if event.verb is None and name == "lightning":
+        return "effect", name, True
     if event.verb is None or name in AGENTS:
         return None, "", True
     if _rests(event):
@@ -155,6 +166,9 @@ def _kind(event: Event, name: str, text: list[str], guess) -> tuple[str | None, 
     known = meaning is not None and not event.guessed
     if meaning is None and is_verb(event.verb) and not definitions(event.verb):  # "prays" is no motion
         return None, "", False
+    meaning = meaning or likely_meaning(event.verb)
+    if meaning == "rest":
+        return "rest", "", known
     if meaning is None and guess and natures()[name].sort not in FLOWING:
         scores = {kind: score for kind, score in guess(" ".join(text)).items() if kind != "stream"}
         meaning = max(scores, key=scores.get)
@@ -183,12 +197,14 @@ def _shown(event: Event, name: str, meaning: str) -> str | None:
         shown = "zoom"
     if "flicker" in event.manner:
         shown = "flicker"
-    return nature.effect if name in RAYS and shown in ("glow", "flicker") else shown
+    return nature.effect if name in RAYS and shown in ("glow", "flicker", "shift") else shown
 
 
 def _travels(event: Event, sort: str, meaning: str, shown: str | None) -> bool:
     """Whether a way makes a shift of what a thing of some sort does, whatever its verb means elsewhere."""
     if meaning == "turn" and sort in ("vehicle", "boat"):  # "the car turns left"
         return "way" in event.manner
+    if meaning in PASSING and event.manner.get("along") in ("past", "by") and sort in ("bend", "fixed"):
+        return True  # "the trees rush past", as seen from a train
     somewhere = bool(event.manner.keys() & {"way", "toward", "along"})
     return somewhere and sort not in ROOTED and (meaning in PLACELESS or sort == "vehicle" and shown in NOISY)

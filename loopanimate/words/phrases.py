@@ -15,6 +15,8 @@ AGENTS = ("wind", "storm")  # classes that move what follows
 # Tags of words that follow a verb rather than a noun
 ADVERBS = ("strength", "tempo", "toward", "both", "along", "flicker")
 QUALITIES = ("way", "place", "still", "quick-adjective", "strong-adjective")  # tags of adjectives that may be adverbs
+UNMOVED = ("motionless", "unmoving", "immobile", "stationary", "still", "unmoved", "immovable")  # adjectives that ask for rest
+MELTED = ("molten", "melted", "liquid")  # adjectives of what flows like lava, whatever it is made of
 MANNERS = {"strong-adjective": "strength", "quick-adjective": "tempo"}
 
 
@@ -90,7 +92,8 @@ def read_phrase(words: list[Word], at: int) -> tuple[int, list[Word], Phrase | N
 def _determines(words: list[Word], at: int) -> bool:
     word, following = (*words[at : at + 2], MARK, MARK)[:2]
     if word.is_("one") or word.text == "that":
-        return (word.is_("det") or word.text in ("that", "those")) and (following.open or following.is_("one"))
+        does = following.form is not None and following.form.form == "s" and word.text in ("one", "another")  # "one flies left"
+        return (word.is_("det") or word.text in ("that", "those")) and (following.open or following.is_("one")) and not does
     return word.is_("det", "poss")
 
 
@@ -121,6 +124,10 @@ def make_phrase(run: list[Word], determiners: list[Word], owner: Phrase | None, 
             phrase.which.append(word.tags["place"])
         if word.form and word.form.form == "ing":
             phrase.attribute = word.form.verb
+        elif word.text in UNMOVED:
+            phrase.attribute = "rest"
+        elif word.text in MELTED:
+            phrase.noun = "sand"
         phrase.manner |= manner_of(word)
     if owner:
         phrase.which.append(owner.head)
@@ -194,7 +201,8 @@ def _unknown_verb(run: list[Word], around: Surroundings) -> tuple[int, Form] | N
         return None
     ends = last.text.endswith(("s", "ing")) and not last.text.endswith("ss")
     if place:
-        due = run[-2].noun and (ends or run[-2].plural and definitions(lemma(last.text))) and not _in_place(around)
+        many = around.subject.plural if around.prep and around.subject else run[-2].plural
+        due = run[-2].noun and (ends or many and definitions(lemma(last.text))) and not _in_place(around)
     else:
         after_aux = around.aux and (ends or around.aux != "be" or passive)
         due = not around.determiners and (after_aux or around.subject and ends and not around.prep)
@@ -210,6 +218,8 @@ def _may_be_verb(run: list[Word], place: int, around: Surroundings) -> bool:
     if run[place].form is None:
         return False
     after = run[place + 1] if place + 1 < len(run) else None
+    if run[place].form.form == "ing" and not after and around.ahead[0].is_("of") and meanings()[run[place].form.verb] != "none":
+        return False  # "no swaying of the reeds"
     return _may_follow(run[place], run[place - 1], after, around) if place else _may_begin(run[0], after, around)
 
 
@@ -218,7 +228,8 @@ def _may_begin(word: Word, after: Word | None, around: Surroundings) -> bool:
     form = word.form.form
     alone = after is None or f"{word.form.verb}-{after.text}" in meanings()
     alone = alone or meanings().get(word.form.verb) == "rest" and after.form is not None  # "stays shut"
-    alone = alone or around.joined == form and not word.noun and bool(after.noun)  # "flies and breathes fire"
+    moves = word.form.verb in verb_tables()["transitive"] and not after.form if after else False  # "cheers and waves flags"
+    alone = alone or around.joined == form and bool(after.noun) and (moves or not word.noun)  # "flies and breathes fire"
     if around.determiners:  # "the light behind her dances"
         her = [determiner.text for determiner in around.determiners] == ["her"]
         return bool(her and around.prep and around.subject and alone and form != "base" and not _verb_ahead(around))
@@ -231,7 +242,8 @@ def _may_begin(word: Word, after: Word | None, around: Surroundings) -> bool:
         return not (form == "ing" and after and after.noun and around.aux != "be")
     if form == "ing":
         has_object = meanings()[word.form.verb] == "none" and bool(around.subject or around.begun) and not around.listed
-        return alone or has_object and bool(after.noun)  # "leaving ripples"
+        sent = bool(after) and _sends_out(word, after)  # "trailing sparkles"
+        return alone or sent or has_object and bool(after.noun)  # "leaving ripples"
     if form == "ed":
         return alone and (around.subject is not None or around.begun)
     if form == "s":
@@ -249,11 +261,17 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
     """Whether a later word of a run can be its verb."""
     form = word.form.form
     plainly = form == "s" and not word.noun  # no noun can be meant
+    inside = around.determiners and _in_place(around) and not around.described
+    if form == "base" and not word.noun and inside:  # "at a glacial pace"
+        return False
     quality = before.describes or before.is_(*QUALITIES) and not before.noun
     if quality and not plainly and not (around.relative and around.aux == "be"):
         return False
     participle = before.form and not before.noun  # before it
-    if participle and before.form.form == "ing" and word.noun:  # "rolling waves"
+    told = participle and before.form.form == "base" and not (around.subject or around.determiners)
+    if participle and word.noun and (before.form.form == "ing" or told):  # "rolling waves", "add ripples"
+        return False
+    if before.form and word.text == "shut":  # "slams shut"
         return False
     if form == "ing":
         return not (participle and after and after.noun)  # "add falling snow"

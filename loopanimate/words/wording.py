@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from loopanimate.words.lexicon import Word, longest_phrase, look_up, phrases
+from loopanimate.words.lexicon import Word, longest_phrase, look_up, nouns, phrases
 
 SPELT_OUT = (
     (r"[’‘`´]", "'"),
@@ -15,11 +15,16 @@ SPELT_OUT = (
     (r"\b(is|are) the only (thing|part|one)s? (that |which )?(is |are |should )?(moves?|moving|animated)\b", "alone moves"),
     (r"\b(the only thing (that|which)|all that|what) (moves|should move|is moving) (is|are) ([^,.;]+)", r"only \5 moves"),
     (r"\bwhat(ever)? is (?=behind|around|beside|in front)", "everything "),
+    (r"\b(left|right|upper|lower|bigger|smaller|last) (?:one )?of the (?:two|three|four) (\w+)s\b", r"\1 \2"),
+    (r"\botherwise,? (nothing|everything)\b", r"\1 else"),
+    (r"\b(left|right|top|bottom|side|edge|corner|half|middle|cent(er|re)) of the (picture|image|frame|screen|scene)\b", r"\1"),
+    (r"\b((?:to|towards?|from|on|at) the (?:far )?(?:left|right))(?:-hand)? (?:side|edge|border|end)\b(?! of)", r"\1"),
     (r"'(m|d|ll|ve)\b", " would"),
     (r"(\w)'s\b|(\ws)'(?=\s)", r"\1\2 's "),
     (r"[^\w\s,;:.!?()'–—…\"/|-]", " , "),  # an emoji parts clauses
 )
 TOKENS = re.compile(r"'s|[^\W_]+(?:-[^\W_]+)*|[,;:.!?()\n–—…\"/|]")
+SAID_OF = ("adjective", "place", "still")  # tags of adjectives that are verbs before what they move
 THINGS = ("it", "they", "person", "one", "everything")  # tags of words that stand for things
 MARK = Word("", {"mark": ""})  # what stands before and after a prompt
 
@@ -39,7 +44,7 @@ def split(prompt: str) -> list[Word]:
         place += size
         if word.is_("mark", "and", "break"):
             free = True
-        elif word.is_(*THINGS) or word.open and word.noun != "camera" and not word.describes:
+        elif word.is_(*THINGS) or word.open and word.noun != "camera" and not (word.describes or _orders(word)):
             free = False
     return words
 
@@ -51,9 +56,21 @@ def _longest(tokens: list[str], place: int, free: bool) -> tuple[Word, int]:
         after = tokens[place + size : place + size + 1]
         if tags and after and tags.keys() & {"place", "way"} and _before_noun(tokens[place + size - 1], after[0]):
             continue
-        if tags and (free or not all(tag.startswith("camera-") for tag in tags)):
+        cameras = [tag for tag in tags or () if tag.startswith("camera-")]
+        named = tokens[place] in nouns() and place and look_up(tokens[place - 1]).is_("det", "poss")  # "the truck to the left"
+        if tags and (free and not named or not cameras):
             return look_up(" ".join(tokens[place : place + size])), size
     return _single(tokens[place], *(tokens[at] if 0 <= at < len(tokens) else "" for at in (place - 1, place + 1)), free), 1
+
+
+def _orders(word: Word) -> bool:
+    """Whether it is a verb that may ask for a motion of the camera: "add a slow zoom out"."""
+    return bool(word.form) and word.form.form == "base" and not word.noun
+
+
+def _is_named(word: Word, before: Word) -> bool:
+    """Whether a word of the camera's names a thing: "the track", "an electric arc"."""
+    return bool(word.noun) and (before.is_("det", "poss") or word.is_("camera-verb") and before.is_("adjective"))
 
 
 def _before_noun(last: str, after: str) -> bool:
@@ -70,9 +87,12 @@ def _single(token: str, before: str, after: str, free: bool) -> Word:
     if token[0].isdigit():
         return Word(token, {"det" if token.isdigit() else "adjective": ""})
     word = look_up(token)
+    begins = not before[:1].isalnum() or look_up(before).is_("and", "break")
+    if begins and word.form and word.form.form == "base" and not word.is_("prep") and look_up(after).is_("det", "poss"):
+        return replace(word, tags={tag: value for tag, value in word.tags.items() if tag not in SAID_OF})  # "lower the bucket"
     if token.endswith("ly") and not (word.tags or word.noun or word.form):  # any other adverb says nothing that is shown
         within = look_up(before).is_("det", "poss", "adjective")
         return replace(word, tags={"adjective" if within else "ignore": ""})
-    if not free or look_up(after).is_("det", "poss") or look_up(before).is_("det", "poss") and word.noun:  # "push the cart"
+    if not free or look_up(after).is_("det", "poss") or _is_named(word, look_up(before)):
         return replace(word, tags={tag: value for tag, value in word.tags.items() if not tag.startswith("camera-")})
     return word
