@@ -28,8 +28,8 @@ LEVEL = ("move", "go", "travel", "float", "rise", "fly")  # manners that are a b
 FLOWING = ("flow", "fall", "leaf")  # sorts that may be streams, and are what they are by nature whatever an unknown verb
 ALIVE = ("live", "wild")  # sorts
 ROOTED = (*FLOWING, "bend", "fixed", "camera")  # sorts that stay what they are where a way is said
-PASSING = ("go", "travel", "fly")  # manners of what passes the viewer
-PLACELESS = ("move", "go", "float", "tumble", "blow", "buzz", "creak")  # manners that are a shift where a way is said
+PASSING = ("go", "travel", "fly", "swirl", "blow", "tumble", "float")  # manners of what passes the viewer
+PLACELESS = ("move", "go", "float", "tumble", "blow", "buzz", "creak", "stagger")  # manners that are a shift where a way is said
 NOISY = ("tremble", "pulse", "bob", "fog")  # kinds of a vehicle that travels: "the truck rumbles along the road"
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from loopanimate.words.lexicon import Word, forms, meanings, verb_tables
+from loopanimate.words.lexicon import Word, forms, meanings, natures, verb_tables
 from loopanimate.words.phrases import AGENTS, SENT_OUT, SMALL, Phrase, manner_of, sort_of, starts_phrase
 from loopanimate.words.wording import MARK
 
@@ -191,8 +191,9 @@ class Builder:
             return True
         if phrase.noun in AGENTS:  # "sways in a strong wind"
             self.add_manner(phrase.manner)
-            for event in self.now if prep == "by" else []:  # "the cloak is caught by the wind"
-                event.verb = "move" if meanings().get(event.verb) == "none" else event.verb
+            for event in self.now:  # "the cloak is caught by the wind", "laundry drying in the wind"
+                blown = prep == "by" or sort_of(event.thing.noun) in ("bend", "hung")
+                event.verb = "move" if blown and meanings().get(event.verb) == "none" else event.verb
             return True
         if waiting and (waiting.nominal and waiting.of is None and prep in OF_MOTION or waiting.noun == "wind"):
             waiting.of = phrase
@@ -314,7 +315,8 @@ class Builder:
             return self.subjects if self.subjects and not commands else [Phrase("it", start=self.at, implied=True)]
         taken = [waiting[-1]]
         for phrase, after in zip(waiting[-2::-1], waiting[:0:-1]):
-            alike = (phrase.definite in INDEFINITE) == (taken[0].definite in INDEFINITE) and not phrase.placed
+            shares = phrase.definite == "poss" and taken[0].definite == ""  # "her hair, scarf and coat"
+            alike = (phrase.definite in INDEFINITE) == (taken[0].definite in INDEFINITE) and not phrase.placed or shares
             listed = after.joiner == "," and waiting[-1].joiner == "and" and alike
             glows = phrase.attribute and phrase.joiner == "with"  # "with glowing eyes and a cloak moving"
             if glows or not (after.joiner == "and" or after.excepted or listed):
@@ -399,7 +401,8 @@ class Builder:
                 event.verb = "rest"
                 self.retarget(event, objects)
             elif event.verb in verbs["emits"] and sort in SENT_OUT:  # "the dragon breathes fire"
-                event.verb = "fall" if sort in ("fall", "leaf") else "move"
+                pours = natures()[objects[0].noun].natural == "ripple"
+                event.verb = "fall" if sort in ("fall", "leaf") else "flow" if pours else "move"
                 self.retarget(event, objects)
             elif (
                 event.thing.noun in AGENTS or event.verb in verbs["transitive"] or event.verb == "animate" or self.orders(event)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from loopanimate.words.lexicon import Form, Word, meanings, natures, phrases, verb_tables
+from loopanimate.words.lexicon import Form, Word, meanings, natures, nouns, phrases, verb_tables
 from loopanimate.words.wording import MARK, THINGS
 from loopanimate.words.wordnet import definitions, lemma
 
@@ -122,7 +122,9 @@ def make_phrase(run: list[Word], determiners: list[Word], owner: Phrase | None, 
     for word in before:
         if word.is_("place") and word.tags["place"] != word.text:
             phrase.which.append(word.tags["place"])
-        if word.form and word.form.form == "ing":
+        if compound := word is before[-1] and _compound(word, head):
+            phrase.noun = compound
+        elif word.form and word.form.form == "ing":
             phrase.attribute = word.form.verb
         elif word.text in UNMOVED:
             phrase.attribute = "rest"
@@ -144,6 +146,11 @@ def make_phrase(run: list[Word], determiners: list[Word], owner: Phrase | None, 
     elif phrase.nominal:
         phrase.of = owner
     return phrase
+
+
+def _compound(before: Word, head: Word) -> str:
+    """The class of what two words name together: "rocking chair", "conveyor belt"."""
+    return nouns().get(f"{before.text}-{head.text}", ("",))[0]
 
 
 @dataclass(frozen=True)
@@ -271,7 +278,7 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
     told = participle and before.form.form == "base" and not (around.subject or around.determiners)
     if participle and word.noun and (before.form.form == "ing" or told):  # "rolling waves", "add ripples"
         return False
-    if before.form and word.text == "shut":  # "slams shut"
+    if before.form and word.text == "shut" or _compound(before, word):  # "slams shut"
         return False
     if form == "ing":
         return not (participle and after and after.noun)  # "add falling snow"
