@@ -118,7 +118,7 @@ def _clause(event: Event, text: list[str], guess, classify) -> Clause:
     name = _class(thing, classify)
     kind, effect, known = _kind(event, name, text, guess)
     moving = kind not in (None, "rest")
-    way = event.manner.get("way") or (_own_way(event) if kind in ("shift", "stream", "effect") else None)
+    way = event.manner.get("way") or (_own_way(event, kind) if kind in ("shift", "stream", "effect") else None)
     return Clause(
         text=re.sub(r"[\W\s]+$|(\W+and)+\W*$", "", " ".join(text)),
         thing=_called(event),
@@ -148,10 +148,11 @@ def _called(event: Event) -> str:
     return NAMES.get(event.thing.noun, event.thing.head)
 
 
-def _own_way(event: Event) -> str | None:
+def _own_way(event: Event, kind: str) -> str | None:
     """The way that a verb says by itself."""
     verbs = verb_tables()
-    return "270" if event.verb in verbs["up"] else "90" if event.verb in verbs["down"] else None
+    falls = kind == "shift" and meanings().get(event.verb) == "fall" and sort_of(event.thing.noun) not in FLOWING
+    return "270" if event.verb in verbs["up"] else "90" if falls or event.verb in verbs["down"] else None
 
 
 def _kind(event: Event, name: str, text: list[str], guess) -> tuple[str | None, str, bool]:

@@ -212,7 +212,10 @@ class Builder:
                 waiting.noun = phrase.noun
             if prep == "away from" and not waiting:
                 self.add_manner({"toward": "away"})
-            if prep in PASSING and not waiting:
+            ahead = prep in ("up", "down") and phrase.noun == "road"  # "drives down the street" is no way of the picture
+            for event in self.now if ahead and not waiting else []:
+                event.manner.pop("way", None)
+            if (prep in PASSING or ahead) and not waiting:
                 self.add_manner({"along": prep})
             self.add_place([prep, phrase.head, *phrase.which])
             self.loose += [phrase] if phrase.attribute else []
@@ -263,6 +266,8 @@ class Builder:
             self.at += particle == following.text and particle not in LEANT_ON
         self.at += following.text == "shut"  # "slams shut"
         if self.has_inner_subject():  # "the lantern that the man carries swings"
+            if self.words[self.pending[-1].start].text == "whose":  # "a robot whose eyes glow turns"
+                self.add_events(self.pending[-1:], verb, guessed)
             self.pending, self.outer, self.aux, self.held = self.outer, [], "", {}
             self.object_due = False
             return
@@ -294,7 +299,7 @@ class Builder:
         """The phrases that the verb at hand is said of; nothing waits for a verb any longer."""
         finite = form in ("s", "base")
         done = self.now[0].thing if self.now else None  # what the verb before is said of
-        if self.outer and self.aux != "rel" and form != "ing" and (done in self.outer or self.aux == "be"):
+        if self.outer and self.aux != "rel" and form != "ing" and self.joiner != "and" and (done in self.outer or self.aux == "be"):
             self.outer[-1].which += [phrase.head for phrase in self.pending if phrase not in self.outer]
             self.events = [event for event in self.events if event.thing is not self.outer[-1]]
             taken, self.outer, self.pending, self.aux = self.outer, [], [], ""
@@ -337,6 +342,9 @@ class Builder:
         if form == "ing" and (taken[0].joiner == "with" or taken[0].joiner == "," and taken[0].definite == "poss"):
             self.shelf += left  # "the ship, its sails flapping, drifts"
         else:
+            more = [phrase for phrase in left[:1] if self.continues(phrase)]  # "moves the curtains and the plants, …"
+            for phrase in more:
+                self.say(phrase, self.acted[-1].verb, self.acted[-1].manner, self.acted[-1].negative)
             self.describe(left)
         self.pending = []
         return taken
@@ -487,6 +495,10 @@ class Builder:
         if joiner == "and" and not self.pending and not self.now:
             self.negative, self.no, self.only, self.aux = kept
 
+    def continues(self, phrase: Phrase) -> bool:
+        """Whether a phrase is one more object of the verb before it: "animate the sea and the sky"."""
+        return phrase.joiner == "and" and bool(self.acted) and self.acted[-1].moved
+
     def says_enough(self, phrase: Phrase) -> bool:
         """Whether a phrase needs no verb: "no wind", "slow ripples on the lake", "the leaves too"."""
         if self.negative or self.again or self.excepting or self.existential or phrase.no:
@@ -560,6 +572,8 @@ class Builder:
             self.say(phrase, "move", held if last else {})
         elif listed and (listed == "and" and alone or acted.verb in ("animate", *ADDS)):  # "flaps its ears and its wings"
             self.say(phrase, acted.verb, acted.manner, acted.negative)
+        elif self.shared and phrase.joiner == "and" and alone:  # "motion in the hair and clothes"
+            self.say(phrase, self.shared.nominal, self.shared.manner, self.shared.no)
         elif self.heading and not phrase.attribute:
             self.say(phrase, self.heading.nominal, self.heading.manner)
         else:

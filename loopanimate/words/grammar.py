@@ -16,11 +16,13 @@ from loopanimate.words.phrases import (
     make_phrase,
     manner_of,
     read_phrase,
+    sort_of,
     starts_phrase,
 )
 from loopanimate.words.wording import MARK, THINGS
 
 UNSPOKEN = ("camera", *AGENTS)  # classes that "it" does not stand for
+POSTURES = ("stand", "sit", "lie")
 REFLEXIVE = ("itself", "themselves", "herself", "himself", "them", "him", "her")
 ORDINALS = ("first", "second", "third", "fourth", "last")
 SIDES = ("left", "right", "top", "bottom", "below", "above")
@@ -55,6 +57,9 @@ class _Parser(Builder):
             self.pause(",")
         elif word.text == ":" and (following.is_("still") or self.names_verb(following)):  # "hair: flowing"
             return
+        elif word.text == ":" and self.waiting and following.is_("nothing"):  # "bridge: nothing"
+            self.at += 2
+            self.still(following, self.word())
         elif word.text == ":" and self.waiting and self.names_act(1):  # "clouds: slow drift"
             self.given = True
         elif word.text == "(" and self.names_only(inner := list(takewhile(lambda word: word.text != ")", self.rest))):
@@ -184,6 +189,8 @@ class _Parser(Builder):
         likeness = next((other.noun for other in clause if other.noun), "")
         for event in self.now if self.now and not self.fresh and not self.waiting else []:
             event.likeness = likeness
+            if event.verb in POSTURES and sort_of(likeness) in ("rigid", "fixed"):  # "stands like a rock"
+                event.verb = "rest"
         self.at += 1 + len(clause)
         return None
 
@@ -273,6 +280,8 @@ class _Parser(Builder):
             self.at += 1
             self.verb("do", "s")
             return
+        if self.joiner == "," and self.pending and self.continues(self.pending[0]):  # "animate the sea and the sky, keep her still"
+            self.flush()
         if self.fresh and self.pending and not word.text.startswith("keep"):
             self.mentioned += self.pending
             self.pending = []
@@ -353,11 +362,13 @@ class _Parser(Builder):
 
     # Things
 
-    def pronoun(self, word: Word, following: Word) -> None:
+    def pronoun(self, word: Word, following: Word) -> bool | None:
         if self.prep:
             self.add_place([self.prep])
         elif word.text == "all" and (self.waiting or following.is_("det", "poss")):
-            return
+            return None
+        elif word.text == "other" and following.open:  # "no other movement"
+            return False
         elif word.is_("everything"):
             self.add_phrase(Phrase("everything", "whole", start=self.at))
         elif word.is_("one"):
@@ -365,6 +376,7 @@ class _Parser(Builder):
             self.add_phrase(self.another(which, word.text not in ("one", "another", "the other")))
         elif word.text not in REFLEXIVE or self.commanded or self.moves_it():
             self.add_phrase(self.referent(word))
+        return None
 
     def moves_it(self) -> bool:
         """Whether "them" is what the verb before it moves: "the wind bends them", "leave them alone"."""
@@ -415,7 +427,8 @@ class _Parser(Builder):
             if determiners and determiners[-1].text == "her" and self.prep:
                 self.add_place([self.prep])
             return None
-        if not determiners and all(word.describes for word in run) and (self.waiting or self.object_due):
+        acts = self.joiner == "and" and self.form == "base" and run[-1].form and run[-1].form.form == "base"  # "open and close"
+        if not (determiners or acts) and all(word.describes for word in run) and (self.waiting or self.object_due):
             self.qualify(run)
             return None
         if run[-1].is_("one"):
@@ -456,7 +469,7 @@ class _Parser(Builder):
             return False
         if word.is_("det", "poss"):
             return word.text != "her" or following.open or following.is_("way", "place", "quick-adjective")
-        if word.open or word.text == "that":
+        if word.open or word.text in ("that", "other"):
             return True
         if " " in word.text or not word.is_(*QUALITIES) or not self.fresh or self.pending:
             return False

@@ -175,6 +175,9 @@ class Surroundings:
 def find_verb(run: list[Word], around: Surroundings) -> tuple[int, Form] | None:
     """Where the verb of a run is, and what it is: of the words that can be one, the last of the fittest."""
     found = [place for place in range(len(run)) if _may_be_verb(run, place, around)]
+    finite = [place for place in found if run[place].form.form in ("s", "base") and place and run[place - 1].noun]
+    if finite and around.determiners and around.determiners[0].text == "whose":  # "a robot whose eyes glow red turns"
+        return finite[0], run[finite[0]].form
     if found:
         place = max(found, key=lambda place: (_fitness(run, place), place))
         return place, run[place].form
@@ -237,6 +240,7 @@ def _may_begin(word: Word, after: Word | None, around: Surroundings) -> bool:
     alone = alone or meanings().get(word.form.verb) == "rest" and after.form is not None  # "stays shut"
     moves = word.form.verb in verb_tables()["transitive"] and not after.form if after else False  # "cheers and waves flags"
     alone = alone or around.joined == form and bool(after.noun) and (moves or not word.noun)  # "flies and breathes fire"
+    alone = alone or around.joined == form and after.describes and around.ahead[0].is_("mark")  # "and glows green"
     if around.determiners:  # "the light behind her dances"
         her = [determiner.text for determiner in around.determiners] == ["her"]
         return bool(her and around.prep and around.subject and alone and form != "base" and not _verb_ahead(around))
@@ -289,7 +293,8 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
         return False
     if form == "base" and around.infinitive:
         return not (after and after.noun) or _sends_out(word, after)
-    if word.describes:  # "swings open"
+    opens = form == "base" and before.noun and before.plural and not before.form  # "doors open", unlike "swings open"
+    if word.describes and not opens:
         return False
     if not word.noun:
         return True
