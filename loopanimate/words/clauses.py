@@ -106,7 +106,16 @@ def _join(events: list[Event]) -> list[Event]:
                 merge(last.manner, event.manner)
                 continue
         joined.append(event)
+    moving = [event.thing for event in joined if event.verb and not _rests(event) and not _sounds(event)]
+    for event in joined:
+        if _sounds(event) and any(event.thing is thing for thing in moving):
+            event.verb = None
     return joined
+
+
+def _sounds(event: Event) -> bool:
+    """Whether it is a sound, which says nothing where the thing moves besides: "creaks and bends"."""
+    return meanings().get(event.verb) in ("creak", "ring") and not event.negative
 
 
 def _rests(event: Event) -> bool:
@@ -194,6 +203,8 @@ def _shown(event: Event, name: str, meaning: str) -> str | None:
         shown = "ripple" if nature.sort == "flow" and nature.natural == "ripple" else "bob"  # "the waves rise and fall"
     elif _travels(event, nature.sort, meaning, shown):
         shown = "shift"
+    if nature.sort in ("flow", "fall") and nature.natural not in KINDS and shown in KINDS and shown not in ("stream", "sway"):
+        shown = nature.natural  # "flames leap"
     if name == "camera" and event.manner.get("toward") in ("in", "out", "towards", "away"):
         shown = "zoom"
     if "flicker" in event.manner:

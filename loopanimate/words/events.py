@@ -205,6 +205,9 @@ class Builder:
                 event.verb, event.thing, event.moved = event.thing.nominal, phrase, True
         elif self.joiner == "and" and self.shared and prep in OF_MOTION:  # "movement in the water and in the trees"
             self.say(phrase, self.shared.nominal, self.shared.manner)
+        elif self.joiner == "," and self.shared and prep in OF_MOTION and self.held:  # "wind in the trees, less in the grass"
+            held, self.held = self.held, {}
+            self.say(phrase, self.shared.nominal or "move", held)
         elif prep == "with":
             return False
         else:
@@ -398,6 +401,10 @@ class Builder:
         """Phrases right after a verb: what it moves, or what it is merely about."""
         objects = [phrase for phrase in self.pending if phrase.object]
         self.pending = self.waiting
+        for event in [event for event in self.now if event.verb == "follow" and event.thing.noun != "camera"]:
+            led = [other for other in self.events if other.verb and other.thing.head in [phrase.head for phrase in objects]]
+            for other in led[-1:]:  # "the anchor sinks, the chain following it"
+                event.verb, event.manner = other.verb, other.manner | event.manner
         if not objects or not self.now:
             return
         verbs = verb_tables()
@@ -558,6 +565,7 @@ class Builder:
             self.say(phrase, phrase.attribute, held)
         elif phrase.noun in AGENTS and phrase.of:  # "wind in her hair"
             self.say(phrase.of, "move", held | phrase.manner, phrase.no, phrase.start)
+            self.shared = phrase
         elif phrase.noun in WEATHER and phrase.noun not in AGENTS and phrase.manner:  # "heavy rain"
             self.say(phrase, "move", held | phrase.manner)
         elif phrase.no or self.negative and last:
@@ -586,6 +594,9 @@ class Builder:
 
     def exception(self, phrase: Phrase) -> None:
         """A thing apart from those before it: it rests where they move, and moves where they rest."""
+        if phrase.nominal and phrase.of:  # "still except for a shimmer on the water"
+            self.say(phrase.of, phrase.nominal, phrase.manner)
+            return
         before = next((event for event in reversed(self.events) if event.verb and not event.thing.excepted), None)
         if before is None:  # "apart from the water nothing moves"
             self.apart.append(phrase)

@@ -296,6 +296,8 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
     opens = form == "base" and before.noun and before.plural and not before.form  # "doors open", unlike "swings open"
     if word.describes and not opens:
         return False
+    if before.noun and before.is_("adjective") and form == "base" and around.determiners[:1] and around.determiners[0].text == "a":
+        return False  # "a light shimmer"
     if not word.noun:
         return True
     compound = not (around.determiners or before.plural) and word.noun == before.noun  # "cloud sky"

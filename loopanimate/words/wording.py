@@ -13,6 +13,11 @@ SPELT_OUT = (
     (r"\blet's\b", "let us"),
     (r"'re\b", " are"),
     (r"\bu\b", "you"),
+    (r"\b(?:(?:is|are) )?(?:just )?a blur\b", "blur"),
+    (r"\bslow ((?:the )?\w+) down\b", r"move \1 slowly"),
+    (r"\bspeed ((?:the )?\w+) up\b", r"move \1 quickly"),
+    (r"\bnot (?:to )?the (?:left|right)\b(?! \w)", ""),
+    (r"\b(chang\w+) colou?rs?\b", r"\1"),
     (r"\b(rain\w*) cats and dogs\b", r"\1"),
     (r"\b(mov\w+) (?:a muscle|an inch)\b", r"\1"),
     (r"\b(is|are) the only (thing|part|one)s? (that |which )?(is |are |should )?(moves?|moving|animated)\b", "alone moves"),
@@ -59,6 +64,8 @@ def _longest(tokens: list[str], place: int, free: bool) -> tuple[Word, int]:
         after = tokens[place + size : place + size + 1]
         if tags and after and tags.keys() & {"place", "way"} and _before_noun(tokens[place + size - 1], after[0]):
             continue
+        if tags and after and "toward" in tags and size > 2 and (noun := look_up(after[0])).noun and not (noun.form or noun.tags):
+            continue  # "into the night sky"
         cameras = [tag for tag in tags or () if tag.startswith("camera-")]
         named = tokens[place] in nouns() and place and look_up(tokens[place - 1]).is_("det", "poss")  # "the truck to the left"
         if tags and (free and not named or not cameras):
