@@ -503,6 +503,7 @@ class _Parser(Builder):
             compound=bool(waiting) and self.joiner == "and",
             relative=bool(self.outer),
             begun=not self.fresh or bool(self.subjects),
+            object_due=self.object_due,
             described=self.form in ("ing", "ed") and not (self.fresh or waiting or self.object_due),
         )
 

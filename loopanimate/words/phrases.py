@@ -140,7 +140,7 @@ def make_phrase(run: list[Word], determiners: list[Word], owner: Phrase | None, 
         phrase.nominal = head.form.verb
     for word in determiners if phrase.nominal or phrase.noun in AGENTS else []:  # "lots of wind"
         phrase.manner |= manner_of(word)
-    things = [word for word in before if word.noun]
+    things = [word for word in before if word.noun and not word.is_("strong-adjective")]  # "a light shimmer"
     if phrase.nominal and things:
         phrase.of = Phrase(things[-1].text, things[-1].noun, things[-1].plural, start=start)
     elif phrase.nominal:
@@ -169,6 +169,7 @@ class Surroundings:
     compound: bool  # several things do
     relative: bool  # what a relative clause is about waits for its own verb
     begun: bool  # something has been said before
+    object_due: bool  # a verb has just been said
     described: bool  # a participle has been said of what may still get its verb: "the ship seen in the distance moves"
 
 
@@ -264,7 +265,7 @@ def _may_begin(word: Word, after: Word | None, around: Surroundings) -> bool:
         return True
     if after and after.noun:
         return not word.noun and not word.describes
-    due = not word.noun or around.ahead[0].is_("det", "poss", "it", "everything", "way", *ADVERBS)
+    due = not word.noun or not around.object_due and around.ahead[0].is_("det", "poss", "it", "everything", "way", *ADVERBS)
     return due and not word.describes and word.noun not in AGENTS or around.joined == "base"
 
 
