@@ -29,7 +29,7 @@ FLOWING = ("flow", "fall", "leaf")  # sorts that may be streams, and are what th
 ALIVE = ("live", "wild")  # sorts
 ROOTED = (*FLOWING, "bend", "fixed", "camera")  # sorts that stay what they are where a way is said
 PASSING = ("go", "travel", "fly", "swirl", "blow", "tumble", "float")  # manners of what passes the viewer
-PLACELESS = ("move", "go", "float", "tumble", "blow", "buzz", "creak", "stagger")  # manners that are a shift where a way is said
+PLACELESS = ("move", "go", "float", "tumble", "blow", "buzz", "creak", "stagger", "spread")  # manners that are a shift where a way is said
 NOISY = ("tremble", "pulse", "bob", "fog")  # kinds of a vehicle that travels: "the truck rumbles along the road"
 
 
@@ -207,9 +207,11 @@ def _shown(event: Event, name: str, meaning: str) -> str | None:
         shown = nature.natural  # "flames leap"
     if name == "camera" and event.manner.get("toward") in ("in", "out", "towards", "away"):
         shown = "zoom"
+    elif name == "camera" and shown == "rock" and "way" in event.manner:  # "tilts up"
+        shown = "shift"
     if "flicker" in event.manner:
         shown = "flicker"
-    return nature.effect if name in RAYS and shown in ("glow", "flicker", "shift") else shown
+    return nature.effect if name in RAYS and shown in ("glow", "flicker", "shift", "tremble") else shown
 
 
 def _travels(event: Event, sort: str, meaning: str, shown: str | None) -> bool:
@@ -218,5 +220,7 @@ def _travels(event: Event, sort: str, meaning: str, shown: str | None) -> bool:
         return "way" in event.manner
     if meaning in PASSING and event.manner.get("along") in ("past", "by") and sort in ("bend", "fixed"):
         return True  # "the trees rush past", as seen from a train
+    if meaning == "blow" and event.manner.get("toward") == "away" and sort == "bend":  # "the scarf blows away"
+        return True
     somewhere = bool(event.manner.keys() & {"way", "toward", "along"})
     return somewhere and sort not in ROOTED and (meaning in PLACELESS or sort == "vehicle" and shown in NOISY)

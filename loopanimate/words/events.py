@@ -35,6 +35,7 @@ WAYS = {"way", "toward", "along"}  # of a manner, what says where to
 PACES = ("pace", "speed", "rate", "tempo", "rhythm")
 SOUNDS = ("creak", "buzz", "ring", "crash", "knock", "none")  # manners of nouns that say how a motion sounds
 GOING = ("go", "travel", "fly", "fall", "rise")  # manners of what may come before its thing: "here comes the train"
+OF_LIMBS = ("bounce", "bob", "tremble", "rock", "knock")  # manners of what the owner of a limb does to it
 INDEFINITE = ("", "a", "an")
 DIAGONALS = {("0", "90"): "45", ("180", "90"): "135", ("180", "270"): "225", ("0", "270"): "315"}  # by two ways, sorted as text
 
@@ -197,7 +198,8 @@ class Builder:
             return True
         if waiting and (waiting.nominal and waiting.of is None and prep in OF_MOTION or waiting.noun == "wind"):
             waiting.of = phrase
-        elif not waiting and self.now and self.now[0].thing.noun in AGENTS:  # "the wind plays with her hair"
+        elif not waiting and self.now and self.now[0].thing.noun in AGENTS and sort_of(phrase.noun) != "fixed":
+            # "the wind plays with her hair"
             for event in self.now:
                 self.retarget(event, [phrase])
         elif running and prep in OVER and self.runs(running[0]):  # "ripples run over the lake"
@@ -423,6 +425,8 @@ class Builder:
                 event.thing.noun in AGENTS or event.verb in verbs["transitive"] or event.verb == "animate" or self.orders(event)
             ):
                 self.retarget(event, objects)
+            elif sort in ("body", "bend") and objects[0].definite == "poss" and meanings().get(event.verb) in OF_LIMBS:
+                self.retarget(event, objects)  # "taps his foot"
             elif objects[0].nominal and event.verb in verbs["does"]:  # "does a spin"
                 event.verb = objects[0].nominal
                 merge(event.manner, objects[0].manner)

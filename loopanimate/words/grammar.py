@@ -57,7 +57,11 @@ class _Parser(Builder):
             self.pause(",")
         elif word.text == ":" and (following.is_("still") or self.names_verb(following)):  # "hair: flowing"
             return
-        elif word.text == ":" and self.waiting and following.is_("nothing"):  # "bridge: nothing"
+        elif word.text == "?" and self.waiting and self.fresh and following.form and self.word(2).is_("mark"):  # "the trees? sway"
+            return
+        elif word.text == ":" and self.waiting and following.is_("strength", "tempo"):  # "clouds: fast"
+            return
+        elif word.text in ":?" and (self.waiting or self.now) and following.is_("nothing", "nobody"):  # "bridge: nothing"
             self.at += 2
             self.still(following, self.word())
         elif word.text == ":" and self.waiting and self.names_act(1):  # "clouds: slow drift"
@@ -380,7 +384,8 @@ class _Parser(Builder):
 
     def moves_it(self) -> bool:
         """Whether "them" is what the verb before it moves: "the wind bends them", "leave them alone"."""
-        return bool(self.now) and not self.waiting and (self.now[0].verb == "leave" or self.now[0].thing.noun in AGENTS)
+        moves = self.now and (self.now[0].verb in ("leave", "follow") or self.now[0].thing.noun in AGENTS)
+        return bool(moves) and not self.waiting
 
     def referent(self, word: Word) -> Phrase:
         """What a personal pronoun stands for."""

@@ -13,6 +13,7 @@ SPELT_OUT = (
     (r"\blet's\b", "let us"),
     (r"'re\b", " are"),
     (r"\bu\b", "you"),
+    (r"\bto and fro\b", "back and forth"),
     (r"\b(?:(?:is|are) )?(?:just )?a blur\b", "blur"),
     (r"\bslow(s?) (?:((?:the )?\w+) )?down\b", r"slowly move\1 \2"),
     (r"\bspeed(s?) (?:((?:the )?\w+) )?up\b", r"quickly move\1 \2"),
@@ -22,7 +23,7 @@ SPELT_OUT = (
     (r"\b(mov\w+) (?:a muscle|an inch)\b", r"\1"),
     (r"\b(is|are) the only (thing|part|one)s? (that |which )?(is |are |should )?(moves?|moving|animated)\b", "alone moves"),
     (r"\b(the only thing (that|which)|all that|what) (moves|should move|is moving) (is|are) ([^,.;]+)", r"only \5 moves"),
-    (r"\bwhat(ever)? is (?=behind|around|beside|in front)", "everything "),
+    (r"\bwhat(ever)? is (?=behind|around|beside|in |on |above|below|under)", "everything "),
     (r"\b(left|right|upper|lower|bigger|smaller|last) (?:one )?of the (?:two|three|four) (\w+)s\b", r"\1 \2"),
     (r"\botherwise,? (nothing|everything)\b", r"\1 else"),
     (r"\b(left|right|top|bottom|side|edge|corner|half|middle|cent(er|re)) of the (picture|image|frame|screen|scene)\b", r"\1"),
@@ -86,7 +87,7 @@ def _is_named(word: Word, before: Word) -> bool:
 def _before_noun(last: str, after: str) -> bool:
     """Whether a phrase like "on the left" goes on with its noun: "on the left tree"."""
     word, noun = look_up(last), look_up(after)
-    return word.is_("adjective") and (noun.is_("one") or bool(noun.noun) and not noun.form and not noun.tags)
+    return word.is_("adjective") and (noun.is_("one", "many") or bool(noun.noun) and not noun.form and not noun.tags)
 
 
 def _single(token: str, before: str, after: str, free: bool) -> Word:
