@@ -22,6 +22,7 @@ from loopanimate.words.phrases import (
 from loopanimate.words.wording import MARK, THINGS
 
 UNSPOKEN = ("camera", *AGENTS)  # classes that "it" does not stand for
+MOVERS = ("live", "wild", "vehicle", "boat", "bend", "hung", "wheel", "float")  # sorts of places that move rather than hold
 POSTURES = ("stand", "sit", "lie")
 REFLEXIVE = ("itself", "themselves", "herself", "himself", "them", "him", "her")
 ORDINALS = ("first", "second", "third", "fourth", "last")
@@ -247,6 +248,9 @@ class _Parser(Builder):
     def place(self, word: Word, following: Word) -> None:
         self.place_left()
         value = word.tags["place"]
+        if self.pending and self.pending[-1].noun == "motion" and value == "background":  # "no motion in the background"
+            self.pending[-1].of = Phrase(value, value)
+            return
         if self.pending and self.pending[-1].noun == "whole" and value == "background":
             self.pending[-1].head = self.pending[-1].noun = value
         self.add_place([value, *word.text.split()])
@@ -325,12 +329,20 @@ class _Parser(Builder):
         antecedent = self.waiting[-1] if self.waiting and not aside else self.last
         if antecedent is None:
             return None
+        if self.waiting and self.names_mover(self.last):  # "a couple on a swing that swings"
+            self.shelf, self.pending, antecedent = self.shelf + self.waiting, [], self.last
         self.outer = [] if aside else self.waiting
         self.resolve_objects()
         self.pending = [antecedent]
         antecedent.object = antecedent.excepted = self.excepting = False
         self.prep, self.joiner, self.aux = "", "", "rel"
         return None
+
+    def names_mover(self, phrase: Phrase) -> bool:
+        """Whether a place is what the one verb of a relative clause right after it is about."""
+        verbs = [word for word in self.clause_after() if word.form]
+        near = phrase.joiner == "at" and self.word(-1).text == phrase.head and len(verbs) == 1
+        return near and sort_of(phrase.noun) in MOVERS and self.word().text != "who"
 
     # The camera
 
