@@ -95,7 +95,8 @@ class _Parser(Builder):
         if word.text == "but" and starts_phrase(following):
             said = self.pending or [event.thing for event in self.now]
             apart = not self.fresh and not any(word.form and not word.noun or word.is_("be", "do", "still") for word in clause)
-            if said and said[-1].noun == "whole" and (apart or self.fresh and self.pending):  # "freeze all but the sea"
+            all_of = said and (said[-1].noun == "whole" or said[-1].head in ("everyone", "everybody"))
+            if all_of and (apart or self.fresh and self.pending):  # "freeze all but the sea"
                 self.except_(word, following)
                 self.object_due = False
                 return None
@@ -126,7 +127,7 @@ class _Parser(Builder):
             self.excepting = True  # "the sky, not the sea, moves"
             return
         self.negative = True
-        if word.text in ("without", "avoid"):
+        if word.text.startswith(("without", "avoid", "get rid", "remove")):
             self.resolve_objects()
             self.object_due = False
 
