@@ -29,7 +29,17 @@ FLOWING = ("flow", "fall", "leaf")  # sorts that may be streams, and are what th
 ALIVE = ("live", "wild")  # sorts
 ROOTED = (*FLOWING, "bend", "fixed", "camera")  # sorts that stay what they are where a way is said
 PASSING = ("go", "travel", "fly", "swirl", "blow", "tumble", "float")  # manners of what passes the viewer
-PLACELESS = ("move", "go", "float", "tumble", "blow", "buzz", "creak", "stagger", "spread")  # manners that are a shift where a way is said
+PLACELESS = (
+    "move",
+    "go",
+    "float",
+    "tumble",
+    "blow",
+    "buzz",
+    "creak",
+    "stagger",
+    "spread",
+)  # manners that are a shift where a way is said
 NOISY = ("tremble", "pulse", "bob", "fog")  # kinds of a vehicle that travels: "the truck rumbles along the road"
 
 

@@ -304,7 +304,13 @@ class Builder:
         """The phrases that the verb at hand is said of; nothing waits for a verb any longer."""
         finite = form in ("s", "base")
         done = self.now[0].thing if self.now else None  # what the verb before is said of
-        if self.outer and self.aux != "rel" and form != "ing" and self.joiner != "and" and (done in self.outer or self.aux == "be"):
+        if (
+            self.outer
+            and self.aux != "rel"
+            and form != "ing"
+            and self.joiner != "and"
+            and (done in self.outer or self.aux == "be")
+        ):
             self.outer[-1].which += [phrase.head for phrase in self.pending if phrase not in self.outer]
             self.events = [event for event in self.events if event.thing is not self.outer[-1]]
             taken, self.outer, self.pending, self.aux = self.outer, [], [], ""
@@ -321,6 +327,8 @@ class Builder:
         if not waiting:
             self.resolve_objects()
             self.pending = []
+            if form == "ing" and not self.subjects and self.events and self.events[-1].verb is None:  # "A tree. Swaying."
+                return [self.events[-1].thing]
             commands = form == "base" and self.fresh and not self.aux and self.joiner != "and" and starts_phrase(self.word())
             return self.subjects if self.subjects and not commands else [Phrase("it", start=self.at, implied=True)]
         taken = [waiting[-1]]
@@ -470,6 +478,8 @@ class Builder:
         for other in self.events:  # "opens and closes its wings"
             if other.thing is subject and {other.verb, event.verb} in OPPOSITES:
                 other.thing, other.moved = objects[0], True
+        if subject.attribute and not any(other.thing is subject and other is not event for other in self.events):
+            self.events.append(Event(subject, subject.attribute, subject.start, subject.start))  # "a burning candle drips wax"
         event.thing, event.moved, event.only = objects[0], True, event.only or objects[0].only
         for phrase in objects:
             phrase.used = True

@@ -58,7 +58,9 @@ class _Parser(Builder):
             self.pause(",")
         elif word.text == ":" and (following.is_("still") or self.names_verb(following)):  # "hair: flowing"
             return
-        elif word.text == "?" and self.waiting and self.fresh and following.form and self.word(2).is_("mark"):  # "the trees? sway"
+        elif (
+            word.text == "?" and self.waiting and self.fresh and following.form and self.word(2).is_("mark")
+        ):  # "the trees? sway"
             return
         elif word.text == ":" and self.waiting and following.is_("strength", "tempo"):  # "clouds: fast"
             return
@@ -289,7 +291,9 @@ class _Parser(Builder):
             self.at += 1
             self.verb("do", "s")
             return
-        if self.joiner == "," and self.pending and self.continues(self.pending[0]):  # "animate the sea and the sky, keep her still"
+        if (
+            self.joiner == "," and self.pending and self.continues(self.pending[0])
+        ):  # "animate the sea and the sky, keep her still"
             self.flush()
         if self.fresh and self.pending and not word.text.startswith("keep"):
             self.mentioned += self.pending

@@ -229,8 +229,9 @@ def _may_be_verb(run: list[Word], place: int, around: Surroundings) -> bool:
     if run[place].form is None:
         return False
     after = run[place + 1] if place + 1 < len(run) else None
-    if run[place].form.form == "ing" and not after and around.ahead[0].is_("of") and meanings()[run[place].form.verb] != "none":
-        return False  # "no swaying of the reeds"
+    named = run[place].form.form == "ing" or run[place].form.form == "base" and not place and not around.determiners
+    if named and not after and around.ahead[0].is_("of") and meanings()[run[place].form.verb] != "none":
+        return False  # "no swaying of the reeds", "swirl of leaves"
     return _may_follow(run[place], run[place - 1], after, around) if place else _may_begin(run[0], after, around)
 
 
@@ -265,7 +266,14 @@ def _may_begin(word: Word, after: Word | None, around: Surroundings) -> bool:
         return True
     if after and after.noun:
         return not word.noun and not word.describes
-    due = not word.noun or not around.object_due and around.ahead[0].is_("det", "poss", "it", "everything", "way", *ADVERBS)
+    placed = (
+        around.ahead[0].is_("prep") and starts_phrase([*around.ahead, MARK][1]) and not around.infinitive
+    )  # "crow on a grave"
+    due = (
+        not word.noun
+        or not (around.object_due or placed)
+        and around.ahead[0].is_("det", "poss", "it", "everything", "way", *ADVERBS)
+    )
     return due and not word.describes and word.noun not in AGENTS or around.joined == "base"
 
 
@@ -297,7 +305,13 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
     opens = form == "base" and before.noun and before.plural and not before.form  # "doors open", unlike "swings open"
     if word.describes and not opens:
         return False
-    if before.noun and before.is_("adjective") and form == "base" and around.determiners[:1] and around.determiners[0].text == "a":
+    if (
+        before.noun
+        and before.is_("adjective")
+        and form == "base"
+        and around.determiners[:1]
+        and around.determiners[0].text == "a"
+    ):
         return False  # "a light shimmer"
     if not word.noun:
         return True
@@ -309,7 +323,7 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
         return False
     plural = around.subject.plural if around.prep and around.subject else before.plural
     alone = form == "base" and after is None and not around.determiners and not around.prep
-    loose = alone and word.noun != "light"  # "boat rock", unlike "candle light"
+    loose = alone and word.noun not in ("light", *AGENTS)  # "boat rock", unlike "candle light"
     return loose or many or around.compound or plural != (form == "s")
 
 

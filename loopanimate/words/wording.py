@@ -13,6 +13,7 @@ SPELT_OUT = (
     (r"\blet's\b", "let us"),
     (r"'re\b", " are"),
     (r"\bu\b", "you"),
+    (r"(?<=\w) '?n'? (?=\w)", " and "),
     (r"\b(slow|fast|quick|slowly|quickly|gently|softly|wildly|ever|free)-(\w+ing)\b", r"\1 \2"),
     (r"\bwind-?(?:blown|swept|tossed|tousled)\b", "blowing"),
     (r"\bthe inside of\b", "the interior of"),
@@ -69,7 +70,14 @@ def _longest(tokens: list[str], place: int, free: bool) -> tuple[Word, int]:
         after = tokens[place + size : place + size + 1]
         if tags and after and tags.keys() & {"place", "way"} and _before_noun(tokens[place + size - 1], after[0]):
             continue
-        if tags and after and "toward" in tags and size > 2 and (noun := look_up(after[0])).noun and not (noun.form or noun.tags):
+        if (
+            tags
+            and after
+            and "toward" in tags
+            and size > 2
+            and (noun := look_up(after[0])).noun
+            and not (noun.form or noun.tags)
+        ):
             continue  # "into the night sky"
         cameras = [tag for tag in tags or () if tag.startswith("camera-")]
         named = tokens[place] in nouns() and place and look_up(tokens[place - 1]).is_("det", "poss")  # "the truck to the left"
