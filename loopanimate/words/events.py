@@ -34,7 +34,6 @@ LEANT_ON = ("against", "on")  # particles that stand before a place: "leans agai
 WAYS = {"way", "toward", "along"}  # of a manner, what says where to
 PACES = ("pace", "speed", "rate", "tempo", "rhythm")
 SOUNDS = ("creak", "buzz", "ring", "crash", "knock", "none")  # manners of nouns that say how a motion sounds
-GOING = ("go", "travel", "fly", "fall", "rise")  # manners of what may come before its thing: "here comes the train"
 OF_LIMBS = ("bounce", "bob", "tremble", "rock", "knock")  # manners of what the owner of a limb does to it
 INDEFINITE = ("", "a", "an")
 DIAGONALS = {("0", "90"): "45", ("180", "90"): "135", ("180", "270"): "225", ("0", "270"): "315"}  # by two ways, sorted as text
@@ -75,6 +74,7 @@ class Builder:
         self.now: list[Event] = []  # of the last verb
         self.subjects: list[Phrase] = []  # of the last verb
         self.form = ""  # of the last verb
+        self.parted = False  # it belongs to a clause between commas: "the boat, pulled by a tug, moves"
         self.last: Phrase | None = None  # phrase
         self.apart: list[Phrase] = []  # exceptions to what has not been said yet
         self.qualities: dict[str, str] = {}  # what adjectives before a word of the camera's say
@@ -396,6 +396,7 @@ class Builder:
             phrase.used = True
         self.events += self.now
         self.subjects = subjects
+        self.parted = self.joiner == "," and (self.form in ("ing", "ed") or self.aux == "be") or self.aux == "rel"
         self.held = {}
         self.aux = self.joiner = ""
         self.negative = self.no = self.only = self.fresh = False
@@ -440,7 +441,7 @@ class Builder:
                 merge(event.manner, objects[0].manner)
             elif objects[0].nominal and event.thing.implied:
                 event.thing, event.verb = objects[0], objects[0].nominal
-            elif event.thing.implied and self.form == "s" and meanings().get(event.verb) in GOING:
+            elif event.thing.implied and self.form == "s" and meanings().get(event.verb) not in ("none", "rest", None):
                 self.retarget(event, objects)  # "here comes the train"
             elif objects[0].nominal and objects[0].of:
                 self.say(objects[0].of, objects[0].nominal, objects[0].manner)

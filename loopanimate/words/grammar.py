@@ -102,6 +102,11 @@ class _Parser(Builder):
                 self.except_(word, following)
                 self.object_due = False
                 return None
+        if (
+            word.text == "then" and self.subjects and following.form and following.form.form == self.form
+        ):  # "hops, then flies off"
+            self.pause("and")
+            return None
         negative = self.negative and word.text == "but" and following.is_("way")
         for event in self.now if "that" in word.text else []:  # "animate the bird so that its wings flap"
             event.verb = None if event.verb == "animate" else event.verb
@@ -199,7 +204,10 @@ class _Parser(Builder):
             event.likeness = likeness
             if event.verb in POSTURES and sort_of(likeness) in ("rigid", "fixed"):  # "stands like a rock"
                 event.verb = "rest"
-        self.at += 1 + len(clause)
+        more = (
+            place for place, other in enumerate(clause) if other.is_("way", "toward", "tempo")
+        )  # "race like horses to the left"
+        self.at += 1 + next(more, len(clause))
         return None
 
     def ignore(self, word: Word, following: Word) -> None:
@@ -512,6 +520,7 @@ class _Parser(Builder):
     def surroundings(self, determiners: list[Word], ahead: list[Word]) -> Surroundings:
         waiting = self.waiting
         joins = self.joiner and self.subjects and not self.pending
+        parted = self.parted and self.joiner == "," and not (waiting or determiners) and self.subjects[-1].plural is False
         return Surroundings(
             determiners=determiners,
             ahead=[*ahead, MARK],
@@ -526,7 +535,8 @@ class _Parser(Builder):
             relative=bool(self.outer),
             begun=not self.fresh or bool(self.subjects),
             object_due=self.object_due,
-            described=self.form in ("ing", "ed") and not (self.fresh or waiting or self.object_due),
+            described=self.form in ("ing", "ed") and not (waiting or self.object_due) and not self.fresh or parted,
+            single=self.form in ("ing", "ed") and bool(self.subjects) and self.subjects[-1].plural is False,
         )
 
 

@@ -170,6 +170,7 @@ class Surroundings:
     relative: bool  # what a relative clause is about waits for its own verb
     begun: bool  # something has been said before
     object_due: bool  # a verb has just been said
+    single: bool  # that is one thing
     described: bool  # a participle has been said of what may still get its verb: "the ship seen in the distance moves"
 
 
@@ -248,7 +249,8 @@ def _may_begin(word: Word, after: Word | None, around: Surroundings) -> bool:
         return bool(her and around.prep and around.subject and alone and form != "base" and not _verb_ahead(around))
     if around.prep:  # "the sign behind buzzes"
         due = around.prep not in SMALL and (around.subject or around.relative) and alone
-        return bool(due) and form in ("s", "ing") and not (word.noun and _verb_ahead(around))
+        many = form == "base" and around.subject is not None and around.subject.plural  # "the stars above twinkle"
+        return bool(due) and (many or form in ("s", "ing")) and not (word.noun and _verb_ahead(around))
     if around.aux == "be" and form in ("s", "base"):
         return around.relative
     if around.aux or around.negated and not (word.noun and around.subject is None):
@@ -316,7 +318,8 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
     if not word.noun:
         return True
     compound = not (around.determiners or before.plural) and word.noun == before.noun  # "cloud sky"
-    if _in_place(around) or compound and not around.ahead[0].is_("way", *ADVERBS):
+    ends = around.single and form == "s" and around.ahead[0].is_("mark", "way", *ADVERBS)  # "the lamp carried by a man swings"
+    if _in_place(around) and not (ends and around.described) or compound and not around.ahead[0].is_("way", *ADVERBS):
         return False
     many = any(word.is_("many") or word.text in ONE_OF for word in around.determiners)  # agrees with either number
     if word.noun == "light" and many:  # "a string of fairy lights"
@@ -324,7 +327,7 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
     plural = around.subject.plural if around.prep and around.subject else before.plural
     alone = form == "base" and after is None and not around.determiners and not around.prep
     loose = alone and word.noun not in ("light", *AGENTS)  # "boat rock", unlike "candle light"
-    return loose or many or around.compound or plural != (form == "s")
+    return loose or many or ends or around.compound or plural != (form == "s")
 
 
 def _verb_next(around: Surroundings) -> bool:
