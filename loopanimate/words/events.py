@@ -94,6 +94,7 @@ class Builder:
 
     def begin_clause(self) -> None:
         self.prep = ""  # that waits for its phrase
+        self.within = False  # a relative clause has begun after a comma
         self.joiner = ""  # the comma or "and" that the clause began with
         self.aux = ""  # "be", "do", "modal" or "rel", until its verb comes
         self.negative = self.no = self.only = self.again = self.excepting = False
@@ -143,6 +144,9 @@ class Builder:
         if self.aux == "be" and self.waiting and not self.prep and phrase.attribute and phrase.definite in INDEFINITE:
             self.add_events(self.take_subjects("s"), phrase.attribute)  # "the tree is a swaying giant"
             return
+        if self.words[phrase.start].text == "whose":  # "holding a torch whose flame flickers"
+            self.resolve_objects()
+            self.object_due = False
         phrase.only, self.only = self.only, False
         phrase.no, self.no = phrase.no or self.no, False
         self.last = phrase
@@ -331,6 +335,9 @@ class Builder:
                 return [self.events[-1].thing]
             commands = form == "base" and self.fresh and not self.aux and self.joiner != "and" and starts_phrase(self.word())
             return self.subjects if self.subjects and not commands else [Phrase("it", start=self.at, implied=True)]
+        aside = waiting[-1].joiner == "," and waiting[-1].definite == "poss" and waiting[-1].plural
+        if form == "s" and aside and len(waiting) > 1 and waiting[-2].plural is False:
+            waiting = waiting[:-1]  # "the ship, its sails torn, limps"
         taken = [waiting[-1]]
         for phrase, after in zip(waiting[-2::-1], waiting[:0:-1]):
             shares = phrase.definite == "poss" and taken[0].definite == ""  # "her hair, scarf and coat"
@@ -396,7 +403,8 @@ class Builder:
             phrase.used = True
         self.events += self.now
         self.subjects = subjects
-        self.parted = self.joiner == "," and (self.form in ("ing", "ed") or self.aux == "be") or self.aux == "rel"
+        self.parted = self.within or self.joiner == "," and (self.form in ("ing", "ed") or self.aux == "be")
+        self.within = False
         self.held = {}
         self.aux = self.joiner = ""
         self.negative = self.no = self.only = self.fresh = False
@@ -470,6 +478,7 @@ class Builder:
             own = subject.manner if subject.noun in AGENTS else {}
             event.manner = own | ({"way": ways[-1]} if ways else {}) | event.manner
         goes = sort_of(subject.noun) in ("live", "wild", "vehicle") and meanings().get(event.verb) == "travel"
+        goes = goes and event.verb not in verb_tables()["emits"]  # unlike "throws a ball to the right"
         if (
             goes
             and event.manner.keys() & WAYS
@@ -593,9 +602,11 @@ class Builder:
             self.say(phrase, said.verb, held)
         elif last and held.keys() & {"strength", "tempo"} or phrase.only:
             self.say(phrase, "move", held if last else {})
-        elif listed and (listed == "and" and alone or acted.verb in ("animate", *ADDS)):  # "flaps its ears and its wings"
+        elif (
+            listed and not phrase.attribute and (listed == "and" and alone or acted.verb in ("animate", *ADDS))
+        ):  # "flaps its ears and its wings"
             self.say(phrase, acted.verb, acted.manner, acted.negative)
-        elif self.shared and phrase.joiner == "and" and alone:  # "motion in the hair and clothes"
+        elif self.shared and phrase.joiner == "and" and alone and not phrase.attribute:  # "motion in the hair and clothes"
             self.say(phrase, self.shared.nominal, self.shared.manner, self.shared.no)
         elif self.heading and not phrase.attribute:
             self.say(phrase, self.heading.nominal, self.heading.manner)

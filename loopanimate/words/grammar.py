@@ -344,7 +344,7 @@ class _Parser(Builder):
             return None
         if self.waiting and self.names_mover(self.last):  # "a couple on a swing that swings"
             self.shelf, self.pending, antecedent = self.shelf + self.waiting, [], self.last
-        self.outer = [] if aside else self.waiting
+        self.outer, self.within = [] if aside else self.waiting, aside
         self.resolve_objects()
         self.pending = [antecedent]
         antecedent.object = antecedent.excepted = self.excepting = False

@@ -12,6 +12,7 @@ SPELT_OUT = (
     (r"\b(it|he|she|that|there|who|what|here|everything|nothing|nobody)'s\b", r"\1 is"),
     (r"\blet's\b", "let us"),
     (r"'re\b", " are"),
+    (r"\bthe only (?:movement|motion|thing moving|part moving) (?:is|are|should be) ([^,.;]+)", r"only \1 moves"),
     (r"\bu\b", "you"),
     (r"(?<=\w) yes(?= *[,.;!]| *$)", " is moving"),
     (r"(?<=\w) no(?= *[,.;!]| *$)", " is not moving"),
