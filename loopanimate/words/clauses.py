@@ -29,17 +29,8 @@ FLOWING = ("flow", "fall", "leaf")  # sorts that may be streams, and are what th
 ALIVE = ("live", "wild")  # sorts
 ROOTED = (*FLOWING, "bend", "fixed", "camera")  # sorts that stay what they are where a way is said
 PASSING = ("go", "travel", "fly", "swirl", "blow", "tumble", "float")  # manners of what passes the viewer
-PLACELESS = (
-    "move",
-    "go",
-    "float",
-    "tumble",
-    "blow",
-    "buzz",
-    "creak",
-    "stagger",
-    "spread",
-)  # manners that are a shift where a way is said
+# Manners that are a shift where a way is said
+PLACELESS = ("move", "go", "float", "tumble", "blow", "buzz", "creak", "stagger", "spread")
 NOISY = ("tremble", "pulse", "bob", "fog")  # kinds of a vehicle that travels: "the truck rumbles along the road"
 
 
@@ -193,7 +184,7 @@ def _kind(event: Event, name: str, text: list[str], guess) -> tuple[str | None, 
         scores = {kind: score for kind, score in guess(" ".join(text)).items() if kind != "stream"}
         meaning = max(scores, key=scores.get)
     shown = _shown(event, name, meaning or "move")
-    return (shown, "", known) if shown is None or shown in KINDS else ("effect", shown, known)
+    return (shown, "", known) if shown in (None, "rest", *KINDS) else ("effect", shown, known)
 
 
 def _shown(event: Event, name: str, meaning: str) -> str | None:
@@ -213,8 +204,9 @@ def _shown(event: Event, name: str, meaning: str) -> str | None:
         shown = "ripple" if nature.sort == "flow" and nature.natural == "ripple" else "bob"  # "the waves rise and fall"
     elif _travels(event, nature.sort, meaning, shown):
         shown = "shift"
-    if nature.sort in ("flow", "fall") and nature.natural not in KINDS and shown in KINDS and shown not in ("stream", "sway"):
-        shown = nature.natural  # "flames leap"
+    airy = nature.sort == "fall" and shown not in ("stream", "sway") or nature.natural == "fire" and shown == "bounce"
+    if airy and nature.natural not in KINDS and shown in KINDS:  # "hail bounces", "flames leap"
+        shown = nature.natural
     if name == "camera" and event.manner.get("toward") in ("in", "out", "towards", "away"):
         shown = "zoom"
     elif name == "camera" and shown == "rock" and "way" in event.manner:  # "tilts up"

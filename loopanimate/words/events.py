@@ -144,7 +144,7 @@ class Builder:
         if self.aux == "be" and self.waiting and not self.prep and phrase.attribute and phrase.definite in INDEFINITE:
             self.add_events(self.take_subjects("s"), phrase.attribute)  # "the tree is a swaying giant"
             return
-        if self.words[phrase.start].text == "whose":  # "holding a torch whose flame flickers"
+        if self.says_whose(phrase):  # "holding a torch whose flame flickers"
             self.resolve_objects()
             self.object_due = False
         phrase.only, self.only = self.only, False
@@ -167,6 +167,9 @@ class Builder:
         phrase.object = self.object_due and phrase.joiner != "and"
         self.pending.append(phrase)
         self.mentioned.append(phrase)
+
+    def says_whose(self, phrase: Phrase) -> bool:
+        return any(word.text == "whose" for word in self.words[phrase.start : phrase.start + 1])
 
     def begins_relative(self, phrase: Phrase) -> bool:
         """Whether a phrase right after another is the subject of a relative clause without "that": two verbs follow."""
@@ -275,7 +278,7 @@ class Builder:
             self.at += particle == following.text and particle not in LEANT_ON
         self.at += following.text == "shut"  # "slams shut"
         if self.has_inner_subject():  # "the lantern that the man carries swings"
-            if self.words[self.pending[-1].start].text == "whose":  # "a robot whose eyes glow turns"
+            if self.says_whose(self.pending[-1]):  # "a robot whose eyes glow turns"
                 self.add_events(self.pending[-1:], verb, guessed)
             self.pending, self.outer, self.aux, self.held = self.outer, [], "", {}
             self.object_due = False
@@ -308,13 +311,8 @@ class Builder:
         """The phrases that the verb at hand is said of; nothing waits for a verb any longer."""
         finite = form in ("s", "base")
         done = self.now[0].thing if self.now else None  # what the verb before is said of
-        if (
-            self.outer
-            and self.aux != "rel"
-            and form != "ing"
-            and self.joiner != "and"
-            and (done in self.outer or self.aux == "be")
-        ):
+        ends = self.aux == "be" or done in self.outer and self.aux != "rel"  # the relative clause
+        if self.outer and ends and form != "ing" and self.joiner != "and":
             self.outer[-1].which += [phrase.head for phrase in self.pending if phrase not in self.outer]
             self.events = [event for event in self.events if event.thing is not self.outer[-1]]
             taken, self.outer, self.pending, self.aux = self.outer, [], [], ""
@@ -602,9 +600,8 @@ class Builder:
             self.say(phrase, said.verb, held)
         elif last and held.keys() & {"strength", "tempo"} or phrase.only:
             self.say(phrase, "move", held if last else {})
-        elif (
-            listed and not phrase.attribute and (listed == "and" and alone or acted.verb in ("animate", *ADDS))
-        ):  # "flaps its ears and its wings"
+        elif listed and not phrase.attribute and (listed == "and" and alone or acted.verb in ("animate", *ADDS)):
+            # "flaps its ears and its wings"
             self.say(phrase, acted.verb, acted.manner, acted.negative)
         elif self.shared and phrase.joiner == "and" and alone and not phrase.attribute:  # "motion in the hair and clothes"
             self.say(phrase, self.shared.nominal, self.shared.manner, self.shared.no)

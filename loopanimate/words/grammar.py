@@ -58,10 +58,8 @@ class _Parser(Builder):
             self.pause(",")
         elif word.text == ":" and (following.is_("still") or self.names_verb(following)):  # "hair: flowing"
             return
-        elif (
-            word.text == "?" and self.waiting and self.fresh and following.form and self.word(2).is_("mark")
-        ):  # "the trees? sway"
-            return
+        elif word.text == "?" and self.waiting and self.fresh and following.form and self.word(2).is_("mark"):
+            return  # "the trees? sway."
         elif word.text == ":" and self.waiting and following.is_("strength", "tempo"):  # "clouds: fast"
             return
         elif word.text in ":?" and (self.waiting or self.now) and following.is_("nothing", "nobody"):  # "bridge: nothing"
@@ -102,10 +100,8 @@ class _Parser(Builder):
                 self.except_(word, following)
                 self.object_due = False
                 return None
-        if (
-            word.text == "then" and self.subjects and following.form and following.form.form == self.form
-        ):  # "hops, then flies off"
-            self.pause("and")
+        if word.text == "then" and self.subjects and following.form and following.form.form == self.form:
+            self.pause("and")  # "hops, then flies off"
             return None
         negative = self.negative and word.text == "but" and following.is_("way")
         for event in self.now if "that" in word.text else []:  # "animate the bird so that its wings flap"
@@ -204,10 +200,8 @@ class _Parser(Builder):
             event.likeness = likeness
             if event.verb in POSTURES and sort_of(likeness) in ("rigid", "fixed"):  # "stands like a rock"
                 event.verb = "rest"
-        more = (
-            place for place, other in enumerate(clause) if other.is_("way", "toward", "tempo")
-        )  # "race like horses to the left"
-        self.at += 1 + next(more, len(clause))
+        ways = (place for place, other in enumerate(clause) if other.is_("way", "toward", "tempo"))
+        self.at += 1 + next(ways, len(clause))  # "race like horses to the left"
         return None
 
     def ignore(self, word: Word, following: Word) -> None:
@@ -299,10 +293,8 @@ class _Parser(Builder):
             self.at += 1
             self.verb("do", "s")
             return
-        if (
-            self.joiner == "," and self.pending and self.continues(self.pending[0])
-        ):  # "animate the sea and the sky, keep her still"
-            self.flush()
+        if self.joiner == "," and self.pending and self.continues(self.pending[0]):
+            self.flush()  # "animate the sea and the sky, keep her still"
         if self.fresh and self.pending and not word.text.startswith("keep"):
             self.mentioned += self.pending
             self.pending = []

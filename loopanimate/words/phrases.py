@@ -268,14 +268,9 @@ def _may_begin(word: Word, after: Word | None, around: Surroundings) -> bool:
         return True
     if after and after.noun:
         return not word.noun and not word.describes
-    placed = (
-        around.ahead[0].is_("prep") and starts_phrase([*around.ahead, MARK][1]) and not around.infinitive
-    )  # "crow on a grave"
-    due = (
-        not word.noun
-        or not (around.object_due or placed)
-        and around.ahead[0].is_("det", "poss", "it", "everything", "way", *ADVERBS)
-    )
+    ahead, then = [*around.ahead, MARK][:2]
+    named = around.object_due or ahead.is_("prep") and starts_phrase(then) and not around.infinitive  # "crow on a grave"
+    due = not word.noun or not named and ahead.is_("det", "poss", "it", "everything", "way", *ADVERBS)
     return due and not word.describes and word.noun not in AGENTS or around.joined == "base"
 
 
@@ -307,14 +302,9 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
     opens = form == "base" and before.noun and before.plural and not before.form  # "doors open", unlike "swings open"
     if word.describes and not opens:
         return False
-    if (
-        before.noun
-        and before.is_("adjective")
-        and form == "base"
-        and around.determiners[:1]
-        and around.determiners[0].text == "a"
-    ):
-        return False  # "a light shimmer"
+    light = bool(before.noun) and before.is_("adjective") and form == "base"
+    if light and [determiner.text for determiner in around.determiners] == ["a"]:  # "a light shimmer"
+        return False
     if not word.noun:
         return True
     compound = not (around.determiners or before.plural) and word.noun == before.noun  # "cloud sky"

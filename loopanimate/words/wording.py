@@ -74,15 +74,9 @@ def _longest(tokens: list[str], place: int, free: bool) -> tuple[Word, int]:
         after = tokens[place + size : place + size + 1]
         if tags and after and tags.keys() & {"place", "way"} and _before_noun(tokens[place + size - 1], after[0]):
             continue
-        if (
-            tags
-            and after
-            and "toward" in tags
-            and size > 2
-            and (noun := look_up(after[0])).noun
-            and not (noun.form or noun.tags)
-        ):
-            continue  # "into the night sky"
+        noun = look_up(after[0]) if tags and after and "toward" in tags and size > 2 else MARK
+        if noun.noun and not (noun.form or noun.tags):  # "into the night sky"
+            continue
         cameras = [tag for tag in tags or () if tag.startswith("camera-")]
         named = tokens[place] in nouns() and place and look_up(tokens[place - 1]).is_("det", "poss")  # "the truck to the left"
         if tags and (free and not named or not cameras):
