@@ -28,8 +28,9 @@ LEVEL = ("move", "go", "travel", "float", "rise", "fly")  # manners that are a b
 FLOWING = ("flow", "fall", "leaf")  # sorts that may be streams, and are what they are by nature whatever an unknown verb
 ALIVE = ("live", "wild")  # sorts
 ROOTED = (*FLOWING, "bend", "fixed", "camera")  # sorts that stay what they are where a way is said
-PASSING = ("go", "travel", "fly")  # manners of what passes the viewer
-PLACELESS = ("move", "go", "float", "tumble", "blow", "buzz", "creak")  # manners that are a shift where a way is said
+PASSING = ("go", "travel", "fly", "swirl", "blow", "tumble", "float")  # manners of what passes the viewer
+# Manners that are a shift where a way is said
+PLACELESS = ("move", "go", "float", "tumble", "blow", "buzz", "creak", "stagger", "spread")
 NOISY = ("tremble", "pulse", "bob", "fog")  # kinds of a vehicle that travels: "the truck rumbles along the road"
 
 
@@ -106,7 +107,16 @@ def _join(events: list[Event]) -> list[Event]:
                 merge(last.manner, event.manner)
                 continue
         joined.append(event)
+    moving = [event.thing for event in joined if event.verb and not _rests(event) and not _sounds(event)]
+    for event in joined:
+        if _sounds(event) and any(event.thing is thing for thing in moving):
+            event.verb = None
     return joined
+
+
+def _sounds(event: Event) -> bool:
+    """Whether it is a sound, which says nothing where the thing moves besides: "creaks and bends"."""
+    return meanings().get(event.verb) in ("creak", "ring") and not event.negative
 
 
 def _rests(event: Event) -> bool:
@@ -118,7 +128,7 @@ def _clause(event: Event, text: list[str], guess, classify) -> Clause:
     name = _class(thing, classify)
     kind, effect, known = _kind(event, name, text, guess)
     moving = kind not in (None, "rest")
-    way = event.manner.get("way") or (_own_way(event) if kind in ("shift", "stream", "effect") else None)
+    way = event.manner.get("way") or (_own_way(event, kind) if kind in ("shift", "stream", "effect") else None)
     return Clause(
         text=re.sub(r"[\W\s]+$|(\W+and)+\W*$", "", " ".join(text)),
         thing=_called(event),
@@ -148,10 +158,11 @@ def _called(event: Event) -> str:
     return NAMES.get(event.thing.noun, event.thing.head)
 
 
-def _own_way(event: Event) -> str | None:
+def _own_way(event: Event, kind: str) -> str | None:
     """The way that a verb says by itself."""
     verbs = verb_tables()
-    return "270" if event.verb in verbs["up"] else "90" if event.verb in verbs["down"] else None
+    falls = kind == "shift" and meanings().get(event.verb) == "fall" and sort_of(event.thing.noun) not in FLOWING
+    return "270" if event.verb in verbs["up"] else "90" if falls or event.verb in verbs["down"] else None
 
 
 def _kind(event: Event, name: str, text: list[str], guess) -> tuple[str | None, str, bool]:
@@ -173,7 +184,7 @@ def _kind(event: Event, name: str, text: list[str], guess) -> tuple[str | None, 
         scores = {kind: score for kind, score in guess(" ".join(text)).items() if kind != "stream"}
         meaning = max(scores, key=scores.get)
     shown = _shown(event, name, meaning or "move")
-    return (shown, "", known) if shown is None or shown in KINDS else ("effect", shown, known)
+    return (shown, "", known) if shown in (None, "rest", *KINDS) else ("effect", shown, known)
 
 
 def _shown(event: Event, name: str, meaning: str) -> str | None:
@@ -193,11 +204,16 @@ def _shown(event: Event, name: str, meaning: str) -> str | None:
         shown = "ripple" if nature.sort == "flow" and nature.natural == "ripple" else "bob"  # "the waves rise and fall"
     elif _travels(event, nature.sort, meaning, shown):
         shown = "shift"
+    airy = nature.sort == "fall" and shown not in ("stream", "sway") or nature.natural == "fire" and shown == "bounce"
+    if airy and nature.natural not in KINDS and shown in KINDS:  # "hail bounces", "flames leap"
+        shown = nature.natural
     if name == "camera" and event.manner.get("toward") in ("in", "out", "towards", "away"):
         shown = "zoom"
+    elif name == "camera" and shown == "rock" and "way" in event.manner:  # "tilts up"
+        shown = "shift"
     if "flicker" in event.manner:
         shown = "flicker"
-    return nature.effect if name in RAYS and shown in ("glow", "flicker", "shift") else shown
+    return nature.effect if name in RAYS and shown in ("glow", "flicker", "shift", "tremble") else shown
 
 
 def _travels(event: Event, sort: str, meaning: str, shown: str | None) -> bool:
@@ -206,5 +222,7 @@ def _travels(event: Event, sort: str, meaning: str, shown: str | None) -> bool:
         return "way" in event.manner
     if meaning in PASSING and event.manner.get("along") in ("past", "by") and sort in ("bend", "fixed"):
         return True  # "the trees rush past", as seen from a train
+    if meaning == "blow" and event.manner.get("toward") == "away" and sort == "bend":  # "the scarf blows away"
+        return True
     somewhere = bool(event.manner.keys() & {"way", "toward", "along"})
     return somewhere and sort not in ROOTED and (meaning in PLACELESS or sort == "vehicle" and shown in NOISY)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from loopanimate.words.lexicon import Word, forms, meanings, verb_tables
+from loopanimate.words.lexicon import Word, forms, meanings, natures, verb_tables
 from loopanimate.words.phrases import AGENTS, SENT_OUT, SMALL, Phrase, manner_of, sort_of, starts_phrase
 from loopanimate.words.wording import MARK
 
@@ -34,7 +34,7 @@ LEANT_ON = ("against", "on")  # particles that stand before a place: "leans agai
 WAYS = {"way", "toward", "along"}  # of a manner, what says where to
 PACES = ("pace", "speed", "rate", "tempo", "rhythm")
 SOUNDS = ("creak", "buzz", "ring", "crash", "knock", "none")  # manners of nouns that say how a motion sounds
-GOING = ("go", "travel", "fly", "fall", "rise")  # manners of what may come before its thing: "here comes the train"
+OF_LIMBS = ("bounce", "bob", "tremble", "rock", "knock")  # manners of what the owner of a limb does to it
 INDEFINITE = ("", "a", "an")
 DIAGONALS = {("0", "90"): "45", ("180", "90"): "135", ("180", "270"): "225", ("0", "270"): "315"}  # by two ways, sorted as text
 
@@ -74,6 +74,7 @@ class Builder:
         self.now: list[Event] = []  # of the last verb
         self.subjects: list[Phrase] = []  # of the last verb
         self.form = ""  # of the last verb
+        self.parted = False  # it belongs to a clause between commas: "the boat, pulled by a tug, moves"
         self.last: Phrase | None = None  # phrase
         self.apart: list[Phrase] = []  # exceptions to what has not been said yet
         self.qualities: dict[str, str] = {}  # what adjectives before a word of the camera's say
@@ -93,6 +94,7 @@ class Builder:
 
     def begin_clause(self) -> None:
         self.prep = ""  # that waits for its phrase
+        self.within = False  # a relative clause has begun after a comma
         self.joiner = ""  # the comma or "and" that the clause began with
         self.aux = ""  # "be", "do", "modal" or "rel", until its verb comes
         self.negative = self.no = self.only = self.again = self.excepting = False
@@ -142,6 +144,9 @@ class Builder:
         if self.aux == "be" and self.waiting and not self.prep and phrase.attribute and phrase.definite in INDEFINITE:
             self.add_events(self.take_subjects("s"), phrase.attribute)  # "the tree is a swaying giant"
             return
+        if self.says_whose(phrase):  # "holding a torch whose flame flickers"
+            self.resolve_objects()
+            self.object_due = False
         phrase.only, self.only = self.only, False
         phrase.no, self.no = phrase.no or self.no, False
         self.last = phrase
@@ -162,6 +167,9 @@ class Builder:
         phrase.object = self.object_due and phrase.joiner != "and"
         self.pending.append(phrase)
         self.mentioned.append(phrase)
+
+    def says_whose(self, phrase: Phrase) -> bool:
+        return any(word.text == "whose" for word in self.words[phrase.start : phrase.start + 1])
 
     def begins_relative(self, phrase: Phrase) -> bool:
         """Whether a phrase right after another is the subject of a relative clause without "that": two verbs follow."""
@@ -191,12 +199,14 @@ class Builder:
             return True
         if phrase.noun in AGENTS:  # "sways in a strong wind"
             self.add_manner(phrase.manner)
-            for event in self.now if prep == "by" else []:  # "the cloak is caught by the wind"
-                event.verb = "move" if meanings().get(event.verb) == "none" else event.verb
+            for event in self.now:  # "the cloak is caught by the wind", "laundry drying in the wind"
+                blown = prep == "by" or sort_of(event.thing.noun) in ("bend", "hung")
+                event.verb = "move" if blown and meanings().get(event.verb) == "none" else event.verb
             return True
         if waiting and (waiting.nominal and waiting.of is None and prep in OF_MOTION or waiting.noun == "wind"):
             waiting.of = phrase
-        elif not waiting and self.now and self.now[0].thing.noun in AGENTS:  # "the wind plays with her hair"
+        elif not waiting and self.now and self.now[0].thing.noun in AGENTS and sort_of(phrase.noun) != "fixed":
+            # "the wind plays with her hair"
             for event in self.now:
                 self.retarget(event, [phrase])
         elif running and prep in OVER and self.runs(running[0]):  # "ripples run over the lake"
@@ -204,6 +214,9 @@ class Builder:
                 event.verb, event.thing, event.moved = event.thing.nominal, phrase, True
         elif self.joiner == "and" and self.shared and prep in OF_MOTION:  # "movement in the water and in the trees"
             self.say(phrase, self.shared.nominal, self.shared.manner)
+        elif self.joiner == "," and self.shared and prep in OF_MOTION and self.held:  # "wind in the trees, less in the grass"
+            held, self.held = self.held, {}
+            self.say(phrase, self.shared.nominal or "move", held)
         elif prep == "with":
             return False
         else:
@@ -211,7 +224,10 @@ class Builder:
                 waiting.noun = phrase.noun
             if prep == "away from" and not waiting:
                 self.add_manner({"toward": "away"})
-            if prep in PASSING and not waiting:
+            ahead = prep in ("up", "down") and phrase.noun == "road"  # "drives down the street" is no way of the picture
+            for event in self.now if ahead and not waiting else []:
+                event.manner.pop("way", None)
+            if (prep in PASSING or ahead) and not waiting:
                 self.add_manner({"along": prep})
             self.add_place([prep, phrase.head, *phrase.which])
             self.loose += [phrase] if phrase.attribute else []
@@ -262,6 +278,8 @@ class Builder:
             self.at += particle == following.text and particle not in LEANT_ON
         self.at += following.text == "shut"  # "slams shut"
         if self.has_inner_subject():  # "the lantern that the man carries swings"
+            if self.says_whose(self.pending[-1]):  # "a robot whose eyes glow turns"
+                self.add_events(self.pending[-1:], verb, guessed)
             self.pending, self.outer, self.aux, self.held = self.outer, [], "", {}
             self.object_due = False
             return
@@ -293,7 +311,8 @@ class Builder:
         """The phrases that the verb at hand is said of; nothing waits for a verb any longer."""
         finite = form in ("s", "base")
         done = self.now[0].thing if self.now else None  # what the verb before is said of
-        if self.outer and self.aux != "rel" and form != "ing" and (done in self.outer or self.aux == "be"):
+        ends = self.aux == "be" or done in self.outer and self.aux != "rel"  # the relative clause
+        if self.outer and ends and form != "ing" and self.joiner != "and":
             self.outer[-1].which += [phrase.head for phrase in self.pending if phrase not in self.outer]
             self.events = [event for event in self.events if event.thing is not self.outer[-1]]
             taken, self.outer, self.pending, self.aux = self.outer, [], [], ""
@@ -310,11 +329,17 @@ class Builder:
         if not waiting:
             self.resolve_objects()
             self.pending = []
+            if form == "ing" and not self.subjects and self.events and self.events[-1].verb is None:  # "A tree. Swaying."
+                return [self.events[-1].thing]
             commands = form == "base" and self.fresh and not self.aux and self.joiner != "and" and starts_phrase(self.word())
             return self.subjects if self.subjects and not commands else [Phrase("it", start=self.at, implied=True)]
+        aside = waiting[-1].joiner == "," and waiting[-1].definite == "poss" and waiting[-1].plural
+        if form == "s" and aside and len(waiting) > 1 and waiting[-2].plural is False:
+            waiting = waiting[:-1]  # "the ship, its sails torn, limps"
         taken = [waiting[-1]]
         for phrase, after in zip(waiting[-2::-1], waiting[:0:-1]):
-            alike = (phrase.definite in INDEFINITE) == (taken[0].definite in INDEFINITE) and not phrase.placed
+            shares = phrase.definite == "poss" and taken[0].definite == ""  # "her hair, scarf and coat"
+            alike = (phrase.definite in INDEFINITE) == (taken[0].definite in INDEFINITE) and not phrase.placed or shares
             listed = after.joiner == "," and waiting[-1].joiner == "and" and alike
             glows = phrase.attribute and phrase.joiner == "with"  # "with glowing eyes and a cloak moving"
             if glows or not (after.joiner == "and" or after.excepted or listed):
@@ -335,6 +360,9 @@ class Builder:
         if form == "ing" and (taken[0].joiner == "with" or taken[0].joiner == "," and taken[0].definite == "poss"):
             self.shelf += left  # "the ship, its sails flapping, drifts"
         else:
+            more = [phrase for phrase in left[:1] if self.continues(phrase)]  # "moves the curtains and the plants, …"
+            for phrase in more:
+                self.say(phrase, self.acted[-1].verb, self.acted[-1].manner, self.acted[-1].negative)
             self.describe(left)
         self.pending = []
         return taken
@@ -373,6 +401,8 @@ class Builder:
             phrase.used = True
         self.events += self.now
         self.subjects = subjects
+        self.parted = self.within or self.joiner == "," and (self.form in ("ing", "ed") or self.aux == "be")
+        self.within = False
         self.held = {}
         self.aux = self.joiner = ""
         self.negative = self.no = self.only = self.fresh = False
@@ -388,6 +418,10 @@ class Builder:
         """Phrases right after a verb: what it moves, or what it is merely about."""
         objects = [phrase for phrase in self.pending if phrase.object]
         self.pending = self.waiting
+        for event in [event for event in self.now if event.verb == "follow" and event.thing.noun != "camera"]:
+            led = [other for other in self.events if other.verb and other.thing.head in [phrase.head for phrase in objects]]
+            for other in led[-1:]:  # "the anchor sinks, the chain following it"
+                event.verb, event.manner = other.verb, other.manner | event.manner
         if not objects or not self.now:
             return
         verbs = verb_tables()
@@ -399,18 +433,21 @@ class Builder:
                 event.verb = "rest"
                 self.retarget(event, objects)
             elif event.verb in verbs["emits"] and sort in SENT_OUT:  # "the dragon breathes fire"
-                event.verb = "fall" if sort in ("fall", "leaf") else "move"
+                pours = natures()[objects[0].noun].natural == "ripple"
+                event.verb = "fall" if sort in ("fall", "leaf") else "flow" if pours else "move"
                 self.retarget(event, objects)
             elif (
                 event.thing.noun in AGENTS or event.verb in verbs["transitive"] or event.verb == "animate" or self.orders(event)
             ):
                 self.retarget(event, objects)
+            elif sort in ("body", "bend") and objects[0].definite == "poss" and meanings().get(event.verb) in OF_LIMBS:
+                self.retarget(event, objects)  # "taps his foot"
             elif objects[0].nominal and event.verb in verbs["does"]:  # "does a spin"
                 event.verb = objects[0].nominal
                 merge(event.manner, objects[0].manner)
             elif objects[0].nominal and event.thing.implied:
                 event.thing, event.verb = objects[0], objects[0].nominal
-            elif event.thing.implied and self.form == "s" and meanings().get(event.verb) in GOING:
+            elif event.thing.implied and self.form == "s" and meanings().get(event.verb) not in ("none", "rest", None):
                 self.retarget(event, objects)  # "here comes the train"
             elif objects[0].nominal and objects[0].of:
                 self.say(objects[0].of, objects[0].nominal, objects[0].manner)
@@ -439,6 +476,7 @@ class Builder:
             own = subject.manner if subject.noun in AGENTS else {}
             event.manner = own | ({"way": ways[-1]} if ways else {}) | event.manner
         goes = sort_of(subject.noun) in ("live", "wild", "vehicle") and meanings().get(event.verb) == "travel"
+        goes = goes and event.verb not in verb_tables()["emits"]  # unlike "throws a ball to the right"
         if (
             goes
             and event.manner.keys() & WAYS
@@ -448,6 +486,8 @@ class Builder:
         for other in self.events:  # "opens and closes its wings"
             if other.thing is subject and {other.verb, event.verb} in OPPOSITES:
                 other.thing, other.moved = objects[0], True
+        if subject.attribute and not any(other.thing is subject and other is not event for other in self.events):
+            self.events.append(Event(subject, subject.attribute, subject.start, subject.start))  # "a burning candle drips wax"
         event.thing, event.moved, event.only = objects[0], True, event.only or objects[0].only
         for phrase in objects:
             phrase.used = True
@@ -483,6 +523,10 @@ class Builder:
         self.held, self.joiner, self.excepting, self.fronted = held, joiner, excepting and joiner == "and", fronted
         if joiner == "and" and not self.pending and not self.now:
             self.negative, self.no, self.only, self.aux = kept
+
+    def continues(self, phrase: Phrase) -> bool:
+        """Whether a phrase is one more object of the verb before it: "animate the sea and the sky"."""
+        return phrase.joiner == "and" and bool(self.acted) and self.acted[-1].moved
 
     def says_enough(self, phrase: Phrase) -> bool:
         """Whether a phrase needs no verb: "no wind", "slow ripples on the lake", "the leaves too"."""
@@ -543,6 +587,7 @@ class Builder:
             self.say(phrase, phrase.attribute, held)
         elif phrase.noun in AGENTS and phrase.of:  # "wind in her hair"
             self.say(phrase.of, "move", held | phrase.manner, phrase.no, phrase.start)
+            self.shared = phrase
         elif phrase.noun in WEATHER and phrase.noun not in AGENTS and phrase.manner:  # "heavy rain"
             self.say(phrase, "move", held | phrase.manner)
         elif phrase.no or self.negative and last:
@@ -555,8 +600,11 @@ class Builder:
             self.say(phrase, said.verb, held)
         elif last and held.keys() & {"strength", "tempo"} or phrase.only:
             self.say(phrase, "move", held if last else {})
-        elif listed and (listed == "and" and alone or acted.verb in ("animate", *ADDS)):  # "flaps its ears and its wings"
+        elif listed and not phrase.attribute and (listed == "and" and alone or acted.verb in ("animate", *ADDS)):
+            # "flaps its ears and its wings"
             self.say(phrase, acted.verb, acted.manner, acted.negative)
+        elif self.shared and phrase.joiner == "and" and alone and not phrase.attribute:  # "motion in the hair and clothes"
+            self.say(phrase, self.shared.nominal, self.shared.manner, self.shared.no)
         elif self.heading and not phrase.attribute:
             self.say(phrase, self.heading.nominal, self.heading.manner)
         else:
@@ -569,6 +617,9 @@ class Builder:
 
     def exception(self, phrase: Phrase) -> None:
         """A thing apart from those before it: it rests where they move, and moves where they rest."""
+        if phrase.nominal and phrase.of:  # "still except for a shimmer on the water"
+            self.say(phrase.of, phrase.nominal, phrase.manner)
+            return
         before = next((event for event in reversed(self.events) if event.verb and not event.thing.excepted), None)
         if before is None:  # "apart from the water nothing moves"
             self.apart.append(phrase)

@@ -16,11 +16,14 @@ from loopanimate.words.phrases import (
     make_phrase,
     manner_of,
     read_phrase,
+    sort_of,
     starts_phrase,
 )
 from loopanimate.words.wording import MARK, THINGS
 
 UNSPOKEN = ("camera", *AGENTS)  # classes that "it" does not stand for
+MOVERS = ("live", "wild", "vehicle", "boat", "bend", "hung", "wheel", "float")  # sorts of places that move rather than hold
+POSTURES = ("stand", "sit", "lie")
 REFLEXIVE = ("itself", "themselves", "herself", "himself", "them", "him", "her")
 ORDINALS = ("first", "second", "third", "fourth", "last")
 SIDES = ("left", "right", "top", "bottom", "below", "above")
@@ -55,6 +58,13 @@ class _Parser(Builder):
             self.pause(",")
         elif word.text == ":" and (following.is_("still") or self.names_verb(following)):  # "hair: flowing"
             return
+        elif word.text == "?" and self.waiting and self.fresh and following.form and self.word(2).is_("mark"):
+            return  # "the trees? sway."
+        elif word.text == ":" and self.waiting and following.is_("strength", "tempo"):  # "clouds: fast"
+            return
+        elif word.text in ":?" and (self.waiting or self.now) and following.is_("nothing", "nobody"):  # "bridge: nothing"
+            self.at += 2
+            self.still(following, self.word())
         elif word.text == ":" and self.waiting and self.names_act(1):  # "clouds: slow drift"
             self.given = True
         elif word.text == "(" and self.names_only(inner := list(takewhile(lambda word: word.text != ")", self.rest))):
@@ -85,10 +95,14 @@ class _Parser(Builder):
         if word.text == "but" and starts_phrase(following):
             said = self.pending or [event.thing for event in self.now]
             apart = not self.fresh and not any(word.form and not word.noun or word.is_("be", "do", "still") for word in clause)
-            if said and said[-1].noun == "whole" and (apart or self.fresh and self.pending):  # "freeze all but the sea"
+            all_of = said and (said[-1].noun == "whole" or said[-1].head in ("everyone", "everybody"))
+            if all_of and (apart or self.fresh and self.pending):  # "freeze all but the sea"
                 self.except_(word, following)
                 self.object_due = False
                 return None
+        if word.text == "then" and self.subjects and following.form and following.form.form == self.form:
+            self.pause("and")  # "hops, then flies off"
+            return None
         negative = self.negative and word.text == "but" and following.is_("way")
         for event in self.now if "that" in word.text else []:  # "animate the bird so that its wings flap"
             event.verb = None if event.verb == "animate" else event.verb
@@ -116,7 +130,7 @@ class _Parser(Builder):
             self.excepting = True  # "the sky, not the sea, moves"
             return
         self.negative = True
-        if word.text in ("without", "avoid"):
+        if word.text.startswith(("without", "avoid", "get rid", "remove")):
             self.resolve_objects()
             self.object_due = False
 
@@ -184,7 +198,10 @@ class _Parser(Builder):
         likeness = next((other.noun for other in clause if other.noun), "")
         for event in self.now if self.now and not self.fresh and not self.waiting else []:
             event.likeness = likeness
-        self.at += 1 + len(clause)
+            if event.verb in POSTURES and sort_of(likeness) in ("rigid", "fixed"):  # "stands like a rock"
+                event.verb = "rest"
+        ways = (place for place, other in enumerate(clause) if other.is_("way", "toward", "tempo"))
+        self.at += 1 + next(ways, len(clause))  # "race like horses to the left"
         return None
 
     def ignore(self, word: Word, following: Word) -> None:
@@ -236,6 +253,9 @@ class _Parser(Builder):
     def place(self, word: Word, following: Word) -> None:
         self.place_left()
         value = word.tags["place"]
+        if self.pending and self.pending[-1].noun == "motion" and value == "background":  # "no motion in the background"
+            self.pending[-1].of = Phrase(value, value)
+            return
         if self.pending and self.pending[-1].noun == "whole" and value == "background":
             self.pending[-1].head = self.pending[-1].noun = value
         self.add_place([value, *word.text.split()])
@@ -273,6 +293,8 @@ class _Parser(Builder):
             self.at += 1
             self.verb("do", "s")
             return
+        if self.joiner == "," and self.pending and self.continues(self.pending[0]):
+            self.flush()  # "animate the sea and the sky, keep her still"
         if self.fresh and self.pending and not word.text.startswith("keep"):
             self.mentioned += self.pending
             self.pending = []
@@ -312,12 +334,20 @@ class _Parser(Builder):
         antecedent = self.waiting[-1] if self.waiting and not aside else self.last
         if antecedent is None:
             return None
-        self.outer = [] if aside else self.waiting
+        if self.waiting and self.names_mover(self.last):  # "a couple on a swing that swings"
+            self.shelf, self.pending, antecedent = self.shelf + self.waiting, [], self.last
+        self.outer, self.within = [] if aside else self.waiting, aside
         self.resolve_objects()
         self.pending = [antecedent]
         antecedent.object = antecedent.excepted = self.excepting = False
         self.prep, self.joiner, self.aux = "", "", "rel"
         return None
+
+    def names_mover(self, phrase: Phrase) -> bool:
+        """Whether a place is what the one verb of a relative clause right after it is about."""
+        verbs = [word for word in self.clause_after() if word.form]
+        near = phrase.joiner == "at" and self.word(-1).text == phrase.head and len(verbs) == 1
+        return near and sort_of(phrase.noun) in MOVERS and self.word().text != "who"
 
     # The camera
 
@@ -353,11 +383,13 @@ class _Parser(Builder):
 
     # Things
 
-    def pronoun(self, word: Word, following: Word) -> None:
+    def pronoun(self, word: Word, following: Word) -> bool | None:
         if self.prep:
             self.add_place([self.prep])
         elif word.text == "all" and (self.waiting or following.is_("det", "poss")):
-            return
+            return None
+        elif word.text == "other" and following.open:  # "no other movement"
+            return False
         elif word.is_("everything"):
             self.add_phrase(Phrase("everything", "whole", start=self.at))
         elif word.is_("one"):
@@ -365,10 +397,12 @@ class _Parser(Builder):
             self.add_phrase(self.another(which, word.text not in ("one", "another", "the other")))
         elif word.text not in REFLEXIVE or self.commanded or self.moves_it():
             self.add_phrase(self.referent(word))
+        return None
 
     def moves_it(self) -> bool:
         """Whether "them" is what the verb before it moves: "the wind bends them", "leave them alone"."""
-        return bool(self.now) and not self.waiting and (self.now[0].verb == "leave" or self.now[0].thing.noun in AGENTS)
+        moves = self.now and (self.now[0].verb in ("leave", "follow") or self.now[0].thing.noun in AGENTS)
+        return bool(moves) and not self.waiting
 
     def referent(self, word: Word) -> Phrase:
         """What a personal pronoun stands for."""
@@ -415,7 +449,8 @@ class _Parser(Builder):
             if determiners and determiners[-1].text == "her" and self.prep:
                 self.add_place([self.prep])
             return None
-        if not determiners and all(word.describes for word in run) and (self.waiting or self.object_due):
+        acts = self.joiner == "and" and self.form == "base" and run[-1].form and run[-1].form.form == "base"  # "open and close"
+        if not (determiners or acts) and all(word.describes for word in run) and (self.waiting or self.object_due):
             self.qualify(run)
             return None
         if run[-1].is_("one"):
@@ -456,7 +491,7 @@ class _Parser(Builder):
             return False
         if word.is_("det", "poss"):
             return word.text != "her" or following.open or following.is_("way", "place", "quick-adjective")
-        if word.open or word.text == "that":
+        if word.open or word.text in ("that", "other"):
             return True
         if " " in word.text or not word.is_(*QUALITIES) or not self.fresh or self.pending:
             return False
@@ -477,6 +512,7 @@ class _Parser(Builder):
     def surroundings(self, determiners: list[Word], ahead: list[Word]) -> Surroundings:
         waiting = self.waiting
         joins = self.joiner and self.subjects and not self.pending
+        parted = self.parted and self.joiner == "," and not (waiting or determiners) and self.subjects[-1].plural is False
         return Surroundings(
             determiners=determiners,
             ahead=[*ahead, MARK],
@@ -490,7 +526,9 @@ class _Parser(Builder):
             compound=bool(waiting) and self.joiner == "and",
             relative=bool(self.outer),
             begun=not self.fresh or bool(self.subjects),
-            described=self.form in ("ing", "ed") and not (self.fresh or waiting or self.object_due),
+            object_due=self.object_due,
+            described=self.form in ("ing", "ed") and not (waiting or self.object_due) and not self.fresh or parted,
+            single=self.form in ("ing", "ed") and bool(self.subjects) and self.subjects[-1].plural is False,
         )
 
 

@@ -179,7 +179,8 @@ def spelling(word: str) -> str:
     near = [a + b[1] + b[0] + b[2:] for a, b in splits if len(b) > 1]
     near += [a + b[1:] for a, b in splits if b] + [a + letter + b for a, b in splits for letter in letters]
     near += [a + letter + b[1:] for a, b in splits if b for letter in letters]
-    return next((other for other in near if len(other) >= SHORTEST_TYPO - 1 and is_known(other)), word)
+    near = [other for other in near if len(other) >= SHORTEST_TYPO - 1 and other.endswith("ly") >= word.endswith("ly")]
+    return next(filter(is_known, near), word)
 
 
 def is_known(word: str) -> bool:

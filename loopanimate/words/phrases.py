@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from loopanimate.words.lexicon import Form, Word, meanings, natures, phrases, verb_tables
+from loopanimate.words.lexicon import Form, Word, meanings, natures, nouns, phrases, verb_tables
 from loopanimate.words.wording import MARK, THINGS
 from loopanimate.words.wordnet import definitions, lemma
 
@@ -122,7 +122,9 @@ def make_phrase(run: list[Word], determiners: list[Word], owner: Phrase | None, 
     for word in before:
         if word.is_("place") and word.tags["place"] != word.text:
             phrase.which.append(word.tags["place"])
-        if word.form and word.form.form == "ing":
+        if compound := word is before[-1] and _compound(word, head):
+            phrase.noun = compound
+        elif word.form and word.form.form == "ing":
             phrase.attribute = word.form.verb
         elif word.text in UNMOVED:
             phrase.attribute = "rest"
@@ -138,12 +140,17 @@ def make_phrase(run: list[Word], determiners: list[Word], owner: Phrase | None, 
         phrase.nominal = head.form.verb
     for word in determiners if phrase.nominal or phrase.noun in AGENTS else []:  # "lots of wind"
         phrase.manner |= manner_of(word)
-    things = [word for word in before if word.noun]
+    things = [word for word in before if word.noun and not word.is_("strong-adjective")]  # "a light shimmer"
     if phrase.nominal and things:
         phrase.of = Phrase(things[-1].text, things[-1].noun, things[-1].plural, start=start)
     elif phrase.nominal:
         phrase.of = owner
     return phrase
+
+
+def _compound(before: Word, head: Word) -> str:
+    """The class of what two words name together: "rocking chair", "conveyor belt"."""
+    return nouns().get(f"{before.text}-{head.text}", ("",))[0]
 
 
 @dataclass(frozen=True)
@@ -162,12 +169,17 @@ class Surroundings:
     compound: bool  # several things do
     relative: bool  # what a relative clause is about waits for its own verb
     begun: bool  # something has been said before
+    object_due: bool  # a verb has just been said
+    single: bool  # that is one thing
     described: bool  # a participle has been said of what may still get its verb: "the ship seen in the distance moves"
 
 
 def find_verb(run: list[Word], around: Surroundings) -> tuple[int, Form] | None:
     """Where the verb of a run is, and what it is: of the words that can be one, the last of the fittest."""
     found = [place for place in range(len(run)) if _may_be_verb(run, place, around)]
+    finite = [place for place in found if run[place].form.form in ("s", "base") and place and run[place - 1].noun]
+    if finite and around.determiners and around.determiners[0].text == "whose":  # "a robot whose eyes glow red turns"
+        return finite[0], run[finite[0]].form
     if found:
         place = max(found, key=lambda place: (_fitness(run, place), place))
         return place, run[place].form
@@ -218,8 +230,9 @@ def _may_be_verb(run: list[Word], place: int, around: Surroundings) -> bool:
     if run[place].form is None:
         return False
     after = run[place + 1] if place + 1 < len(run) else None
-    if run[place].form.form == "ing" and not after and around.ahead[0].is_("of") and meanings()[run[place].form.verb] != "none":
-        return False  # "no swaying of the reeds"
+    named = run[place].form.form == "ing" or run[place].form.form == "base" and not place and not around.determiners
+    if named and not after and around.ahead[0].is_("of") and meanings()[run[place].form.verb] != "none":
+        return False  # "no swaying of the reeds", "swirl of leaves"
     return _may_follow(run[place], run[place - 1], after, around) if place else _may_begin(run[0], after, around)
 
 
@@ -230,12 +243,14 @@ def _may_begin(word: Word, after: Word | None, around: Surroundings) -> bool:
     alone = alone or meanings().get(word.form.verb) == "rest" and after.form is not None  # "stays shut"
     moves = word.form.verb in verb_tables()["transitive"] and not after.form if after else False  # "cheers and waves flags"
     alone = alone or around.joined == form and bool(after.noun) and (moves or not word.noun)  # "flies and breathes fire"
+    alone = alone or around.joined == form and after.describes and around.ahead[0].is_("mark")  # "and glows green"
     if around.determiners:  # "the light behind her dances"
         her = [determiner.text for determiner in around.determiners] == ["her"]
         return bool(her and around.prep and around.subject and alone and form != "base" and not _verb_ahead(around))
     if around.prep:  # "the sign behind buzzes"
         due = around.prep not in SMALL and (around.subject or around.relative) and alone
-        return bool(due) and form in ("s", "ing") and not (word.noun and _verb_ahead(around))
+        many = form == "base" and around.subject is not None and around.subject.plural  # "the stars above twinkle"
+        return bool(due) and (many or form in ("s", "ing")) and not (word.noun and _verb_ahead(around))
     if around.aux == "be" and form in ("s", "base"):
         return around.relative
     if around.aux or around.negated and not (word.noun and around.subject is None):
@@ -253,7 +268,9 @@ def _may_begin(word: Word, after: Word | None, around: Surroundings) -> bool:
         return True
     if after and after.noun:
         return not word.noun and not word.describes
-    due = not word.noun or around.ahead[0].is_("det", "poss", "it", "everything", "way", *ADVERBS)
+    ahead, then = [*around.ahead, MARK][:2]
+    named = around.object_due or ahead.is_("prep") and starts_phrase(then) and not around.infinitive  # "crow on a grave"
+    due = not word.noun or not named and ahead.is_("det", "poss", "it", "everything", "way", *ADVERBS)
     return due and not word.describes and word.noun not in AGENTS or around.joined == "base"
 
 
@@ -271,7 +288,7 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
     told = participle and before.form.form == "base" and not (around.subject or around.determiners)
     if participle and word.noun and (before.form.form == "ing" or told):  # "rolling waves", "add ripples"
         return False
-    if before.form and word.text == "shut":  # "slams shut"
+    if before.form and word.text == "shut" or _compound(before, word):  # "slams shut"
         return False
     if form == "ing":
         return not (participle and after and after.noun)  # "add falling snow"
@@ -282,20 +299,25 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
         return False
     if form == "base" and around.infinitive:
         return not (after and after.noun) or _sends_out(word, after)
-    if word.describes:  # "swings open"
+    opens = form == "base" and before.noun and before.plural and not before.form  # "doors open", unlike "swings open"
+    if word.describes and not opens:
+        return False
+    light = bool(before.noun) and before.is_("adjective") and form == "base"
+    if light and [determiner.text for determiner in around.determiners] == ["a"]:  # "a light shimmer"
         return False
     if not word.noun:
         return True
     compound = not (around.determiners or before.plural) and word.noun == before.noun  # "cloud sky"
-    if _in_place(around) or compound and not around.ahead[0].is_("way", *ADVERBS):
+    ends = around.single and form == "s" and around.ahead[0].is_("mark", "way", *ADVERBS)  # "the lamp carried by a man swings"
+    if _in_place(around) and not (ends and around.described) or compound and not around.ahead[0].is_("way", *ADVERBS):
         return False
     many = any(word.is_("many") or word.text in ONE_OF for word in around.determiners)  # agrees with either number
     if word.noun == "light" and many:  # "a string of fairy lights"
         return False
     plural = around.subject.plural if around.prep and around.subject else before.plural
     alone = form == "base" and after is None and not around.determiners and not around.prep
-    loose = alone and word.noun != "light"  # "boat rock", unlike "candle light"
-    return loose or many or around.compound or plural != (form == "s")
+    loose = alone and word.noun not in ("light", *AGENTS)  # "boat rock", unlike "candle light"
+    return loose or many or ends or around.compound or plural != (form == "s")
 
 
 def _verb_next(around: Surroundings) -> bool:

@@ -12,9 +12,27 @@ SPELT_OUT = (
     (r"\b(it|he|she|that|there|who|what|here|everything|nothing|nobody)'s\b", r"\1 is"),
     (r"\blet's\b", "let us"),
     (r"'re\b", " are"),
+    (r"\bthe only (?:movement|motion|thing moving|part moving) (?:is|are|should be) ([^,.;]+)", r"only \1 moves"),
+    (r"\bu\b", "you"),
+    (r"(?<=\w) yes(?= *[,.;!]| *$)", " is moving"),
+    (r"(?<=\w) no(?= *[,.;!]| *$)", " is not moving"),
+    (r"(?<=\w) -+ (?=\w)", " , "),
+    (r"(?<=\w) '?n'? (?=\w)", " and "),
+    (r"\b(slow|fast|quick|slowly|quickly|gently|softly|wildly|ever|free)-(\w+ing)\b", r"\1 \2"),
+    (r"\bwind-?(?:blown|swept|tossed|tousled)\b", "blowing"),
+    (r"\bthe inside of\b", "the interior of"),
+    (r"\b(left|right|upper|lower|top|bottom) half\b", r"\1 side"),
+    (r"\bto and fro\b", "back and forth"),
+    (r"\b(?:(?:is|are) )?(?:just )?a blur\b", "blur"),
+    (r"\bslow(s?) (?:((?:the )?\w+) )?down\b", r"slowly move\1 \2"),
+    (r"\bspeed(s?) (?:((?:the )?\w+) )?up\b", r"quickly move\1 \2"),
+    (r"\bnot (?:to )?the (?:left|right)\b(?! \w)", ""),
+    (r"\b(chang\w+) colou?rs?\b", r"\1"),
+    (r"\b(rain\w*) cats and dogs\b", r"\1"),
+    (r"\b(mov\w+) (?:a muscle|an inch)\b", r"\1"),
     (r"\b(is|are) the only (thing|part|one)s? (that |which )?(is |are |should )?(moves?|moving|animated)\b", "alone moves"),
     (r"\b(the only thing (that|which)|all that|what) (moves|should move|is moving) (is|are) ([^,.;]+)", r"only \5 moves"),
-    (r"\bwhat(ever)? is (?=behind|around|beside|in front)", "everything "),
+    (r"\bwhat(ever)? is (?=behind|around|beside|in |on |above|below|under)", "everything "),
     (r"\b(left|right|upper|lower|bigger|smaller|last) (?:one )?of the (?:two|three|four) (\w+)s\b", r"\1 \2"),
     (r"\botherwise,? (nothing|everything)\b", r"\1 else"),
     (r"\b(left|right|top|bottom|side|edge|corner|half|middle|cent(er|re)) of the (picture|image|frame|screen|scene)\b", r"\1"),
@@ -56,6 +74,9 @@ def _longest(tokens: list[str], place: int, free: bool) -> tuple[Word, int]:
         after = tokens[place + size : place + size + 1]
         if tags and after and tags.keys() & {"place", "way"} and _before_noun(tokens[place + size - 1], after[0]):
             continue
+        noun = look_up(after[0]) if tags and after and "toward" in tags and size > 2 else MARK
+        if noun.noun and not (noun.form or noun.tags):  # "into the night sky"
+            continue
         cameras = [tag for tag in tags or () if tag.startswith("camera-")]
         named = tokens[place] in nouns() and place and look_up(tokens[place - 1]).is_("det", "poss")  # "the truck to the left"
         if tags and (free and not named or not cameras):
@@ -76,7 +97,7 @@ def _is_named(word: Word, before: Word) -> bool:
 def _before_noun(last: str, after: str) -> bool:
     """Whether a phrase like "on the left" goes on with its noun: "on the left tree"."""
     word, noun = look_up(last), look_up(after)
-    return word.is_("adjective") and (noun.is_("one") or bool(noun.noun) and not noun.form and not noun.tags)
+    return word.is_("adjective") and (noun.is_("one", "many") or bool(noun.noun) and not noun.form and not noun.tags)
 
 
 def _single(token: str, before: str, after: str, free: bool) -> Word:
