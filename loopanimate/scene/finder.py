@@ -15,7 +15,8 @@ from loopanimate.scene.regions import CLASSES, classify
 from loopanimate.scene.saliency import automatic_mask
 from loopanimate.words.lexicon import look_up
 
-SURE = 0.4  # mean likelihood of a region's pixels from which it is found ...
+NAMING = 1.5  # odds that words which name a thing give it against all others
+SURE, SURE_ASKED = 0.3, 0.4  # mean likelihood of a region's pixels from which it is found, by classes and if asked in words ...
 CLEAR = 0.55  # ... and from which nobody needs to be asked
 NAMED = 0.3  # likelihood from which a model that is asked in words means a pixel, as CLIPSeg's authors cut theirs
 OTHERWISE = 0.6  # mean likelihood of another class from which the salient object surely is no such thing
@@ -119,9 +120,9 @@ class Finder:
         return self.models.named(self.picture, describe(thing, which)), NAMED
 
     def judge_classes(self, regions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """How likely any of some classes of the bundled model is, and how likely the likeliest other one."""
+        """How likely any of some classes of the bundled model is, and how likely the likeliest other one, which nobody named."""
         own = [CLASSES.index(name) for name in regions]
-        return self.likely[own].sum(0), np.delete(self.likely, own, axis=0).max(0)
+        return self.likely[own].sum(0), np.delete(self.likely, own, axis=0).max(0) / NAMING
 
     def look(
         self, likely: np.ndarray, other: np.ndarray | float, which: Sequence[str] = (), several: bool = False
@@ -130,7 +131,8 @@ class Finder:
         clear = drop_specks((likely > other).astype(np.uint8))
         if which:
             clear = pick(clear, which, several)
-        if clear.mean() < LEAST or (sure := float(likely[clear > 0].mean())) < SURE:
+        least = SURE if self.models.named is None else SURE_ASKED
+        if clear.mean() < LEAST or (sure := float(likely[clear > 0].mean())) < least:
             return None
         near = cv2.dilate(clear, np.ones((2 * round(BORDER * max(clear.shape)) + 1,) * 2, np.uint8))
         mask = cv2.resize(near * likely / (likely + other), self.picture.size, interpolation=cv2.INTER_CUBIC)

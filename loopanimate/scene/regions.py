@@ -41,7 +41,7 @@ CLASSES = (
 )
 FINDER = ASSETS / "regions" / "regions.onnx"
 MEAN, STD = 127 / 255, 128 / 255  # as EfficientNet-Lite takes pictures in [0, 1]
-LONG_SIDE = 512  # pixels of what the finder sees
+LONG_SIDE = 640  # pixels of what the finder sees
 STRIDE = 4  # pixels of that in a cell of what it says
 # of the filter that finds a region's edge: radius in long sides of the grid, and variance of luma in [0, 1]
 GUIDED_RADIUS, GUIDED_SOFTNESS = 1 / 32, 1e-3
