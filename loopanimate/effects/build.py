@@ -15,8 +15,6 @@ from loopanimate.effects.weather import LOOKS, make_fog, make_particles
 
 PLACE_SIDE = 512  # pixels on the long side of the places of effects, and of the object that they pass behind
 SEEN_SIDE = 192  # pixels on the short side of the picture in which light is measured
-PACES = {"slowly": 0.6, "quickly": 1.6, "": 1.0}  # factors by names of words.vocabulary.TEMPOS
-AMOUNTS = {"gently": 0.6, "strongly": 1.6, "": 1.0}  # by names of STRENGTHS
 
 
 class Effect(Frozen):
@@ -30,7 +28,7 @@ class Effect(Frozen):
 
     @property
     def name(self) -> str:
-        return looks()[self.look][0]
+        return looks()[self.look].effect
 
 
 @dataclass(frozen=True)

@@ -2,27 +2,40 @@
 
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """A row of looks.tsv."""
+
+    effect: str
+    said: str
+    nouns: frozenset[str]
 
 
 @cache
-def looks() -> dict[str, tuple[str, frozenset[str]]]:
-    """A look → its effect and the nouns that mean it; the first look of an effect is its default."""
+def looks() -> dict[str, Row]:
     lines = Path(__file__).with_name("looks.tsv").read_text(encoding="utf-8").splitlines()
-    rows = [line.split("\t") for line in lines if not line.startswith("#")][1:]
-    return {look: (effect, frozenset(nouns.split()) - {"-"}) for effect, look, nouns in rows}
+    _, *rows = (line.split("\t") for line in lines if not line.startswith("#"))
+    return {look: Row(effect, said, frozenset(nouns.split()) - {"-"}) for effect, look, said, nouns in rows}
 
 
 def look_of(effect: str, noun: str = "") -> str | None:
-    """How an effect looks for a noun ("particles", "fireflies"); None for an effect that is not drawn."""
-    own = [look for look, (name, _) in looks().items() if name == effect]
-    return next((look for look in own if noun in looks()[look][1]), own[0] if own else None)
+    """How an effect looks for a noun ("particles", "fireflies"); None for an effect that is not drawn.
+
+    What drifts in the air stays that, whatever it does: "fireflies glow", "embers burn".
+    """
+    own = [look for look, row in looks().items() if row.effect == effect]
+    meant = [look for look, row in looks().items() if noun in row.nouns]
+    airy = [look for look in meant if looks()[look].effect == "particles"]
+    return next(iter([*airy, *(look for look in own if look in meant), *own]), None)
 
 
 def names() -> list[str]:
-    """All that an effect can be called: effects, and looks of their own name."""
-    return list(dict.fromkeys([*(effect for effect, _ in looks().values()), *looks()]))
+    """All that an effect can be called: effects, and looks."""
+    return list(dict.fromkeys([*(row.effect for row in looks().values()), *looks()]))
 
 
-def find_look(name: str) -> str:
+def find_look(name: str) -> str | None:
     """The look of a name out of `names`."""
     return name if name in looks() else look_of(name)
