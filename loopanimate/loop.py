@@ -207,9 +207,11 @@ class MotionLoop(Loop):
         """Write a living page; with `others`, loops of the same picture and masks, it wanders among all of them."""
         path, view = check_output(path), self.view(output)
         fields = [loop.field(view) for loop in (self, *others)]
-        tempo, prompt = self.settings.hands.tempo, self.settings.request.prompt
-        write_living(path, np.asarray(view.picture), view.masks, fields, prompt, metadata, tempo)
-        return LoopFile(path, self.motion.period, self.motion.period / NATIVE_FPS / tempo, view.picture.size)
+        hands, prompt = self.settings.hands, self.settings.request.prompt
+        scene = np.asarray(view.picture), view.masks, fields
+        air = {"overlay": self.overlay(view), "amount": hands.effect_strength}
+        write_living(path, *scene, prompt, metadata, hands.tempo, **air)
+        return LoopFile(path, self.motion.period, self.motion.period / NATIVE_FPS / hands.tempo, view.picture.size)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from loopanimate.effects.data import Frozen, Grid, Overlay, Rays, grid_shape
 from loopanimate.effects.light import FOUND_SIDE, LUMA, make_lamp, make_lightning, make_rays, make_sparks
 from loopanimate.effects.names import looks
-from loopanimate.effects.state import beams
+from loopanimate.effects.state import find_beams
 from loopanimate.effects.weather import LOOKS, make_fog, make_particles
 
 PLACE_SIDE = 512  # pixels on the long side of the places of effects, and of the object that they pass behind
@@ -139,5 +139,5 @@ def source_of(look: str, seen: np.ndarray, place: np.ndarray | None) -> np.ndarr
 def balance(rays: Rays, seen: np.ndarray, size) -> Rays:
     """Rays that take from all of the picture what they add, so that it stays as bright as it is."""
     overlay = Overlay(width=size[0], height=size[1])
-    added = rays.level * beams(rays, grid_shape(*size), overlay, 0.0).mean() * (np.array(rays.colour) ** 2 @ LUMA)
+    added = rays.level * find_beams(rays, grid_shape(*size), overlay, 0.0).mean() * (np.array(rays.colour) ** 2 @ LUMA)
     return rays.model_copy(update={"dim": float(min(0.35, added / max(float((seen**2 @ LUMA).mean()), 1e-3)))})

@@ -77,7 +77,7 @@ def air_at(overlay: Overlay, time: float, amount: float) -> np.ndarray:
         for channel, share in enumerate(lamp.colour):
             air[..., channel] *= np.maximum(1 + level * share * lamp.place.plane(), 0.02)
     for rays in overlay.rays:
-        beams = amount * rays.level * rays.place.plane() * beams(rays, shape, overlay, time)
+        beams = amount * rays.level * rays.place.plane() * find_beams(rays, shape, overlay, time)
         air[..., :3] *= 1 - min(0.5, amount * rays.dim)
         for channel, share in enumerate(rays.colour):
             air[..., 3 + channel] += share * share * beams
@@ -92,7 +92,7 @@ def _places(shape: tuple[int, int], width: float, height: float) -> tuple[np.nda
     return (np.arange(shape[1])[None] + 0.5) * width / shape[1], (np.arange(shape[0])[:, None] + 0.5) * height / shape[0]
 
 
-def beams(rays: Rays, shape: tuple[int, int], overlay: Overlay, time: float) -> np.ndarray:
+def find_beams(rays: Rays, shape: tuple[int, int], overlay: Overlay, time: float) -> np.ndarray:
     x, y = _places(shape, overlay.width, overlay.height)
     around, away = np.arctan2(y - rays.y, x - rays.x), np.hypot(x - rays.x, y - rays.y)
     beams = sum(share * np.cos(count * around + TAU * (cycles * time + phase)) for count, cycles, phase, share in rays.waves)
