@@ -119,17 +119,16 @@ class Loop:
         """Light and weather over a view, those of the prompt and those of the settings' hands."""
         hands, request = self.settings.hands, self.settings.request
         added = [Placed(Effect(look=find_look(name), amount=amount)) for name, amount in hands.added_effects]
-        again = {each.effect.name for each in added} | {each.effect.look for each in added}
-        said = [each for each in self.air.effects if not again & {each.effect.name, each.effect.look}]
-        said = [*said, *(self._where_said(each) for each in added)] if hands.effects else []
+        again = {each.effect.look for each in added}
+        said = [each for each in self.air.effects if each.effect.look not in again]
+        said += map(self._where_said, added)
         seconds = (request.num_frames - 1) / NATIVE_FPS
         return build(said, np.asarray(view.picture), view.part, self.air.front, seconds, request.seed)
 
     def _where_said(self, added: Placed) -> Placed:
-        """An effect that hands add, in the place that words have for it."""
-        same = (each for each in self.air.effects if each.effect.look == added.effect.look)
-        said = next(same, None)
-        return said and replace(said, effect=said.effect.model_copy(update={"amount": added.effect.amount})) or added
+        """An effect that hands add, in the place and by the wind that words have for it."""
+        said = next((each for each in self.air.effects if each.effect.look == added.effect.look), None)
+        return added if said is None else replace(said, effect=said.effect.model_copy(update={"amount": added.effect.amount}))
 
     def _paint(self, frames, times, overlay: Overlay, size: tuple[int, int], planar: bool) -> Iterator[np.ndarray]:
         if planar:
@@ -225,7 +224,9 @@ class FrameLoop(Loop):
         for time in times:
             pixels = ring.at(time)
             same = pixels.shape[1::-1] == view.picture.size
-            yield pixels.copy() if same else np.array(Image.fromarray(pixels).resize(view.picture.size, Image.Resampling.LANCZOS))
+            yield (
+                pixels.copy() if same else np.array(Image.fromarray(pixels).resize(view.picture.size, Image.Resampling.LANCZOS))
+            )
 
 
 def make_loops(

@@ -59,9 +59,11 @@ class Hands(Options):
     pins: tuple[tuple[float, float], ...] = option((), "a point that stays; repeatable", flag="--pin", metavar="X,Y")
     freeze: bytes | None = option(None, flag=None)  # PNG of the picture's shape, white stays
     effect_strength: float = option(1.0, "factor on light and weather", ge=0, le=2, metavar="S")
-    effects: bool = option(True, "draw light and weather")
     added_effects: tuple[tuple[str, float], ...] = option(
-        (), f"light or weather besides what the prompt says: {', '.join(names())}; repeatable", flag="--effect", metavar="NAME[=AMOUNT]"
+        (),
+        f"light or weather besides what the prompt says: {', '.join(names())}; repeatable",
+        flag="--effect",
+        metavar="NAME[=AMOUNT]",
     )
 
     @field_validator("added_effects", mode="before")

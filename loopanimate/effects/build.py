@@ -42,7 +42,9 @@ class Placed:
 def shrink_place(mask: np.ndarray) -> np.ndarray:
     """A mask (H, W) in [0, 1] as a place."""
     scale = min(1.0, PLACE_SIDE / max(mask.shape))
-    return np.rint(255 * cv2.resize(mask.astype(np.float32), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)).astype(np.uint8)
+    return np.rint(255 * cv2.resize(mask.astype(np.float32), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)).astype(
+        np.uint8
+    )
 
 
 def cut_place(place: np.ndarray, part: tuple[float, float, float, float], size: tuple[int, int]) -> np.ndarray:
@@ -53,7 +55,9 @@ def cut_place(place: np.ndarray, part: tuple[float, float, float, float], size: 
     moved = np.array([[across, 0, left + across / 2 - 0.5], [0, down, top + down / 2 - 0.5]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     shrunk = cv2.blur(place, (max(1, round(across)), max(1, round(down))))
-    return cv2.warpAffine(shrunk, moved, size, flags=flags, borderMode=cv2.BORDER_REPLICATE).astype(np.float32) / np.float32(255)
+    return cv2.warpAffine(shrunk, moved, size, flags=flags, borderMode=cv2.BORDER_REPLICATE).astype(np.float32) / np.float32(
+        255
+    )
 
 
 def build(
@@ -80,7 +84,10 @@ def build(
         if each.effect.amount > 0:
             for name, drawn in _make(each, picture, seen, part, size, seconds, seed + index, hidden):
                 parts[name].append(drawn)
-    shape = tuple(max(1, round(share * side)) for share, side in zip((part[3] - part[1], part[2] - part[0]), (front.shape if hidden else (1, 1))))
+    shape = tuple(
+        max(1, round(share * side))
+        for share, side in zip((part[3] - part[1], part[2] - part[0]), (front.shape if hidden else (1, 1)))
+    )
     object_ = Grid.of(cut_place(front, part, shape[::-1])) if hidden else None
     return Overlay(width=size[0], height=size[1], front=object_, **{name: tuple(drawn) for name, drawn in parts.items()})
 
@@ -103,12 +110,30 @@ def _make(placed: Placed, picture, seen, part, size, seconds, seed, hidden):
 
     drawn: list[tuple[str, Frozen]] = []
     if look in LOOKS:
-        drawn = [("particles", make_particles(look, effect.amount, size, seconds, seed, effect.heading, pace, effect.side, source_of(look, seen, place(seen))))]
+        drawn = [
+            (
+                "particles",
+                make_particles(
+                    look,
+                    effect.amount,
+                    size,
+                    seconds,
+                    seed,
+                    effect.heading,
+                    pace,
+                    effect.side,
+                    source_of(look, seen, place(seen)),
+                ),
+            )
+        ]
     elif look == "fire":
         source = source_of("embers", seen, place(seen))
         drawn = [
             ("lamps", make_lamp("firelight", seen, place(seen), *rest)),
-            ("particles", make_particles("embers", effect.amount, size, seconds, seed, effect.heading, pace, effect.side, source)),
+            (
+                "particles",
+                make_particles("embers", effect.amount, size, seconds, seed, effect.heading, pace, effect.side, source),
+            ),
         ]
     elif look == "fog":
         where = None if placed.place is None else cut_place(placed.place, part, shape[::-1])

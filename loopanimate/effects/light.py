@@ -14,7 +14,11 @@ LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 FALL = 1.0  # exponent of the amplitude over the frequency: 20 dB a decade
 LEAST_HERTZ, MOST_HERTZ = 0.6, 9.0
 FLICKERS = {"candle": 0.20, "firelight": 0.24, "lamp": 0.11}  # deviation of the light, as a share of it
-SPILL = ((0.02, 1.0), (0.09, 0.42), (0.26, 0.2))  # deviation of the blur in short sides, and share, of the light on what is near
+SPILL = (
+    (0.02, 1.0),
+    (0.09, 0.42),
+    (0.26, 0.2),
+)  # deviation of the blur in short sides, and share, of the light on what is near
 
 
 def flicker_curve(look: str, seconds: float, seed: int, pace: float = 1.0) -> np.ndarray:
@@ -133,7 +137,12 @@ def make_rays(picture: np.ndarray, place: np.ndarray | None, shape, size, seed: 
     random = random_of(seed, "rays")
     counts = random.choice(np.arange(5, 34), 7, replace=False)
     waves = tuple(
-        (float(count), float(random.choice((-1, 1)) * max(1, round(pace))), round(random.random(), 4), round(0.9 / len(counts), 4))
+        (
+            float(count),
+            float(random.choice((-1, 1)) * max(1, round(pace))),
+            round(random.random(), 4),
+            round(0.9 / len(counts), 4),
+        )
         for count in counts
     )
     colour = picture[row, column] * 0.6 + 0.4

@@ -32,7 +32,28 @@ def _particles_at(particles: Particles, time: float, amount: float) -> np.ndarra
     rows = np.array(particles.rows)
     here = np.clip(amount * len(rows) / 2 - np.arange(len(rows)), 0, 1)  # each in its turn
     rows, here = rows[here > 0], here[here > 0]
-    x0, y0, x1, y1, passes, phase, fade, sway, swing, swung, radius, ratio, angle, spin, tumble, blink, opacity, soft, own, behind = rows.T
+    (
+        x0,
+        y0,
+        x1,
+        y1,
+        passes,
+        phase,
+        fade,
+        sway,
+        swing,
+        swung,
+        radius,
+        ratio,
+        angle,
+        spin,
+        tumble,
+        blink,
+        opacity,
+        soft,
+        own,
+        behind,
+    ) = rows.T
     life = (passes * time + phase) % 1
     end = np.minimum(life, 1 - life)
     shown = smooth(np.clip(end / np.maximum(fade, 1e-6), 0, 1)) * opacity * here

@@ -88,9 +88,7 @@ LOOKS = {
         nearness=3, colours=((0.45, 0.43, 0.42), (0.62, 0.60, 0.58)),
     ),
 }  # fmt: skip
-LOOKS["roses"] = LOOKS["petals"].model_copy(
-    update={"colours": ((0.80, 0.10, 0.16), (0.66, 0.06, 0.12), (0.90, 0.22, 0.26))}
-)
+LOOKS["roses"] = LOOKS["petals"].model_copy(update={"colours": ((0.80, 0.10, 0.16), (0.66, 0.06, 0.12), (0.90, 0.22, 0.26))})
 MARGIN = 0.02  # short sides beyond the picture and the thing itself, where its path begins
 SHORT = 0.7  # share of a whole way across in a loop from which a thing goes across; a slower one appears and goes
 FADE = 0.22  # share of its path in which it does
@@ -103,7 +101,15 @@ def random_of(seed: int, look: str) -> np.random.Generator:
 
 
 def make_particles(
-    look: str, amount: float, size: Pair, seconds: float, seed: int, heading: float | None, pace: float, side: str, source: np.ndarray | None
+    look: str,
+    amount: float,
+    size: Pair,
+    seconds: float,
+    seed: int,
+    heading: float | None,
+    pace: float,
+    side: str,
+    source: np.ndarray | None,
 ) -> Particles:
     """
     Args:
@@ -174,12 +180,16 @@ def _path(place, direction, length: float, margin: float, size: Pair, begins: bo
 def _beyond(place, direction, margin: float, size: Pair) -> float:
     """How far it is from a place to where its border is passed."""
     ways = [
-        ((side + margin if step > 0 else -margin) - at) / step for at, step, side in zip(place, direction, size) if abs(step) > 1e-6
+        ((side + margin if step > 0 else -margin) - at) / step
+        for at, step, side in zip(place, direction, size)
+        if abs(step) > 1e-6
     ]
     return max(0.0, min(ways))
 
 
-def make_fog(picture: np.ndarray, place: np.ndarray | None, shape, seconds, seed, heading, pace, side: str, object_: bool) -> Fog:
+def make_fog(
+    picture: np.ndarray, place: np.ndarray | None, shape, seconds, seed, heading, pace, side: str, object_: bool
+) -> Fog:
     """
     Args:
         picture: (h, w, 3) in [0, 1], small.

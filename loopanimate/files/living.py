@@ -102,7 +102,7 @@ def living_page(
         "FITS": "".join(f'<option value="{value}">{text}</option>' for value, text in FITS.items()),
         "CHECKS": "\n".join(f'<label><input type="checkbox" name="{name}"> {text}</label>' for name, text in CHECKS.items()),
         "RECIPE": _json(metadata),
-        "LOOP": _json(_data(image, masks, fields, tempo) | ({"overlay": _overlay(overlay, amount)} if overlay else {})),
+        "LOOP": _json(_data(image, masks, fields, tempo) | {"overlay": overlay_data(overlay, amount)}),
         "SCRIPT": "\n".join((PAGE / name).read_text() for name in SCRIPTS),
     }
     return re.sub(f"@({'|'.join(parts)})@", lambda part: parts[part[1]], (PAGE / "page.html").read_text())
@@ -215,8 +215,10 @@ def _layers(image: np.ndarray, masks: Sequence[np.ndarray], field: Field, apart:
     return layers
 
 
-def _overlay(overlay: Overlay, amount: float) -> dict:
+def overlay_data(overlay: Overlay | None, amount: float) -> dict | None:
     """Light and weather as the page's scripts read them (living_page/effects.js): planes are pictures, rows have 16 bits."""
+    if not overlay:
+        return None
     planes: list[str] = []
 
     def replace(value):

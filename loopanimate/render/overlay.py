@@ -6,6 +6,7 @@ blue and added to brightness and colour, so that no change is exactly none.
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -62,7 +63,7 @@ class Painter:
             if len(sprites):
                 kernels[1](*planes, sprites, self.hidden, top, bottom)
 
-        for job in [self.threads.submit(band, *ends) for ends in zip(edges, edges[1:]) if ends[1] > ends[0]]:
+        for job in [self.threads.submit(band, *ends) for ends in pairwise(edges) if ends[1] > ends[0]]:
             job.result()
         return frame
 
@@ -178,20 +179,26 @@ def _sprites_rgb(frame, sprites, hidden, top, bottom):
                 if abs(share) > IDLE:
                     for channel in range(3):
                         byte = np.float32(frame[row, column, channel])
-                        frame[row, column, channel] = np.uint8(_paint(sprite[7], share, shade, byte, sprite[10 + channel]) + np.float32(0.5))
+                        frame[row, column, channel] = np.uint8(
+                            _paint(sprite[7], share, shade, byte, sprite[10 + channel]) + np.float32(0.5)
+                        )
 
 
 @njit(**FAST)
 def _put(luma, cb, cr, row, column, red, green, blue):
     """Add changes of a pixel's colours to its brightness; the sums of four go into the colours of all four."""
     change = TO_BT709[0, 0] * red + TO_BT709[0, 1] * green + TO_BT709[0, 2] * blue
-    luma[row, column] = np.uint8(min(max(np.float32(luma[row, column]) + change, np.float32(16)), np.float32(235)) + np.float32(0.5))
+    luma[row, column] = np.uint8(
+        min(max(np.float32(luma[row, column]) + change, np.float32(16)), np.float32(235)) + np.float32(0.5)
+    )
 
 
 @njit(**FAST)
 def _put_colour(plane, row, column, number, red, green, blue):
     change = (TO_BT709[number, 0] * red + TO_BT709[number, 1] * green + TO_BT709[number, 2] * blue) * np.float32(0.25)
-    plane[row, column] = np.uint8(min(max(np.float32(plane[row, column]) + change, np.float32(16)), np.float32(240)) + np.float32(0.5))
+    plane[row, column] = np.uint8(
+        min(max(np.float32(plane[row, column]) + change, np.float32(16)), np.float32(240)) + np.float32(0.5)
+    )
 
 
 @compile_kernel("void(uint8[:, ::1], uint8[:, ::1], uint8[:, ::1], float32[:, ::1], uint8[:, ::1], int64, int64)")
@@ -231,7 +238,9 @@ def _interpolate(air, row, height, line):
     share = at - above
     for column in range(air.shape[1]):
         for channel in range(7):
-            line[column, channel] = air[above, column, channel] + share * (air[above + 1, column, channel] - air[above, column, channel])
+            line[column, channel] = air[above, column, channel] + share * (
+                air[above + 1, column, channel] - air[above, column, channel]
+            )
 
 
 @njit(**FAST)
@@ -264,7 +273,10 @@ def _air_rgb(frame, air, fog, behind, hidden, top, bottom):
                 continue
             first, last = _span(cell, cells, width)
             for column in range(first, last):
-                at = min(max((np.float32(column) + np.float32(0.5)) * cells / width - np.float32(0.5) - cell, np.float32(0)), np.float32(1))
+                at = min(
+                    max((np.float32(column) + np.float32(0.5)) * cells / width - np.float32(0.5) - cell, np.float32(0)),
+                    np.float32(1),
+                )
                 veil = line[cell, 6] + at * (line[cell + 1, 6] - line[cell, 6])
                 if behind > 0:
                     veil *= 1 - behind * np.float32(hidden[row, column]) / 255
@@ -290,7 +302,9 @@ def _air_planar(luma, cb, cr, air, fog, behind, hidden, top, bottom):
                 continue
             first, last = _span(cell, cells, width // 2)
             for column in range(first, last):
-                at = min(max((2 * np.float32(column) + 1) * cells / width - np.float32(0.5) - cell, np.float32(0)), np.float32(1))
+                at = min(
+                    max((2 * np.float32(column) + 1) * cells / width - np.float32(0.5) - cell, np.float32(0)), np.float32(1)
+                )
                 veil = line[cell, 6] + at * (line[cell + 1, 6] - line[cell, 6])
                 if behind > 0:
                     veil *= 1 - behind * np.float32(hidden[2 * row, 2 * column]) / 255

@@ -29,7 +29,9 @@ def place_effect(clause: Clause, finder: Finder) -> tuple[Placed | None, Region 
     name, look = name_of(clause.thing, clause.which), look_of(clause.effect or "fog", clause.thing)
     if look is None:
         return None, None, f'"{clause.text}" is understood, but not drawn.'
-    side = next((word for word, said in (("behind", ("behind",)), ("before", ("before", "front"))) if {*said} & {*clause.which}), "both")
+    side = next(
+        (word for word, said in (("behind", ("behind",)), ("before", ("before", "front"))) if {*said} & {*clause.which}), "both"
+    )
     asked = Effect(
         look=look, amount=AMOUNTS[clause.strength], pace=PACES[clause.tempo], heading=_wind(clause), side=side
     )  # fmt: skip

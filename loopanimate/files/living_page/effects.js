@@ -253,6 +253,15 @@ class Painter {
     drawing.bindPaths();
   }
 
+  free() {
+    const { gl, air, sprite, buffer, array, frames } = this;
+    [this.front, this.gain, this.light, ...(this.seen ?? [])].forEach((texture) => gl.deleteTexture(texture));
+    [air, sprite].forEach(({ program }) => gl.deleteProgram(program));
+    frames.forEach((frame) => gl.deleteFramebuffer(frame));
+    gl.deleteBuffer(buffer);
+    gl.deleteVertexArray(array);
+  }
+
   // Makes what is drawn next go into a texture of the canvas's size.
   begin() {
     const { gl, drawing: { canvas } } = this, size = [canvas.width, canvas.height];

@@ -34,6 +34,12 @@ function replace(motion) {
   Object.assign(loop, motion);
   drawing?.fitToMotion();
   start(walk.now.time);
+  if ("overlay" in motion && drawing)
+    openOverlay(drawing, motion.overlay).then((next) => {
+      painter?.free();
+      painter = next;
+      wake();
+    });
   set({});
 }
 
