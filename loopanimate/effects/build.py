@@ -163,6 +163,10 @@ def source_of(look: str, seen: np.ndarray, place: np.ndarray | None) -> np.ndarr
 
 def balance(rays: Rays, seen: np.ndarray, size) -> Rays:
     """Rays that take from all of the picture what they add, so that it stays as bright as it is."""
-    overlay = Overlay(width=size[0], height=size[1])
-    added = rays.level * find_beams(rays, grid_shape(*size), overlay, 0.0).mean() * (np.array(rays.colour) ** 2 @ LUMA)
-    return rays.model_copy(update={"dim": float(min(0.35, added / max(float((seen**2 @ LUMA).mean()), 1e-3)))})
+    grid = grid_shape(*size)
+    beams = rays.level * find_beams(rays, grid, Overlay(width=size[0], height=size[1]), 0.0)
+    light = cv2.resize(seen, grid[::-1], interpolation=cv2.INTER_AREA) ** 2
+    added, wanted = beams[..., None] * np.square(rays.colour), np.sqrt(light).mean()
+    dims = np.linspace(0, 0.4, 81)
+    means = [np.sqrt(np.clip(light * (1 - dim) + added, 0, 1)).mean() for dim in dims]
+    return rays.model_copy(update={"dim": float(dims[np.argmin(np.abs(np.array(means) - wanted))])})

@@ -116,8 +116,8 @@ def make_sparks(look: str, picture: np.ndarray, place: np.ndarray | None, seed: 
         strength = min(1.0, stands[row, column] / 0.3)
         radius = (0.0035 if glitters else 0.004) * (0.8 + 0.7 * strength)
         cycles = random.integers(1, 4) if glitters else random.integers(1, 6)
-        flare = 0.32 * max(0.0, strength - 0.35) * (random.random() < 0.6)
-        level = (1.1 if glitters else 0.85) * (0.55 + 0.45 * strength) * random.uniform(0.6, 1)
+        flare = 0.7 * max(0.0, strength - 0.35) * (random.random() < 0.6)
+        level = (1.8 if glitters else 1.2) * (0.55 + 0.45 * strength) * random.uniform(0.6, 1)
         own = picture[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].mean((0, 1)) ** 2
         table.append((
             (column + 0.5) / short, (row + 0.5) / short, radius, level, max(1, round(cycles * pace)), random.random(),

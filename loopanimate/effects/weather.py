@@ -37,38 +37,38 @@ class Look(Frozen):
 WHITE, SLATE = (0.97, 0.98, 1.0), (0.82, 0.87, 0.93)
 LOOKS = {
     "snow": Look(
-        count=260, radius=(0.0016, 0.017), speed=(0.05, 0.34), sway=(0.004, 0.03), opacity=(0.85, 0.42), soft=(1, 1),
-        nearness=4, colours=(WHITE,),
+        count=340, radius=(0.0024, 0.016), speed=(0.05, 0.34), sway=(0.004, 0.03), opacity=(0.95, 0.5), soft=(0.8, 1),
+        nearness=3.2, colours=(WHITE,),
     ),
     "rain": Look(
-        count=260, radius=(0.02, 0.075), speed=(1.2, 2.6), spread=1.5, wind=0.35, ratio=(0.022, 0.03), along=True,
-        opacity=(0.2, 0.3), nearness=2, colours=(SLATE,),
+        count=320, radius=(0.02, 0.075), speed=(1.2, 2.6), spread=1.5, wind=0.35, ratio=(0.022, 0.03), along=True,
+        opacity=(0.26, 0.38), nearness=2, colours=(SLATE,),
     ),
     "drizzle": Look(
         count=300, radius=(0.008, 0.025), speed=(0.7, 1.3), spread=2, wind=0.35, ratio=(0.05, 0.06), along=True,
         opacity=(0.2, 0.25), nearness=2, colours=(SLATE,),
     ),
     "petals": Look(
-        count=42, radius=(0.006, 0.024), speed=(0.07, 0.3), spread=16, wind=1.0, ratio=(0.62, 0.8), sway=(0.015, 0.05),
+        count=70, radius=(0.009, 0.032), speed=(0.07, 0.3), spread=16, wind=1.0, ratio=(0.62, 0.8), sway=(0.015, 0.05),
         spin=2, tumble=(1, 4), opacity=(0.95, 0.8), soft=(0.22, 0.75), nearness=2.5, shape="petal",
         colours=((1.0, 0.80, 0.86), (0.99, 0.72, 0.80), (1.0, 0.90, 0.93)),
     ),
     "leaves": Look(
-        count=26, radius=(0.010, 0.036), speed=(0.08, 0.34), spread=16, wind=1.0, ratio=(0.42, 0.58), sway=(0.02, 0.07),
+        count=38, radius=(0.014, 0.045), speed=(0.08, 0.34), spread=16, wind=1.0, ratio=(0.42, 0.58), sway=(0.02, 0.07),
         spin=2, tumble=(1, 3), opacity=(0.97, 0.85), soft=(0.14, 0.6), nearness=2.2, shape="leaf",
         colours=((0.79, 0.45, 0.12), (0.68, 0.27, 0.10), (0.86, 0.63, 0.20), (0.52, 0.36, 0.14)),
     ),
     "dust": Look(
-        count=120, radius=(0.0012, 0.009), speed=(0.01, 0.06), heading=None, sway=(0.004, 0.02), opacity=(0.30, 0.10),
+        count=150, radius=(0.0012, 0.009), speed=(0.01, 0.06), heading=None, sway=(0.004, 0.02), opacity=(0.5, 0.16),
         nearness=4, adds=True, colours=((1.0, 0.93, 0.80),),
     ),
     "fireflies": Look(
-        count=26, radius=(0.006, 0.013), speed=(0.02, 0.08), heading=None, sway=(0.01, 0.05), blink=(1, 2),
-        opacity=(0.8, 0.9), nearness=1.5, adds=True, colours=((0.86, 1.0, 0.42), (1.0, 0.92, 0.40)),
+        count=26, radius=(0.010, 0.02), speed=(0.02, 0.08), heading=None, sway=(0.01, 0.05), blink=(1, 2),
+        opacity=(1.5, 1.2), nearness=1.5, adds=True, colours=((0.86, 1.0, 0.42), (1.0, 0.92, 0.40)),
     ),
     "embers": Look(
-        count=60, radius=(0.0016, 0.0055), speed=(0.12, 0.42), heading=270, spread=24, wind=0.5, sway=(0.006, 0.035),
-        blink=(2, 7), opacity=(0.95, 0.9), nearness=3, adds=True, colours=((1.0, 0.62, 0.22), (1.0, 0.45, 0.14), (1.0, 0.78, 0.40)),
+        count=110, radius=(0.0024, 0.0065), speed=(0.1, 0.4), heading=270, spread=24, wind=0.5, sway=(0.006, 0.035),
+        blink=(2, 7), opacity=(1.6, 1.4), nearness=3, adds=True, colours=((1.0, 0.62, 0.22), (1.0, 0.45, 0.14), (1.0, 0.78, 0.40)),
     ),
     "bubbles": Look(
         count=34, radius=(0.007, 0.034), speed=(0.04, 0.16), heading=270, spread=12, wind=0.4, sway=(0.008, 0.03),
@@ -80,7 +80,7 @@ LOOKS = {
         colours=((0.93, 0.27, 0.32), (0.98, 0.79, 0.22), (0.24, 0.60, 0.91), (0.30, 0.76, 0.45), (0.80, 0.42, 0.86)),
     ),
     "feathers": Look(
-        count=16, radius=(0.012, 0.04), speed=(0.04, 0.12), spread=20, wind=1.0, ratio=(0.26, 0.34), sway=(0.04, 0.1), spin=1,
+        count=20, radius=(0.016, 0.05), speed=(0.04, 0.12), spread=20, wind=1.0, ratio=(0.26, 0.34), sway=(0.04, 0.1), spin=1,
         tumble=(1, 2), opacity=(0.9, 0.75), soft=(0.5, 0.9), nearness=2, shape="leaf", colours=(WHITE,),
     ),
     "ash": Look(
@@ -92,7 +92,7 @@ LOOKS["roses"] = LOOKS["petals"].model_copy(update={"colours": ((0.80, 0.10, 0.1
 MARGIN = 0.02  # short sides beyond the picture and the thing itself, where its path begins
 SHORT = 0.7  # share of a whole way across in a loop from which a thing goes across; a slower one appears and goes
 FADE = 0.22  # share of its path in which it does
-FOG_DENSITY, FOG_SPEED = 0.62, 0.05  # share at its thickest; short sides a second
+FOG_DENSITY, FOG_SPEED = 0.5, 0.05  # share at its thickest; short sides a second
 
 
 def random_of(seed: int, look: str) -> np.random.Generator:
@@ -200,9 +200,9 @@ def make_fog(
         down = (np.arange(rows) + 0.5) / rows
         place = np.repeat((0.45 + 0.55 * np.exp(-(((down - 0.72) / 0.3) ** 2)))[:, None], columns, 1)
     light = (picture**2).reshape(-1, 3)
-    bright = light[light.sum(1) >= np.quantile(light.sum(1), 0.75)].mean(0) ** 0.5
-    grey = bright.mean()
-    colour = 0.5 * bright + 0.5 * grey  # as the picture's own air, paler
+    bright = light[light.sum(1) >= np.quantile(light.sum(1), 0.75)].mean(0)
+    colour = np.sqrt(0.6 * light.mean(0) + 0.4 * bright)  # lit as the picture is, so that night stays night
+    colour = 0.6 * colour + 0.4 * colour.mean()
     way = np.deg2rad(0 if heading is None else heading)
     drift = FOG_SPEED * pace * seconds * np.array([np.cos(way), 0.5 * np.sin(way)])
     hidden = {"both": 0.7, "behind": 1.0, "before": 0.0}[side] if object_ else 0.0
