@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from loopanimate.effects.data import Frozen, Grid, Overlay, Rays, grid_shape
-from loopanimate.effects.light import FOUND_SIDE, LUMA, make_lamp, make_lightning, make_rays, make_sparks
+from loopanimate.effects.light import FOUND_SIDE, make_lamp, make_lightning, make_rays, make_sparks
 from loopanimate.effects.names import looks
 from loopanimate.effects.state import find_beams
 from loopanimate.effects.weather import LOOKS, make_fog, make_particles

@@ -22,7 +22,8 @@ TO_BT709 = BT709[:, :3].astype(np.float32)
 BANDS = 16  # rows of a frame are drawn in that many bands, by as many threads as there are cores
 FINEST = 0.7  # pixels of radius below which a thing gets paler instead of smaller
 PETAL, LEAF, BUBBLE, STAR = (SHAPES[name] for name in ("petal", "leaf", "bubble", "star"))
-IDLE = 1e-4  # changes of light below it are none
+IDLE = 1e-5  # shares of fog and light that change no byte
+IDLE_GAIN = 3e-3  # and gains: half a step of the brightest byte is 4e-3
 
 
 class Painter:
@@ -247,10 +248,16 @@ def _interpolate(air, row, height, line):
 def _is_idle(line, column):
     here, following = line[column], line[min(column + 1, len(line) - 1)]
     for channel in range(7):
-        none = np.float32(1) if channel < 3 else np.float32(0)
-        if abs(here[channel] - none) > IDLE or abs(following[channel] - none) > IDLE:
+        none, least = (np.float32(1), np.float32(IDLE_GAIN)) if channel < 3 else (np.float32(0), np.float32(IDLE))
+        if abs(here[channel] - none) > least or abs(following[channel] - none) > least:
             return False
     return True
+
+
+@njit(**FAST)
+def _light(byte, gain, root, more):
+    """A byte in the air: its square times a gain, of which `root` is the root, and more."""
+    return min(byte * root if more == 0 else np.sqrt(byte * byte * gain + more), np.float32(255))
 
 
 @njit(**FAST)
@@ -314,6 +321,7 @@ def _air_planar(luma, cb, cr, air, fog, behind, hidden, top, bottom):
                 more_r = 65025 * (fog[0] * veil + line[cell, 3] + at * (line[cell + 1, 3] - line[cell, 3]))
                 more_g = 65025 * (fog[1] * veil + line[cell, 4] + at * (line[cell + 1, 4] - line[cell, 4]))
                 more_b = 65025 * (fog[2] * veil + line[cell, 5] + at * (line[cell + 1, 5] - line[cell, 5]))
+                root_r, root_g, root_b = np.sqrt(gain_r), np.sqrt(gain_g), np.sqrt(gain_b)
                 blue, red = np.float32(cb[row, column]) - 128, np.float32(cr[row, column]) - 128
                 reds, greens, blues = np.float32(0), np.float32(0), np.float32(0)
                 for pixel in range(4):
@@ -322,9 +330,9 @@ def _air_planar(luma, cb, cr, air, fog, behind, hidden, top, bottom):
                     r = min(max(grey + FROM_BT709[0, 2] * red, np.float32(0)), np.float32(255))
                     g = min(max(grey + FROM_BT709[1, 1] * blue + FROM_BT709[1, 2] * red, np.float32(0)), np.float32(255))
                     b = min(max(grey + FROM_BT709[2, 1] * blue, np.float32(0)), np.float32(255))
-                    new_r = min(np.sqrt(r * r * gain_r + more_r), np.float32(255)) - r
-                    new_g = min(np.sqrt(g * g * gain_g + more_g), np.float32(255)) - g
-                    new_b = min(np.sqrt(b * b * gain_b + more_b), np.float32(255)) - b
+                    new_r = _light(r, gain_r, root_r, more_r) - r
+                    new_g = _light(g, gain_g, root_g, more_g) - g
+                    new_b = _light(b, gain_b, root_b, more_b) - b
                     _put(luma, cb, cr, y, x, new_r, new_g, new_b)
                     reds, greens, blues = reds + new_r, greens + new_g, blues + new_b
                 _put_colour(cb, row, column, 1, reds, greens, blues)
