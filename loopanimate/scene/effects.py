@@ -12,11 +12,12 @@ from loopanimate.words.lexicon import nouns
 IN_THE_AIR = ("snow", "rain", "petals", "leaves", "particles", "fog")  # all over the picture
 HIGH = ("star", "sun", "lightning", "aurora")  # classes of things in the sky
 SHINING = ("light", "candle", "sign", "lamplike", "fire", "star", "sun", "ray", "lightning", "aurora")
+FOUND_BY_ITSELF = ("twinkle", "sparkle", "rays", "lightning")  # points of light, or what comes from the brightest place
 FORMED = ("fog",)  # classes that are drawn where the picture does not show them: "fog rolls in"
 AMOUNTS = {"barely": 0.4, "gently": 0.6, "": 1.0, "plainly": 1.0, "strongly": 1.6, "wildly": 2.2}  # by names of STRENGTHS
 PACES = {"slowly": 0.6, "": 1.0, "quickly": 1.7}  # by names of TEMPOS
 FRONT = 0.7  # share of the picture from which an object in front is all there is to see
-WHERE_BRIGHT = " where the picture is brightest, as that was not found. Is that right? If not, paint it"
+WHERE_BRIGHT = "Not found, so what is brightest is taken for it. If that is wrong, paint it."
 
 
 def forms_in_the_air(clause: Clause) -> bool:
@@ -37,15 +38,16 @@ def place_effect(clause: Clause, finder: Finder) -> tuple[Placed | None, Region 
     )  # fmt: skip
     said = looks()[look].said
     if asked.name in IN_THE_AIR and look != "embers":
-        return Placed(asked), None, f"{name}: {said}{f' {side} what stands in front' if side != 'both' else ''}."
+        return Placed(asked), None, f"{clause.thing}: {said}{f' {side} what stands in front' if side != 'both' else ''}."
     region = find_place(clause, finder)
     if region is not None:
         guess = " Is it there? If not, paint it." if region.unsure else ""
         return Placed(asked, shrink_place(region.mask)), region, f"{name}: {said}.{guess}"
-    if asked.name in ("twinkle", "sparkle", "rays", "lightning"):
+    kind = nouns().get(clause.thing, ("",))[0]
+    if asked.name in FOUND_BY_ITSELF and kind in (*SHINING, "whole"):
         return Placed(asked), None, f"{name}: {said}."
-    if nouns().get(clause.thing, ("",))[0] in SHINING or look == "embers":
-        return Placed(asked), None, f"{name}: {said}{WHERE_BRIGHT}."
+    if kind in SHINING or look == "embers":
+        return Placed(asked), None, f"{name}: {said}. {WHERE_BRIGHT}"
     return None, None, f"{name}: not found. Click on it or paint it."
 
 

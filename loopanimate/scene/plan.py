@@ -34,7 +34,7 @@ class Outcome:
     @property
     def name(self) -> str:
         """What a mask for its thing is called; none where nothing could be painted."""
-        everywhere = self.effect is not None and self.effect.place is None and "paint" not in self.said
+        everywhere = self.effect is not None and self.effect.place is None and "paint it" not in self.said
         return "" if self.clause.thing == "camera" or everywhere or "not drawn" in self.said else _name(self.clause)
 
 
@@ -122,7 +122,7 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
         region = None
     if clause.kind == "rest":
         return Outcome(clause, region, f"{name}: rests." if region else f"{name}: not found, so it rests with all else.")
-    if region is None and forms_in_the_air(clause):
+    if (region is None or region.unsure) and forms_in_the_air(clause):
         return _light(clause, finder)
     if region is None:
         return Outcome(clause, None, f"{name}: not found. Click on it or paint it.")

@@ -79,6 +79,7 @@ def test_weather_is_all_over_and_light_is_on_its_thing(finder):
         ("the sun glitters on the water", "sparkle", "both", slice(20, 40)),
         ("stars twinkle over the sea", "twinkle", "both", slice(0, 20)),
         ("fog rolls in from the right", "fog", "both", None),
+        ("cherry blossoms falling", "petals", "both", None),
         ("fireflies glow in the dark", "fireflies", "both", None),
         ("soap bubbles rise", "bubbles", "both", None),
         ("lightning flashes behind the boats", "lightning", "behind", slice(0, 20)),
@@ -99,6 +100,7 @@ def test_what_words_say_of_an_effect(finder, prompt, look, side, rows):
 def test_a_light_that_is_not_there_is_said(finder):
     _, (candle, eyes) = scene(finder, "the candle flickers and her eyes glow")
     assert candle.effect is not None and "brightest" in candle.said and candle.name == "candle"
+    assert scene(finder, "her eyes sparkle")[1][0].effect is None
     assert eyes.effect is None and eyes.said == "eyes: not found. Click on it or paint it."
 
 
