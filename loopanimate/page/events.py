@@ -357,9 +357,8 @@ class Page(Layout):
         parts = [(thing, own) for thing, own in self.read_parts(values).items() if thing in named]
         sampling = self.server.sample_loops(values[self.picture], settings, count, mask, checkpoint, parts)
         loops = yield from self.tell(self.result, sampling)
-        if mask is None and all(
-            note.place is None for note in loops[0].notes
-        ):  # the object that was found, not what words name
+        named = any(note.place is not None for note in loops[0].notes)
+        if mask is None and loops[0].masks and not named:  # the object that was found, not what words name
             mask = shrink_mask(loops[0].mask)
         return mask, parts, loops
 

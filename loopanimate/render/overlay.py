@@ -43,10 +43,10 @@ class Painter:
         self.threads = ThreadPoolExecutor(os.cpu_count() or 1)
 
     def draw(self, frame: np.ndarray, time: float) -> np.ndarray:
-        """Draw over a frame, in place; time in loops."""
-        time %= 1
+        """Draw over a frame, in place where its rows lie one after the other; time in loops."""
         if not self.amount:
             return frame
+        time, frame = time % 1, np.ascontiguousarray(frame)
         edges = [2 * round(self.height / 2 * band / BANDS) for band in range(BANDS + 1)]
         edges[-1] = self.height
         sprites = self._in_pixels(sprites_at(self.overlay, time, self.amount))
