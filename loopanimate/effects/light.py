@@ -146,11 +146,12 @@ def make_rays(picture: np.ndarray, place: np.ndarray | None, shape, size, seed: 
         for count in counts
     )
     colour = picture[row, column] * 0.6 + 0.4
-    rays = Rays(
-        x=x, y=y, reach=0.75, place=_grid(np.ones(light.shape), shape), colour=tuple(map(float, np.clip(colour, 0, 1))),
+    haze = cv2.GaussianBlur(picture @ LUMA, (0, 0), 0.02 * min(picture.shape[:2]))
+    seen = np.clip(0.12 + 1.8 * haze, 0, 1)  # what is black stands before the haze in which rays are seen
+    return Rays(
+        x=x, y=y, reach=0.75, place=_grid(seen, shape), colour=tuple(map(float, np.clip(colour, 0, 1))),
         waves=waves, level=0.16, dim=0.0,
     )  # fmt: skip
-    return rays
 
 
 def _grid(plane: np.ndarray, shape) -> Grid:

@@ -200,13 +200,13 @@ def make_fog(
         down = (np.arange(rows) + 0.5) / rows
         place = np.repeat((0.45 + 0.55 * np.exp(-(((down - 0.72) / 0.3) ** 2)))[:, None], columns, 1)
     light = (picture**2).reshape(-1, 3)
-    bright = light[light.sum(1) >= np.quantile(light.sum(1), 0.75)].mean(0)
-    colour = np.sqrt(0.6 * light.mean(0) + 0.4 * bright)  # lit as the picture is, so that night stays night
+    low, high = np.quantile(light.sum(1), (0.5, 0.9))  # lit as the picture is without its lamps, so that night stays night
+    colour = np.sqrt(light[(light.sum(1) >= low) & (light.sum(1) <= high)].mean(0))
     colour = 0.6 * colour + 0.4 * colour.mean()
     way = np.deg2rad(0 if heading is None else heading)
     drift = FOG_SPEED * pace * seconds * np.array([np.cos(way), 0.5 * np.sin(way)])
     hidden = {"both": 0.7, "behind": 1.0, "before": 0.0}[side] if object_ else 0.0
     return Fog(
-        place=Grid.of(np.clip(place, 0, 1)), colour=tuple(map(float, np.clip(colour, 0.12, 0.95))),
+        place=Grid.of(np.clip(place, 0, 1)), colour=tuple(map(float, np.clip(colour, 0.22, 0.95))),
         drift=tuple(map(float, drift)), density=FOG_DENSITY, behind=hidden, seed=int(random_of(seed, "fog").integers(1000)),
     )  # fmt: skip
