@@ -164,7 +164,7 @@ def source_of(look: str, seen: np.ndarray, place: np.ndarray | None) -> np.ndarr
 def balance(rays: Rays, seen: np.ndarray, size) -> Rays:
     """Rays that take from all of the picture what they add, so that it stays as bright as it is."""
     grid = grid_shape(*size)
-    beams = rays.level * find_beams(rays, grid, Overlay(width=size[0], height=size[1]), 0.0)
+    beams = rays.level * rays.place.plane() * find_beams(rays, grid, Overlay(width=size[0], height=size[1]), 0.0)
     light = cv2.resize(seen, grid[::-1], interpolation=cv2.INTER_AREA) ** 2
     added, wanted = beams[..., None] * np.square(rays.colour), np.sqrt(light).mean()
     dims = np.linspace(0, 0.4, 81)

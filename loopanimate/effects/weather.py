@@ -92,7 +92,7 @@ LOOKS["roses"] = LOOKS["petals"].model_copy(update={"colours": ((0.80, 0.10, 0.1
 MARGIN = 0.02  # short sides beyond the picture and the thing itself, where its path begins
 SHORT = 0.7  # share of a whole way across in a loop from which a thing goes across; a slower one appears and goes
 FADE = 0.22  # share of its path in which it does
-FOG_DENSITY, FOG_SPEED = 0.5, 0.05  # share at its thickest; short sides a second
+FOG_DENSITY, FOG_SPEED = 0.42, 0.05  # share at its thickest; short sides a second
 
 
 def random_of(seed: int, look: str) -> np.random.Generator:
