@@ -130,14 +130,8 @@ def _weigh(shape, soft, u, v):
 @njit(**FAST)
 def _find_box(sprite, top, bottom, width):
     """Top, bottom, left and right of the pixels that a sprite may reach in a band."""
-    long, wide = sprite[4], sprite[5]
-    if sprite[6] == BUBBLE or sprite[6] == STAR:
-        high, broad = long, long
-    else:
-        high = np.sqrt((sprite[3] * long) ** 2 + (sprite[2] * wide) ** 2)
-        broad = np.sqrt((sprite[2] * long) ** 2 + (sprite[3] * wide) ** 2)
-        if sprite[6] == LEAF:
-            high, broad = high * np.float32(1.2), broad * np.float32(1.2)
+    high = np.sqrt((sprite[3] * sprite[4]) ** 2 + (sprite[2] * sprite[5]) ** 2)
+    broad = np.sqrt((sprite[2] * sprite[4]) ** 2 + (sprite[3] * sprite[5]) ** 2)
     return (
         max(top, int(np.floor(sprite[1] - high))), min(bottom, int(np.ceil(sprite[1] + high)) + 1),
         max(0, int(np.floor(sprite[0] - broad))), min(width, int(np.ceil(sprite[0] + broad)) + 1),
@@ -149,6 +143,8 @@ def _share(sprite, hidden, row, column):
     """How much of a sprite is at a pixel, and how light it is there."""
     x, y = np.float32(column + 0.5) - sprite[0], np.float32(row + 0.5) - sprite[1]
     u, v = (x * sprite[2] + y * sprite[3]) / sprite[4], (y * sprite[2] - x * sprite[3]) / sprite[5]
+    if u * u + v * v >= 1:  # every shape lies within its ellipse
+        return np.float32(0), np.float32(1)
     share, shade = _weigh(int(sprite[6]), sprite[8], u, v)
     share *= sprite[9]
     if sprite[13] > 0 and len(hidden) > 1:
