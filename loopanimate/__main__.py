@@ -40,6 +40,8 @@ def main(arguments: list[str] | None = None) -> None:
     options.add(parser, Machine)
     words = "what of the sentence a mask is of, or a clause of its own, and the mask; repeatable"
     parser.add_argument("--part", nargs=2, action="append", default=[], metavar=("WORDS", "M.png"), help=words)
+    none = {"action": "store_const", "const": 0.0, "default": options.argparse.SUPPRESS}
+    parser.add_argument("--no-effects", dest="effect_strength", help="draw no light and weather", **none)
     given = vars(parser.parse_args(arguments))
     with options.exit_on_mistake():
         files, machine = options.build(Files, given), options.build(Machine, given)

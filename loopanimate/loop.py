@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +10,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
+from loopanimate.effects.build import Effect, Placed, build
+from loopanimate.effects.data import Overlay
+from loopanimate.effects.names import find_look
 from loopanimate.files.formats import Coding, check, check_output, write_loop
 from loopanimate.files.living import write_living
 from loopanimate.files.pictures import check_mask
@@ -23,14 +26,16 @@ from loopanimate.motion.hands import direct, freeze
 from loopanimate.motion.start import choose_start
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.render.interpolation import Ring
+from loopanimate.render.overlay import Painter
 from loopanimate.render.renderer import Renderer
+from loopanimate.scene.effects import find_front
 from loopanimate.scene.finder import BUNDLED, Finder, Models
 from loopanimate.scene.parts import Part, Scene, carry, compose, single, weigh
 from loopanimate.scene.plan import Outcome, camera_alone, names, names_things, painted, plan
 from loopanimate.scene.saliency import automatic_mask, edit
 from loopanimate.settings import Hands, Output, Settings
 from loopanimate.words.clauses import Clause, is_english, read_clauses
-from loopanimate.words.intent import Intent
+from loopanimate.words.intent import STILL, Intent
 
 SAMPLING_SIDE = 512  # pixels on the short side of what the networks see; the loop is rendered from the picture itself
 NOTE_SIDE = 320  # pixels on the long side of the place of a thing in a note
@@ -73,6 +78,14 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Air:
+    """Light and weather that the prompt says, and what they pass behind."""
+
+    effects: tuple[Placed, ...] = ()
+    front: np.ndarray | None = None  # (h, w) uint8 of the whole picture, small
+
+
+@dataclass(frozen=True)
 class Loop:
     """A sampled loop: what any number of files are written from without sampling again."""
 
@@ -82,6 +95,7 @@ class Loop:
     found: bool  # False: no clear object and no mask given, so the whole picture moves
     settings: Settings
     notes: tuple[Note, ...]  # what became of each clause of the prompt, where that is worth a word
+    air: Air = field(default=Air(), kw_only=True)  # light and weather
 
     def view(self, output: Output | None = None) -> View:
         """Cut or fit the picture to an output's size; None: the settings' own output."""
@@ -94,8 +108,34 @@ class Loop:
     def frames(self, times: Sequence[float], output: Output | None = None, planar: bool = False) -> Iterator[np.ndarray]:
         """Frames at `times` in native frames, one at a time: (H, W, 3) RGB, or for a video (3H/2, W) I420, uint8."""
         view = self.view(output)
-        frames = self._frames(view, times, planar and view.surround is None)
+        planar = planar and view.surround is None
+        frames, overlay = self._frames(view, times, planar), self.overlay(view)
+        if overlay:
+            frames = self._paint(frames, times, overlay, view.picture.size, planar)
         return frames if view.surround is None else _surround(frames, np.asarray(view.surround))
+
+    def overlay(self, view: View) -> Overlay:
+        """Light and weather over a view, those of the prompt and those of the settings' hands."""
+        hands, request = self.settings.hands, self.settings.request
+        added = [Placed(Effect(look=find_look(name), amount=amount)) for name, amount in hands.added_effects]
+        again = {each.effect.look for each in added}
+        said = [each for each in self.air.effects if each.effect.look not in again]
+        said += map(self._where_said, added)
+        seconds = (request.num_frames - 1) / NATIVE_FPS
+        return build(said, np.asarray(view.picture), view.part, self.air.front, seconds, request.seed)
+
+    def _where_said(self, added: Placed) -> Placed:
+        """An effect that hands add, in the place and by the wind that words have for it."""
+        said = next((each for each in self.air.effects if each.effect.look == added.effect.look), None)
+        return added if said is None else replace(said, effect=said.effect.model_copy(update={"amount": added.effect.amount}))
+
+    def _paint(self, frames, times, overlay: Overlay, size: tuple[int, int], planar: bool) -> Iterator[np.ndarray]:
+        if planar:
+            size = tuple(side // 2 * 2 for side in size)
+        painter = Painter(overlay, size, planar, self.settings.hands.effect_strength)
+        period = self.settings.request.num_frames - 1
+        for pixels, time in zip(frames, times):
+            yield painter.draw(pixels, time % period / period)
 
     def write(
         self, path: str | Path, output: Output | None = None, metadata: str | None = None, progress: Progress | None = None
@@ -165,9 +205,11 @@ class MotionLoop(Loop):
         """Write a living page; with `others`, loops of the same picture and masks, it wanders among all of them."""
         path, view = check_output(path), self.view(output)
         fields = [loop.field(view) for loop in (self, *others)]
-        tempo, prompt = self.settings.hands.tempo, self.settings.request.prompt
-        write_living(path, np.asarray(view.picture), view.masks, fields, prompt, metadata, tempo)
-        return LoopFile(path, self.motion.period, self.motion.period / NATIVE_FPS / tempo, view.picture.size)
+        hands, prompt = self.settings.hands, self.settings.request.prompt
+        scene = np.asarray(view.picture), view.masks, fields
+        air = {"overlay": self.overlay(view), "amount": hands.effect_strength}
+        write_living(path, *scene, prompt, metadata, hands.tempo, **air)
+        return LoopFile(path, self.motion.period, self.motion.period / NATIVE_FPS / hands.tempo, view.picture.size)
 
 
 @dataclass(frozen=True)
@@ -181,7 +223,9 @@ class FrameLoop(Loop):
         for time in times:
             pixels = ring.at(time)
             same = pixels.shape[1::-1] == view.picture.size
-            yield pixels if same else np.asarray(Image.fromarray(pixels).resize(view.picture.size, Image.Resampling.LANCZOS))
+            yield (
+                pixels.copy() if same else np.array(Image.fromarray(pixels).resize(view.picture.size, Image.Resampling.LANCZOS))
+            )
 
 
 def make_loops(
@@ -215,15 +259,18 @@ def make_loops(
         check_appearance(settings.hands)
     output_size(settings.output.size, *picture.size)
     if pipe.codec.is_motion:
-        scene, notes, found = _stage(pipe, picture, mask, given, settings, models)
-        return list(_motion_loops(pipe, picture, scene, notes, found, settings, seeds, progress, preview))
+        scene, notes, found, air = _stage(pipe, picture, mask, given, settings, models)
+        if scene is None:
+            return [_still(pipe, picture, notes, air, settings.change(seed=seed)) for seed in seeds]
+        return list(_motion_loops(pipe, picture, scene, notes, found, air, settings, seeds, progress, preview))
     if given:
         raise ValueError("expected no parts: this preset samples one object")
     return list(_frame_loops(pipe, picture, mask, settings, seeds, progress, models))
 
 
-def _stage(pipe, picture, mask, given, settings, models) -> tuple[Scene, tuple[Note, ...], bool]:
-    """What moves and how; what the words were taken for; whether there is a clear thing."""
+def _stage(pipe, picture, mask, given, settings, models) -> tuple[Scene | None, tuple[Note, ...], bool, Air]:
+    """What moves and how, None where light and weather play before a picture that rests; what the words were taken for;
+    whether there is a clear thing; light and weather."""
     if mask is not None:
         _check_size(picture, mask)
     for _, own in given:
@@ -237,17 +284,23 @@ def _stage(pipe, picture, mask, given, settings, models) -> tuple[Scene, tuple[N
         mask, found = _mask(picture, settings, mask, models)
         reading = read(camera or settings.request.prompt, pipe)
         notes = (Note(reading.note),) if reading.note else ()
-        return single(Part(reading.sentence, reading.layers[0], mask), reading.layers[1]), notes, found
+        air = Air(front=find_front(Finder(picture, models=models), [mask])) if found and settings.hands.added_effects else Air()
+        return single(Part(reading.sentence, reading.layers[0], mask), reading.layers[1]), notes, found, air
     masks = painted(said, mask, given)
     if lost := sorted(masks.keys() - names(said)):
         raise ValueError(f"expected masks of things that the sentence says something of, got one of {', '.join(lost)}")
     if mask is not None:
         check_mask(_edit(settings, mask))
-    scene, outcomes = plan(said, Finder(picture, masks, partial(_edit, settings), models))
-    if scene is None:
+    finder = Finder(picture, masks, partial(_edit, settings), models)
+    scene, outcomes = plan(said, finder)
+    effects = tuple(outcome.effect for outcome in outcomes if outcome.effect is not None)
+    if scene is None and not effects:
         words = " ".join(outcome.said for outcome in outcomes)
         raise ValueError(f"expected something in the picture that can move: {words}")
-    return scene, tuple(map(note_of, outcomes)), True
+    front = None
+    if effects or settings.hands.added_effects:
+        front = find_front(finder, [part.mask for part in scene.parts if not part.behind] if scene else [])
+    return scene, tuple(map(note_of, outcomes)), True, Air(effects, front)
 
 
 def find_things(pipe, picture: Image.Image, prompt: str, models: Models = BUNDLED) -> list[Outcome]:
@@ -272,7 +325,16 @@ def note_of(outcome: Outcome) -> Note:
     return Note(outcome.said, place, outcome.name, region.unsure)
 
 
-def _motion_loops(pipe, picture, scene, notes, found, settings, seeds, progress, preview) -> Iterator[MotionLoop]:
+def _still(pipe, picture, notes, air, settings) -> MotionLoop:
+    """A picture that rests, under light and weather."""
+    grid = pipe.codec.latent_size(*picture.size[::-1])
+    frames = settings.request.num_frames
+    motion = Motion(np.zeros((frames, 1, 2, *grid), np.float32), np.zeros((1, 2, *grid), np.float32))
+    whole = np.ones(picture.size[::-1], np.float32)
+    return MotionLoop(picture, (), whole, True, settings, notes, motion, (STILL,), pipe.device.type, air=air)
+
+
+def _motion_loops(pipe, picture, scene, notes, found, air, settings, seeds, progress, preview) -> Iterator[MotionLoop]:
     """One seed is one motion, however much of it a size shows: the whole picture is sampled."""
     small = _small(picture)
 
@@ -281,7 +343,8 @@ def _motion_loops(pipe, picture, scene, notes, found, settings, seeds, progress,
         motions = [motion.flip() if part.intent.hangs else motion for part, motion in zip(scene.parts, motions, strict=True)]
         motion = obey(motions, scene, small if begins else None)
         changed = settings.change(seed=seed)
-        return MotionLoop(picture, scene.masks, scene.moving, found, changed, notes, motion, scene.intents, pipe.device.type)
+        device, moving = pipe.device.type, scene.moving
+        return MotionLoop(picture, scene.masks, moving, found, changed, notes, motion, scene.intents, device, air=air)
 
     def on_step(step, steps, clean):
         if preview is not None:

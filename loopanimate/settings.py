@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import field_validator, model_validator
 
+from loopanimate.effects.names import names
 from loopanimate.options import Options, build, option
 from loopanimate.presets import (
     BUNDLED_SALIENT,
@@ -21,6 +22,7 @@ from loopanimate.presets import (
 )
 
 MAX_DIRECTIONS = 32  # arrows and pins
+MAX_AMOUNT = 3.0  # of an effect
 MIN_FPS, MAX_FPS = 1, 120  # frames a second
 
 
@@ -65,6 +67,30 @@ class Hands(Options):
     )
     pins: tuple[tuple[float, float], ...] = option((), "a point that stays; repeatable", flag="--pin", metavar="X,Y")
     freeze: bytes | None = option(None, flag=None)  # PNG of the picture's shape, white stays
+    effect_strength: float = option(1.0, "factor on light and weather", ge=0, le=2, metavar="S")
+    added_effects: tuple[tuple[str, float], ...] = option(
+        (),
+        f"light or weather besides what the prompt says: {', '.join(names())}; repeatable",
+        flag="--effect",
+        metavar="NAME[=AMOUNT]",
+    )
+
+    @field_validator("added_effects", mode="before")
+    @classmethod
+    def _read(cls, given):
+        """One text is a name, or a name and an amount: "snow", "snow=0.5"."""
+        split = (each[0].split("=") if len(each) == 1 else each for each in map(tuple, given))
+        return tuple((*each, 1.0) if len(each) == 1 else tuple(each) for each in split)
+
+    @field_validator("added_effects")
+    @classmethod
+    def _drawn(cls, added):
+        for name, amount in added:
+            if name not in names():
+                raise ValueError(f"expected an effect out of {', '.join(names())}, got {name}")
+            if not 0 <= amount <= MAX_AMOUNT:
+                raise ValueError(f"expected an amount of 0 to {MAX_AMOUNT:g} for {name}, got {amount:g}")
+        return added
 
     @model_validator(mode="after")
     def _within(self):

@@ -50,6 +50,11 @@ def test_a_missing_file(capsys, tmp_path):
     assert "no such file" in refused(capsys, tmp_path / "none.jpg", "it moves", "--output", tmp_path / "loop.mp4")
 
 
+def test_an_effect_that_there_is_not(capsys, tmp_path, picture):
+    message = refused(capsys, picture, "it moves", "--output", tmp_path / "loop.mp4", "--effect", "hail")
+    assert "an effect out of snow, rain" in message and "got hail" in message
+
+
 def test_a_mask_of_another_shape(capsys, tmp_path, picture):
     Image.new("L", (64, 64), 255).save(tmp_path / "mask.png")
     message = refused(capsys, picture, "it moves", "--output", tmp_path / "loop.mp4", "--mask", tmp_path / "mask.png")
@@ -296,3 +301,13 @@ def test_parts_have_masks_of_their_own(tmp_path, picture, capsys):
     assert used[:, :36].min() > 250 and used[:, 44:].max() < 5
     ((words, mask),) = unpack_parts(read_metadata(output))
     assert words == "the cup" and mask[:, :36].min() > 0.9 and mask[:, 44:].max() < 0.1
+
+
+def test_effects_by_name_and_without(capsys, tmp_path, picture):
+    for given, effects in ((["--effect", "snow=0.5", "--effect", "fog"], (1.0, 2)), (["--no-effects"], (0.0, 0))):
+        main(
+            [str(picture), "it snows", "--output", str(tmp_path / "loop.webp"), "--num-frames", "3", "--fps", "native", *given]
+        )
+        hands = unpack(read_metadata(tmp_path / "loop.webp"))[0].hands
+        assert (hands.effect_strength, len(hands.added_effects)) == effects
+    assert "snow: falling snow." in capsys.readouterr().out

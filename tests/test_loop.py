@@ -217,3 +217,33 @@ def test_masks_of_named_things_are_checked_before_any_work(motion_pipeline, coff
     ):
         with pytest.raises(ValueError, match=words):
             make_loops(motion_pipeline, coffee, settings, **given)
+
+
+def test_a_prompt_of_weather_alone_needs_no_sampling(motion_pipeline, coffee, monkeypatch, tmp_path):
+    monkeypatch.setattr(type(motion_pipeline), "__call__", None)
+    loop = make_loops(motion_pipeline, coffee, make_settings(prompt="it snows", fps=10, num_frames=9))[0]
+    frames, again, bare = (
+        list(each.frames([0, 3.5, 8]))
+        for each in (loop, loop, replace(loop, settings=loop.settings.change(effect_strength=0.0)))
+    )
+    assert all(np.array_equal(frame, np.asarray(coffee)) for frame in bare)
+    assert all(map(np.array_equal, frames, again)) and np.array_equal(frames[0], frames[2])
+    assert psnr(frames[1], bare[1]) < 45
+    written = loop.write(tmp_path / "loop.mp4")
+    assert written.frames == 10 and loop.write(tmp_path / "loop.html").path.is_file()
+
+
+def test_effects_by_name_are_added_and_take_the_place_of_the_same_in_the_prompt(motion_pipeline, coffee):
+    loop = make_loops(motion_pipeline, coffee, make_settings(prompt="it snows", num_frames=5))[0]
+    counts = []
+    for added in ((), (("snow", 2.0),), (("snow", 1.0), ("fog", 0.5))):
+        overlay = replace(loop, settings=loop.settings.change(added_effects=added)).overlay(loop.view())
+        counts.append((len(overlay.particles[0].rows), len(overlay.particles), len(overlay.fogs)))
+    assert counts[1] == (2 * counts[0][0], 1, 0) and counts[2] == (counts[0][0], 1, 1)
+
+
+def test_the_surround_of_a_fitted_picture_is_left_alone(motion_pipeline, coffee):
+    loop = make_loops(motion_pipeline, coffee, make_settings(prompt="it snows", size="64x96", fit=True, num_frames=5))[0]
+    first, second = loop.frames([0, 2])
+    apart = (first != second).any(2)
+    assert apart.any() and not apart[:20].any() and not apart[-20:].any()

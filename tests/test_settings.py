@@ -35,6 +35,9 @@ def test_a_change_is_checked_and_leaves_the_original_alone():
         ({"preset": "big"}, "a preset out of motion, 512, got big"),
         ({"codec": "h265"}, "out of h264, vp9, av1"),
         ({"repeats": 0}, "1 to 1000"),
+        ({"added_effects": (("hail",),)}, "got hail"),
+        ({"added_effects": (("snow=9",),)}, "an amount of 0 to 3 for snow, got 9"),
+        ({"added_effects": (("snow=much",),)}, "a number for added effects"),
     ],
 )
 def test_a_setting_out_of_range_is_one_sentence(wrong, said):
@@ -45,6 +48,14 @@ def test_a_setting_out_of_range_is_one_sentence(wrong, said):
 
 def test_hands_have_ranges_of_their_own():
     assert Hands(arrows=[[0.1, 0.2, 0.3, 0.4]]).arrows == ((0.1, 0.2, 0.3, 0.4),)
+
+
+def test_an_effect_is_a_name_or_a_name_and_an_amount():
+    assert Hands(added_effects=[["snow"], ["fog=0.5"], ["rain", 2]]).added_effects == (
+        ("snow", 1.0),
+        ("fog", 0.5),
+        ("rain", 2.0),
+    )
 
 
 def test_a_name_that_is_no_setting_is_refused():

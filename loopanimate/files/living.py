@@ -10,25 +10,43 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from loopanimate.effects import state
+from loopanimate.effects.data import CELLS, CURVE, Grid, Overlay
 from loopanimate.files.pictures import encode_still, replacing
 from loopanimate.motion.edits import unfolded
 from loopanimate.motion.field import Field
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.render import reference
+from loopanimate.render.overlay import FINEST
 from loopanimate.scene.layers import separate
 
 VERSION = 1  # of the page's data, which the scripts check too (living_page/motion.js)
 PAGE = Path(__file__).parent / "living_page"
-SCRIPTS = ("motion.js", "drawing.js", "player.js")
+SCRIPTS = ("motion.js", "drawing.js", "effects.js", "player.js")
 MAX_LAYERS = 8  # WebGL 2 promises a shader 16 textures, and a layer that streams takes two
 STRONGEST = 2  # highest strength on the page, as a factor on the loop's own
-SLIDERS = {"strength": ("Strength", 0, STRONGEST, 0.05), "tempo": ("Tempo", 0.25, 2, 0.05)}  # text, least, most, step
+SLIDERS = {  # text, least, most, step
+    "strength": ("Strength", 0, STRONGEST, 0.05),
+    "effects": ("Light and weather", 0, STRONGEST, 0.05),
+    "tempo": ("Tempo", 0.25, 2, 0.05),
+}
 CHECKS = {"parallax": "Follow the mouse", "wander": "Never the same twice"}  # wandering is for pages with several loops
 FITS = {"fill": "Fill the screen", "fit": "Fit in whole"}
 CONSTANTS = {  # the numbers that Python and the page's scripts share
     **reference.CONSTANTS,
     "nativeFps": NATIVE_FPS,
     "strongest": STRONGEST,
+    "effects": {
+        "cells": CELLS,
+        "curve": CURVE,
+        "finest": FINEST,
+        "thinnest": state.THINNEST,
+        "flare": state.FLARE,
+        "noise": state.NOISE,
+        "octaves": state.OCTAVES,
+        "contrast": state.CONTRAST,
+        "shapes": state.SHAPES,
+    },
     "parallax": (0.008, -0.004),  # short sides that the first and the last layer move with the mouse at the screen's edge
 }
 HARMONICS_ERROR = 1e-4  # short sides; largest error of leaving out the loop's higher harmonics
@@ -38,6 +56,7 @@ PICTURE_BYTES = 6_000_000  # a picture up to this size is kept without loss, a l
 LOSSLESS_PIXELS = 4_000_000  # a photograph with more pixels would not fit without loss, so this is not tried
 QUALITIES = (97, 95, 92, 88)  # JPEG, colour at full size
 PLATE_QUALITY = 90  # WebP
+LEVELS = 65520  # of a number of an overlay: 16 bits, and a multiple of 2 to 10, so that whole cycles stay whole
 
 
 def write_living(path: str | Path, *arguments, **options) -> None:
@@ -54,6 +73,8 @@ def living_page(
     title: str,
     metadata: str | None = None,
     tempo: float = 1.0,
+    overlay: Overlay | None = None,
+    amount: float = 1.0,
 ) -> str:
     """Make the HTML of a page that plays loops of one picture for ever.
 
@@ -62,6 +83,7 @@ def living_page(
     image: (H, W, 3) uint8. masks: raw masks (H, W) in [0, 1] of all layers but the last, front to back, as the renderer takes
     them. fields: the loops, of one grid and period; the first one plays at the start, among several the page wanders.
     title: any text. metadata: text that the file carries, for `formats.read_metadata`. tempo: factor on the pace.
+    overlay: light and weather over it. amount: factor on them, which the page begins with.
     Raises ValueError for a number of masks that is not one less than the layers, or more layers than `MAX_LAYERS`.
     """
     layers = fields[0].layers
@@ -80,7 +102,7 @@ def living_page(
         "FITS": "".join(f'<option value="{value}">{text}</option>' for value, text in FITS.items()),
         "CHECKS": "\n".join(f'<label><input type="checkbox" name="{name}"> {text}</label>' for name, text in CHECKS.items()),
         "RECIPE": _json(metadata),
-        "LOOP": _json(_data(image, masks, fields, tempo)),
+        "LOOP": _json(_data(image, masks, fields, tempo) | {"overlay": overlay_data(overlay, amount)}),
         "SCRIPT": "\n".join((PAGE / name).read_text() for name in SCRIPTS),
     }
     return re.sub(f"@({'|'.join(parts)})@", lambda part: parts[part[1]], (PAGE / "page.html").read_text())
@@ -191,6 +213,33 @@ def _layers(image: np.ndarray, masks: Sequence[np.ndarray], field: Field, apart:
             layer["plate"] = {"at": [int(left), int(top)], "source": _embed(pixels, "WEBP", quality=PLATE_QUALITY)}
         image = cut.plate
     return layers
+
+
+def overlay_data(overlay: Overlay | None, amount: float) -> dict | None:
+    """Light and weather as the page's scripts read them (living_page/effects.js): planes are pictures, rows have 16 bits."""
+    if not overlay:
+        return None
+    planes: list[str] = []
+
+    def replace(value):
+        if isinstance(value, dict) and value.keys() == set(Grid.model_fields):
+            planes.append(_embed(np.frombuffer(value["values"], np.uint8).reshape(value["rows"], value["columns"]), "PNG"))
+            return len(planes) - 1
+        if isinstance(value, dict):
+            return {name: _pack_rows(inner) if name == "rows" else replace(inner) for name, inner in value.items()}
+        return [replace(inner) for inner in value] if isinstance(value, tuple) else value
+
+    data = replace(overlay.model_dump())
+    front = None if data["front"] is None else planes[data["front"]]
+    return data | {"front": front, "planes": planes, "amount": amount}
+
+
+def _pack_rows(rows: Sequence[Sequence[float]]) -> dict:
+    """Each column in 16 bits between its least and its most."""
+    table = np.array(rows)
+    low, step = table.min(0), np.ptp(table, axis=0) / LEVELS
+    numbers = np.rint((table - low) / np.where(step > 0, step, 1)).astype("<u2")
+    return {"low": low.tolist(), "step": step.tolist(), "data": base64.b64encode(numbers.tobytes()).decode()}
 
 
 def _embed_picture(image: np.ndarray) -> str:

@@ -30,6 +30,7 @@ from loopanimate.scene.regions import select
 from loopanimate.settings import Settings, make_settings
 from loopanimate.words.clauses import read_clauses
 
+SLIDERS = ("motion_strength", "tempo", "effect_strength")  # of hands, in the order that page.js takes them
 HISTORY = 12  # loops of this visit
 UNDO = 10  # tools that can be undone
 QUIET = {"api_visibility": "private", "show_progress": "hidden"}
@@ -240,12 +241,13 @@ class Page(Layout):
             chip.click(lambda words=chip.value: words, None, self.controls["request.prompt"], **QUIET)
         self.dice.click(lambda: random.randrange(2**31), None, self.controls["request.seed"], **QUIET)
         self.file_format.change(lambda name: gr.Button(f"Download {name}"), self.file_format, self.save, **QUIET)
-        sliders = [self.controls["hands.motion_strength"], self.controls["hands.tempo"]]
+        sliders = [self.controls[f"hands.{name}"] for name in SLIDERS]
         slide = "(...values) => loopanimate.slide(...values)"
         gr.on([slider.input for slider in sliders], None, sliders, None, js=slide, **QUIET)
         painted = {self.current, self.picture, self.editor, *self.holding("hands.")}
         quiet = partial(self.listen, show_progress="hidden")
         quiet(self.controls["hands.arrows"].change, self.follow_directions, painted)
+        quiet(self.controls["hands.added_effects"].input, self.move, painted)
         # the editor's own events would send its pictures several times a stroke
         quiet(self.live.painted, self.follow_brush, painted, trigger_mode="always_last")
 
@@ -279,7 +281,7 @@ class Page(Layout):
             motion = move(direct(shown.loop, self.change_settings(shown, values, "hands.")))
         except ValueError:
             pass  # `redirect` says what is wrong
-        sliders = {name: values[self.controls[f"hands.{name}"]] for name in ("motion_strength", "tempo")}
+        sliders = {name: values[self.controls[f"hands.{name}"]] for name in SLIDERS}
         # with the time it is news to the page, even where a motion comes again
         return {self.live: gr.HTML(motion={"time": time.monotonic_ns(), "motion": motion, **sliders})}
 
@@ -356,9 +358,8 @@ class Page(Layout):
         parts = [(thing, own) for thing, own in self.read_parts(values).items() if thing in named]
         sampling = self.server.sample_loops(values[self.picture], settings, count, mask, machine, parts)
         loops = yield from self.tell(self.result, sampling)
-        if mask is None and all(
-            note.place is None for note in loops[0].notes
-        ):  # the object that was found, not what words name
+        named = any(note.place is not None for note in loops[0].notes)
+        if mask is None and loops[0].masks and not named:  # the object that was found, not what words name
             mask = shrink_mask(loops[0].mask)
         return mask, parts, loops
 
@@ -475,24 +476,44 @@ class Page(Layout):
             strength, size = gr.Number(1, label="motion_strength"), gr.Textbox("source", label="size")
             file_format = gr.Textbox("MP4", label="file_format")
             things, masks = gr.JSON([], label="things"), gr.File([], label="masks", file_count="multiple")
+            effects, effect_strength = gr.JSON([], label="effects"), gr.Number(1, label="effect_strength")
             loop_file, mask_file, call = gr.File(label="loop"), gr.File(label="mask"), gr.Button()
             notes, places = gr.JSON(label="notes"), gr.File(label="places", file_count="multiple")
         reads = [picture, prompt, mask, num_frames, seed, strength, file_format, size, things, masks]
+        reads += [effects, effect_strength]
         call.click(self.write_loop, reads, [loop_file, notes, places], api_name="animate", **DEVICE)
         call.click(self.write_mask, [picture, prompt], [mask_file, notes, places], api_name="mask")
 
-    def write_loop(self, picture, prompt, mask, num_frames, seed, motion_strength, file_format, size, things, masks):
+    def write_loop(
+        self,
+        picture,
+        prompt,
+        mask,
+        num_frames,
+        seed,
+        motion_strength,
+        file_format,
+        size,
+        things,
+        masks,
+        effects,
+        effect_strength,
+    ):
         """A picture file and a sentence → the loop as a file, and what `write_mask` says of the sentence.
 
         Without a mask what the sentence names moves, or the salient object. things: names such as "the left boat", which
-        the masks are of, in their order.
+        the masks are of, in their order. effects: light and weather besides what the sentence says, such as "snow=0.5".
         """
         given = {"num_frames": num_frames, "seed": seed, "motion_strength": motion_strength, "size": size or "nothing"}
+        given["effect_strength"] = effect_strength
         with in_words(text.plain):
             if file_format not in NAMED:
                 raise ValueError(f"expected a format out of {', '.join(NAMED)}, got {file_format}")
             if picture is None:
                 raise ValueError("expected a picture, got none")
+            if not isinstance(effects or [], list) or not all(isinstance(each, str) for each in effects or []):
+                raise ValueError(f"expected a list of effects, got {effects!r}")
+            given["added_effects"] = tuple((each,) for each in effects or [])
             settings, machine = make_settings(prompt=prompt or "", **given), self.server.machine
             things, masks, own_size = things or [], masks or [], open_cached(picture).size
             if not isinstance(things, list) or len(things) != len(masks) or not all(isinstance(each, str) for each in things):

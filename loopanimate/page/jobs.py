@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.files.formats import Format, read_metadata
-from loopanimate.files.living import motion_of
+from loopanimate.files.living import motion_of, overlay_data
 from loopanimate.files.pictures import open_picture
 from loopanimate.files.recipe import Parts, of_frame, open_small_png, pack, unpack, unpack_parts
 from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, find_things, make_loops
@@ -281,4 +281,6 @@ def move(loop: Loop) -> dict | None:
     if not isinstance(loop, MotionLoop):
         return None
     small = shrink(loop, LIVING_SIDE)
-    return {"own": loop.settings.hands.motion_strength, "loops": motion_of([small.field(small.view())])}
+    view = small.view()
+    air = {"overlay": overlay_data(small.overlay(view), loop.settings.hands.effect_strength)}
+    return {"own": loop.settings.hands.motion_strength, "loops": motion_of([small.field(view)]) | air}

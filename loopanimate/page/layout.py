@@ -6,6 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from loopanimate.effects.names import names
 from loopanimate.files.formats import ENDINGS, FORMATS, QUALITIES
 from loopanimate.files.sizes import SIZES
 from loopanimate.page import canvas, text
@@ -128,6 +129,10 @@ class Layout:
             add("request.seed", gr.Number(0, label="Seed", precision=0, minimum=0))
             self.dice = gr.Button("🎲 Another seed")
         add("hands.motion_strength", gr.Slider(**limits("hands.motion_strength"), step=0.05, label="Motion strength"))
+        label = "Light and weather"
+        add("hands.effect_strength", gr.Slider(**limits("hands.effect_strength"), step=0.05, label=label))
+        looks = {"multiselect": True, "allow_custom_value": True, "info": text.ADDED}
+        add("hands.added_effects", gr.Dropdown(names(), label="Add light and weather", **looks))
         add("hands.tempo", gr.Slider(**limits("hands.tempo"), step=0.05, label="Tempo"))
         label = "Frames of the model (8 a second)"
         add("request.num_frames", gr.Slider(MIN_FRAMES, MAX_FRAMES, MAX_FRAMES, step=2, label=label))

@@ -14,22 +14,22 @@ const settle = (milliseconds) => {
   }, milliseconds);
 };
 
-const play = (strength, tempo) => {
+const play = (strength, tempo, effects) => {
   const preview = frame()?.contentWindow.living, own = Number(frame()?.dataset.strength);
   if (!preview) return;
-  preview.set({ strength: own > 0 ? strength / own : 1, tempo, panel: false });
+  preview.set({ strength: own > 0 ? strength / own : 1, tempo, effects, panel: false });
   show(true);
   preview.ready.then((drawn) => drawn || show(false));
 };
 
 // what the server hands to the page
 const given = {
-  motion({ motion, motion_strength, tempo }) {
+  motion({ motion, motion_strength, tempo, effect_strength }) {
     const preview = frame()?.contentWindow.living;
     if (motion && preview) {
       frame().dataset.strength = motion.own;
       preview.replace(motion.loops);
-      play(motion_strength, tempo);
+      play(motion_strength, tempo, effect_strength);
     }
     settle(50); // once the preview has drawn it
   },
@@ -47,8 +47,8 @@ const running = new Set();
 let cancelling = false; // until all of them have ended: Gradio drops a click for a job that still runs
 const offer = () => living.toggleAttribute("data-busy", running.size > 0);
 window.loopanimate = {
-  slide(strength, tempo) {
-    play(strength, tempo);
+  slide(...values) {
+    play(...values);
     settle(600);
   },
   // what was painted may be frozen: of use where a loop is there to freeze

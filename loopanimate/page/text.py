@@ -34,6 +34,7 @@ CLICKS = "Two clicks draw an arrow: this point goes there. A pin stays where it 
 HEAD = "Now click where this point goes."
 DIRECTED = "The loop follows the arrow. Set a pin where something should stay."
 DIRECTIONS = "In percent of the picture; × removes one, and you can type them: arrow 20 30 45 30, pin 50 50"
+ADDED = "Besides what the sentence says; an amount may follow: snow=0.5"
 AV1 = "AV1 in MP4 and WebM: smaller at share and small, with a slight step at the wrap there"
 UNMEASURED = "Seam and stillness are measured when a loop is made."
 NO_PICTURE = "choose a picture first"
@@ -155,6 +156,7 @@ def details(loop: Loop) -> str:
         "Seed": request.seed,
         "Frames of the model": request.num_frames,
         "Motion strength": f"{hands.motion_strength:g}",
+        "Light and weather": f"{hands.effect_strength:g}",
         "Tempo": f"{hands.tempo:g}",
         "Arrows and pins": len(hands.arrows) + len(hands.pins),
     }

@@ -21,7 +21,7 @@ BOX = "int64, int64, int64, int64"  # top, bottom, left, right
 KNOWN = "float32[:, :, ::1]"
 
 
-def _compile(signature: str):
+def compile_kernel(signature: str):
     """Compile a function at import, and cache the result on disk where possible: the first time takes seconds."""
 
     def compile_function(function):
@@ -44,7 +44,7 @@ def new_planes(count: int, height: int, width: int) -> np.ndarray:
     return flat[: count * height * width].reshape(count, height, width)
 
 
-@_compile(f"void({KNOWN}, float32[:, ::1], float32[:, ::1], float32[::1], float32[::1], {KNOWN})")
+@compile_kernel(f"void({KNOWN}, float32[:, ::1], float32[:, ::1], float32[::1], float32[::1], {KNOWN})")
 def place(down, across, fade, x, y, out):
     """Compute the place (x, y) minus displacement of each point of a grid, out (2, rows, columns): x, then y.
 
@@ -84,7 +84,7 @@ def _find_around(low, high, count):
     return min(max(first, 0), count - 1), min(max(last, 0), count - 1)
 
 
-@_compile(f"UniTuple(int64, 2)({KNOWN}, int64, {BOX}, uint8[:, ::1], uint8[:, ::1])")
+@compile_kernel(f"UniTuple(int64, 2)({KNOWN}, int64, {BOX}, uint8[:, ::1], uint8[:, ::1])")
 def bound_alpha(known, step, top, bottom, left, right, least, greatest):
     """Bound the alpha that a tile shows: (low, high). known, step: as in `sample`; least, greatest: of `spread`."""
     up, down, west, east = _find_bounds(known, step, top, bottom, left, right)
@@ -159,7 +159,7 @@ def _mix(upper, lower, across, down, row):
         row[column] = np.uint8(np.int32(above + down[column] * (below - above) + half))
 
 
-@_compile(f"int64(uint8[:, :, ::1], int64, int64, {KNOWN}, int64, int64, uint8[:, :, ::1], {BOX}, int64, int64)")
+@compile_kernel(f"int64(uint8[:, :, ::1], int64, int64, {KNOWN}, int64, int64, uint8[:, :, ::1], {BOX}, int64, int64)")
 def sample(source, first_row, first_column, known, step, ratio, target, top, bottom, left, right, origin_row, origin_column):
     """Sample the first planes of `source` at the pixels of a box (top to bottom, left to right) of a frame's planes.
 
@@ -220,7 +220,7 @@ def _blend(now, before, mean, gain, weight, row):
         row[column] = np.uint8(np.int32(min(max(value, zero), full) + half))
 
 
-@_compile(
+@compile_kernel(
     f"void(uint8[:, :, :, ::1], float32[:, :, ::1], float32[:, ::1], float64, int64, uint8[:, :, ::1], {BOX}, int64, int64)"
 )
 def cross_fade(phases, means, gain, weight, step, target, top, bottom, left, right, origin_row, origin_column):

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from loopanimate.effects.build import Placed
+from loopanimate.scene.effects import forms_in_the_air, place_effect
 from loopanimate.scene.finder import Finder, Region, name_of
 from loopanimate.scene.parts import MAX_PARTS, Part, Scene, stack
 from loopanimate.scene.places import place_of
@@ -17,7 +19,6 @@ from loopanimate.words.vocabulary import CAMERA, DIRECTIONS, STRENGTHS, TEMPOS, 
 SAME = 0.8  # intersection over union from which two regions are one thing
 LEAST = 0.0004  # share of the picture that a region has at least
 UNNAMED = ("it", "everything", "background", "top", "bottom", "part", "half")
-UNDRAWN = "is understood, but light and weather are not drawn yet"
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,13 @@ class Outcome:
     region: Region | None
     said: str  # a sentence for the person
     moves: bool = False
+    effect: Placed | None = None
 
     @property
     def name(self) -> str:
         """What a mask for its thing is called; none where nothing could be painted."""
-        return "" if self.clause.thing == "camera" or self.clause.kind == "effect" else _name(self.clause)
+        everywhere = self.effect is not None and self.effect.place is None and "paint it" not in self.said
+        return "" if self.clause.thing == "camera" or everywhere or "not drawn" in self.said else _name(self.clause)
 
 
 def names_things(said: Sequence[Clause]) -> bool:
@@ -58,6 +61,7 @@ def painted(said: Sequence[Clause], mask: np.ndarray | None, given: Sequence[tup
     """Masks by the names of what they are of: each of the words that it came with, the one without of what moves first."""
     masks = {_name(clause): own for words, own in given for clause in (read_clauses(words) or read_clauses(f"{words} moves"))}
     moving = [clause for clause in said if clause.kind not in (None, "rest", "effect") and _name(clause) not in masks]
+    moving = moving or [clause for clause in said if clause.kind == "effect" and _name(clause) not in masks]
     first = next((clause for clause in moving if not place_of(clause.thing).behind), next(iter(moving), None))
     return masks if mask is None or first is None else {_name(first): mask, **masks}
 
@@ -112,12 +116,14 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
         stays = clause.kind == "rest"
         return Outcome(clause, None, "The camera stands still." if stays else "A camera that moves is not drawn yet.")
     if clause.kind == "effect":
-        return Outcome(clause, None, f'"{clause.text}" {UNDRAWN}.')
+        return _light(clause, finder)
     region = finder.find(clause.thing, clause.which)
     if region and region.guessed and guessed - {clause.thing}:
         region = None
     if clause.kind == "rest":
         return Outcome(clause, region, f"{name}: rests." if region else f"{name}: not found, so it rests with all else.")
+    if (region is None or region.unsure) and forms_in_the_air(clause):
+        return _light(clause, finder)
     if region is None:
         return Outcome(clause, None, f"{name}: not found. Click on it or paint it.")
     instead = KINDS[clause.kind].if_rigid if place_of(clause.thing).rigid else None
@@ -125,6 +131,15 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
     missing = f' ("{clause.toward}" is not drawn yet)' if clause.toward else ""
     guess = " Is it there? If not, paint it." if region.unsure else ""
     return Outcome(clause, region, f"{name}: {sentence_of([clause])}{missing}.{guess}", moves=True)
+
+
+def _light(clause: Clause, finder: Finder) -> Outcome:
+    """Light or weather; fire that is found also streams upwards."""
+    effect, region, said = place_effect(clause, finder)
+    if region is not None and effect.effect.look == "fire":
+        clause = replace(clause, kind="stream", heading=270.0 if clause.heading is None else clause.heading)
+        return Outcome(clause, region, said, moves=True, effect=effect)
+    return Outcome(clause, region, said, effect=effect)
 
 
 def _many(outcome: Outcome) -> str:

@@ -186,6 +186,18 @@ def test_hands_move_the_living_preview_at_once_and_the_video_follows(page, pictu
     assert (hands.motion_strength, hands.tempo, len(hands.arrows)) == (1.5, 0.5, 1)
 
 
+def test_light_and_weather_follow_their_hands(page, picture, tmp_path):
+    prepare(page, picture, prompt="it snows")
+    animate(page)
+    expect(page.locator("#understood")).to_contain_text("snow: falling snow.")
+    before = source(page)
+    put(page, "Light and weather", 0.5)
+    page.wait_for_function(f"Math.abs({LIVING}.settings.effects - 0.5) < 1e-6")
+    until_rendered(page, before)
+    hands = recipe(saved(page, "MP4", tmp_path / "loop.mp4"))[0].hands
+    assert hands.effect_strength == 0.5 and hands.motion_strength == 1
+
+
 def test_the_strength_that_is_seen_is_the_strength_that_is_got(page, photos, tmp_path):
     photos["coffee"].save(tmp_path / "coffee.png")  # large enough to be rendered while the hand looks on
     prepare(page, tmp_path / "coffee.png", frames=15)

@@ -9,9 +9,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Error
 
-from loopanimate.files.living import motion_of, write_living
+from loopanimate.effects.build import Effect, Placed, build, shrink_place
+from loopanimate.effects.names import looks
+from loopanimate.files.living import motion_of, overlay_data, write_living
 from loopanimate.metrics import psnr, seam
 from loopanimate.motion.border import touched_borders
+from loopanimate.render.overlay import Painter
 from loopanimate.render.renderer import Renderer
 from tests.fields import curve, field_of, random_field
 
@@ -49,8 +52,8 @@ def opened(browser, tmp_path):
     """A function that writes a living page and opens it."""
     contexts = []
 
-    def open_page(image, masks, fields, query="paused=1", viewport=None, script=None, edit=str, **context):
-        write_living(tmp_path / "loop.html", image, masks, fields, "a loop")
+    def open_page(image, masks, fields, query="paused=1", viewport=None, script=None, edit=str, overlay=None, **context):
+        write_living(tmp_path / "loop.html", image, masks, fields, "a loop", overlay=overlay)
         (tmp_path / "loop.html").write_text(edit((tmp_path / "loop.html").read_text()))
         height, width = viewport or image.shape[:2]
         contexts.append(browser.new_context(viewport={"width": width, "height": height}, **context))
@@ -131,6 +134,42 @@ def test_the_page_draws_what_the_renderer_draws(opened, photos, name, streams):
     assert all(url.startswith(("file:", "data:")) for url in page.requests)
 
 
+@pytest.mark.parametrize("look", looks())
+def test_the_page_draws_light_and_weather_as_the_renderer_does(opened, photos, look, tmp_path):
+    image, mask = small(photos["rocket"])
+    field = random_field(4, grid(image))
+    overlay = build([Placed(Effect(look=look))], image, (0, 0, 1, 1), shrink_place(mask), 4.25, 1)
+    page = opened(image, [mask], [field], overlay=overlay)
+    weight = (tmp_path / "loop.html").stat().st_size
+    renderer, painter = Renderer(image, [mask], field), Painter(overlay, image.shape[1::-1])
+    changed = False
+    for time in (0.0, 0.13, 0.37, 0.83):
+        frame = renderer.frame(time * field.period)
+        drawn = painter.draw(frame.copy(), time)
+        assert psnr(draw(page, time), drawn) > 38
+        changed |= not np.array_equal(frame, drawn)
+    page.evaluate("living.set({ effects: 0 })")
+    assert psnr(draw(page, 0.37), renderer.frame(0.37 * field.period)) > 42
+    assert changed and page.errors == []
+    write_living(tmp_path / "loop.html", image, [mask], [field], "a loop")
+    assert weight - (tmp_path / "loop.html").stat().st_size < 60_000
+
+
+def test_light_and_weather_change_with_the_hands_and_stay_in_the_picture(opened, photos):
+    image, mask = small(photos["coffee"])
+    field = random_field(4, grid(image))
+    snow, fog = (build([Placed(Effect(look=look))], image, (0, 0, 1, 1), None, 4.25, 1) for look in ("snow", "fog"))
+    page = opened(image, [mask], [field], overlay=snow)
+    page.evaluate("given => living.replace(given)", motion_of([field]) | {"overlay": overlay_data(fog, 1.0)})
+    until(page, "painter.overlay.fogs.length === 1")
+    frame = Renderer(image, [mask], field).frame(0.3 * field.period)
+    assert psnr(draw(page, 0.3), Painter(fog, image.shape[1::-1]).draw(frame, 0.3)) > 38
+    page.evaluate("given => living.replace(given)", motion_of([field]) | {"overlay": None})
+    until(page, "painter === null")
+    page = opened(image, [mask], [field], overlay=snow, query="paused=1&fit=fit", viewport=(300, image.shape[1]))
+    assert not draw(page, 0.3)[:40].any()
+
+
 @pytest.mark.parametrize("layers, streams", [(3, ()), (3, (1,)), (4, (0, 3)), (8, tuple(range(8)))])
 def test_the_page_draws_any_number_of_layers(opened, photos, layers, streams):
     centres = [(0.35, 0.6), (0.6, 0.5), (0.45, 0.3), (0.2, 0.2), (0.8, 0.8), (0.8, 0.2), (0.2, 0.8)][: layers - 1]
@@ -192,6 +231,7 @@ def test_options_in_the_address(opened, blob):
     page = opened(image, [mask], [field], query="paused=1&strength=0&tempo=2&fps=30&fit=fit&parallax=1&panel=0&unknown=1")
     assert page.evaluate("living.settings") == {
         "strength": 0,
+        "effects": 1,
         "tempo": 2,
         "fps": 30,
         "fit": "fit",

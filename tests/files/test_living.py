@@ -165,7 +165,7 @@ def test_manifests_and_page_have_the_same_controls(tmp_path, blob, several):
     known = set(re.findall(r"(\w+):", re.search(r"const settings = \{(.*?)\}", page)[1]))
     tree = html5lib.HTMLParser(namespaceHTMLElements=False).parse(page)
     controls = {control.get("name"): control for tag in ("input", "select") for control in tree.findall(f".//{tag}")}
-    names = {"strength", "tempo", "parallax", "fit"} | ({"wander"} if several else set())
+    names = {"strength", "effects", "tempo", "parallax", "fit"} | ({"wander"} if several else set())
     assert set(lively) == set(engine["general"]["properties"]) == names <= known
     assert set(controls) == names | {"fps", "wander"}
     for name, (_, least, most, step) in SLIDERS.items():

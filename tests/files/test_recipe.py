@@ -24,12 +24,20 @@ def test_settings_and_mask_come_back():
         size="phone",
         arrows=((0.1, 0.2, 0.3, 0.4),),
         pins=((0.5, 0.5),),
+        effect_strength=0.5,
+        added_effects=(("snow", 0.5),),
         freeze=small_png(mask),
         mask_invert=True,
     )
     back, given = unpack(pack(settings, mask))
     assert back == settings
     assert given.shape == (192, 256) and given[96, 128] == 1 and given[5, 5] == 0
+
+
+def test_a_recipe_from_before_there_were_effects_opens():
+    values = json.loads(pack(make_settings(prompt="it moves"), None))
+    del values["effect_strength"], values["added_effects"]
+    assert unpack(json.dumps(values))[0] == make_settings(prompt="it moves")
 
 
 def test_what_belongs_to_a_machine_does_not_travel():

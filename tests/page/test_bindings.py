@@ -21,6 +21,8 @@ CHANGED = {
     "arrows": ((0.2, 0.3, 0.45, 0.3),),
     "pins": ((0.5, 0.123), (0.1, 0.9)),
     "freeze": b"png",
+    "effect_strength": 0.5,
+    "added_effects": (("snow", 1.0), ("embers", 0.25)),
     "fps": 12.5,
     "size": "1080p",
     "fit": True,

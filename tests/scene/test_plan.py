@@ -62,9 +62,46 @@ def test_what_is_not_there_is_said(finder):
     assert scene(finder, "the flames rise")[0] is None
 
 
-def test_light_and_weather_are_said_to_be_missing(finder):
-    _, outcomes = scene(finder, "the boats rock, snow falls")
-    assert "not drawn yet" in outcomes[1].said
+def test_weather_is_all_over_and_light_is_on_its_thing(finder):
+    built, (_, snow, sea) = scene(finder, "the boats rock, snow falls gently to the left and the sea glitters")
+    assert len(built.parts) == 1
+    assert snow.effect.place is None and snow.effect.effect.amount < 1 and snow.effect.effect.heading == 180 and not snow.name
+    assert sea.effect.effect.look == "sparkle" and sea.effect.place[:19].max() == 0 and sea.effect.place[38].min() == 255
+    assert [outcome.said for outcome in (snow, sea)] == ["snow: falling snow.", "sea: highlights that glitter."]
+
+
+@pytest.mark.parametrize(
+    "prompt, look, side, rows",
+    [
+        ("it snows", "snow", "both", None),
+        ("snow falls behind her", "snow", "behind", None),
+        ("petals drift in front of the boats", "petals", "before", None),
+        ("the sun glitters on the water", "sparkle", "both", slice(20, 40)),
+        ("stars twinkle over the sea", "twinkle", "both", slice(0, 20)),
+        ("fog rolls in from the right", "fog", "both", None),
+        ("cherry blossoms falling", "petals", "both", None),
+        ("fireflies glow in the dark", "fireflies", "both", None),
+        ("soap bubbles rise", "bubbles", "both", None),
+        ("lightning flashes behind the boats", "lightning", "behind", slice(0, 20)),
+    ],
+)
+def test_what_words_say_of_an_effect(finder, prompt, look, side, rows):
+    built, (outcome,) = scene(finder, prompt)
+    effect, place = outcome.effect.effect, outcome.effect.place
+    assert built is None and (effect.look, effect.side) == (look, side)
+    if rows is None:
+        assert place is None
+    else:
+        inside = np.zeros(SIZE, bool)
+        inside[rows] = True
+        assert place[inside].mean() > 200 and place[~inside].mean() < 20
+
+
+def test_a_light_that_is_not_there_is_said(finder):
+    _, (candle, eyes) = scene(finder, "the candle flickers and her eyes glow")
+    assert candle.effect is not None and "brightest" in candle.said and candle.name == "candle"
+    assert scene(finder, "her eyes sparkle")[1][0].effect is None
+    assert eyes.effect is None and eyes.said == "eyes: not found. Click on it or paint it."
 
 
 def test_two_verbs_of_one_thing_are_one_part(finder):

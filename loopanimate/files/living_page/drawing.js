@@ -144,8 +144,13 @@ class Drawing {
     this.blur = this.program(WHOLE, BLUR);
     this.frame = gl.createFramebuffer();
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
-    gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+    this.pathBuffer = gl.createBuffer();
+    this.bindPaths();
     this.fitToMotion();
+  }
+
+  bindPaths() {
+    this.gl.bindBuffer(this.gl.ARRAY_BUFFER, this.pathBuffer);
   }
 
   // Makes the mesh and the shaders that the motion's grid and streams need. The next frame prepares the layers anew.
@@ -190,7 +195,7 @@ class Drawing {
     if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost())
       throw new Error([...shaders.map((shader) => gl.getShaderInfoLog(shader)), gl.getProgramInfoLog(program)].join("\n"));
     shaders.forEach((shader) => gl.deleteShader(shader)); // they live as long as the program
-    const setters = { [gl.FLOAT]: "uniform1fv", [gl.FLOAT_VEC2]: "uniform2fv", [gl.FLOAT_VEC4]: "uniform4fv", [gl.SAMPLER_2D]: "uniform1iv" };
+    const setters = { [gl.FLOAT]: "uniform1fv", [gl.FLOAT_VEC2]: "uniform2fv", [gl.FLOAT_VEC3]: "uniform3fv", [gl.FLOAT_VEC4]: "uniform4fv", [gl.SAMPLER_2D]: "uniform1iv" };
     const uniforms = {};
     for (let i = gl.getProgramParameter(program, gl.ACTIVE_UNIFORMS) - 1; i >= 0; i--) {
       const { name, type } = gl.getActiveUniform(program, i);
@@ -199,10 +204,10 @@ class Drawing {
     return { program, uniforms };
   }
 
-  texture(width, height, filter) {
+  texture(width, height, filter, format = this.gl.RGBA8) {
     const gl = this.gl, texture = gl.createTexture();
     gl.bindTexture(gl.TEXTURE_2D, texture);
-    gl.texStorage2D(gl.TEXTURE_2D, 1, gl.RGBA8, width, height);
+    gl.texStorage2D(gl.TEXTURE_2D, 1, format, width, height);
     for (const name of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, name, filter);
     for (const name of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, name, gl.CLAMP_TO_EDGE);
     return texture;
@@ -278,8 +283,9 @@ class Drawing {
     this.size = [wide, high];
   }
 
-  // state: of Walk; fit: the whole picture within the canvas instead of the canvas filled; nudge: x, y of each layer.
-  draw(state, fit, nudge) {
+  // state: of Walk; fit: the whole picture within the canvas instead of the canvas filled; nudge: x, y of each layer;
+  // painter: of light and weather, or null; time: its own, in loops; amount: factor on it.
+  draw(state, fit, nudge, painter = null, time = 0, amount = 0) {
     const { gl, loop, canvas } = this;
     const across = canvas.width / loop.width, down = canvas.height / loop.height;
     const scale = fit ? Math.min(across, down) : Math.max(across, down);
@@ -293,10 +299,12 @@ class Drawing {
       textures[`mean${k}`] = mean;
       at = this.spread(state.winding, k, at);
     });
+    const shown = [(scale * loop.width) / canvas.width, (scale * loop.height) / canvas.height];
+    if (amount > 0) painter?.begin();
     gl.bufferData(gl.ARRAY_BUFFER, this.paths, gl.STREAM_DRAW);
     this.use(this.composite, textures, {
       mesh: [this.across.length - 1, this.down.length - 1], canvas: [canvas.width, canvas.height], size: this.size,
-      scale: [(scale * loop.width) / canvas.width, (scale * loop.height) / canvas.height],
+      scale: shown,
       border: [state.border], alikeness: [constants.alikeness], nudge, weight: state.weights, streams: state.streams,
       touched: loop.layers.flatMap((layer) => layer.borders), offset: this.layers.map((layer) => layer.offset),
     });
@@ -304,6 +312,7 @@ class Drawing {
     gl.clearColor(0, 0, 0, 1);
     gl.clear(gl.COLOR_BUFFER_BIT);
     gl.drawElements(gl.TRIANGLES, this.corners, gl.UNSIGNED_INT, 0);
+    if (amount > 0) painter?.finish(time, amount, shown);
   }
 
   // Writes the values of a layer's coefficients (rows, columns, 2) at the corners of the mesh to `paths`, from `target` on.

@@ -65,6 +65,7 @@ class Walk {
   rewind(time = 0) {
     this.now = { motion: this.motions[0], time, force: 1 };
     this.next = null;
+    this.weather = time; // in loops, of light and weather: it goes on through every change
     this.phases = this.now.motion.turns.map((turns) => (time * turns) % 1);
     this.wait = this.stay();
   }
@@ -88,6 +89,7 @@ class Walk {
       return wrap(phase + loops * (this.next ? turns + share * (this.next.motion.turns[layer] - turns) : turns));
     });
     this.now.time = wrap(this.now.time + loops);
+    this.weather = wrap(this.weather + loops);
     if (this.next) {
       this.next.time = wrap(this.next.time + loops);
       this.progress += loops / CHANGE;

@@ -1,9 +1,9 @@
 // Time, settings, and whatever the page runs in: a browser's tab, another page, Lively, Wallpaper Engine.
 const page = document.documentElement, panel = document.getElementById("panel"), pause = document.getElementById("pause");
 const canvas = document.getElementById("canvas"), picture = document.getElementById("picture");
-const settings = { strength: 1, tempo: 1, fps: 0, fit: "fill", parallax: false, wander: loop.loops.length > 1, paused: false, panel: true };
+const settings = { strength: 1, effects: loop.overlay?.amount ?? 1, tempo: 1, fps: 0, fit: "fill", parallax: false, wander: loop.loops.length > 1, paused: false, panel: true };
 const FASTEST = 10; // tempo that a page around this one may ask for
-let drawing, walk, waiting = 0, last = null, due = 0, asleep;
+let drawing, painter, walk, waiting = 0, last = null, due = 0, asleep;
 const mouse = [0, 0], follow = [0, 0]; // from the middle, -1 to 1: where the mouse is, where the layers are on their way to it
 
 // Takes any of the settings, as text or as values. A setting that cannot be read stays as it was.
@@ -16,6 +16,7 @@ function set(changes) {
     else if (name === "fit" && ["fill", "fit"].includes(value)) settings.fit = value;
   }
   settings.strength = Math.min(settings.strength, constants.strongest);
+  settings.effects = Math.min(settings.effects, constants.strongest);
   settings.tempo = Math.min(settings.tempo, FASTEST);
   walk.wander = settings.wander && loop.loops.length > 1;
   page.classList.toggle("fit", settings.fit === "fit");
@@ -33,6 +34,12 @@ function replace(motion) {
   Object.assign(loop, motion);
   drawing?.fitToMotion();
   start(walk.now.time);
+  if ("overlay" in motion && drawing)
+    openOverlay(drawing, motion.overlay).then((next) => {
+      painter?.free();
+      painter = next;
+      wake();
+    });
   set({});
 }
 
@@ -48,7 +55,8 @@ function draw() {
   canvas.height = Math.max(1, Math.round(canvas.clientHeight * devicePixelRatio));
   const [front, back] = constants.parallax, layers = walk.now.motion.turns.length;
   const nudge = Array.from({ length: layers }, (_, k) => front + ((back - front) * k) / Math.max(1, layers - 1));
-  drawing.draw(walk.state(settings.strength), settings.fit === "fit", nudge.flatMap((share) => follow.map((way) => share * way)));
+  const nudges = nudge.flatMap((share) => follow.map((way) => share * way));
+  drawing.draw(walk.state(settings.strength), settings.fit === "fit", nudges, painter, walk.weather, settings.effects);
   page.classList.add("playing");
 }
 
@@ -94,7 +102,10 @@ async function decode(source) {
 async function begin() {
   await picture.decode();
   const layers = loop.layers.map(async ({ alpha, plate }) => ({ alpha: await decode(alpha), plate: await decode(plate?.source) }));
-  drawing = new Drawing(canvas, loop, { picture, layers: await Promise.all(layers) });
+  const sources = { picture, layers: await Promise.all(layers) };
+  const drawn = new Drawing(canvas, loop, sources);
+  painter = await openOverlay(drawn, loop.overlay);
+  drawing = drawn;
   last = null;
   draw();
   wake();
@@ -109,6 +120,7 @@ function stayStill(error) {
 
 start(0);
 panel.elements.wander.parentElement.hidden = loop.loops.length < 2;
+panel.elements.effects.parentElement.hidden = !loop.overlay;
 settings.paused = matchMedia("(prefers-reduced-motion: reduce)").matches;
 set(Object.fromEntries(new URLSearchParams(location.search)));
 const ready = begin().then(() => true, (error) => (stayStill(error), false));

@@ -1,0 +1,172 @@
+"""From effects that words or hands ask for to what is drawn over a view of a picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from loopanimate.effects.data import Frozen, Grid, Overlay, Rays, grid_shape
+from loopanimate.effects.light import FOUND_SIDE, make_lamp, make_lightning, make_rays, make_sparks
+from loopanimate.effects.names import looks
+from loopanimate.effects.state import find_beams
+from loopanimate.effects.weather import LOOKS, make_fog, make_particles
+
+PLACE_SIDE = 512  # pixels on the long side of the places of effects, and of the object that they pass behind
+SEEN_SIDE = 192  # pixels on the short side of the picture in which light is measured
+
+
+class Effect(Frozen):
+    """An effect as it is asked for."""
+
+    look: str  # of looks.tsv
+    amount: float = 1.0
+    heading: float | None = None  # degrees, x right and y down
+    pace: float = 1.0  # factor
+    side: Literal["both", "behind", "before"] = "both"  # of the object in front
+
+    @property
+    def name(self) -> str:
+        return looks()[self.look].effect
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An effect and where it is."""
+
+    effect: Effect
+    place: np.ndarray | None = None  # (h, w) uint8 of the whole picture, small; None: all over, or where the picture has it
+
+
+def shrink_place(mask: np.ndarray) -> np.ndarray:
+    """A mask (H, W) in [0, 1] as a place."""
+    scale = min(1.0, PLACE_SIDE / max(mask.shape))
+    return np.rint(255 * cv2.resize(mask.astype(np.float32), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)).astype(
+        np.uint8
+    )
+
+
+def cut_place(place: np.ndarray, part: tuple[float, float, float, float], size: tuple[int, int]) -> np.ndarray:
+    """A part of a place (left, top, right, bottom in shares of it) at a size (width, height), float32 in [0, 1]."""
+    height, width = place.shape
+    left, top, right, bottom = (share * side for share, side in zip(part, (width, height) * 2))
+    across, down = (right - left) / size[0], (bottom - top) / size[1]
+    moved = np.array([[across, 0, left + across / 2 - 0.5], [0, down, top + down / 2 - 0.5]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    shrunk = cv2.blur(place, (max(1, round(across)), max(1, round(down))))
+    return cv2.warpAffine(shrunk, moved, size, flags=flags, borderMode=cv2.BORDER_REPLICATE).astype(np.float32) / np.float32(
+        255
+    )
+
+
+def build(
+    placed: Sequence[Placed],
+    picture: np.ndarray,
+    part: tuple[float, float, float, float],
+    front: np.ndarray | None,
+    seconds: float,
+    seed: int,
+) -> Overlay:
+    """
+    Args:
+        picture: (H, W, 3) uint8, as it is shown. part: what of the whole picture that is, in shares of it.
+        front: (h, w) uint8 of the whole picture, small: the object that things pass behind; None: there is none.
+        seconds: a loop's.
+    """
+    height, width = picture.shape[:2]
+    short = min(height, width)
+    size = width / short, height / short
+    seen = _shrink(picture, SEEN_SIDE)
+    parts: dict[str, list] = {"lamps": [], "rays": [], "fogs": [], "sparks": [], "particles": []}
+    hidden = front is not None and front.max() > 0
+    for index, each in enumerate(placed):
+        if each.effect.amount > 0:
+            for name, drawn in _make(each, picture, seen, part, size, seconds, seed + index, hidden):
+                parts[name].append(drawn)
+    shape = tuple(
+        max(1, round(share * side))
+        for share, side in zip((part[3] - part[1], part[2] - part[0]), (front.shape if hidden else (1, 1)))
+    )
+    object_ = Grid.of(cut_place(front, part, shape[::-1])) if hidden else None
+    return Overlay(width=size[0], height=size[1], front=object_, **{name: tuple(drawn) for name, drawn in parts.items()})
+
+
+def _shrink(picture: np.ndarray, side: int) -> np.ndarray:
+    """(h, w, 3) float32 in [0, 1] with at most `side` pixels on the short side."""
+    scale = side / min(picture.shape[:2])
+    size = [max(1, round(length * scale)) for length in picture.shape[1::-1]]
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return cv2.resize(picture, size, interpolation=way).astype(np.float32) / np.float32(255)
+
+
+def _make(placed: Placed, picture, seen, part, size, seconds, seed, hidden):
+    """Names of an Overlay's fields and what goes there."""
+    effect, shape = placed.effect, grid_shape(*size)
+    look, pace, rest = effect.look, effect.pace, (shape, seconds, seed, effect.pace)
+
+    def place(like: np.ndarray) -> np.ndarray | None:
+        return None if placed.place is None else cut_place(placed.place, part, like.shape[1::-1])
+
+    drawn: list[tuple[str, Frozen]] = []
+    if look in LOOKS:
+        drawn = [
+            (
+                "particles",
+                make_particles(
+                    look,
+                    effect.amount,
+                    size,
+                    seconds,
+                    seed,
+                    effect.heading,
+                    pace,
+                    effect.side,
+                    source_of(look, seen, place(seen)),
+                ),
+            )
+        ]
+    elif look == "fire":
+        source = source_of("embers", seen, place(seen))
+        drawn = [
+            ("lamps", make_lamp("firelight", seen, place(seen), *rest)),
+            (
+                "particles",
+                make_particles("embers", effect.amount, size, seconds, seed, effect.heading, pace, effect.side, source),
+            ),
+        ]
+    elif look == "fog":
+        where = None if placed.place is None else cut_place(placed.place, part, shape[::-1])
+        drawn = [("fogs", make_fog(seen, where, shape, seconds, seed, effect.heading, pace, effect.side, hidden))]
+    elif look == "lightning":
+        drawn = [("lamps", make_lightning(seen, place(seen), *rest))]
+    elif look == "rays":
+        drawn = [("rays", balance(make_rays(seen, place(seen), shape, size, seed, pace), seen, size))]
+    elif look in ("twinkle", "sparkle"):
+        found = _shrink(picture, FOUND_SIDE)
+        sparks = make_sparks(look, found, place(found), seed, pace)
+        drawn = [("sparks", sparks)] if sparks else []
+    else:
+        drawn = [("lamps", make_lamp(look, seen, place(seen), *rest))]
+    return [(name, each if name == "particles" else each.times(effect.amount)) for name, each in drawn]
+
+
+def source_of(look: str, seen: np.ndarray, place: np.ndarray | None) -> np.ndarray | None:
+    """(h, w) where things of a look begin; None: anywhere."""
+    if look == "embers":
+        light = seen[..., 0] ** 2 * np.clip(3 * (seen[..., 0] - seen[..., 2]), 0, 1)  # where it is warm and bright
+        source = light * (1 if place is None or place.max() <= 0 else place)
+        source = np.where(source > 0.5 * source.max(), source, 0)
+        return source if source.max() > 0.1 else None
+    return None
+
+
+def balance(rays: Rays, seen: np.ndarray, size) -> Rays:
+    """Rays that take from all of the picture what they add, so that it stays as bright as it is."""
+    grid = grid_shape(*size)
+    beams = rays.level * rays.place.plane() * find_beams(rays, grid, Overlay(width=size[0], height=size[1]), 0.0)
+    light = cv2.resize(seen, grid[::-1], interpolation=cv2.INTER_AREA) ** 2
+    added, wanted = beams[..., None] * np.square(rays.colour), np.sqrt(light).mean()
+    dims = np.linspace(0, 0.4, 81)
+    means = [np.sqrt(np.clip(light * (1 - dim) + added, 0, 1)).mean() for dim in dims]
+    return rays.model_copy(update={"dim": float(dims[np.argmin(np.abs(np.array(means) - wanted))])})

@@ -1,0 +1,144 @@
+"""What is drawn over a loop's frames, as plain data: two renderers, in Python and in the living page, draw the same of it.
+
+Lengths are in short sides of what is shown, x to the right and y down from its left top; times are in loops, and everything
+goes through whole cycles in one. Light is the square of a byte: within a tenth of sRGB's curve, and the same everywhere.
+"""
+
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, field_validator
+
+CELLS = 96  # of the grid of light and fog, along the short side
+CURVE = 240  # levels of a light in one loop, linear between: more than the frames of any export's second
+STRONGEST = 2.0  # largest factor on an effect's amount
+
+Colour = tuple[float, float, float]  # red, green, blue in [0, 1], as a byte of a picture would be over 255
+COLUMNS = (  # of a particle
+    *("start_x", "start_y", "end_x", "end_y"),  # its path, gone through `passes` times a loop
+    *("passes", "phase", "fade"),  # fade: share of the path at either end in which it appears and goes
+    *("sway", "swing", "swing_phase"),  # beside the path, `swing` times a loop
+    *("radius", "ratio"),  # half its length; its width over its length
+    *("angle", "spin", "tumble"),  # of its length, radians; turns in the picture, and out of it, a loop
+    *("blink", "opacity", "soft", "colour", "behind"),  # soft: share of the radius that its edge takes; colour: which one
+)
+SPARKS = ("x", "y", "radius", "level", "cycles", "phase", "cycles2", "phase2", "sharp", "flare", "red", "green", "blue")
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Grid(Frozen):
+    """A smooth plane of the whole view, (rows, columns) of bytes."""
+
+    rows: int
+    columns: int
+    values: bytes
+
+    @classmethod
+    def of(cls, plane: np.ndarray) -> "Grid":
+        """plane: (h, w) in [0, 1]."""
+        return cls(rows=plane.shape[0], columns=plane.shape[1], values=np.rint(plane * 255).astype(np.uint8).tobytes())
+
+    def plane(self) -> np.ndarray:
+        """(h, w) float32 in [0, 1]."""
+        return np.frombuffer(self.values, np.uint8).reshape(self.rows, self.columns).astype(np.float32) / np.float32(255)
+
+
+class Rows(Frozen):
+    """A table: rows of as many numbers as there are names."""
+
+    rows: tuple[tuple[float, ...], ...]
+
+    @field_validator("rows", mode="before")
+    @classmethod
+    def _round(cls, rows):
+        """Half a hundred-thousandth is a tenth of a pixel at 8K."""
+        return tuple(tuple(round(float(number), 5) for number in row) for row in rows)
+
+
+class Particles(Rows):
+    """Things in the air. At amount 1 the first half of the rows is shown, at 2 all of them."""
+
+    shape: Literal["disc", "petal", "leaf", "bubble"]
+    adds: bool  # it is light, and covers nothing
+    colours: tuple[Colour, ...]
+
+
+class Sparks(Rows):
+    """Points of a picture that brighten and darken, each with a star of light while it is bright."""
+
+    def times(self, amount: float) -> "Sparks":
+        level, flare = SPARKS.index("level"), SPARKS.index("flare")
+        rows = np.array(self.rows)
+        rows[:, [level, flare]] *= amount
+        return Sparks(rows=rows)
+
+
+class Lamp(Frozen):
+    """A place whose light changes: it is multiplied by 1 + level * place * colour."""
+
+    place: Grid
+    colour: Colour
+    curve: tuple[float, ...]  # CURVE levels, zero on average
+
+    @field_validator("curve", mode="before")
+    @classmethod
+    def _round(cls, curve):
+        return tuple(round(float(level), 4) for level in curve)
+
+    def times(self, amount: float) -> "Lamp":
+        return Lamp(place=self.place, colour=self.colour, curve=[amount * level for level in self.curve])
+
+
+class Rays(Frozen):
+    """Beams out of one point: light added where the place is, beside which all of it is dimmed by what that brings."""
+
+    x: float
+    y: float
+    reach: float
+    place: Grid
+    colour: Colour
+    waves: tuple[tuple[float, float, float, float], ...]  # around the point: count, cycles a loop, phase, share
+    level: float
+    dim: float
+
+    def times(self, amount: float) -> "Rays":
+        return self.model_copy(update={"level": amount * self.level, "dim": amount * self.dim})
+
+
+class Fog(Frozen):
+    """Drifting fog: octaves of noise, each shown at two phases that are cross-faded, so that it drifts slowly and closes."""
+
+    place: Grid
+    colour: Colour
+    drift: tuple[float, float]  # a cross-fade
+    density: float
+    behind: float  # share that the object in front hides
+    seed: int
+
+    def times(self, amount: float) -> "Fog":
+        return self.model_copy(update={"density": amount * self.density})
+
+
+class Overlay(Frozen):
+    """All that is drawn over a view."""
+
+    width: float
+    height: float
+    front: Grid | None = None  # the object that things pass behind
+    lamps: tuple[Lamp, ...] = ()
+    rays: tuple[Rays, ...] = ()
+    fogs: tuple[Fog, ...] = ()
+    sparks: tuple[Sparks, ...] = ()
+    particles: tuple[Particles, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.lamps or self.rays or self.fogs or self.sparks or self.particles)
+
+
+def grid_shape(width: float, height: float) -> tuple[int, int]:
+    """(rows, columns) of the grid of light and fog over a view of that size."""
+    short = min(width, height)
+    return max(2, round(CELLS * height / short)), max(2, round(CELLS * width / short))

@@ -1,0 +1,158 @@
+"""Light: what flickers, twinkles, glitters, glows and flashes, found in the picture, and rays."""
+
+import cv2
+import numpy as np
+
+from loopanimate.effects.data import CURVE, Grid, Lamp, Rays, Sparks
+from loopanimate.effects.weather import random_of
+
+FOUND_SIDE = 720  # pixels on the short side of the picture in which points of light are found, so that any size has the same
+MAX_SPARKS = 700
+LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+# A candle's light falls by 20 dB a decade of frequency, and is now and then far brighter than it mostly is
+# (https://inkofpark.wordpress.com/2013/12/15/candle-flame-flicker/).
+FALL = 1.0  # exponent of the amplitude over the frequency: 20 dB a decade
+LEAST_HERTZ, MOST_HERTZ = 0.6, 9.0
+FLICKERS = {"candle": 0.20, "firelight": 0.24, "lamp": 0.11}  # deviation of the light, as a share of it
+SPILL = (
+    (0.02, 1.0),
+    (0.09, 0.42),
+    (0.26, 0.2),
+)  # deviation of the blur in short sides, and share, of the light on what is near
+
+
+def flicker_curve(look: str, seconds: float, seed: int, pace: float = 1.0) -> np.ndarray:
+    """CURVE levels of a flickering light, zero on average."""
+    random, time = random_of(seed, look), np.arange(CURVE) / CURVE
+    if look == "neon":
+        return _neon(random, time, pace)
+    waves = np.arange(1, round(MOST_HERTZ * seconds) + 1)
+    hertz = waves / seconds / pace
+    size = np.where(hertz < LEAST_HERTZ, hertz / LEAST_HERTZ, (hertz / LEAST_HERTZ) ** -FALL)
+    curve = (size * np.sin(2 * np.pi * (np.outer(time, waves) + random.random(len(waves))))).sum(1)
+    curve = np.exp(0.5 * curve / curve.std())
+    return (curve - curve.mean()) / curve.std() * FLICKERS[look]
+
+
+def _neon(random: np.random.Generator, time: np.ndarray, pace: float) -> np.ndarray:
+    """It hums, and goes out for moments, a few times in a row."""
+    level = 1 + 0.04 * np.sin(2 * np.pi * 31 * time)
+    for start in random.uniform(0, 1) + np.cumsum(random.uniform(0.25, 0.5, max(1, round(2 * pace)))):
+        for gap in np.cumsum(random.uniform(0.018, 0.05, random.integers(2, 5))):
+            away = np.abs((time - start - gap + 0.5) % 1 - 0.5)
+            level *= 1 - random.uniform(0.45, 0.85) * np.clip(1.6 - away / 0.006, 0, 1)
+    return level / level.mean() - 1
+
+
+def glow_curve(pace: float) -> np.ndarray:
+    turns = max(1, round(1.4 * pace))
+    wave = np.sin(2 * np.pi * turns * np.arange(CURVE) / CURVE)
+    return 0.30 * wave + 0.05 * np.sin(2 * np.pi * 2 * turns * np.arange(CURVE) / CURVE)
+
+
+def lightning_curve(seconds: float, seed: int, pace: float) -> np.ndarray:
+    """Two strikes a loop, each of two or three flashes that fade."""
+    random, time, level = random_of(seed, "lightning"), np.arange(CURVE) / CURVE, np.zeros(CURVE)
+    first = random.uniform(0.1, 0.3)
+    for start in (first, first + random.uniform(0.42, 0.55))[: max(1, round(1.6 * pace))]:
+        for gap in np.cumsum([0, *random.uniform(0.08, 0.16, random.integers(1, 3))]):
+            since = ((time - start - gap / seconds) % 1) * seconds
+            level += random.uniform(0.5, 1.0) * np.minimum(since / 0.03, 1) * np.exp(-since / 0.10)
+    return 1.5 * (level - level.mean())
+
+
+def make_lamp(look: str, picture: np.ndarray, place: np.ndarray | None, shape, seconds, seed, pace) -> Lamp:
+    """A flickering or glowing light and what it falls on.
+
+    picture: (h, w, 3) in [0, 1], small. place: (h, w), where it is; None: what is brightest.
+    """
+    short = min(picture.shape[:2])
+    light = picture**2 @ LUMA
+    inside = np.ones_like(light) if place is None else place
+    bright = np.quantile(light[inside > 0.5], 0.9 if place is not None else 0.985) if (inside > 0.5).any() else light.max()
+    source = inside * np.clip((light - 0.45 * bright) / max(0.55 * bright, 1e-3), 0, 1)
+    colour = (picture**2 * source[..., None]).sum((0, 1))
+    colour = 0.35 + 0.65 * colour / max(colour.max(), 1e-6)
+    reach = np.zeros_like(source)
+    for sigma, share in SPILL:
+        blurred = cv2.GaussianBlur(source, (0, 0), sigma * short)
+        reach += share * blurred / max(blurred.max(), 1e-6)
+    curve = glow_curve(pace) if look == "glow" else flicker_curve(look, seconds, seed, pace)
+    reach = np.maximum(reach / max(reach.max(), 1e-6) - 0.02, 0) / 0.98  # so that it ends somewhere
+    return Lamp(place=_grid(reach, shape), colour=tuple(map(float, colour)), curve=tuple(curve))
+
+
+def make_lightning(picture: np.ndarray, place: np.ndarray | None, shape, seconds, seed, pace) -> Lamp:
+    """A flash over the sky, and less over all else."""
+    sky = np.zeros(picture.shape[:2], np.float32) if place is None else place.astype(np.float32)
+    if sky.max() <= 0:
+        sky += np.linspace(1, 0, len(sky))[:, None]
+    lit = 0.4 + 0.6 * cv2.GaussianBlur(sky, (0, 0), 0.03 * min(sky.shape))
+    return Lamp(place=_grid(lit, shape), colour=(0.86, 0.93, 1.0), curve=tuple(lightning_curve(seconds, seed, pace)))
+
+
+def make_sparks(look: str, picture: np.ndarray, place: np.ndarray | None, seed: int, pace: float) -> Sparks | None:
+    """Small bright points that are there: stars and lights that twinkle, highlights that glitter; None: there are none.
+
+    picture: (h, w, 3) in [0, 1] with FOUND_SIDE pixels on its short side. place: (h, w) or None: all over.
+    """
+    light, short, random = picture @ LUMA, min(picture.shape[:2]), random_of(seed, look)
+    glitters = look == "sparkle"
+    around = cv2.GaussianBlur(light, (0, 0), (0.012 if glitters else 0.008) * short)
+    fine = cv2.GaussianBlur(light, (0, 0), 0.0011 * short)
+    stands = fine - around  # how far it stands out
+    inside = np.ones(light.shape, bool) if place is None else place > 0.5
+    apart = 2 * round((0.0045 if glitters else 0.006) * short) + 1
+    peak = (stands == cv2.dilate(stands, np.ones((apart, apart)))) & inside
+    if not inside.any():
+        return None
+    least = max(0.05 if glitters else 0.07, float(np.quantile(stands[inside], 0.97)))
+    rows, columns = np.nonzero(peak & (stands > least) & (fine > max(0.22, np.quantile(light[inside], 0.6))))
+    if not len(rows):
+        return None
+    best = np.argsort(-stands[rows, columns], kind="stable")[:MAX_SPARKS]
+    table = []
+    for row, column in zip(rows[best], columns[best]):
+        strength = min(1.0, stands[row, column] / 0.3)
+        radius = (0.0035 if glitters else 0.004) * (0.8 + 0.7 * strength)
+        cycles = random.integers(1, 4) if glitters else random.integers(1, 6)
+        flare = 0.7 * max(0.0, strength - 0.35) * (random.random() < 0.6)
+        level = (1.8 if glitters else 1.2) * (0.55 + 0.45 * strength) * random.uniform(0.6, 1)
+        own = picture[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].mean((0, 1)) ** 2
+        table.append((
+            (column + 0.5) / short, (row + 0.5) / short, radius, level, max(1, round(cycles * pace)), random.random(),
+            max(2, round(random.integers(5, 14) * pace)), random.random(), glitters, flare, *own,
+        ))  # fmt: skip
+    return Sparks(rows=tuple(table))
+
+
+def make_rays(picture: np.ndarray, place: np.ndarray | None, shape, size, seed: int, pace: float) -> Rays:
+    """Beams from what is brightest in the upper half, or from where their place is, downwards."""
+    light = cv2.GaussianBlur(picture**2 @ LUMA, (0, 0), 0.05 * min(picture.shape[:2]))
+    inside = np.linspace(1, 0, len(light))[:, None] ** 0.5 if place is None or place.max() <= 0 else place
+    row, column = np.unravel_index(np.argmax(light * inside), light.shape)
+    x, y = (column + 0.5) / light.shape[1] * size[0], (row + 0.5) / light.shape[0] * size[1]
+    if place is None and y < 0.35 * size[1]:
+        y -= 0.25  # the sun is beyond the leaves
+    random = random_of(seed, "rays")
+    counts = random.choice(np.arange(5, 34), 7, replace=False)
+    waves = tuple(
+        (
+            float(count),
+            float(random.choice((-1, 1)) * max(1, round(pace))),
+            round(random.random(), 4),
+            round(0.9 / len(counts), 4),
+        )
+        for count in counts
+    )
+    colour = picture[row, column] * 0.6 + 0.4
+    haze = cv2.GaussianBlur(picture @ LUMA, (0, 0), 0.02 * min(picture.shape[:2]))
+    seen = np.clip(0.12 + 1.8 * haze, 0, 1)  # what is black stands before the haze in which rays are seen
+    return Rays(
+        x=x, y=y, reach=0.75, place=_grid(seen, shape), colour=tuple(map(float, np.clip(colour, 0, 1))),
+        waves=waves, level=0.16, dim=0.0,
+    )  # fmt: skip
+
+
+def _grid(plane: np.ndarray, shape) -> Grid:
+    return Grid.of(np.clip(cv2.resize(plane.astype(np.float32), shape[::-1], interpolation=cv2.INTER_AREA), 0, 1))

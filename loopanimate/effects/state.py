@@ -1,0 +1,158 @@
+"""What an overlay is at one time: sprites, and a grid of light and fog (living_page/effects.js does the same)."""
+
+import numpy as np
+
+from loopanimate.effects.data import CURVE, Fog, Overlay, Particles, Rays, Sparks, grid_shape
+
+SHAPES = {"disc": 0, "petal": 1, "leaf": 2, "bubble": 3, "star": 4}
+COVER, ADD, GAIN = range(3)  # what a sprite does: covers by its share, adds light, multiplies light
+# of a sprite: centre, the direction of its length, half its length and width; shape, mode; share of the radius that its edge
+# takes; how much of it there is; its light, the square of a colour; whether the object in front hides it; shade
+SPRITE = ("x", "y", "along_x", "along_y", "length", "width", "shape", "mode", "soft", "share", "r", "g", "b", "behind", "shade")
+THINNEST = 0.2  # of its width that a tumbling thing shows at least
+FLARE = 3.5  # radii of a spark that its star has
+NOISE = 64  # cells of the tile of noise
+OCTAVES = ((2.3, 0.6), (5.1, 0.27), (11.3, 0.13))  # cells on a short side, and share of each octave in a fog
+CONTRAST = 2.2  # a spline through noise is calmer than the noise
+TAU = 2 * np.pi
+
+
+def smooth(share):
+    return share * share * (3 - 2 * share)
+
+
+def sprites_at(overlay: Overlay, time: float, amount: float) -> np.ndarray:
+    """Sprites (S, 15) float64 back to front, lengths in short sides."""
+    parts = [_sparks_at(sparks, time, amount) for sparks in overlay.sparks]
+    parts += [_particles_at(particles, time, amount) for particles in overlay.particles]
+    return np.concatenate(parts) if parts else np.empty((0, len(SPRITE)))
+
+
+def _particles_at(particles: Particles, time: float, amount: float) -> np.ndarray:
+    rows = np.array(particles.rows)
+    here = np.clip(amount * len(rows) / 2 - np.arange(len(rows)), 0, 1)  # each in its turn
+    rows, here = rows[here > 0], here[here > 0]
+    (
+        x0,
+        y0,
+        x1,
+        y1,
+        passes,
+        phase,
+        fade,
+        sway,
+        swing,
+        swung,
+        radius,
+        ratio,
+        angle,
+        spin,
+        tumble,
+        blink,
+        opacity,
+        soft,
+        own,
+        behind,
+    ) = rows.T
+    life = (passes * time + phase) % 1
+    end = np.minimum(life, 1 - life)
+    shown = smooth(np.clip(end / np.maximum(fade, 1e-6), 0, 1)) * opacity * here
+    wave = TAU * ((swing * time + swung) % 1)
+    x = x0 + (x1 - x0) * life + sway * np.sin(wave)
+    y = y0 + (y1 - y0) * life + 0.35 * sway * np.sin(2 * wave)
+    turned = angle + TAU * spin * time + np.where(spin != 0, 0.5 * np.sin(wave), 0)
+    tilt = np.where(tumble != 0, np.cos(TAU * ((tumble * time + swung) % 1)), 1)
+    shown = shown * np.where(blink != 0, (0.5 + 0.5 * np.sin(TAU * ((blink * time + swung) % 1))) ** 2, 1)
+    light = np.array(particles.colours)[own.astype(int)] ** 2
+    each = np.ones_like(x)
+    width = radius * ratio * np.maximum(np.abs(tilt), THINNEST)
+    kind = SHAPES[particles.shape] * each, (ADD if particles.adds else COVER) * each
+    shade = np.where(tumble != 0, 0.82 + 0.18 * tilt, 1)
+    return np.stack([x, y, np.cos(turned), np.sin(turned), radius, width, *kind, soft, shown, *light.T, behind, shade], 1)
+
+
+def _sparks_at(sparks: Sparks, time: float, amount: float) -> np.ndarray:
+    x, y, radius, level, cycles, phase, cycles2, phase2, sharp, flare, *light = np.array(sparks.rows).T
+    slow, quick = (np.sin(TAU * ((rate * time + start) % 1)) for rate, start in ((cycles, phase), (cycles2, phase2)))
+    # sharp: a glint, bright for a moment; both are zero on average (the mean of cos(x / 2)^8 is 35/128)
+    glint = ((0.5 + 0.5 * slow) ** 4 - 35 / 128) / (1 - 35 / 128)
+    now = np.where(sharp > 0, glint, 0.65 * slow + 0.35 * quick)
+    gain = np.maximum(amount * level * now, -0.95)
+    star = np.clip(now, 0, 1) ** 2 * flare * amount
+    each, none = np.ones_like(x), np.zeros_like(x)
+    core = [x, y, each, none, radius, radius, none, GAIN * each, each, gain, each, each, each, none, each]
+    rays = [x, y, each, none, FLARE * radius, FLARE * radius, SHAPES["star"] * each, ADD * each, each, star, *light, none, each]
+    rays = np.stack(rays, 1)
+    return np.concatenate([np.stack(core, 1), rays[star > 0.004]])
+
+
+def air_at(overlay: Overlay, time: float, amount: float) -> np.ndarray:
+    """The grid (rows, columns, 7) float32: gain of red, green and blue; light added to each; share of fog."""
+    shape = grid_shape(overlay.width, overlay.height)
+    air = np.zeros((*shape, 7), np.float32)
+    air[..., :3] = 1
+    for lamp in overlay.lamps:
+        at = time * CURVE
+        before, after = lamp.curve[int(at) % CURVE], lamp.curve[(int(at) + 1) % CURVE]
+        level = amount * (before + (after - before) * (at % 1))
+        for channel, share in enumerate(lamp.colour):
+            air[..., channel] *= np.maximum(1 + level * share * lamp.place.plane(), 0.02)
+    for rays in overlay.rays:
+        beams = amount * rays.level * rays.place.plane() * find_beams(rays, shape, overlay, time)
+        air[..., :3] *= 1 - min(0.5, amount * rays.dim)
+        for channel, share in enumerate(rays.colour):
+            air[..., 3 + channel] += share * share * beams
+    for fog in overlay.fogs:
+        share = np.clip(amount * fog.density * fog.place.plane() * np.clip(_thickness(fog, shape, overlay, time), 0, 1), 0, 0.9)
+        air[..., 6] = 1 - (1 - air[..., 6]) * (1 - share)
+    return air
+
+
+def _places(shape: tuple[int, int], width: float, height: float) -> tuple[np.ndarray, np.ndarray]:
+    """x (1, w) and y (h, 1) of a grid's middles."""
+    return (np.arange(shape[1])[None] + 0.5) * width / shape[1], (np.arange(shape[0])[:, None] + 0.5) * height / shape[0]
+
+
+def find_beams(rays: Rays, shape: tuple[int, int], overlay: Overlay, time: float) -> np.ndarray:
+    x, y = _places(shape, overlay.width, overlay.height)
+    around, away = np.arctan2(y - rays.y, x - rays.x), np.hypot(x - rays.x, y - rays.y)
+    beams = sum(share * np.cos(count * around + TAU * (cycles * time + phase)) for count, cycles, phase, share in rays.waves)
+    return np.clip(0.35 + beams, 0, 1) ** 1.5 * np.exp(-away / rays.reach)
+
+
+def noise_tile(seed: int) -> np.ndarray:
+    """(NOISE, NOISE) in [0, 1], the same in both renderers."""
+    cell = np.arange(NOISE * NOISE, dtype=np.uint64) + np.uint64(seed * NOISE * NOISE)
+    mask = np.uint64(0xFFFFFFFF)
+    cell &= mask
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):  # a well mixed hash of 32 bits (lowbias32)
+        cell = ((cell ^ (cell >> np.uint64(shift))) * np.uint64(factor)) & mask
+    cell ^= cell >> np.uint64(16)
+    return (cell.astype(np.float64) / 2**32).reshape(NOISE, NOISE)
+
+
+def _thickness(fog: Fog, shape: tuple[int, int], overlay: Overlay, time: float) -> np.ndarray:
+    """(h, w) around 0.5, mostly in [0, 1]."""
+    x, y = (line.ravel() for line in _places(shape, overlay.width, overlay.height))
+    total = np.full(shape, 0.5)
+    for octave, (cells, share) in enumerate(OCTAVES):
+        tile = noise_tile(fog.seed + octave) - 0.5
+        phases = [(time + 0.31 * octave) % 1, (time + 0.31 * octave + 0.5) % 1]
+        weights = np.sin(np.pi * np.array(phases)) ** 2
+        weights /= np.hypot(*weights)  # a blend of two keeps the contrast of one
+        for place, (phase, weight) in enumerate(zip(phases, weights)):
+            ways = [(line - drift * phase) * cells + 23.7 * place for line, drift in ((y, fog.drift[1]), (x, fog.drift[0]))]
+            rows, columns = map(_spline, ways)
+            total += CONTRAST * share * weight * (rows @ tile @ columns.T)
+    return total
+
+
+def _spline(places: np.ndarray) -> np.ndarray:
+    """Weights (P, NOISE) of the cubic B-spline at places in cells of a tile that repeats."""
+    first = np.floor(places).astype(int)
+    f = places - first
+    g = 1 - f
+    weights = np.zeros((len(places), NOISE))
+    for tap, weight in enumerate((g**3, 4 - 3 * f * f * (1 + g), 4 - 3 * g * g * (1 + f), f**3)):
+        np.add.at(weights, (np.arange(len(places)), (first - 1 + tap) % NOISE), weight / 6)
+    return weights

@@ -1,0 +1,212 @@
+"""Weather: what falls, drifts and rises in the air, and fog."""
+
+from zlib import crc32
+
+import numpy as np
+from pydantic import Field
+
+from loopanimate.effects.data import STRONGEST, Colour, Fog, Frozen, Grid, Particles
+
+Pair = tuple[float, float]  # of the farthest and of the nearest
+
+
+class Look(Frozen):
+    """A kind of thing in the air. Far ones are small, slow and sharp, near ones large, fast and blurred."""
+
+    count: int  # on a view of 16:9, at amount 1
+    radius: Pair  # short sides
+    speed: Pair  # short sides a second
+    heading: float | None = 90  # degrees, x right and y down, that it goes without wind; None: each its own way
+    spread: float = 8  # degrees, of headings
+    wind: float = 0.6  # tangent of the slant at a plain wind
+    ratio: Pair = (1, 1)  # least and most of width over length
+    along: bool = False  # its length lies along its path
+    sway: Pair = (0, 0)  # short sides beside its path
+    swing: tuple[int, int] = (1, 3)  # times a loop of that, least and most
+    spin: int = 0  # turns a loop in the picture, at most
+    tumble: tuple[int, int] = (0, 0)  # turns a loop out of the picture
+    blink: tuple[int, int] = (0, 0)
+    opacity: Pair = (0.9, 0.5)
+    soft: Pair = (1, 1)
+    nearness: float = Field(3, description="exponent: how rare near ones are")
+    shape: str = "disc"
+    adds: bool = False
+    colours: tuple[Colour, ...] = ((1, 1, 1),)
+
+
+WHITE, SLATE = (0.97, 0.98, 1.0), (0.82, 0.87, 0.93)
+LOOKS = {
+    "snow": Look(
+        count=340, radius=(0.0024, 0.016), speed=(0.05, 0.34), sway=(0.004, 0.03), opacity=(0.95, 0.5), soft=(0.8, 1),
+        nearness=3.2, colours=(WHITE,),
+    ),
+    "rain": Look(
+        count=320, radius=(0.02, 0.075), speed=(1.2, 2.6), spread=1.5, wind=0.35, ratio=(0.022, 0.03), along=True,
+        opacity=(0.26, 0.38), nearness=2, colours=(SLATE,),
+    ),
+    "drizzle": Look(
+        count=300, radius=(0.008, 0.025), speed=(0.7, 1.3), spread=2, wind=0.35, ratio=(0.05, 0.06), along=True,
+        opacity=(0.2, 0.25), nearness=2, colours=(SLATE,),
+    ),
+    "petals": Look(
+        count=70, radius=(0.009, 0.032), speed=(0.07, 0.3), spread=16, wind=1.0, ratio=(0.62, 0.8), sway=(0.015, 0.05),
+        spin=2, tumble=(1, 4), opacity=(0.95, 0.8), soft=(0.22, 0.75), nearness=2.5, shape="petal",
+        colours=((1.0, 0.80, 0.86), (0.99, 0.72, 0.80), (1.0, 0.90, 0.93)),
+    ),
+    "leaves": Look(
+        count=38, radius=(0.014, 0.045), speed=(0.08, 0.34), spread=16, wind=1.0, ratio=(0.42, 0.58), sway=(0.02, 0.07),
+        spin=2, tumble=(1, 3), opacity=(0.97, 0.85), soft=(0.14, 0.6), nearness=2.2, shape="leaf",
+        colours=((0.79, 0.45, 0.12), (0.68, 0.27, 0.10), (0.86, 0.63, 0.20), (0.52, 0.36, 0.14)),
+    ),
+    "dust": Look(
+        count=150, radius=(0.0012, 0.009), speed=(0.01, 0.06), heading=None, sway=(0.004, 0.02), opacity=(0.5, 0.16),
+        nearness=4, adds=True, colours=((1.0, 0.93, 0.80),),
+    ),
+    "fireflies": Look(
+        count=26, radius=(0.010, 0.02), speed=(0.02, 0.08), heading=None, sway=(0.01, 0.05), blink=(1, 2),
+        opacity=(1.5, 1.2), nearness=1.5, adds=True, colours=((0.86, 1.0, 0.42), (1.0, 0.92, 0.40)),
+    ),
+    "embers": Look(
+        count=110, radius=(0.0024, 0.0065), speed=(0.1, 0.4), heading=270, spread=24, wind=0.5, sway=(0.006, 0.035),
+        blink=(2, 7), opacity=(1.6, 1.4), nearness=3, adds=True, colours=((1.0, 0.62, 0.22), (1.0, 0.45, 0.14), (1.0, 0.78, 0.40)),
+    ),
+    "bubbles": Look(
+        count=34, radius=(0.007, 0.034), speed=(0.04, 0.16), heading=270, spread=12, wind=0.4, sway=(0.008, 0.03),
+        opacity=(0.6, 0.5), soft=(0.2, 0.3), nearness=2.5, shape="bubble", adds=True, colours=((0.80, 0.92, 1.0), (0.95, 0.88, 1.0)),
+    ),
+    "confetti": Look(
+        count=80, radius=(0.006, 0.016), speed=(0.15, 0.45), spread=12, ratio=(0.45, 0.7), sway=(0.01, 0.04), spin=3,
+        tumble=(2, 6), opacity=(0.95, 0.85), soft=(0.25, 0.6), nearness=2, shape="petal",
+        colours=((0.93, 0.27, 0.32), (0.98, 0.79, 0.22), (0.24, 0.60, 0.91), (0.30, 0.76, 0.45), (0.80, 0.42, 0.86)),
+    ),
+    "feathers": Look(
+        count=20, radius=(0.016, 0.05), speed=(0.04, 0.12), spread=20, wind=1.0, ratio=(0.26, 0.34), sway=(0.04, 0.1), spin=1,
+        tumble=(1, 2), opacity=(0.9, 0.75), soft=(0.5, 0.9), nearness=2, shape="leaf", colours=(WHITE,),
+    ),
+    "ash": Look(
+        count=150, radius=(0.0014, 0.008), speed=(0.04, 0.16), spread=25, sway=(0.006, 0.03), tumble=(0, 3), opacity=(0.75, 0.4),
+        nearness=3, colours=((0.45, 0.43, 0.42), (0.62, 0.60, 0.58)),
+    ),
+}  # fmt: skip
+LOOKS["roses"] = LOOKS["petals"].model_copy(update={"colours": ((0.80, 0.10, 0.16), (0.66, 0.06, 0.12), (0.90, 0.22, 0.26))})
+MARGIN = 0.02  # short sides beyond the picture and the thing itself, where its path begins
+SHORT = 0.7  # share of a whole way across in a loop from which a thing goes across; a slower one appears and goes
+FADE = 0.22  # share of its path in which it does
+FOG_DENSITY, FOG_SPEED = 0.42, 0.05  # share at its thickest; short sides a second
+
+
+def random_of(seed: int, look: str) -> np.random.Generator:
+    """Numbers of a look's own."""
+    return np.random.default_rng([seed, crc32(look.encode())])
+
+
+def make_particles(
+    look: str,
+    amount: float,
+    size: Pair,
+    seconds: float,
+    seed: int,
+    heading: float | None,
+    pace: float,
+    side: str,
+    source: np.ndarray | None,
+) -> Particles:
+    """
+    Args:
+        amount: factor on how many there are. size: width and height of the view in short sides. seconds: a loop's.
+        heading: of the wind or of the thing, degrees. pace: factor on speed.
+        side: "both", "behind" or "before" the object in front.
+        source: (h, w) how likely they begin at each place; None: anywhere.
+    """
+    row, random = LOOKS[look], random_of(seed, look)
+    count = max(2, round(STRONGEST * amount * row.count * min(1.6, max(size) / min(size)) / (16 / 9)))
+    table, places = [], _places(random, count, size, source)
+    for index in range(count):
+        near = ((index * 0.6180339887 + random.uniform(0, 0.2)) % 1) ** row.nearness  # evenly spread, whatever the amount
+        radius, speed, opacity, soft, sway = (
+            far + (close - far) * near for far, close in (row.radius, row.speed, row.opacity, row.soft, row.sway)
+        )
+        ratio, way = random.uniform(*row.ratio), np.deg2rad(_way(row, random, heading))
+        direction = np.array([np.cos(way), np.sin(way)])
+        speed *= pace * random.uniform(0.85, 1.15)
+        path, passes, fade = _path(places[index], direction, speed * seconds, radius + sway + MARGIN, size, source is not None)
+        behind = {"both": near < 0.45 and random.random() < 0.7, "behind": True, "before": False}[side]
+        table.append((
+            *path, passes, random.random(), fade, sway * random.uniform(0.6, 1), random.integers(row.swing[0], row.swing[1] + 1),
+            random.random(), radius * random.uniform(0.85, 1.15), ratio, way if row.along else random.uniform(0, 2 * np.pi),
+            random.integers(1, row.spin + 1) * random.choice((-1, 1)) if row.spin else 0,
+            random.integers(row.tumble[0], row.tumble[1] + 1), random.integers(row.blink[0], row.blink[1] + 1),
+            opacity * random.uniform(0.75, 1), soft, random.integers(len(row.colours)), behind,
+        ))  # fmt: skip
+    return Particles(rows=tuple(table), shape=row.shape, adds=row.adds, colours=row.colours)
+
+
+def _way(row: Look, random: np.random.Generator, heading: float | None) -> float:
+    """The heading of one of them, in degrees."""
+    if row.heading is None:
+        return random.uniform(0, 360) if heading is None else heading + random.normal(0, 25)
+    slant = 0.0 if heading is None else row.wind * np.cos(np.deg2rad(heading))
+    up = -1 if row.heading == 270 else 1
+    if heading is not None and np.sin(np.deg2rad(heading)) * up < -0.5:  # against its nature: embers that fall
+        up = -up
+    return float(np.rad2deg(np.arctan2(up, slant))) + random.normal(0, row.spread)
+
+
+def _places(random: np.random.Generator, count: int, size: Pair, source: np.ndarray | None) -> np.ndarray:
+    """(count, 2) places in short sides."""
+    if source is None or source.max() <= 0:
+        return random.uniform(0, 1, (count, 2)) * size
+    cells = random.choice(source.size, count, p=(source / source.sum()).ravel())
+    rows, columns = np.unravel_index(cells, source.shape)
+    jitter = random.uniform(0, 1, (count, 2))
+    return (np.stack([columns, rows], 1) + jitter) / source.shape[::-1] * size
+
+
+def _path(place, direction, length: float, margin: float, size: Pair, begins: bool) -> tuple[tuple[float, ...], int, float]:
+    """Start and end, times a loop, and share of it at either end in which the thing appears and goes.
+
+    It goes from beyond one border to beyond another, or where it is too slow for that in a loop, only a part of the way.
+    begins: it starts where its place is.
+    """
+    if begins:
+        return (*place, *(place + direction * length)), 1, FADE
+    ahead, back = (min(_beyond(place, sign * direction, margin, size), 9.0) for sign in (1, -1))
+    whole = ahead + back
+    if length < SHORT * whole:
+        return (*(place - direction * length / 2), *(place + direction * length / 2)), 1, FADE
+    return (*(place - direction * back), *(place + direction * ahead)), max(1, round(length / whole)), 0.0
+
+
+def _beyond(place, direction, margin: float, size: Pair) -> float:
+    """How far it is from a place to where its border is passed."""
+    ways = [
+        ((side + margin if step > 0 else -margin) - at) / step
+        for at, step, side in zip(place, direction, size)
+        if abs(step) > 1e-6
+    ]
+    return max(0.0, min(ways))
+
+
+def make_fog(
+    picture: np.ndarray, place: np.ndarray | None, shape, seconds, seed, heading, pace, side: str, object_: bool
+) -> Fog:
+    """
+    Args:
+        picture: (h, w, 3) in [0, 1], small.
+        place: (rows, columns) in [0, 1], where it is; None: all over, thicker below the middle.
+    """
+    rows, columns = shape
+    if place is None:
+        down = (np.arange(rows) + 0.5) / rows
+        place = np.repeat((0.45 + 0.55 * np.exp(-(((down - 0.72) / 0.3) ** 2)))[:, None], columns, 1)
+    light = (picture**2).reshape(-1, 3)
+    low, high = np.quantile(light.sum(1), (0.5, 0.9))  # lit as the picture is without its lamps, so that night stays night
+    colour = np.sqrt(light[(light.sum(1) >= low) & (light.sum(1) <= high)].mean(0))
+    colour = 0.6 * colour + 0.4 * colour.mean()
+    way = np.deg2rad(0 if heading is None else heading)
+    drift = FOG_SPEED * pace * seconds * np.array([np.cos(way), 0.5 * np.sin(way)])
+    hidden = {"both": 0.7, "behind": 1.0, "before": 0.0}[side] if object_ else 0.0
+    return Fog(
+        place=Grid.of(np.clip(place, 0, 1)), colour=tuple(map(float, np.clip(colour, 0.22, 0.95))),
+        drift=tuple(map(float, drift)), density=FOG_DENSITY, behind=hidden, seed=int(random_of(seed, "fog").integers(1000)),
+    )  # fmt: skip

@@ -1,0 +1,84 @@
+"""Where effects that words ask for are in a picture, and what is said of them."""
+
+import numpy as np
+
+from loopanimate.effects.build import Effect, Placed, shrink_place
+from loopanimate.effects.names import look_of, looks
+from loopanimate.scene.finder import Finder, Region, name_of
+from loopanimate.scene.places import place_of
+from loopanimate.words.clauses import Clause
+from loopanimate.words.lexicon import nouns
+
+IN_THE_AIR = ("snow", "rain", "petals", "leaves", "particles", "fog")  # all over the picture
+HIGH = ("star", "sun", "lightning", "aurora")  # classes of things in the sky
+SHINING = ("light", "candle", "sign", "lamplike", "fire", "star", "sun", "ray", "lightning", "aurora")
+FOUND_BY_ITSELF = ("twinkle", "sparkle", "rays", "lightning")  # points of light, or what comes from the brightest place
+FORMED = ("fog",)  # classes that are drawn where the picture does not show them: "fog rolls in"
+AMOUNTS = {"barely": 0.4, "gently": 0.6, "": 1.0, "plainly": 1.0, "strongly": 1.6, "wildly": 2.2}  # by names of STRENGTHS
+PACES = {"slowly": 0.6, "": 1.0, "quickly": 1.7}  # by names of TEMPOS
+FRONT = 0.7  # share of the picture from which an object in front is all there is to see
+WHERE_BRIGHT = "Not found, so what is brightest is taken for it. If that is wrong, paint it."
+
+
+def forms_in_the_air(clause: Clause) -> bool:
+    """Whether a thing that the picture does not show can be drawn into it."""
+    return nouns().get(clause.thing, ("",))[0] in FORMED
+
+
+def place_effect(clause: Clause, finder: Finder) -> tuple[Placed | None, Region | None, str]:
+    """The effect of a clause in its place, the region of that, and a sentence; no effect where its thing is not found."""
+    name, look = name_of(clause.thing, clause.which), look_of(clause.effect or "fog", clause.thing)
+    if look is None:
+        return None, None, f'"{clause.text}" is understood, but not drawn.'
+    side = next(
+        (word for word, said in (("behind", ("behind",)), ("before", ("before", "front"))) if {*said} & {*clause.which}), "both"
+    )
+    asked = Effect(
+        look=look, amount=AMOUNTS[clause.strength], pace=PACES[clause.tempo], heading=_wind(clause), side=side
+    )  # fmt: skip
+    said = looks()[look].said
+    if asked.name in IN_THE_AIR and look != "embers":
+        return Placed(asked), None, f"{clause.thing}: {said}{f' {side} what stands in front' if side != 'both' else ''}."
+    region = find_place(clause, finder)
+    if region is not None:
+        guess = " Is it there? If not, paint it." if region.unsure else ""
+        return Placed(asked, shrink_place(region.mask)), region, f"{name}: {said}.{guess}"
+    kind = nouns().get(clause.thing, ("",))[0]
+    if asked.name in FOUND_BY_ITSELF and kind in (*SHINING, "whole"):
+        return Placed(asked), None, f"{name}: {said}."
+    if kind in SHINING or look == "embers":
+        return Placed(asked), None, f"{name}: {said}. {WHERE_BRIGHT}"
+    return None, None, f"{name}: not found. Click on it or paint it."
+
+
+def _wind(clause: Clause) -> float | None:
+    """Down and up are the way of what falls and rises, and no wind."""
+    return None if clause.heading in (90.0, 270.0) and clause.effect != "fog" else clause.heading
+
+
+def find_place(clause: Clause, finder: Finder) -> Region | None:
+    """Where an effect is: on its thing, on what it is said to be on ("the sun glitters on the water"), or in the sky."""
+    kind = nouns().get(clause.thing, ("",))[0]
+    painted = finder.given.get(name_of(clause.thing, clause.which), finder.given.get(clause.thing))
+    if painted is not None:
+        return finder.find(clause.thing, clause.which)
+    for word in clause.which:  # the last resort of these is the thing itself
+        if word in nouns() and place_of(word).regions and clause.effect in ("sparkle", "fire"):
+            region = finder.look(*finder.judge(word))
+            if region is not None:
+                return region
+    if kind in HIGH and clause.effect != "sparkle":
+        return finder.look(*finder.judge("sky"))
+    region = finder.find(clause.thing, clause.which) if place_of(clause.thing).regions else None
+    return None if region is not None and region.guessed and kind in SHINING else region
+
+
+def find_front(finder: Finder, front: list[np.ndarray]) -> np.ndarray | None:
+    """(h, w) uint8, small: what stands in front, of masks (H, W) that are known, or the salient object; None: nothing does."""
+    if not front:
+        mask, found = finder.salient
+        front = [mask] if found else []
+    if not front:
+        return None
+    mask = np.maximum.reduce(front)
+    return shrink_place(mask) if mask.mean() < FRONT else None
