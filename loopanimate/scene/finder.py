@@ -15,7 +15,6 @@ from loopanimate.scene.regions import CLASSES, classify
 from loopanimate.scene.saliency import automatic_mask
 from loopanimate.words.lexicon import look_up
 
-NAMING = 1.5  # odds that words which name a thing give it against all others
 SURE, SURE_ASKED = 0.3, 0.4  # mean likelihood of a region's pixels from which it is found, by classes and if asked in words ...
 CLEAR = 0.55  # ... and from which nobody needs to be asked
 NAMED = 0.3  # likelihood from which a model that is asked in words means a pixel, as CLIPSeg's authors cut theirs
@@ -120,9 +119,9 @@ class Finder:
         return self.models.named(self.picture, describe(thing, which)), NAMED
 
     def judge_classes(self, regions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """How likely any of some classes of the bundled model is, and how likely the likeliest other one, which nobody named."""
+        """How likely any of some classes of the bundled model is, and how likely the likeliest other one."""
         own = [CLASSES.index(name) for name in regions]
-        return self.likely[own].sum(0), np.delete(self.likely, own, axis=0).max(0) / NAMING
+        return self.likely[own].sum(0), np.delete(self.likely, own, axis=0).max(0)
 
     def look(
         self, likely: np.ndarray, other: np.ndarray | float, which: Sequence[str] = (), several: bool = False
