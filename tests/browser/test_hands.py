@@ -252,7 +252,7 @@ def test_every_format_is_handed_out_and_a_seed_gives_its_loop_again(page, pictur
 
 
 def test_an_example_is_one_click_and_is_made_anew(page):
-    page.get_by_role("button", name="Flag", exact=True).click()
+    page.get_by_role("button", name="Tree", exact=True).click()
     page.wait_for_function(f"{VIDEO} && {VIDEO}.currentTime > 0")
     page.get_by_text("A finished example.").wait_for()
     expect(page.get_by_label("What should move, and how?")).to_have_value(re.compile(r"\w+ \w+"))

@@ -197,6 +197,7 @@ def test_the_readme_says_what_programs_write(address, picture, monkeypatch, tmp_
     example = next(block for block in examples if "gradio_client" in block)
     monkeypatch.chdir(tmp_path)
     Image.open(picture).resize((150, 100)).convert("RGB").save("photo.jpg")
+    Image.new("L", (150, 100), 255).save("sea.png")
     made = {}
     exec(example.replace("http://127.0.0.1:7860", address), made)  # noqa: S102
     assert Path(made["loop"]).suffix == ".mp4" and Path(made["loop"]).stat().st_size > 1000
@@ -274,9 +275,9 @@ def test_what_is_dropped_on_the_page_is_taken_or_refused(page, picture, tmp_path
     words, url = page.get_by_label("What should move, and how?"), page.url
     drop(page, picture, "h1")
     page.get_by_text("got a file without any").wait_for()
-    for name in ("flag", "cat"):  # with everything folded, and again
+    for name in ("surf", "cat"):  # with everything folded, and again
         expect(page.locator("#restore input[type=file]")).to_have_count(1)  # there is room for the next one
-        drop(page, ASSETS / "examples" / name / "loop.mp4", "h1" if name == "flag" else "#picture")
+        drop(page, ASSETS / "examples" / name / "loop.mp4", "h1" if name == "surf" else "#picture")
         expect(words).to_have_value(recipe(ASSETS / "examples" / name / "loop.mp4")[0].request.prompt)
     expect(page.locator("#restore input[type=file]")).to_have_count(1)
     (tmp_path / "notes.txt").write_text("nothing")
