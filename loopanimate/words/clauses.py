@@ -23,6 +23,17 @@ SINGLE = ("leaf", "petal", "feather")  # classes of which one alone drifts as a 
 # Verbs that are one motion between them
 COMINGS = ({"come", "go"}, {"come", "go-out"}, {"ebb", "flow"}, {"appear", "disappear"})
 RAYS = ("ray", "lightning")  # classes that shine in one way only
+TO_AND_FRO = (
+    "back",
+    "to and",
+    "from side",
+    "side",
+    "forth",
+    "left and",
+    "right and",
+    "in and",
+    "this way",
+)  # how ways begin that turn back
 VAGUE = ("move", "dance", "wave", "float", "fly", "blow", "swim")  # manners that a likeness says more than: "flies like a flag"
 LEVEL = ("move", "go", "travel", "float", "rise", "fly")  # manners that are a bob where they go up and down
 FLOWING = ("flow", "fall", "leaf")  # sorts that may be streams, and are what they are by nature whatever an unknown verb
@@ -206,6 +217,8 @@ def _shown(event: Event, name: str, meaning: str) -> str | None:
         shown = "ripple" if nature.sort == "flow" and nature.natural == "ripple" else "bob"  # "the waves rise and fall"
     elif _travels(event, nature.sort, meaning, shown):
         shown = "shift"
+    if shown == "stream" and event.manner.get("both", "").startswith(TO_AND_FRO):  # "the surf washes in and out"
+        shown = "ripple" if nature.natural == "ripple" else "shift"
     airy = nature.sort == "fall" and shown not in ("stream", "sway") or nature.natural == "fire" and shown == "bounce"
     if airy and nature.natural not in KINDS and shown in KINDS:  # "hail bounces", "flames leap"
         shown = nature.natural
