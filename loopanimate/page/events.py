@@ -471,7 +471,7 @@ class Page(Layout):
 
     def wire_programs(self) -> None:
         with gr.Row(visible=False):  # not gr.api, which takes any path of this machine for a file that a program gives
-            picture, mask, prompt = gr.File(label="picture"), gr.File(label="mask"), gr.Textbox(label="prompt")
+            picture, mask, prompt = gr.File(label="picture"), gr.File(label="mask"), gr.Textbox("", label="prompt")
             num_frames, seed = gr.Number(MAX_FRAMES, label="num_frames"), gr.Number(0, label="seed")
             strength, size = gr.Number(1, label="motion_strength"), gr.Textbox("source", label="size")
             file_format = gr.Textbox("MP4", label="file_format")

@@ -4,7 +4,11 @@
 let resting = 0;
 const living = element.closest("#living"), frame = () => living.querySelector("iframe");
 // an attribute of the element itself: the page's style sheet is confined to what lies within the app
-const show = (live) => living.toggleAttribute("data-live", live);
+const show = (live) => {
+  living.toggleAttribute("data-live", live);
+  // a browser does not begin to play what came while it was hidden
+  if (!live) document.querySelector(".result video")?.play().catch(() => {});
+};
 
 const settle = (milliseconds) => {
   clearTimeout(resting);

@@ -13,13 +13,13 @@ from loopanimate.page.preview import draw_places, measure
 
 SHOWN_SIDE = 1280  # pixels on the long side of the loop on the page; a download has the size that was asked for
 SUGGESTIONS = (
-    "it sways gently to the left",
-    "it floats up and down slowly",
-    "the hair blows in the wind",
-    "it rocks back and forth, the background stays still",
-    "the water ripples quickly",
-    "everything drifts to the right",
-    "it breathes",
+    "the waves roll in, the clouds drift to the left",
+    "her hair blows in the wind, the face stays still",
+    "the trees sway, leaves drift down",
+    "the boat rocks gently, the water ripples",
+    "snow falls gently",
+    "the candle flickers",
+    "it breathes slowly",
 )
 EMPTY = '<div class="empty">Your loop will play here.<br>Choose a picture, say what should move, press Animate.</div>'
 MASKED = (
