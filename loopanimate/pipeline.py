@@ -302,7 +302,8 @@ class LoopAnimatePipeline(DiffusionPipeline):
             bar.update()
             return latents, not self._interrupt
 
-        latents = denoiser.levels(prepared.timesteps[0]).add_noise(clip, noise)
+        first = noise if getattr(self.scheduler, "begins_with_noise", False) else clip  # the estimate to begin with
+        latents = denoiser.levels(prepared.timesteps[0]).add_noise(first, noise)
         with self.progress_bar(total=self._num_timesteps) as bar:
             return sample(denoiser, latents, prepared.timesteps, hold, on_step, generator)
 

@@ -33,6 +33,10 @@ def evaluate(asked: settings.EvaluateSettings) -> str:
     return json.dumps(table, indent=2) if asked.as_json else obedience.report(table)
 
 
+def distill(asked: settings.DistillSettings) -> str:
+    return f"written to {later('train.distill:distill')(asked)}"
+
+
 def params(asked: settings.ParamsSettings) -> str:
     import torch
 
@@ -71,6 +75,7 @@ VERBS = {  # in the order of a project's life: what takes the options and return
     "assemble": (later("train.assemble:assemble"), settings.AssembleSettings),
     "prior": (later("train.prior:fit"), settings.PriorSettings),
     "run": (later("train.trainer:train"), settings.TrainSettings),
+    "distill": (distill, settings.DistillSettings),
     "evaluate": (evaluate, settings.EvaluateSettings),
     "ablate": (later("train.ablate:ablate"), settings.AblateSettings),
     "params": (params, settings.ParamsSettings),

@@ -111,6 +111,21 @@ class PriorSettings(Options):
     sampling: Sampling = option("native", "of procedural motion")
 
 
+class DistillSettings(Options):
+    """Distil the motion preset's sampler into one or two passes; the same command resumes where it was cut."""
+
+    output: str = option("runs/student", "folder of the run: lessons, checkpoints and the student's pipeline")
+    init: str | None = option(None, "pipeline folder of the teacher (default: the bundled one)")
+    student: str | None = option(None, "pipeline folder whose network the student begins as (default: the teacher's)")
+    steps: int = option(2000, "optimizer steps; may be changed when a run goes on", ge=1)
+    passes: int = option(1, "of the student", ge=1, le=2)
+    reuse: int = option(5, "steps a lesson", ge=1)
+    learning_rate: float = option(4e-4, "highest learning rate", gt=0)
+    ema: float = option(0.98, "decay of the weights' running mean, which is the result", ge=0, lt=1)
+    seed: int = option(0, "of lessons", ge=0)
+    save_every: int = option(50, "steps between checkpoints", ge=1, title="save interval")
+
+
 class WordsSettings(Options):
     """Fit again how unknown words are read, after the vocabulary or the bundled text encoder changed."""
 

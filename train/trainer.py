@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -74,20 +74,21 @@ def train(settings: TrainSettings) -> None:
     if settings.dry_run:
         print(plan(settings, preset, stage, folder))
         return
-    accelerator = _accelerator(settings, folder)
+    accelerator = make_accelerator(settings.mixed_precision, folder)
     set_seed(settings.seed)
     pipe = build(settings, preset)
     together = stage.batch * settings.accumulate * accelerator.num_processes  # clips of one optimizer step
     _same_run(accelerator, folder, settings, stage, together)
     networks = _select_trained(settings, stage, pipe, accelerator.device)
-    optimizers = _optimizers(settings, networks, stage)
+    muon = stage.muon and settings.mixed_precision != "fp16"  # fp16's loss scaling does not find flattened gradients
+    optimizers = make_optimizers(networks, replace(stage, muon=muon), settings.eight_bit_adam)
     schedules = [LambdaLR(optimizer, partial(_rate, stage=stage)) for optimizer in optimizers]
     networks, *optimizers = accelerator.prepare(networks, *optimizers)
     parameters = [parameter for parameter in networks.parameters() if parameter.requires_grad]
     progress = Progress()
     decay = min(0.999, max(0.9, 1 - 20 / stage.iterations))  # over a twentieth of a run: the end of its schedule counts
     ema = EMAModel(parameters, decay=decay, use_ema_warmup=True, power=0.75) if settings.ema else None
-    done = _resume(accelerator, folder, ema, [*schedules, progress])
+    done = resume(accelerator, folder, ema, [*schedules, progress])
     accelerator.init_trackers("logs")
     source = _source(accelerator, settings, stage, pipe, folder, done, progress)
     bar = tqdm(range(done, stage.iterations), initial=done, total=stage.iterations, mininterval=10)
@@ -112,7 +113,7 @@ def train(settings: TrainSettings) -> None:
         accelerator.log(measured, step=step)
         if (step + 1) % settings.save_every == 0 or step + 1 == stage.iterations:
             progress.gather()
-            _save_state(accelerator, folder, step + 1)
+            save_state(accelerator, folder, step + 1)
         if settings.sample_every and (step + 1) % settings.sample_every == 0 and accelerator.is_main_process:
             write_sample(accelerator, pipe, loops, folder, step + 1, stage.num_frames)
         began = time.perf_counter()
@@ -124,11 +125,12 @@ def train(settings: TrainSettings) -> None:
     accelerator.end_training()
 
 
-def _accelerator(settings: TrainSettings, folder: Path) -> Accelerator:
+def make_accelerator(mixed_precision: str, folder: Path) -> Accelerator:
+    """One process or data-parallel ones, which log to `folder`. Raises ValueError for anything else."""
     # one image token needs no query and no key, and some injections leave out a projection
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     accelerator = Accelerator(
-        mixed_precision=settings.mixed_precision, log_with="tensorboard", project_dir=folder, kwargs_handlers=[unused]
+        mixed_precision=mixed_precision, log_with="tensorboard", project_dir=folder, kwargs_handlers=[unused]
     )
     if accelerator.distributed_type not in (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU):
         raise ValueError(f"expected one process or data-parallel ones, got {accelerator.distributed_type.value}")
@@ -150,7 +152,7 @@ def _select_trained(settings: TrainSettings, stage: Stage, pipe, device) -> Trai
     return TrainedNetworks(pipe.unet, pipe.image_encoder if stage.trains_encoder else None).train().to(device)
 
 
-def _resume(accelerator: Accelerator, folder: Path, ema: EMAModel | None, others: list) -> int:
+def resume(accelerator: Accelerator, folder: Path, ema: EMAModel | None, others: list) -> int:
     """Load the newest checkpoint, if there is one, also into `ema` and `others`; returns the steps that are done."""
     accelerator.register_for_checkpointing(*others, *([ema] if ema else []))
     if accelerator.is_main_process:  # a checkpoint that was being written when the run was cut
@@ -220,12 +222,12 @@ class KernelMuon(torch.optim.Muon):
         return super().step(closure)
 
 
-def _optimizers(settings: TrainSettings, networks: TrainedNetworks, stage: Stage) -> list[torch.optim.Optimizer]:
+def make_optimizers(networks: TrainedNetworks, stage: Stage, eight_bit: bool = False) -> list[torch.optim.Optimizer]:
+    """Muon for hidden matrices, if the stage says so, and AdamW for all else that trains."""
     groups = {}  # (is a hidden matrix, factor on the learning rate): parameters
-    muon = stage.muon and settings.mixed_precision != "fp16"  # fp16's loss scaling does not find flattened gradients
     for name, parameter in networks.named_parameters():
         if parameter.requires_grad:
-            hidden = muon and parameter.ndim > 1 and name.startswith("unet.") and not OUTER.match(name)
+            hidden = stage.muon and parameter.ndim > 1 and name.startswith("unet.") and not OUTER.match(name)
             groups.setdefault((hidden, stage.words_rate if READS_WORDS.match(name) else 1.0), []).append(parameter)
     hidden, others = (
         [{"params": group, "lr": factor * stage.learning_rate} for (matrix, factor), group in groups.items() if matrix == kind]
@@ -233,7 +235,7 @@ def _optimizers(settings: TrainSettings, networks: TrainedNetworks, stage: Stage
     )
     optimizers = [KernelMuon(hidden, weight_decay=0.01)] if hidden else []
     options = {"betas": (0.9, 0.99), "weight_decay": 0.01}
-    if not settings.eight_bit_adam:
+    if not eight_bit:
         return [*optimizers, torch.optim.AdamW(others, **options, fused=True)]
     try:
         from bitsandbytes.optim import AdamW8bit
@@ -288,7 +290,7 @@ def _same_run(accelerator: Accelerator, folder: Path, settings: TrainSettings, s
     accelerator.wait_for_everyone()
 
 
-def _save_state(accelerator: Accelerator, folder: Path, step: int) -> None:
+def save_state(accelerator: Accelerator, folder: Path, step: int) -> None:
     """Write a checkpoint so that it is whole or not there, and delete all but the newest few."""
     partial, final = folder / "partial", folder / f"checkpoint-{step:07d}"
     with writing("a checkpoint", partial):

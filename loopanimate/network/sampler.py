@@ -7,13 +7,15 @@ import torch
 
 from loopanimate.network.denoiser import PREDICTION_TYPES, Denoiser
 
-# diffusers' schedulers of the noise levels that betas give, on which the networks are trained; a test samples with each
+# schedulers of the noise levels that betas give, on which the networks are trained: diffusers', of which a test samples with
+# each, and a student's
 SCHEDULERS = (
     *("DDIM", "DDPM", "DEISMultistep", "DPMSolverMultistep", "DPMSolverSinglestep", "EulerAncestralDiscrete", "EulerDiscrete"),
-    *("HeunDiscrete", "KDPM2AncestralDiscrete", "KDPM2Discrete", "LCM", "LMSDiscrete", "PNDM", "SASolver", "TCD"),
+    *("FewPass", "HeunDiscrete", "KDPM2AncestralDiscrete", "KDPM2Discrete", "LCM", "LMSDiscrete", "PNDM", "SASolver", "TCD"),
     "UniPCMultistep",
 )
-WHOLE_SCHEDULES = ("LMSDiscrete", "PNDM")  # they cannot begin within: their first step would read steps never made
+# they cannot begin within: their first step would read steps never made, or begins with the noise instead of the picture
+WHOLE_SCHEDULES = ("FewPass", "LMSDiscrete", "PNDM")
 
 
 def check_scheduler(scheduler, strength: float) -> None:

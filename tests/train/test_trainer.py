@@ -71,14 +71,14 @@ def equal(first, second):
 
 
 def cut_after_a_checkpoint(monkeypatch):
-    save = trainer._save_state
+    save = trainer.save_state
 
     def cut(*arguments):
         save(*arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(trainer, "_save_state", cut)
-    return lambda: monkeypatch.setattr(trainer, "_save_state", save)
+    monkeypatch.setattr(trainer, "save_state", cut)
+    return lambda: monkeypatch.setattr(trainer, "save_state", save)
 
 
 @pytest.mark.parametrize("values", [{}, {"accumulate": 2, "batch": 1}, {"real": True}, {"real": True, "preencode": 2}])
