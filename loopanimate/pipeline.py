@@ -20,6 +20,7 @@ from loopanimate.network.codecs import VAECodec
 from loopanimate.network.conditioning import condition, mask_code
 from loopanimate.network.denoiser import Denoiser, GuidedUNet
 from loopanimate.network.encoders import PatchEncoder, encode_image, encode_text
+from loopanimate.network.few_passes import FewPassScheduler
 from loopanimate.network.motion_codec import MotionCodec
 from loopanimate.network.sampler import check_scheduler, sample, start_schedule
 from loopanimate.network.unet import LoopAnimateUNet
@@ -70,9 +71,10 @@ class Prepared:
 class LoopAnimatePipeline(DiffusionPipeline):
     """Samples loops whose first and last frame are the given picture.
 
-    Components: `unet` LoopAnimateUNet; `scheduler`, one of `sampler.SCHEDULERS`; `codec` VAECodec or MotionCodec;
-    `image_encoder` PatchEncoder or CLIP vision model with projection; `tokenizer` and `text_encoder`, BERT or CLIP;
-    `safety_checker` and `feature_extractor`, those of Stable Diffusion, if the checkpoint has them.
+    Components: `unet` LoopAnimateUNet; `scheduler`, one of `sampler.SCHEDULERS` or a student's FewPassScheduler; `codec`
+    VAECodec or MotionCodec; `image_encoder` PatchEncoder or CLIP vision model with projection; `tokenizer` and
+    `text_encoder`, BERT or CLIP; `safety_checker` and `feature_extractor`, those of Stable Diffusion, if the checkpoint has
+    them.
     `num_inference_steps`, `guidance_scale` and `guidance_interval` are the checkpoint's own defaults.
     """
 
@@ -302,8 +304,8 @@ class LoopAnimatePipeline(DiffusionPipeline):
             bar.update()
             return latents, not self._interrupt
 
-        first = noise if getattr(self.scheduler, "begins_with_noise", False) else clip  # the estimate to begin with
-        latents = denoiser.levels(prepared.timesteps[0]).add_noise(first, noise)
+        begun = noise if isinstance(self.scheduler, FewPassScheduler) else clip  # the first estimate
+        latents = denoiser.levels(prepared.timesteps[0]).add_noise(begun, noise)
         with self.progress_bar(total=self._num_timesteps) as bar:
             return sample(denoiser, latents, prepared.timesteps, hold, on_step, generator)
 

@@ -15,8 +15,6 @@ class FewPassScheduler(DDIMScheduler, SchedulerMixin):  # a pipeline reloads it 
     were a loop noised by itself, it keeps what it sees. A later pass reads the estimate before it, noised by the same noise.
     """
 
-    begins_with_noise = True  # `LoopAnimatePipeline` begins with the noise as the estimate instead of the picture
-
     @register_to_config
     def __init__(
         self,

@@ -6,26 +6,26 @@ from collections.abc import Callable
 import torch
 
 from loopanimate.network.denoiser import PREDICTION_TYPES, Denoiser
+from loopanimate.network.few_passes import FewPassScheduler
 
-# schedulers of the noise levels that betas give, on which the networks are trained: diffusers', of which a test samples with
-# each, and a student's
+# diffusers' schedulers of the noise levels that betas give, on which the networks are trained; a test samples with each
 SCHEDULERS = (
     *("DDIM", "DDPM", "DEISMultistep", "DPMSolverMultistep", "DPMSolverSinglestep", "EulerAncestralDiscrete", "EulerDiscrete"),
-    *("FewPass", "HeunDiscrete", "KDPM2AncestralDiscrete", "KDPM2Discrete", "LCM", "LMSDiscrete", "PNDM", "SASolver", "TCD"),
+    *("HeunDiscrete", "KDPM2AncestralDiscrete", "KDPM2Discrete", "LCM", "LMSDiscrete", "PNDM", "SASolver", "TCD"),
     "UniPCMultistep",
 )
-# they cannot begin within: their first step would read steps never made, or begins with the noise instead of the picture
-WHOLE_SCHEDULES = ("FewPass", "LMSDiscrete", "PNDM")
+WHOLE_SCHEDULES = ("LMSDiscrete", "PNDM")  # they cannot begin within: their first step would read steps never made
 
 
 def check_scheduler(scheduler, strength: float) -> None:
     """Raises ValueError, in one sentence, for a scheduler by which the networks cannot be sampled."""
     name, config = type(scheduler).__name__.removesuffix("Scheduler"), scheduler.config
-    if name not in SCHEDULERS or config.get("use_flow_sigmas"):
+    is_student = isinstance(scheduler, FewPassScheduler)
+    if not (is_student or name in SCHEDULERS) or config.get("use_flow_sigmas"):
         raise ValueError(f"expected a scheduler out of {', '.join(SCHEDULERS)}, with noise from betas, got {name}")
     if config.prediction_type not in PREDICTION_TYPES:
         raise ValueError(f"expected a prediction type out of {', '.join(PREDICTION_TYPES)}, got {config.prediction_type}")
-    if strength < 1 and name in WHOLE_SCHEDULES:
+    if strength < 1 and (is_student or name in WHOLE_SCHEDULES):
         raise ValueError(f"expected a strength of 1 with {name}, which cannot begin within its schedule, got {strength}")
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from loopanimate.network.denoiser import Denoiser
+from loopanimate.network.few_passes import FewPassScheduler
 from loopanimate.network.sampler import SCHEDULERS, WHOLE_SCHEDULES, check_scheduler, sample, start_schedule
 from loopanimate.presets import PRESETS
 
@@ -76,6 +77,8 @@ def test_refuses_what_a_scheduler_cannot():
         check_scheduler(scheduler(name, "512"), 1.0)
         with pytest.raises(ValueError, match=f"strength of 1 with {name}"):
             check_scheduler(scheduler(name, "512"), 0.5)
+    with pytest.raises(ValueError, match="strength of 1 with FewPass"):
+        check_scheduler(FewPassScheduler(), 0.5)
     with pytest.raises(ValueError, match="noise from betas"):
         check_scheduler(scheduler("DPMSolverMultistep", "512", use_flow_sigmas=True), 1.0)
     with pytest.raises(ValueError, match="epsilon, v_prediction, got sample"):

@@ -97,8 +97,8 @@ def test_a_second_pass_reads_the_first_estimate_and_the_same_noise():
 
 @pytest.mark.slow
 def test_a_cut_run_resumes_to_the_same_weights_and_learns(tmp_path, monkeypatch):
-    monkeypatch.setattr(distill, "SHAPES", ((4, 7),))
-    monkeypatch.setattr(distill, "COST", 2 * 7 * 4**2)
+    monkeypatch.setattr(distill, "FRAMES", (7,))
+    monkeypatch.setattr(distill, "MAX_FRAMES", 7)  # so that a lesson has two loops
     losses, learned = [], distill.errors
 
     def note(*arguments):
@@ -106,7 +106,7 @@ def test_a_cut_run_resumes_to_the_same_weights_and_learns(tmp_path, monkeypatch)
         return losses[-1]
 
     def run(name: str) -> dict[str, torch.Tensor]:
-        settings = DistillSettings(output=str(tmp_path / name), steps=6, passes=2, reuse=3, save_every=4)
+        settings = DistillSettings(output=str(tmp_path / name), steps=6, passes=2, cells=4, batch=2, reuse=3, save_every=4)
         return load_file(distill.distill(settings) / "unet" / "diffusion_pytorch_model.safetensors")
 
     monkeypatch.setattr(distill, "errors", note)
@@ -127,6 +127,14 @@ def test_a_cut_run_resumes_to_the_same_weights_and_learns(tmp_path, monkeypatch)
     pipe = load_pipeline("motion", tmp_path / "cut" / "pipeline")
     assert pipe.config.guidance_scale == 1 and pipe.config.num_inference_steps == 2
     assert isinstance(pipe.scheduler, FewPassScheduler) and list(pipe.scheduler.config.passes) == [449, 224]
+
+
+def test_a_run_goes_on_only_as_it_began(tmp_path, monkeypatch):
+    monkeypatch.setattr(distill, "lesson", lambda *_: None)
+    settings = DistillSettings(output=str(tmp_path), cells=4, lessons=1)
+    assert distill.distill(settings) == tmp_path / "lessons"
+    with pytest.raises(ValueError, match="expected cells 4 as"):
+        distill.distill(settings.model_copy(update={"cells": 8}))
 
 
 def test_every_process_learns_from_lessons_of_its_own_and_then_again():
