@@ -25,7 +25,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from loopanimate.checkpoints import load_quietly
 from loopanimate.files.pictures import replacing
-from loopanimate.motion.grid import latent_grid
+from loopanimate.motion.spline import latent_grid
 from loopanimate.network.conditioning import condition
 from loopanimate.network.denoiser import Denoiser
 from loopanimate.network.few_passes import FewPassScheduler
