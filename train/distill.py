@@ -129,11 +129,12 @@ def errors(
 
 
 def _shape(settings: DistillSettings, number: int) -> tuple[int, int, tuple[int, int]]:
-    """(loops, frames, grid) of a lesson; all take about as long."""
+    """(loops, frames, grid) of a lesson: on one grid all take about as long, on a coarser one less, with more loops."""
     rng = random.Random(number)
-    num_frames = FRAMES[number % len(FRAMES)] or rng.randrange(7, MAX_FRAMES, 2)
-    height, width = latent_grid(*rng.choices(*zip(*ASPECTS.items()))[0], settings.cells)
-    count = settings.batch * MAX_FRAMES * settings.cells**2 / (num_frames * height * width)
+    turn, place = divmod(number, len(settings.cells))
+    cells, num_frames = settings.cells[place], FRAMES[turn % len(FRAMES)] or rng.randrange(7, MAX_FRAMES, 2)
+    height, width = latent_grid(*rng.choices(*zip(*ASPECTS.items()))[0], cells)
+    count = settings.batch * max(settings.cells) * cells * MAX_FRAMES / (num_frames * height * width)
     return max(1, round(count)), num_frames, (height, width)
 
 

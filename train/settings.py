@@ -119,11 +119,13 @@ class DistillSettings(Options):
     student: str | None = option(None, "pipeline folder whose network the student begins as (default: the teacher's)")
     steps: int = option(2000, "optimizer steps; may be changed when a run goes on", ge=1)
     passes: int = option(1, "of the student", ge=1, le=2)
-    cells: int = option(12, "cells on the short side of lessons: 4 are learned from quickly, and their words carry to 12", ge=4)
-    batch: int = option(4, "loops of a lesson with 35 frames of a square picture; others have as many as cost the same", ge=1)
-    reuse: int = option(5, "steps a lesson", ge=1)
+    cells: tuple[int, ...] = option((4, 12), "cells on the short side of lessons, in turn; words are learned on few cells")
+    batch: int = option(
+        5, "loops of a lesson on the finest grid, with 35 frames of a square picture; others have more or fewer", ge=1
+    )
+    reuse: int = option(2, "steps a lesson; with five, a student learns few lessons by heart", ge=1)
     lessons: int | None = option(None, "make so many lessons ahead, for a run in another process, and stop", ge=1)
-    learning_rate: float = option(4e-4, "highest learning rate", gt=0)
+    learning_rate: float = option(2.5e-4, "highest learning rate", gt=0)
     ema: float = option(0.98, "decay of the weights' running mean, which is the result", ge=0, lt=1)
     seed: int = option(0, "of lessons", ge=0)
     save_every: int = option(50, "steps between checkpoints", ge=1, title="save interval")

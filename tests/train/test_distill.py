@@ -106,7 +106,7 @@ def test_a_cut_run_resumes_to_the_same_weights_and_learns(tmp_path, monkeypatch)
         return losses[-1]
 
     def run(name: str) -> dict[str, torch.Tensor]:
-        settings = DistillSettings(output=str(tmp_path / name), steps=6, passes=2, cells=4, batch=2, reuse=3, save_every=4)
+        settings = DistillSettings(output=str(tmp_path / name), steps=6, passes=2, cells=(4,), batch=2, reuse=3, save_every=4)
         return load_file(distill.distill(settings) / "unet" / "diffusion_pytorch_model.safetensors")
 
     monkeypatch.setattr(distill, "errors", note)
@@ -131,10 +131,20 @@ def test_a_cut_run_resumes_to_the_same_weights_and_learns(tmp_path, monkeypatch)
 
 def test_a_run_goes_on_only_as_it_began(tmp_path, monkeypatch):
     monkeypatch.setattr(distill, "lesson", lambda *_: None)
-    settings = DistillSettings(output=str(tmp_path), cells=4, lessons=1)
+    settings = DistillSettings(output=str(tmp_path), cells=(4,), lessons=1)
     assert distill.distill(settings) == tmp_path / "lessons"
-    with pytest.raises(ValueError, match="expected cells 4 as"):
-        distill.distill(settings.model_copy(update={"cells": 8}))
+    with pytest.raises(ValueError, match="expected reuse 2 as"):
+        distill.distill(settings.model_copy(update={"reuse": 9}))
+
+
+def test_lessons_take_grids_in_turn_and_on_one_grid_cost_the_same():
+    settings = DistillSettings(cells=(4, 12), batch=5)
+    shapes = [distill._shape(settings, number) for number in range(64)]
+    assert [min(size) for _, _, size in shapes] == [4, 12] * 32
+    assert {frames for _, frames, _ in shapes} > {35}
+    for count, frames, (height, width) in shapes:
+        square = min(height, width) ** 2 / (height * width) * 35 / frames
+        assert count == max(1, round({4: 15, 12: 5}[min(height, width)] * square))
 
 
 def test_every_process_learns_from_lessons_of_its_own_and_then_again():
