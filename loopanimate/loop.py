@@ -183,7 +183,8 @@ class MotionLoop(Loop):
         # a direction whose end was cut off has gone
         arrows, pins = ([point for point in given if 0 <= min(point) and max(point) <= 1] for given in (arrows, pins))
         if arrows or pins:
-            motion = direct(motion, arrows, pins, view.masks, borders)
+            masks = view.masks or [np.ones(view.picture.size[::-1], np.float32)]  # a picture at rest is one layer
+            motion = direct(motion, arrows, pins, masks, borders)
         if hands.freeze:
             frozen = Image.open(io.BytesIO(hands.freeze)).convert("L")
             box = tuple(share * side for share, side in zip(part, 2 * frozen.size))

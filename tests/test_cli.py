@@ -296,7 +296,7 @@ def test_parts_have_masks_of_their_own(tmp_path, picture, capsys):
     ]
     main([str(argument) for argument in (picture, prompt, "--output", output, *options)])
     said = capsys.readouterr().out
-    assert "cup: it rocks." in said and "door: " in said and "not drawn yet" in said
+    assert "cup: it rocks." in said and "door: " in said and "snow: falling snow." in said
     used = np.asarray(Image.open(tmp_path / "used.png").resize((96, 64)))
     assert used[:, :36].min() > 250 and used[:, 44:].max() < 5
     ((words, mask),) = unpack_parts(read_metadata(output))

@@ -231,6 +231,9 @@ def test_a_prompt_of_weather_alone_needs_no_sampling(motion_pipeline, coffee, mo
     assert psnr(frames[1], bare[1]) < 45
     written = loop.write(tmp_path / "loop.mp4")
     assert written.frames == 10 and loop.write(tmp_path / "loop.html").path.is_file()
+    directed = loop.settings.change(effect_strength=0.0, arrows=((0.4, 0.5, 0.6, 0.5),), pins=((0.1, 0.1),))
+    (moved,) = replace(loop, settings=directed).frames([4])  # a picture at rest obeys hands too
+    assert psnr(moved, bare[0]) < 30
 
 
 def test_effects_by_name_are_added_and_take_the_place_of_the_same_in_the_prompt(motion_pipeline, coffee):

@@ -1,6 +1,6 @@
 """From what a sentence says and what a picture shows to the parts that move, and a sentence on every clause."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -94,11 +94,21 @@ def plan(said: Sequence[Clause], finder: Finder) -> tuple[Scene | None, list[Out
         else:
             moving.append((outcome, [outcome.clause]))
     moving.sort(key=lambda item: -float(item[0].region.mask.mean()))
-    for outcome, group in moving[MAX_PARTS:]:
-        outcomes = [replace(each, moves=False, said=_many(each)) if each.clause in group else each for each in outcomes]
-    parts = [_part(outcome, group, resting) for outcome, group in moving[:MAX_PARTS]]
-    parts = [part for part in parts if part.mask.mean() > LEAST]
+    for _, group in moving[MAX_PARTS:]:
+        outcomes = _leave(outcomes, group, _many)
+    parts = []
+    for outcome, group in moving[:MAX_PARTS]:
+        part = _part(outcome, group, resting)
+        if part.mask.mean() > LEAST:
+            parts.append(part)
+        else:
+            outcomes = _leave(outcomes, group, lambda each: f"{each.name}: too little of it is left to move.")
     return (stack(_in_depth(parts)) if parts else None), outcomes
+
+
+def _leave(outcomes: Sequence[Outcome], group: Sequence[Clause], say: Callable[[Outcome], str]) -> list[Outcome]:
+    """The outcomes, of which the clauses of a group come to nothing, and what is said of that."""
+    return [replace(each, moves=False, said=say(each)) if each.clause in group else each for each in outcomes]
 
 
 def _is_place(outcome: Outcome) -> bool:

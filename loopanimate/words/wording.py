@@ -44,12 +44,13 @@ SPELT_OUT = (
 TOKENS = re.compile(r"'s|[^\W_]+(?:-[^\W_]+)*|[,;:.!?()\n–—…\"/|]")
 SAID_OF = ("adjective", "place", "still")  # tags of adjectives that are verbs before what they move
 THINGS = ("it", "they", "person", "one", "everything")  # tags of words that stand for things
+LONGEST = 40  # letters of a word that is read: spelling is compared letter by letter
 MARK = Word("", {"mark": ""})  # what stands before and after a prompt
 
 
 def split(prompt: str) -> list[Word]:
     """The words, phrases and marks of a prompt."""
-    text = prompt.lower()
+    text = re.sub(rf"(\S{{{LONGEST}}})\S+", r"\1", prompt.lower())
     for pattern, instead in SPELT_OUT:
         text = re.sub(pattern, instead, text)
     tokens = TOKENS.findall(text)

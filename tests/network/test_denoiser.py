@@ -24,7 +24,7 @@ def test_levels_are_the_schedulers_own():
         euler = diffusers.EulerDiscreteScheduler.from_config(scheduler.config)
         euler.set_timesteps(7)
         noised = sampling_levels(euler, euler.timesteps[0]).add_noise(clean, noise)
-        assert torch.allclose(noised, clean + euler.sigmas[0] * noise, rtol=1e-5)
+        assert torch.allclose(noised, clean + euler.sigmas[0] * noise, rtol=1e-5, atol=1e-4)  # of up to 100
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])

@@ -188,3 +188,9 @@ def test_what_a_model_is_asked_for(sentence, words):
 def test_a_way_that_cannot_be_drawn_is_said(finder):
     _, (outcome,) = scene(finder, "the boats drift away into the distance")
     assert outcome.said.endswith('("away" is not drawn yet).')
+
+
+def test_what_is_left_of_nothing_is_said(finder):
+    built, outcomes = scene(finder, "the sea ripples, the boats rock, but the boats stand still")
+    assert len(built.parts) == 1
+    assert [outcome.said for outcome in outcomes][1:] == ["boats: too little of it is left to move.", "boats: rests."]

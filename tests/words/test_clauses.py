@@ -57,6 +57,11 @@ def test_most_sentences_say_what_a_person_means_by_them(path):
     assert not low, (low, [(each.sentence, each.aspects) for each in wrong])
 
 
+def test_no_word_is_too_long():
+    (clause,) = read_clauses(f"the boat {'a' * 100_000} rocks")
+    assert clause.thing and clause.kind is not None
+
+
 def test_other_languages_are_told_from_english():
     right = [is_english(sentence) == (told is not None) for path in TABLES for sentence, told in rows_of(path)]
     assert sum(right) >= 0.99 * len(right)
