@@ -70,7 +70,8 @@ def build(
 ) -> Overlay:
     """
     Args:
-        picture: (H, W, 3) uint8, as it is shown. part: what of the whole picture that is, in shares of it.
+        picture: (H, W, 3) uint8, as it is shown.
+        part: left, top, right and bottom of what is shown, in shares of the whole picture.
         front: (h, w) uint8 of the whole picture, small: the object that things pass behind; None: there is none.
         seconds: a loop's.
     """

@@ -358,8 +358,8 @@ class Page(Layout):
         parts = [(thing, own) for thing, own in self.read_parts(values).items() if thing in named]
         sampling = self.server.sample_loops(values[self.picture], settings, count, mask, machine, parts)
         loops = yield from self.tell(self.result, sampling)
-        named = any(note.place is not None for note in loops[0].notes)
-        if mask is None and loops[0].masks and not named:  # the object that was found, not what words name
+        found = any(note.place is not None for note in loops[0].notes)
+        if mask is None and loops[0].masks and not found:  # the object that was found, not what words name
             mask = shrink_mask(loops[0].mask)
         return mask, parts, loops
 
