@@ -257,6 +257,9 @@ def fit(asked: RegionsSettings) -> Path:
     groups, rates = (model.tuned(), model.decoder()), (asked.rate / 10, asked.rate)
     optimizer = torch.optim.AdamW([{"params": part, "lr": rate} for part, rate in zip(groups, rates)], weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, [*rates], total_steps=asked.steps, pct_start=0.1)
+    if asked.start:
+        load(model, Path(asked.start))
+    frozen = 0 if asked.start else round(FROZEN * asked.steps)
     average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.98))
     state = {"model": model, "optimizer": optimizer, "schedule": schedule, "average": average}
     checkpoint = Path(f"{asked.output}.checkpoint")
@@ -266,7 +269,7 @@ def fit(asked: RegionsSettings) -> Path:
         torch.manual_seed(hash((asked.seed, step)))
         model.train()
         for weight in model.tuned():
-            weight.requires_grad_(step >= FROZEN * asked.steps)
+            weight.requires_grad_(step >= frozen)
         for layer in model.backbone.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.eval()  # batches are small
@@ -335,6 +338,36 @@ def write(model: Network, path: Path) -> Path:
     with replacing(path) as partial:
         partial.write_bytes(graph.SerializeToString())
     return path
+
+
+NORMS = {"_conv_stem": "_bn0", "_expand_conv": "_bn0", "_depthwise_conv": "_bn1", "_project_conv": "_bn2", "_conv_head": "_bn1"}
+
+
+@torch.no_grad()
+def load(model: Network, path: Path) -> None:
+    """Take the weights of a finder that `write` wrote. Raises ValueError where it is of another architecture.
+
+    The export folds each batch norm into the convolution before it: ImageNet's scale is taken out of that again.
+    """
+    import onnx
+
+    graph = onnx.load(path).graph
+    wide = {weight.name.removesuffix("_16"): onnx.numpy_helper.to_array(weight) for weight in graph.initializer}
+    wide = {name: torch.from_numpy(values.astype(np.float32)) for name, values in wide.items()}
+    state = {name: wide.get(f"0.{name}", values) for name, values in model.state_dict().items()}
+    modules = dict(model.named_modules())
+    for node in graph.node:
+        path = node.output[0].split("/")[2:-1]  # "/0/_blocks.1/_expand_conv/Conv_output_0"
+        convolution = "backbone." + ".".join(path)
+        if node.op_type == "Conv" and convolution in modules:
+            norm = convolution.removesuffix(path[-1]) + NORMS[path[-1]]
+            scale = modules[norm].weight / (modules[norm].running_var + modules[norm].eps).sqrt()
+            weight, bias = (wide[name] for name in node.input[1:])
+            state[f"{convolution}.weight"] = weight / scale[:, None, None, None]
+            state[f"{norm}.bias"] = bias + modules[norm].running_mean * scale
+        elif path and path[-1] in modules and isinstance(modules[path[-1]], nn.GroupNorm) and node.op_type in ("Mul", "Add"):
+            state[f"{path[-1]}.{'weight' if node.op_type == 'Mul' else 'bias'}"] = wide[node.input[1]].flatten()
+    model.load_state_dict(state)
 
 
 def _halve(graph):
