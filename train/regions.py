@@ -35,6 +35,8 @@ BATCH = 8
 FROZEN = 0.3  # share of the steps in which the features stay as they are
 MIXED = 0.4  # share of crops that get regions of another picture
 PASTED = 0.4  # share of crops that get a cut-out pasted into them
+STAMP = 400  # pixels that a side of a cut-out has at most: as large as it is pasted
+CUT_OUT = 0.05  # share of a stamp from which, being transparent, it is a cut-out
 SAVED = 200  # steps between two checkpoints
 LEAST_SHARE = 0.01  # of a picture: a class that has less of it is hardly what a sentence names
 # ImageNet's classes, by their numbers, that say something of ours; animals come first, things in the order of the alphabet
@@ -164,13 +166,26 @@ def load_examples(pictures: str | Path) -> list[Example]:
 
 
 def load_stamps(folder: str | Path | None) -> list[tuple[np.ndarray, int]]:
-    """Cut-outs (H, W, 4) uint8 and their classes: PNGs of a folder, and its `stamps.tsv` (name, split, class)."""
+    """Cut-outs (H, W, 4) uint8 and their classes: what is transparent of the PNGs that `labels/stamps.tsv` says the class of."""
     if folder is None:
         return []
-    with open(Path(folder) / "stamps.tsv", encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file, delimiter="\t") if row["class"] in CLASSES and row["split"] == "fit"]
-    pictures = [np.asarray(Image.open(Path(folder) / f"{row['name']}.png").convert("RGBA")) for row in rows]
-    return [(picture, CLASSES.index(row["class"])) for picture, row in zip(pictures, rows)]
+    with open(LABELS / "stamps.tsv", encoding="utf-8", newline="") as file:
+        rows = [(row["under"], CLASSES.index(row["class"])) for row in csv.DictReader(file, delimiter="\t")]
+    stamps = []
+    for path in sorted(Path(folder).rglob("*.png")):
+        name = path.relative_to(folder).as_posix()
+        number = next((number for under, number in rows if name.startswith(under)), None)
+        if number is None:
+            continue
+        with Image.open(path) as file:
+            picture = file.convert("RGBA")
+        picture.thumbnail((STAMP, STAMP))
+        stamp = np.asarray(picture)
+        if (stamp[..., 3] < 20).mean() > CUT_OUT:
+            stamps.append((stamp, number))
+    if not stamps:
+        raise ValueError(f"expected the stamps of Debian's tuxpaint-stamps-default in {folder}, found none")
+    return stamps
 
 
 class Crops:

@@ -180,7 +180,7 @@ class RegionsSettings(Options):
 
     pictures: str = option(..., "folder of the pictures that train/labels/pictures.tsv names")
     output: str = option("assets/regions/regions.onnx", "the finder, as ONNX")
-    stamps: str | None = option(None, "folder of cut-outs and their stamps.tsv, to paste into pictures")
+    stamps: str | None = option(None, "usr/share/tuxpaint/stamps of Debian's tuxpaint-stamps-default, to paste into pictures")
     start: str | None = option(None, "a finder to begin with, as ONNX; ImageNet's features otherwise")
     steps: int = option(1500, "of 8 crops", ge=1)
     rate: float = option(2e-3, "highest learning rate of the decoder; the features' is a tenth", gt=0)

@@ -124,6 +124,46 @@ def test_a_run_that_was_cut_ends_as_one_that_was_not(labelled, example, monkeypa
     assert not (tmp_path / "cut.onnx.checkpoint").exists()
 
 
+class Normalised(torch.nn.Module):
+    """The kinds of layers that regions.Network has."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = torch.nn.Module()
+        self.backbone._conv_stem, self.backbone._bn0 = torch.nn.Conv2d(3, 8, 3, 4, 1, bias=False), torch.nn.BatchNorm2d(8)
+        self.head = torch.nn.Sequential(torch.nn.GroupNorm(8, 8), torch.nn.Conv2d(8, len(CLASSES), 1))
+
+    def forward(self, pictures):
+        return self.head(self.backbone._bn0(self.backbone._conv_stem(pictures)))
+
+
+def test_training_goes_on_from_a_finder_that_was_written(tmp_path):
+    pytest.importorskip("onnx")
+    torch.manual_seed(0)
+    before, after = Normalised(), Normalised()
+    for norm in (before.backbone._bn0, before.head[0]):
+        torch.nn.init.normal_(norm.weight), torch.nn.init.normal_(norm.bias)
+    before.backbone._bn0.running_mean.normal_()
+    path = regions.write(before, tmp_path / "finder.onnx")
+    regions.load(after, path)
+    pictures = torch.randn(2, 3, 64, 96)
+    assert (before.eval()(pictures) - after.eval()(pictures)).abs().max() < 2e-3  # weights are written in 16 bits
+
+
+def test_stamps_are_cut_outs_of_what_their_folder_says(tmp_path):
+    cut_out, whole = np.zeros((40, 600, 4), np.uint8), np.full((40, 60, 4), 255, np.uint8)
+    cut_out[10:30] = 200
+    for name, pixels in (("vehicles/ship/tug", cut_out), ("vehicles/van", cut_out), ("symbols/a", cut_out), ("food/pie", whole)):
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    stamps = regions.load_stamps(tmp_path)
+    assert [number for _, number in stamps] == [BOAT, CLASSES.index("vehicle")]
+    assert max(stamps[0][0].shape) == regions.STAMP
+    with pytest.raises(ValueError, match="expected the stamps"):
+        regions.load_stamps(tmp_path / "symbols")
+
+
 @pytest.fixture
 def labelled(tmp_path, monkeypatch, example):
     Image.fromarray(example.labels).save(tmp_path / "scene.png")
