@@ -1,14 +1,15 @@
-"""python -m loopanimate PICTURE "PROMPT" --output LOOP.mp4: one picture, one loop, no page."""
+"""python -m loopanimate PICTURE "PROMPT" --output LOOP.mp4: one picture, one loop, no page. `batch LIST` makes many."""
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from loopanimate import options
-from loopanimate.files.formats import FORMATS, check, check_output, list_endings
+from loopanimate.files.formats import FORMATS, check, check_output, list_endings, read_metadata
 from loopanimate.files.manifests import write_manifests
 from loopanimate.files.pictures import open_mask, open_picture, replacing
 from loopanimate.files.recipe import pack, small_png
@@ -34,27 +35,59 @@ class Files(options.Options):
 
 
 def main(arguments: list[str] | None = None) -> None:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["batch"]:
+        from loopanimate.batch import main
+
+        return main(arguments[1:])
     parser = options.Parser(prog="python -m loopanimate", description="Turn a picture into a seamless loop.")
-    options.add(parser, Files)
-    options.add(parser, Settings)
-    options.add(parser, Machine)
+    add_settings(parser)
     words = "what of the sentence a mask is of, or a clause of its own, and the mask; repeatable"
     parser.add_argument("--part", nargs=2, action="append", default=[], metavar=("WORDS", "M.png"), help=words)
-    none = {"action": "store_const", "const": 0.0, "default": options.argparse.SUPPRESS}
-    parser.add_argument("--no-effects", dest="effect_strength", help="draw no light and weather", **none)
     given = vars(parser.parse_args(arguments))
     with options.exit_on_mistake():
         files, machine = options.build(Files, given), options.build(Machine, given)
         settings = options.build(Settings, {name: value for name, value in given.items() if name not in ("output", "freeze")})
         try:
-            animate(files, settings, machine, given["part"])
+            print(*animate(files, settings, machine, given["part"], _show_progress), sep="\n")
         except KeyboardInterrupt:
             print("\rstopped: nothing was written", file=sys.stderr)
             raise SystemExit(128 + signal.SIGINT) from None
 
 
-def animate(files: Files, settings: Settings, machine: Machine, given: Sequence[tuple[str, str]] = ()) -> None:
-    """Make the files that were asked for; whatever can be known to be wrong is refused before any work."""
+def add_settings(parser: options.Parser, skip: Collection[str] = ()) -> None:
+    """Add the options of files, settings and machine, except the fields named in `skip`."""
+    for model in (Files, Settings, Machine):
+        options.add(parser, model, skip)
+    none = {"action": "store_const", "const": 0.0, "default": options.argparse.SUPPRESS}
+    parser.add_argument("--no-effects", dest="effect_strength", help="draw no light and weather", **none)
+
+
+def load_models(preset: str, machine: Machine):
+    """The pipeline, and what finds things that words name (None: the bundled finder)."""
+    from loopanimate.checkpoints import load_quietly, load_regions_model
+
+    pipe = load_quietly(preset, machine.checkpoint, machine.device)
+    return pipe, load_regions_model(machine.regions_model, machine.device) if machine.regions_model else None
+
+
+def animate(
+    files: Files,
+    settings: Settings,
+    machine: Machine,
+    given: Sequence[tuple[str, str]] = (),
+    progress: Callable[[int, int], None] | None = None,
+    load: Callable = load_models,
+    again: bool = True,
+) -> list[str]:
+    """Make the files that were asked for, and return what is said of them, in lines.
+
+    Whatever can be known to be wrong is refused before any work.
+
+    Args:
+        given: words and their masks' files.
+        again: False returns no lines where the output has been written with these settings, from files that are older.
+    """
     output, wanted = check_output(files.output), settings.output
     is_page = check(output, wanted.fps, wanted.codec, wanted.max_size).kind == "page"
     if not is_page and (files.variations > 1 or files.manifests):
@@ -71,30 +104,37 @@ def animate(files: Files, settings: Settings, machine: Machine, given: Sequence[
     parts = [(words, open_mask(path, picture.size)) for words, path in given]
     if files.freeze:
         settings = settings.change(freeze=small_png(open_mask(files.freeze, picture.size)))
+    recipe = pack(settings, mask, parts) if files.metadata else None
+    sources = [files.picture, files.mask, files.freeze, *(path for _, path in given)]
+    if not again and _is_written(output, recipe, list(filter(None, sources))):
+        return []
 
     # torch and diffusers take seconds to import: mistakes are said before
-    from loopanimate.checkpoints import load_quietly, load_regions_model
     from loopanimate.loop import make_loops
     from loopanimate.scene.finder import Models
 
-    pipe = load_quietly(settings.preset, machine.checkpoint, machine.device)
-    named = load_regions_model(machine.regions_model, machine.device) if machine.regions_model else None
-    loop, *others = make_loops(
-        pipe, picture, settings, seeds, mask, _show_progress, given=parts, models=Models(named, machine.salient_model)
-    )
-    recipe = pack(settings, mask, parts) if files.metadata else None
+    pipe, named = load(settings.preset, machine)
+    models = Models(named, machine.salient_model)
+    loop, *others = make_loops(pipe, picture, settings, seeds, mask, progress, given=parts, models=models)
     written = loop.write_page(output, others, metadata=recipe) if others else loop.write(output, metadata=recipe)
     if files.manifests:
         write_manifests(written.path, loop.view().picture, settings.request.prompt, several=bool(others))
     if mask_output:
         with replacing(mask_output) as partial:
             Image.fromarray((loop.mask * 255).round().astype(np.uint8)).save(partial, format="PNG")
+    lines = [note.said for note in loop.notes]
     if not loop.found:
-        print("No clear object in the picture, so all of it moves; --mask says what should.")
-    for note in loop.notes:
-        print(note.said)
+        lines.insert(0, "No clear object in the picture, so all of it moves; --mask says what should.")
     width, height = written.size
-    print(f"{output}: {width} x {height}, {written.frames} frames, {written.seconds:.2f} s, seed {settings.request.seed}")
+    about = f"{width} x {height}, {written.frames} frames, {written.seconds:.2f} s, seed {settings.request.seed}"
+    return [*lines, f"{output}: {about}"]
+
+
+def _is_written(output: Path, recipe: str | None, sources: Sequence[str]) -> bool:
+    """Has the output been written with this recipe, after all files that it is made of? A file is there once it is whole."""
+    if not output.exists() or any(output.stat().st_mtime < Path(source).stat().st_mtime for source in sources):
+        return False
+    return recipe is None or read_metadata(output) == recipe
 
 
 def check_mask_output(path: str):
