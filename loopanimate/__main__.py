@@ -9,9 +9,11 @@ import numpy as np
 from PIL import Image
 
 from loopanimate import options
-from loopanimate.files.formats import FORMATS, check, check_output, list_endings, read_metadata
+from loopanimate.files.cutouts import open_alpha, put_behind
+from loopanimate.files.formats import ENDINGS, FORMATS, check, check_output, check_place, list_endings, read_metadata
+from loopanimate.files.length import fit_seconds
 from loopanimate.files.manifests import write_manifests
-from loopanimate.files.pictures import open_mask, open_picture, replacing
+from loopanimate.files.pictures import STILLS, check_still, open_mask, open_picture, replacing, write_still
 from loopanimate.files.recipe import pack, small_png
 from loopanimate.files.sizes import output_size
 from loopanimate.settings import Machine, Settings
@@ -29,6 +31,15 @@ class Files(options.Options):
     mask: str | None = options.option(None, "white moves; without it the salient object is found", metavar="M.png")
     save_mask: str | None = options.option(None, "write the mask that was used", metavar="M.png")
     freeze: str | None = options.option(None, "white stays", metavar="M.png")
+    background: str | None = options.option(
+        None,
+        "what stands behind a cut-out, as black or #1e90ff (default: nothing where the format keeps transparency, else white)",
+        metavar="COLOUR",
+    )
+    seconds: float | None = options.option(
+        None, "length of the file: whole rounds, at the pace that comes nearest", gt=0, le=3600, metavar="S"
+    )
+    poster: str | None = options.option(None, "write the first frame", metavar="P.jpg")
     variations: int = options.option(1, "loops that an html page wanders among", ge=1, le=8, metavar="V")
     manifests: bool = options.option(False, "write Wallpaper Engine's and Lively's files beside an html page")
     metadata: bool = options.option(True, "settings and mask travel in the file")
@@ -89,7 +100,13 @@ def animate(
         again: False returns no lines where the output has been written with these settings, from files that are older.
     """
     output, wanted = check_output(files.output), settings.output
-    is_page = check(output, wanted.fps, wanted.codec, wanted.max_size).kind == "page"
+    form = check(output, wanted.fps, wanted.codec, wanted.max_size)
+    is_page = form.kind == "page"
+    if files.seconds is not None:
+        if is_page:
+            raise ValueError(f"expected no length in seconds for {output}: a living page plays for ever")
+        settings = fit_seconds(settings, files.seconds, form.frame_rate(wanted.fps))
+    poster = check_place(check_still(files.poster)) if files.poster else None
     if not is_page and (files.variations > 1 or files.manifests):
         pages = list_endings(lambda form: form.kind == "page")
         raise ValueError(f"expected an output ending in {pages} for --variations and --manifests, got {output}")
@@ -98,7 +115,9 @@ def animate(
     mask_output = check_mask_output(files.save_mask) if files.save_mask else None
     seeds = [settings.request.seed + index for index in range(files.variations)]
     settings.change(seed=seeds[-1])  # refuses a seed beyond the largest
-    picture = open_picture(files.picture)
+    picture, alpha = open_picture(files.picture), open_alpha(files.picture)
+    if alpha is not None and files.background is not None:
+        picture, alpha = put_behind(picture, alpha, files.background), None
     output_size(wanted.size, *picture.size)
     mask = open_mask(files.mask, picture.size) if files.mask else None
     parts = [(words, open_mask(path, picture.size)) for words, path in given]
@@ -115,16 +134,27 @@ def animate(
 
     pipe, named = load(settings.preset, machine)
     models = Models(named, machine.salient_model)
-    loop, *others = make_loops(pipe, picture, settings, seeds, mask, progress, given=parts, models=models)
+    loop, *others = make_loops(pipe, picture, settings, seeds, mask, progress, given=parts, models=models, alpha=alpha)
     written = loop.write_page(output, others, metadata=recipe) if others else loop.write(output, metadata=recipe)
     if files.manifests:
         write_manifests(written.path, loop.view().picture, settings.request.prompt, several=bool(others))
+    if poster:
+        clear = STILLS[poster.suffix.lower()] != "JPEG"
+        write_still(poster, next(loop.frames([0.0], clear=clear)))
     if mask_output:
         with replacing(mask_output) as partial:
             Image.fromarray((loop.mask * 255).round().astype(np.uint8)).save(partial, format="PNG")
     lines = [note.said for note in loop.notes]
     if not loop.found:
         lines.insert(0, "No clear object in the picture, so all of it moves; --mask says what should.")
+    if alpha is not None and not (is_page or form.keeps_alpha(wanted.codec)):
+        keep = ", ".join(ending for ending, each in ENDINGS.items() if each.kind != "page" and each.keeps_alpha(None))
+        lines.append(f"White stands behind the picture, as {form.name} keeps no transparency: {keep} do, --background sets it.")
+    if files.seconds is not None:
+        pace = settings.hands.tempo
+        lines.append(
+            f"{files.seconds:g} s became {written.seconds:.2f} s: {settings.output.repeats} rounds at {pace:.3g} x the pace."
+        )
     width, height = written.size
     about = f"{width} x {height}, {written.frames} frames, {written.seconds:.2f} s, seed {settings.request.seed}"
     return [*lines, f"{output}: {about}"]
@@ -141,7 +171,7 @@ def check_mask_output(path: str):
     """The mask's path, if it ends in .png and can be written; ValueError in one sentence if not."""
     if not path.lower().endswith(".png"):
         raise ValueError(f"expected a mask file ending in .png, got {path}")
-    return check_output(path)
+    return check_place(path)
 
 
 def _show_progress(step: int, steps: int) -> None:

@@ -47,16 +47,19 @@ def write_gif(path: Path, frames: Iterable[np.ndarray], count: int, coding: Codi
 
 
 def write_apng(path: Path, frames: Iterable[np.ndarray], count: int, coding: Coding, level: int, text: str | None) -> None:
-    """Write frames (H, W, 3) uint8, without loss, as an APNG that repeats for ever; durations in whole milliseconds."""
+    """Write frames (H, W, 3 or 4) uint8, without loss, as an APNG that repeats for ever; durations in whole milliseconds."""
+
+    def convert(pixels: np.ndarray) -> av.VideoFrame:
+        return av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgba" if pixels.shape[2] == 4 else "rgb24")
+
     with av.open(str(path), "w", format="apng", options={"plays": "0"}) as file:
-        coloured = (av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24") for pixels in video.ahead(frames))
-        video.encode(file, "apng", coloured, coding.fps, 1000, {"pred": "up"})
+        video.encode(file, "apng", map(convert, video.ahead(frames)), coding.fps, 1000, {"pred": "up"})
     if text:
         chunks.add_png_text(path, text)
 
 
 def write_webp(path: Path, frames: Iterable[np.ndarray], count: int, coding: Coding, level: int, text: str | None) -> None:
-    """Write frames (H, W, 3) uint8 as a WebP that repeats for ever; level: 100 less WebP's quality."""
+    """Write frames (H, W, 3 or 4) uint8 as a WebP that repeats for ever; level: 100 less WebP's quality, of colours."""
 
     def code(part: tuple[np.ndarray, tuple[int, int], int]) -> tuple[bytes, tuple[int, int], tuple[int, int], int]:
         pixels, corner, index = part
@@ -70,7 +73,7 @@ def _crop_to_motion(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, 
     """Yield the first frame, and of every other the box of all pixels that have changed so far.
 
     What lies outside of the box is coded in the first frame alone, so it does not change at the wrap either.
-    Yields the part (h, w, 3), its left and top, which are even, and the frame's index.
+    Yields the part (h, w, C), its left and top, which are even, and the frame's index.
     """
     numbered = enumerate(frames)
     _, first = next(numbered)
@@ -85,7 +88,7 @@ def _crop_to_motion(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, 
 
 
 def write_sequence(path: Path, frames: Iterable[np.ndarray], count: int, coding: Coding, level: int, text: str | None) -> None:
-    """Write frames (H, W, 3) uint8 as PNG files in a .zip, the text beside them."""
+    """Write frames (H, W, 3 or 4) uint8 as PNG files in a .zip, the text beside them."""
     with ZipFile(path, "w") as file:
         for index, still in enumerate(video.in_order(partial(encode_still, kind="PNG", compress_level=3), frames)):
             file.writestr(f"frame-{index:04d}.png", still)
