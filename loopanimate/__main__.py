@@ -15,7 +15,7 @@ from loopanimate.files.length import fit_seconds
 from loopanimate.files.manifests import write_manifests
 from loopanimate.files.pictures import STILLS, check_still, open_mask, open_picture, replacing, write_still
 from loopanimate.files.recipe import pack, small_png
-from loopanimate.files.sizes import output_size
+from loopanimate.files.sizes import output_size, size_limit
 from loopanimate.settings import Machine, Settings
 
 
@@ -100,7 +100,7 @@ def animate(
         again: False returns no lines where the output has been written with these settings, from files that are older.
     """
     output, wanted = check_output(files.output), settings.output
-    form = check(output, wanted.fps, wanted.codec, wanted.max_size)
+    form = check(output, wanted.fps, wanted.codec, size_limit(wanted.size, wanted.max_size))
     is_page = form.kind == "page"
     if files.seconds is not None:
         if is_page:

@@ -14,7 +14,18 @@ from loopanimate.effects.names import find_look
 from loopanimate.files.cutouts import over_white, premultiply, straighten
 from loopanimate.files.formats import Coding, check, check_output, write_loop
 from loopanimate.files.living import write_living
-from loopanimate.files.sizes import count_rounds, cover, cover_box, frame_times, inside, output_size, surround, within
+from loopanimate.files.sizes import (
+    WHOLE,
+    count_rounds,
+    cover,
+    cover_box,
+    frame_times,
+    inside,
+    output_size,
+    size_limit,
+    surround,
+    within,
+)
 from loopanimate.motion.border import borders_of
 from loopanimate.motion.curve import Motion
 from loopanimate.motion.edits import apply, edits_to_show, limit
@@ -139,14 +150,15 @@ class Loop:
             progress: called after each frame; whatever it raises stops the work.
         """
         path, output = check_output(path), output or self.settings.output
-        form = check(path, output.fps, output.codec, output.max_size)
+        limit = size_limit(output.size, output.max_size)
+        form = check(path, output.fps, output.codec, limit)
         if form.kind == "page":
             return self.write_page(path, output=output, metadata=metadata)
         fps = form.frame_rate(output.fps)
         times = frame_times(self.settings.request.num_frames, fps, 1.0 if output.fps == "native" else self.settings.hands.tempo)
         # an animated picture goes round by itself: no program waits at its wrap
         repeats = count_rounds(output.size, output.repeats, len(times) / fps) if form.kind == "film" else output.repeats
-        coding = Coding(fps, output.quality, output.codec, output.max_size, repeats)
+        coding = Coding(fps, output.quality, output.codec, limit, repeats)
         frames = self.frames(times, output, form.planar, form.keeps_alpha(output.codec))
         write_loop(path, frames, len(times), coding, metadata, progress)
         count = len(times) * repeats
@@ -331,7 +343,8 @@ def _cut(
 ) -> View:
     """Cut around the middle of `mask`, or fit, a picture and its layers' masks to an output's size."""
     size, around = output_size(output.size, *picture.size), None
-    if output.fit and size != picture.size:
+    fit = output.fit or alpha is not None and output.size.lower() in WHOLE
+    if fit and size != picture.size:
         whole, size = size, inside(size, *picture.size)
         around = surround(picture, whole) if size != whole else None
     box = cover_box(mask, size)

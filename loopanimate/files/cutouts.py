@@ -13,7 +13,6 @@ from PIL import Image, ImageColor, ImageOps
 from loopanimate.files.pictures import MAX_SIDE
 
 SEEN = 128  # of 255; from this alpha on, a pixel has a colour that can be trusted
-SMALLEST = 4  # pixels on the short side at which colours of clear places stop being averaged further
 
 
 def open_alpha(source: str | Path) -> np.ndarray | None:
@@ -62,7 +61,7 @@ def fill_clear(pixels: np.ndarray) -> np.ndarray:
     """
     weight = pixels[..., 3].astype(np.float32) / 255
     levels = [(pixels[..., :3] * weight[..., None], weight)]
-    while min(levels[-1][1].shape) > SMALLEST:
+    while max(levels[-1][1].shape) > 1:
         size = tuple(-(-side // 2) for side in levels[-1][1].shape[::-1])
         levels.append(tuple(cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in levels[-1]))
     filled = None

@@ -30,7 +30,8 @@ from loopanimate.files.pictures import replacing
 AHEAD = 3  # frames that wait to be coded: some take longer to code than others, and the renderer should not wait
 RAMP, RAMP_STEPS = 0.75, 6  # seconds before the wrap over which quality rises, and in how many steps
 RAMP_BITS = 16  # bits of the key frame and of the ramp's end, as a factor on those of other frames
-RAMP_LEVEL, RAMP_DOUBLES = 23, 7  # from this CRF on, coarser frames need a finer end: the factor doubles every so many levels
+# Beyond this CRF and rate the factor grows with the rate, in full at the second CRF: what shows is the jump over the motion.
+RAMP_LEVELS, RAMP_FPS = (23, 28), 30
 # Slow motion changes a frame by less than x264 thinks worth coding: without these it repeats frames, and then jumps.
 X264_MOVES = "fast-pskip=0:dct-decimate=0:deadzone-inter=8:b-pyramid=none"
 VP9 = {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "g": "9999"}
@@ -57,7 +58,8 @@ class Coding:
 def _x264(count: int, fps: Fraction, level: int) -> dict[str, str]:
     length = min(round(RAMP * fps), count // 2)
     starts = [count - length + length * step // RAMP_STEPS for step in range(RAMP_STEPS + 1)]
-    most = RAMP_BITS * 2 ** (max(0, level - RAMP_LEVEL) / RAMP_DOUBLES)
+    coarse = np.interp(level, RAMP_LEVELS, (0, 1))
+    most = RAMP_BITS * float(max(1, fps / RAMP_FPS)) ** coarse
     zones = [(0, 0, most)]
     zones += [
         (start, end - 1, most ** ((step + 1) / RAMP_STEPS))
@@ -210,7 +212,8 @@ def _to_planes(pixels: np.ndarray, codec: Codec) -> av.VideoFrame:
         frame = frame.reformat(format=codec.opaque, dst_colorspace="ITU709", dst_color_range="MPEG")
         if pixels.shape[2] == 4:
             frame = _add_alpha(frame, pixels[..., 3], codec.clear)
-    frame.colorspace, frame.color_range = BT709, LIMITED
+    frame.colorspace = frame.color_primaries = frame.color_trc = BT709
+    frame.color_range = LIMITED
     return frame
 
 
