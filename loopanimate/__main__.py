@@ -67,9 +67,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def add_settings(parser: options.Parser, skip: Collection[str] = ()) -> None:
-    """Add the options of files, settings and machine, except the fields named in `skip`."""
-    for model in (Files, Settings, Machine):
-        options.add(parser, model, skip)
+    """Add the options of files, settings and machine, except what `skip` names of files, and then the prompt."""
+    options.add(parser, Files, skip)
+    options.add(parser, Settings, ("prompt",) if skip else ())
+    options.add(parser, Machine)
     none = {"action": "store_const", "const": 0.0, "default": options.argparse.SUPPRESS}
     parser.add_argument("--no-effects", dest="effect_strength", help="draw no light and weather", **none)
 

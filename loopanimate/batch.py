@@ -21,7 +21,7 @@ from loopanimate.files.formats import by_ending
 from loopanimate.files.pictures import replacing
 from loopanimate.settings import Hands, Machine, Output, Request, make_settings
 
-ROWS, READ, WRITTEN = (".csv", ".jsonl"), ("picture", "mask", "freeze"), ("output", "save_mask")
+ROWS, READ, WRITTEN = (".csv", ".jsonl"), ("picture", "mask", "freeze"), ("output", "save_mask", "poster")
 GROUPS = (Request, Hands, Output)
 FIELDS = {name: field for group in GROUPS for name, field in group.model_fields.items()}
 REPEATED = [name for name, field in FIELDS.items() if get_origin(field.annotation) is tuple]
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> None:
     parser = options.Parser(prog="python -m loopanimate batch", description="Turn many pictures into seamless loops.")
     options.add(parser, Batch)
     parser.add_argument("--prompt", default=options.argparse.SUPPRESS, help="of rows that have none", metavar="PROMPT")
-    add_settings(parser, skip=(*READ, *WRITTEN, "prompt"))
+    add_settings(parser, skip=(*READ, *WRITTEN))
     given = vars(parser.parse_args(arguments))
     with options.exit_on_mistake():
         given["rows"] = given.pop("list")

@@ -17,14 +17,14 @@ from functools import partial
 from itertools import chain
 from math import ceil, log2
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 from zipfile import BadZipFile
 
 import av
 import numpy as np
 from PIL import Image
 
-from loopanimate.files.animation import WEBP_LEVELS, WORST_WEBP, write_apng, write_gif, write_sequence, write_webp
+from loopanimate.files.animation import WEBP_LEVELS, WORST_WEBP, Spool, write_apng, write_gif, write_sequence, write_webp
 from loopanimate.files.chunks import read_avif_text, read_page_text, read_picture_text, read_sequence_text, read_video_text
 from loopanimate.files.pictures import replacing
 from loopanimate.files.video import CODECS, Codec, Coding, even, write_film
@@ -187,7 +187,7 @@ def write_loop(
     with ExitStack() as stack:
         target = stack.enter_context(replacing(path))
         if passes > 1 or coding.max_size is not None:
-            frames = _Spool(frames, stack.enter_context(tempfile.TemporaryFile(dir=path.parent)))
+            frames = Spool(frames, stack.enter_context(tempfile.TemporaryFile(dir=path.parent)))
 
         def rounds() -> Iterator[np.ndarray]:
             for index, pixels in enumerate(chain.from_iterable(frames for _ in range(passes))):
@@ -229,22 +229,6 @@ def _write_within(path: Path, limit: int, levels: range, write: Callable[[Path, 
                 f"expected a largest size that the loop can be coded in, got {limit / 1e6:g} MB where the "
                 f"coarsest takes {size / 1e6:.3g} MB: try a smaller picture or fewer frames a second"
             )
-
-
-class _Spool:
-    """Frames that are taken from their source once and kept in a file, so that they can be read again."""
-
-    def __init__(self, frames: Iterable[np.ndarray], file: BinaryIO):
-        self.source, self.file, self.count = iter(frames), file, 0
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        self.file.seek(0)
-        for _ in range(self.count):
-            yield np.load(self.file)
-        for pixels in self.source:
-            np.save(self.file, pixels)
-            self.count += 1
-            yield pixels
 
 
 def read_metadata(path: str | Path) -> str | None:

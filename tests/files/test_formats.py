@@ -179,6 +179,15 @@ def test_slow_loops_of_coarser_qualities_show_no_step_either(codec, quality, fps
     assert measures["step"] <= 1.25 and measures["jerk"] <= 1.25
 
 
+def test_a_gif_has_the_colours_of_all_frames_and_what_rests_does_not_flicker(tmp_path):
+    frames = [cv2.resize(data.chelsea(), (120, 80), interpolation=cv2.INTER_AREA) for _ in range(8)]
+    for index, pixels in enumerate(frames[1:]):  # light that the first frame has not, over the middle
+        pixels[20:60, 30:90] = np.clip(pixels[20:60, 30:90] * [0.2, 0.3, 0.4] + [0, 20 * index, 150], 0, 255)
+    shown = decode(write(tmp_path / "loop.gif", frames))
+    assert (shown[:, :20] == shown[0, :20]).all() and (shown[:, 60:] == shown[0, 60:]).all()
+    assert psnr(*(np.stack([cv2.GaussianBlur(pixels, (0, 0), 1) for pixels in each]) for each in (shown, frames))) > 38
+
+
 def cut_out(count=6, size=(66, 96)) -> list[np.ndarray]:
     """Return frames (H, W, 4) of a disc with a soft rim, and every level of alpha in a ramp."""
     frames, (y, x) = [], np.mgrid[: size[0], : size[1]]
