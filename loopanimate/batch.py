@@ -9,8 +9,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any, Literal, NamedTuple, get_origin
 
 from PIL import Image
@@ -216,9 +217,10 @@ def spread(rows: Iterable[Row], machine: Machine, jobs: int) -> Iterator[tuple[R
 
 
 def _serve(ours: connection.Connection, machine: Machine) -> None:
-    """Make the rows that come; models are loaded once. Ends with the process that sends them, after the row at hand."""
+    """Make the rows that come; models are loaded once. Ends with the process that sends them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the parent decides
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # half-written files go
+    Thread(target=_end_with_parent, daemon=True).start()
     import cv2
 
     cv2.setNumThreads(1)
@@ -226,6 +228,12 @@ def _serve(ours: connection.Connection, machine: Machine) -> None:
     with suppress(EOFError, OSError):
         while True:
             ours.send(_make(ours.recv(), machine, load))
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed cannot say so: without this the same command, given again, would make the row at hand too."""
+    parent_process().join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _make(row: Row, machine: Machine, load) -> Outcome:

@@ -121,9 +121,11 @@ def test_a_batch_that_is_killed_goes_on_where_it_was(folder):
     loops = folder / "loops"
     while process.poll() is None and not list(loops.glob("[!.]*.mp4")):
         time.sleep(0.05)
+    begun = list(loops.glob(".*"))  # the next row, if it came so far
     process.kill()
     process.wait()
-    time.sleep(0.5)
+    while any(path.exists() for path in begun):  # its process ends with the one that was killed
+        time.sleep(0.05)
     made = {path.name: path.stat().st_mtime_ns for path in loops.glob("[!.]*.mp4")}
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
