@@ -148,14 +148,12 @@ def animate(
     lines = [note.said for note in loop.notes]
     if not loop.found:
         lines.insert(0, "No clear object in the picture, so all of it moves; --mask says what should.")
-    if alpha is not None and not (is_page or form.keeps_alpha(wanted.codec)):
-        keep = ", ".join(ending for ending, each in ENDINGS.items() if each.kind != "page" and each.keeps_alpha(None))
-        lines.append(f"White stands behind the picture, as {form.name} keeps no transparency: {keep} do, --background sets it.")
+    if alpha is not None and (loop.alpha is None or not form.keeps_alpha(wanted.codec)):
+        keep = ", ".join(ending for ending, each in ENDINGS.items() if each.keeps_alpha(None))
+        lines.append(f"White stands behind the picture: {keep} of the motion preset keep it clear, --background sets a colour.")
     if files.seconds is not None:
         pace = settings.hands.tempo
-        lines.append(
-            f"{files.seconds:g} s became {written.seconds:.2f} s: {settings.output.repeats} rounds at {pace:.3g} x the pace."
-        )
+        lines.append(f"{files.seconds:g} s became {written.seconds:.2f} s: whole rounds at {pace:.3g} x the usual pace.")
     width, height = written.size
     about = f"{width} x {height}, {written.frames} frames, {written.seconds:.2f} s, seed {settings.request.seed}"
     return [*lines, f"{output}: {about}"]

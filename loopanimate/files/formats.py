@@ -87,8 +87,8 @@ class Format:
 
     def keeps_alpha(self, codec: str | None) -> bool:
         """Whether files of that codec, None the format's own, keep the alpha of frames (H, W, 4)."""
-        coder = self.codec(codec)
-        return self.clear if coder is None else coder.clear is not None
+        name = codec or next(iter(self.codecs), None)
+        return self.clear if name is None else CODECS[name].clear is not None
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Return (width, height) of a file whose frames were made at this size."""
@@ -170,7 +170,7 @@ def write_loop(
         frames: one round of `count` frames, without the last one that equals the first; taken one at a time.
             (H, W, 3) RGB uint8, for a planar format also (3H/2, W) I420, and for one that keeps alpha also (H, W, 4). A
             planar format drops the last row or column of an odd side.
-        coding: a film's round is coded once however often it is repeated. For other repeated formats, and for a largest
+        coding: a film's round is coded once however often it is repeated. For other repeated formats, a GIF, and a largest
             size, the frames wait on the disk: 12 megabytes each as planes at 4K, 25 as RGB. What is larger at
             `coding.quality` than `coding.max_size` is coded again, as finely as fits.
         metadata: text that the file carries, for `read_metadata`.
