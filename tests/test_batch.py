@@ -136,7 +136,19 @@ def test_a_batch_that_is_killed_goes_on_where_it_was(folder):
 
 
 def test_a_batch_that_is_stopped_ends_its_processes_and_leaves_nothing_half_written(folder):
-    command = [sys.executable, "-m", "loopanimate", "batch", str(folder), "--prompt", "it sways", "--size", "4k", "--jobs", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "loopanimate",
+        "batch",
+        str(folder),
+        "--prompt",
+        "it sways",
+        "--size",
+        "1080p",
+        "--jobs",
+        "2",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
     while process.poll() is None and not list(folder.glob("loops/.*")):  # until a file is begun under another name
         time.sleep(0.05)

@@ -1,7 +1,8 @@
 """Which wraps show: the seam of the decoded file for every format, codec, quality and rate, on small loops.
 
 python -m tests.benchmarks.bench_formats [ENDING ...]: a line a file, with its step, jerk and pause (`metrics.seam`), whether
-that is no seam, and its kilobytes. Loops circle at a quick, a usual and a slow pace.
+that is a seam, a pause (there is a frame or two of less change in 20 that are not at the wrap) or neither, and its kilobytes.
+Loops circle at a usual and a slow pace.
 """
 
 import sys
@@ -37,9 +38,10 @@ def main(endings: list[str]) -> None:
             ]
             for quality, codec, fps, reach in cases:
                 measures, size = measure(ending, quality, codec, fps, reach, Path(folder))
-                verdict = "no seam" if is_seamless(measures) else "seam"
+                moves = is_seamless(measures | {"pause": 1})
+                verdict = "no seam" if is_seamless(measures) else "pause" if moves else "seam"
                 shown = " ".join(f"{name} {value:5.2f}" for name, value in measures.items())
-                case = f"{ending} {codec or '':<5}{quality:<10}{fps:>3}/s, circle {reach}"
+                case = f"{ending} {codec or '':<7}{quality:<10}{fps:>3}/s, circle {reach}"
                 print(f"{case}: {verdict:<8}{shown} {size / 1e3:6.0f} kB", flush=True)
 
 
