@@ -50,6 +50,14 @@ def test_what_rests_is_taken_out_of_what_moves(finder):
     assert outcomes[1].said == "boats: rests."
 
 
+def test_a_face_rests_under_hair_that_moves(finder):
+    finder.likely[:, 5:20, 20:30] = 0
+    finder.likely[CLASSES.index("face"), 10:20, 20:30] = finder.likely[CLASSES.index("hair"), 5:10, 20:30] = 1
+    built, outcomes = scene(finder, "her hair blows, her face must not move")
+    assert [outcome.moves for outcome in outcomes] == [True, False]
+    assert built.parts[0].mask[7, 25] == 1 and built.parts[0].mask[15, 25] == 0
+
+
 def test_one_of_several_things(finder):
     left, right = (finder.find("boat", (side,)).mask > 0.5 for side in ("left", "right"))
     assert left[27, 12] and not left[27, 44] and right[27, 44] and not right[27, 12]
