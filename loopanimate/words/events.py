@@ -36,6 +36,7 @@ PACES = ("pace", "speed", "rate", "tempo", "rhythm")
 SOUNDS = ("creak", "buzz", "ring", "crash", "knock", "none")  # manners of nouns that say how a motion sounds
 OF_LIMBS = ("bounce", "bob", "tremble", "rock", "knock")  # manners of what the owner of a limb does to it
 INDEFINITE = ("", "a", "an")
+SPARED = "except"  # among the words that pick a thing out, before what it is said not to be on
 DIAGONALS = {("0", "90"): "45", ("180", "90"): "135", ("180", "270"): "225", ("0", "270"): "315"}  # by two ways, sorted as text
 
 
@@ -119,6 +120,11 @@ class Builder:
     def commanded(self) -> bool:
         """Whether "let" or "make" came just before: "let them dance"."""
         return self.caused and self.fresh and not self.pending
+
+    @property
+    def spares(self) -> bool:
+        """Whether a place is one that what was said is not in: "it snows but not on the boat"."""
+        return (self.negative or self.excepting) and self.fresh and bool(self.now) and not self.pending
 
     @property
     def rest(self) -> list[Word]:
@@ -248,6 +254,8 @@ class Builder:
         self.prep = ""
         parts = [words[0].replace(" ", "_"), *words[0].split(), *words[1:]]
         parts = [part for part in dict.fromkeys(parts) if part not in SMALL]
+        if self.spares:
+            parts.insert(0, SPARED)
         if self.fresh and not self.pending:  # "behind her the sea glitters"
             self.fronted += parts
             return
@@ -625,6 +633,9 @@ class Builder:
             self.apart.append(phrase)
         elif before.thing.no and before.thing.noun == "whole":  # "nothing moves except the clouds"
             before.thing, before.negative, before.only = phrase, False, True
+            phrase.used = True
+        elif meanings().get(before.verb) in ("snow", "rain") or sort_of(before.thing.noun) == "fall":
+            before.thing.which += [SPARED, phrase.head, *phrase.which]  # "it snows everywhere except on the boats and the pier"
             phrase.used = True
         else:
             rests = before.negative or meanings().get(before.verb) == "rest"

@@ -1,7 +1,7 @@
 """Who does what in a prompt: words → events, in one pass from left to right."""
 
 from collections.abc import Callable
-from itertools import takewhile
+from itertools import pairwise, takewhile
 
 from loopanimate.words.events import Builder, Event, merge
 from loopanimate.words.lexicon import Word, meanings
@@ -112,7 +112,13 @@ class _Parser(Builder):
 
     def and_(self, word: Word, following: Word) -> None:
         negative = word.text in ("or", "nor") and (self.negative or bool(self.now and self.now[-1].negative))
+        ahead = pairwise(self.clause_after()) if word.text == "nor" and self.negative else ()
+        does = any(after.form and not before.is_("det", "poss") for before, after in ahead)
+        listed = self.waiting if does else []  # "neither the boat nor the sea moves"
+        self.negative = self.negative and not listed
         self.pause("and")
+        for phrase in listed:
+            phrase.no = True
         self.negative = negative
 
     def nothing(self, word: Word, following: Word) -> None:
@@ -385,7 +391,8 @@ class _Parser(Builder):
 
     def pronoun(self, word: Word, following: Word) -> bool | None:
         if self.prep:
-            self.add_place([self.prep])
+            spared = self.spares and word.is_("it", "they", "person")
+            self.add_place([self.prep, *([self.referent(word).head] if spared else [])])
         elif word.text == "all" and (self.waiting or following.is_("det", "poss")):
             return None
         elif word.text == "other" and following.open:  # "no other movement"
