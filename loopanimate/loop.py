@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -253,7 +254,7 @@ def _still(pipe, picture, notes, air, settings) -> MotionLoop:
     frames = settings.request.num_frames
     motion = Motion(np.zeros((frames, 1, 2, *grid), np.float32), np.zeros((1, 2, *grid), np.float32))
     places = [1 if each.place is None else cut_place(each.place, WHOLE, picture.size) for each in air.effects]
-    mask = np.maximum.reduce([np.zeros(picture.size[::-1], np.float32), *places])
+    mask = reduce(np.maximum, places, np.zeros(picture.size[::-1], np.float32))
     return MotionLoop(picture, (), mask, True, settings, notes, motion, (STILL,), pipe.device.type, air=air)
 
 

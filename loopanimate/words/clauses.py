@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from loopanimate.words.events import OPPOSITES, SPARED, Event, merge
 from loopanimate.words.grammar import parse
 from loopanimate.words.kinds import KINDS
-from loopanimate.words.lexicon import Word, is_known, likely_meaning, manners, meanings, natures, verb_tables
+from loopanimate.words.lexicon import Word, is_known, likely_meaning, manners, meanings, natures, verb_tables, words_of
 from loopanimate.words.phrases import AGENTS, Phrase, make_phrase, read_phrase, sort_of
 from loopanimate.words.wording import split
 from loopanimate.words.wordnet import definitions, is_verb
@@ -23,17 +23,6 @@ SINGLE = ("leaf", "petal", "feather")  # classes of which one alone drifts as a 
 # Verbs that are one motion between them
 COMINGS = ({"come", "go"}, {"come", "go-out"}, {"ebb", "flow"}, {"appear", "disappear"})
 RAYS = ("ray", "lightning")  # classes that shine in one way only
-TO_AND_FRO = (
-    "back",
-    "to and",
-    "from side",
-    "side",
-    "forth",
-    "left and",
-    "right and",
-    "in and",
-    "this way",
-)  # how ways begin that turn back
 VAGUE = ("move", "dance", "wave", "float", "fly", "blow", "swim")  # manners that a likeness says more than: "flies like a flag"
 LEVEL = ("move", "go", "travel", "float", "rise", "fly")  # manners that are a bob where they go up and down
 FLOWING = ("flow", "fall", "leaf")  # sorts that may be streams, and are what they are by nature whatever an unknown verb
@@ -234,7 +223,7 @@ def _shown(event: Event, name: str, meaning: str) -> str | None:
         shown = "ripple" if nature.sort == "flow" and nature.natural == "ripple" else "bob"  # "the waves rise and fall"
     elif _travels(event, nature.sort, meaning, shown):
         shown = "shift"
-    if shown == "stream" and event.manner.get("both", "").startswith(TO_AND_FRO):  # "the surf washes in and out"
+    if shown == "stream" and event.manner.get("both", "").startswith(words_of("to and fro")):  # "the surf washes in and out"
         shown = "ripple" if nature.natural == "ripple" else "shift"
     airy = nature.sort == "fall" and shown not in ("stream", "sway") or nature.natural == "fire" and shown == "bounce"
     if airy and nature.natural not in KINDS and shown in KINDS:  # "hail bounces", "flames leap"

@@ -1,6 +1,6 @@
 """The words of prompts: what things are, what verbs mean for them, and the little words of the grammar.
 
-Tables beside this file: `things.tsv`, `classes.tsv`, `verbs.tsv`, `manners.tsv`, `grammar.tsv`; each says what its columns are.
+Tables beside this file: `things.tsv`, `classes.tsv`, `verbs.tsv`, `manners.tsv`, `grammar.tsv`, `lists.tsv`; each says what its columns are.
 """
 
 import re
@@ -173,6 +173,12 @@ def phrases() -> dict[tuple[str, ...], dict[str, str]]:
         for text in texts.split(", "):
             found.setdefault(tuple(text.split()), {})[tag] = value
     return found
+
+
+@cache
+def words_of(name: str) -> tuple[str, ...]:
+    """The words of a list of lists.tsv."""
+    return next(tuple(words.split(", ")) for other, words in _rows("lists.tsv") if other == name)
 
 
 @cache
