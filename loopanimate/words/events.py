@@ -413,16 +413,8 @@ class Builder:
                 pours = natures()[objects[0].noun].natural == "ripple"
                 event.verb = "fall" if sort in ("fall", "leaf") else "flow" if pours else "move"
                 self.retarget(event, objects)
-            elif (
-                event.thing.noun in AGENTS or event.verb in verbs["transitive"] or event.verb == "animate" or self.orders(event)
-            ):
+            elif self.moves(event, objects[0]):
                 self.retarget(event, objects)
-            elif (
-                sort in ("body", "bend")
-                and objects[0].definite == "poss"
-                and meanings().get(event.verb) in words_of("of limbs")
-            ):
-                self.retarget(event, objects)  # "taps his foot"
             elif objects[0].nominal and event.verb in verbs["does"]:  # "does a spin"
                 event.verb = objects[0].nominal
                 merge(event.manner, objects[0].manner)
@@ -436,9 +428,12 @@ class Builder:
                 self.loose += [phrase for phrase in objects if phrase.attribute]
         self.acted = list(self.now)
 
-    def orders(self, event: Event) -> bool:
-        """Whether a verb that moves nothing elsewhere is a command: "drift the fog to the left"."""
-        return event.thing.implied and self.form == "base" and meanings().get(event.verb) not in ("none", "rest", None)
+    def moves(self, event: Event, thing: Phrase) -> bool:
+        """Whether a verb moves its object: "the wind bends them", the command "drift the fog to the left", "taps his foot"."""
+        meaning = meanings().get(event.verb)
+        ordered = event.thing.implied and self.form == "base" and meaning not in ("none", "rest", None)
+        own = thing.definite == "poss" and sort_of(thing.noun) in ("body", "bend") and meaning in words_of("of limbs")
+        return ordered or own or event.thing.noun in AGENTS or event.verb in (*verb_tables()["transitive"], "animate")
 
     def retarget(self, event: Event, objects: list[Phrase]) -> None:
         """Say an event of the objects of its verb: "the horse tosses its mane", "the wind moves the curtains"."""
@@ -553,9 +548,8 @@ class Builder:
             self.exception(phrase)
         elif phrase.noun in AGENTS and not (phrase.of or phrase.no):  # "strong gusts from the left"
             self.describe([phrase])
-        elif phrase.nominal and (
-            phrase.noun != "motion" or phrase.of or phrase.no or phrase.manner
-        ):  # "a soft swaying of the reeds"
+        elif phrase.nominal and (phrase.noun != "motion" or phrase.of or phrase.no or phrase.manner):
+            # "a soft swaying of the reeds"
             whole = phrase.no and phrase.of is None and phrase.noun == "motion"
             thing = Phrase("everything", "whole", start=phrase.start) if whole else phrase.of or self.implicit(phrase.start)
             self.say(thing, phrase.nominal, held | phrase.manner, phrase.no or self.negative, phrase.start)
@@ -603,7 +597,7 @@ class Builder:
         elif before.thing.no and before.thing.noun == "whole":  # "nothing moves except the clouds"
             before.thing, before.negative, before.only = phrase, False, True
             phrase.used = True
-        elif meanings().get(before.verb) in ("snow", "rain") or sort_of(before.thing.noun) == "fall":
+        elif not before.negative and (meanings().get(before.verb) in ("snow", "rain") or sort_of(before.thing.noun) == "fall"):
             before.thing.which += [SPARED, phrase.head, *phrase.which]  # "it snows everywhere except on the boats and the pier"
             phrase.used = True
         else:

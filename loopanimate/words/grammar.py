@@ -81,7 +81,7 @@ class _Parser(Builder):
     def break_(self, word: Word, following: Word) -> bool | None:
         clause = self.clause_after()
         if word.text == "as" and not any(
-            word.form and place and not clause[place - 1].is_("det", "poss", "of") for place, word in enumerate(clause)
+            after.form and not before.is_("det", "poss", "of") for before, after in pairwise(clause)
         ):
             return False
         if word.text == "but" and self.waiting and self.held:  # "slowly but steadily"
@@ -236,10 +236,8 @@ class _Parser(Builder):
             return
         phrase = self.waiting[-1]  # a place if a verb comes: "the boat to the left rocks"
         self.held["way"] = word.tags["way"]
-        ordinal = next(
-            (f"{which}_{word.text.replace(' ', '_')}" for which in phrase.which if which in words_of("ordinal")), None
-        )
-        phrase.which += [next((side for side in words_of("side") if side in word.text), word.text)] + [ordinal] * bool(ordinal)
+        ordinal = [f"{which}_{word.text.replace(' ', '_')}" for which in phrase.which if which in words_of("ordinal")][:1]
+        phrase.which += [next((side for side in words_of("side") if side in word.text), word.text), *ordinal]
         phrase.placed = True
 
     def adverb(self, word: Word, following: Word) -> bool | None:
