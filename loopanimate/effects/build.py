@@ -14,6 +14,7 @@ from loopanimate.effects.state import find_beams
 from loopanimate.effects.weather import LOOKS, make_fog, make_particles
 
 PLACE_SIDE = 512  # pixels on the long side of the places of effects, and of the object that they pass behind
+WHOLE = (0.0, 0.0, 1.0, 1.0)  # left, top, right, bottom in shares of a picture
 SEEN_SIDE = 192  # pixels on the short side of the picture in which light is measured
 
 
@@ -39,9 +40,9 @@ class Placed:
     place: np.ndarray | None = None  # (h, w) uint8 of the whole picture, small; None: all over, or where the picture has it
 
 
-def shrink_place(mask: np.ndarray) -> np.ndarray:
-    """A mask (H, W) in [0, 1] as a place."""
-    scale = min(1.0, PLACE_SIDE / max(mask.shape))
+def shrink_place(mask: np.ndarray, side: int = PLACE_SIDE) -> np.ndarray:
+    """A mask (H, W) in [0, 1] as a place, of at most so many pixels on its long side."""
+    scale = min(1.0, side / max(mask.shape))
     return np.rint(255 * cv2.resize(mask.astype(np.float32), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)).astype(
         np.uint8
     )

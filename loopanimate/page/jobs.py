@@ -20,7 +20,7 @@ from loopanimate.files.formats import Format, read_metadata
 from loopanimate.files.living import motion_of, overlay_data
 from loopanimate.files.pictures import open_picture
 from loopanimate.files.recipe import Parts, of_frame, open_small_png, pack, unpack, unpack_parts
-from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, find_things, make_loops
+from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, make_loops
 from loopanimate.page import canvas, spaces, text
 from loopanimate.page.preview import first_frame, shrink, webp
 from loopanimate.page.work import POLL, follow, relay, start
@@ -29,6 +29,7 @@ from loopanimate.scene.finder import Models
 from loopanimate.scene.plan import Outcome
 from loopanimate.scene.saliency import automatic_mask, edit, session
 from loopanimate.settings import Machine, Output, Settings
+from loopanimate.staging import find_things
 
 LIVING_SIDE = 800  # pixels on the long side of the living preview
 GLIMPSE_SIDE, GLIMPSE_SECONDS = 224, 0.7  # pixels of the moving picture while sampling, and how often it is renewed
@@ -58,13 +59,16 @@ class Shown:
         return all(Path(path).is_file() for path in (self.path, self.file.path, self.thumbnail))
 
     def pack(self) -> "Shown":
-        """As it is kept for the visit: without the picture, which is in a file, and with the mask in 8 bits."""
-        masks = [np.rint(mask * 255).astype(np.uint8) for mask in (self.loop.mask, *self.loop.masks)]
-        return replace(self, loop=replace(self.loop, picture=None, mask=masks[0], masks=tuple(masks[1:])))
+        """As it is kept for the visit: without the picture, which is in a file, and with the masks in 8 bits."""
+        return self._convert(None, lambda mask: np.rint(mask * 255).astype(np.uint8))
 
     def unpack(self) -> "Shown":
-        mask, *masks = (mask.astype(np.float32) / 255 for mask in (self.loop.mask, *self.loop.masks))
-        return replace(self, loop=replace(self.loop, picture=open_cached(self.path), mask=mask, masks=tuple(masks)))
+        return self._convert(open_cached(self.path), lambda mask: mask.astype(np.float32) / 255)
+
+    def _convert(self, picture: Image.Image | None, form: Callable[[np.ndarray], np.ndarray]) -> "Shown":
+        loop = replace(self.loop, picture=picture, mask=form(self.loop.mask), masks=tuple(map(form, self.loop.masks)))
+        parts = [(words, form(own)) for words, own in self.parts]
+        return replace(self, loop=loop, mask=None if self.mask is None else form(self.mask), parts=parts)
 
     def caption(self) -> str:
         return f"{self.loop.settings.request.prompt} · seed {self.loop.settings.request.seed}"
