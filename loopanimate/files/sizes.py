@@ -8,6 +8,7 @@ from math import ceil
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
+from loopanimate.files.pictures import MAX_ASPECT, MAX_SIDE, MIN_SIDE
 from loopanimate.presets import NATIVE_FPS
 
 SIZES = {  # width, height in pixels
@@ -23,7 +24,6 @@ SIZES = {  # width, height in pixels
     "lively": (1920, 1080),
 }
 MIN_SECONDS = {"lively": 60}  # Lively pauses each time that a file starts again, so the file has to be long
-MIN_OUTPUT_SIDE, MAX_OUTPUT_SIDE, MAX_OUTPUT_ASPECT = 32, 7680, 4
 
 
 def frame_times(num_frames: int, fps: Fraction, tempo: float = 1.0) -> list[float]:
@@ -45,11 +45,11 @@ def output_size(size: str, width: int, height: int) -> tuple[int, int]:
         return SIZES[named]
     if numbers := re.fullmatch("([0-9]{1,5})x([0-9]{1,5})", named):
         short, long = sorted(map(int, numbers.groups()))
-        if MIN_OUTPUT_SIDE <= short and long <= min(MAX_OUTPUT_SIDE, MAX_OUTPUT_ASPECT * short):
+        if MIN_SIDE <= short and long <= min(MAX_SIDE, MAX_ASPECT * short):
             return int(numbers[1]), int(numbers[2])
     raise ValueError(
-        f"expected a size of source, {', '.join(SIZES)} or WxH ({MIN_OUTPUT_SIDE} to {MAX_OUTPUT_SIDE}, "
-        f"at most {MAX_OUTPUT_ASPECT} : 1), got {size}"
+        f"expected a size of source, {', '.join(SIZES)} or WxH ({MIN_SIDE} to {MAX_SIDE}, "
+        f"at most {MAX_ASPECT:g} : 1), got {size}"
     )
 
 

@@ -9,7 +9,7 @@ from loopanimate.files.formats import read_metadata
 from loopanimate.files.recipe import VERSION, of_frame, open_small_png, pack, small_png, unpack, unpack_parts
 from loopanimate.files.sizes import cover, cover_box, surround
 from loopanimate.settings import make_settings
-from tests.files.test_pictures import bomb
+from tests.files.odd_files import bomb
 
 
 def test_settings_and_mask_come_back():
