@@ -3,43 +3,33 @@
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from loopanimate.effects.build import Effect, Placed, build
 from loopanimate.effects.data import Overlay
 from loopanimate.effects.names import find_look
 from loopanimate.files.formats import Coding, check, check_output, write_loop
 from loopanimate.files.living import write_living
-from loopanimate.files.pictures import check_mask
 from loopanimate.files.sizes import count_rounds, cover, cover_box, frame_times, inside, output_size, surround, within
-from loopanimate.metrics import is_seamless, seam
-from loopanimate.motion.border import ALL_BORDERS, touched_borders
+from loopanimate.motion.border import borders_of
 from loopanimate.motion.curve import Motion
-from loopanimate.motion.edits import apply, edits_from_words, edits_to_show, limit
+from loopanimate.motion.edits import apply, edits_to_show, limit
 from loopanimate.motion.field import Field
 from loopanimate.motion.hands import direct, freeze
-from loopanimate.motion.start import choose_start
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.render.interpolation import Ring
 from loopanimate.render.overlay import Painter
 from loopanimate.render.renderer import Renderer
-from loopanimate.scene.effects import find_front
-from loopanimate.scene.finder import BUNDLED, Finder, Models
-from loopanimate.scene.parts import Part, Scene, carry, compose, single, weigh
-from loopanimate.scene.plan import Outcome, camera_alone, names, names_things, painted, plan
-from loopanimate.scene.saliency import automatic_mask, edit
+from loopanimate.sampling import obey, sample, shrink
+from loopanimate.scene.finder import BUNDLED, Models
+from loopanimate.scene.parts import Part, weigh
 from loopanimate.settings import Hands, Output, Settings
-from loopanimate.words.clauses import Clause, is_english, read_clauses
+from loopanimate.staging import Air, Note, find_mask, stage
 from loopanimate.words.intent import STILL, Intent
 
-SAMPLING_SIDE = 512  # pixels on the short side of what the networks see; the loop is rendered from the picture itself
-NOTE_SIDE = 320  # pixels on the long side of the place of a thing in a note
-PROOF_SIDE = 256  # pixels on the short side of the frames on which a wrap is proved to be no seam
 Progress = Callable[[int, int], None]  # steps or frames done, and in all; may raise to cancel
 
 
@@ -65,24 +55,6 @@ class LoopFile:
     frames: int  # of a living page, which draws as many as the screen shows, the network's own
     seconds: float
     size: tuple[int, int]  # width, height
-
-
-@dataclass(frozen=True)
-class Note:
-    """What became of a clause."""
-
-    said: str  # a sentence
-    place: np.ndarray | None = None  # where its thing is, (h, w) uint8, small
-    thing: str = ""  # what a mask for it is called; empty where it needs none
-    unsure: bool = False  # somebody should look at its place
-
-
-@dataclass(frozen=True)
-class Air:
-    """Light and weather that the prompt says, and what they pass behind."""
-
-    effects: tuple[Placed, ...] = ()
-    front: np.ndarray | None = None  # (h, w) uint8 of the whole picture, small
 
 
 @dataclass(frozen=True)
@@ -178,7 +150,7 @@ class MotionLoop(Loop):
         """The motion of what is shown, by the settings' hands."""
         hands, part, size = self.settings.hands, view.part, view.picture.size
         strong = apply(self.motion, edits_to_show(self.intents, weigh(self.masks, self.motion), hands.motion_strength))
-        motion, borders = strong.crop(part, size), _borders(view.masks)
+        motion, borders = strong.crop(part, size), borders_of(view.masks)
         arrows, pins = ([within(part, points) for points in given] for given in (hands.arrows, hands.pins))
         # a direction whose end was cut off has gone
         arrows, pins = ([point for point in given if 0 <= min(point) and max(point) <= 1] for given in (arrows, pins))
@@ -260,70 +232,13 @@ def make_loops(
         check_appearance(settings.hands)
     output_size(settings.output.size, *picture.size)
     if pipe.codec.is_motion:
-        scene, notes, found, air = _stage(pipe, picture, mask, given, settings, models)
+        scene, notes, found, air = stage(pipe, picture, mask, given, settings, models)
         if scene is None:
             return [_still(pipe, picture, notes, air, settings.change(seed=seed)) for seed in seeds]
         return list(_motion_loops(pipe, picture, scene, notes, found, air, settings, seeds, progress, preview))
     if given:
         raise ValueError("expected no parts: this preset samples one object")
     return list(_frame_loops(pipe, picture, mask, settings, seeds, progress, models))
-
-
-def _stage(pipe, picture, mask, given, settings, models) -> tuple[Scene | None, tuple[Note, ...], bool, Air]:
-    """What moves and how, None where light and weather play before a picture that rests; what the words were taken for;
-    whether there is a clear thing; light and weather."""
-    if mask is not None:
-        _check_size(picture, mask)
-    for _, own in given:
-        check_mask(_check_size(picture, own))
-    said, *more = _read(pipe, [settings.request.prompt, *(words for words, _ in given)])
-    said += [clause for clauses in more for clause in clauses if clause.kind is not None]
-    camera = camera_alone(said)
-    if not given and (camera or not names_things(said)):
-        from loopanimate.words.read import read  # with torch, which takes seconds to import
-
-        mask, found = _mask(picture, settings, mask, models)
-        reading = read(camera or settings.request.prompt, pipe)
-        notes = (Note(reading.note),) if reading.note else ()
-        air = Air(front=find_front(Finder(picture, models=models), [mask])) if found and settings.hands.added_effects else Air()
-        return single(Part(reading.sentence, reading.layers[0], mask), reading.layers[1]), notes, found, air
-    masks = painted(said, mask, given)
-    if lost := sorted(masks.keys() - names(said)):
-        raise ValueError(f"expected masks of things that the sentence says something of, got one of {', '.join(lost)}")
-    if mask is not None:
-        check_mask(_edit(settings, mask))
-    finder = Finder(picture, masks, partial(_edit, settings), models)
-    scene, outcomes = plan(said, finder)
-    effects = tuple(outcome.effect for outcome in outcomes if outcome.effect is not None)
-    if scene is None and not effects:
-        words = " ".join(outcome.said for outcome in outcomes)
-        raise ValueError(f"expected something in the picture that can move: {words}")
-    front = None
-    if effects or settings.hands.added_effects:
-        front = find_front(finder, [part.mask for part in scene.parts if not part.behind] if scene else [])
-    return scene, tuple(map(note_of, outcomes)), True, Air(effects, front)
-
-
-def find_things(pipe, picture: Image.Image, prompt: str, models: Models = BUNDLED) -> list[Outcome]:
-    """What would become of each clause of a prompt; ValueError for other languages than English."""
-    return plan(*_read(pipe, [prompt]), Finder(picture, models=models))[1]
-
-
-def _read(pipe, prompts: Sequence[str]) -> list[list[Clause]]:
-    if not is_english(", ".join(prompts)):
-        raise ValueError(f"expected English, the one language that LoopAnimate reads, got {prompts[0]!r}")
-    from loopanimate.words.read import guess  # with torch
-
-    return [read_clauses(prompt, partial(guess, pipe)) for prompt in prompts]
-
-
-def note_of(outcome: Outcome) -> Note:
-    region = outcome.region
-    if region is None:
-        return Note(outcome.said, thing=outcome.name)
-    scale = min(1.0, NOTE_SIDE / max(region.mask.shape))
-    place = _bytes(cv2.resize(region.mask, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
-    return Note(outcome.said, place, outcome.name, region.unsure)
 
 
 def _still(pipe, picture, notes, air, settings) -> MotionLoop:
@@ -337,7 +252,7 @@ def _still(pipe, picture, notes, air, settings) -> MotionLoop:
 
 def _motion_loops(pipe, picture, scene, notes, found, air, settings, seeds, progress, preview) -> Iterator[MotionLoop]:
     """One seed is one motion, however much of it a size shows: the whole picture is sampled."""
-    small = _small(picture)
+    small = shrink(picture)
 
     def loop(latents, seed: int, begins: bool) -> MotionLoop:
         motions = [pipe.codec.decode_motion(row) for row in latents]
@@ -353,25 +268,13 @@ def _motion_loops(pipe, picture, scene, notes, found, air, settings, seeds, prog
         if progress is not None:
             progress(step, steps)
 
-    latents = _sample(pipe, small, scene.parts, settings, seeds, on_step)
+    latents = sample(pipe, small, scene.parts, settings, seeds, on_step)
     return (loop(latents[place :: len(seeds)], seed, begins=True) for place, seed in enumerate(seeds))
-
-
-def obey(motions: Sequence[Motion], scene: Scene, picture: Image.Image | None) -> Motion:
-    """Edit sampled motions, one a part, as words ask; with a picture (masks may be larger), begin where the wrap is no seam."""
-    weights = weigh(scene.masks, motions[0])
-    motion = compose(scene, motions, weights)
-    motion = carry(scene, apply(motion, edits_from_words(scene.intents, weights, motion.period)))
-    if picture is None:
-        return motion
-    edits = [*edits_to_show(scene.intents, weights), partial(limit, borders=_borders(scene.masks))]
-    ways, hops = [intent.way for intent in scene.intents], any(intent.hops for intent in scene.intents)
-    return choose_start(motion, partial(apply, edits=edits), weights, ways, hops, _prover(picture, scene.masks))
 
 
 def _frame_loops(pipe, picture, mask, settings, seeds, progress, models) -> Iterator[FrameLoop]:
     """An appearance is sampled as it is shown: cut first."""
-    mask, found = _mask(picture, settings, mask, models)
+    mask, found = find_mask(picture, settings, mask, models)
     view = _cut(picture, mask, (mask,), settings.output)
 
     def on_step(step, steps, clean):
@@ -379,7 +282,7 @@ def _frame_loops(pipe, picture, mask, settings, seeds, progress, models) -> Iter
             progress(step, steps)
 
     part = Part(settings.request.prompt, Intent(), view.masks[0])
-    latents = _sample(pipe, _small(view.picture), [part], settings, seeds, on_step)
+    latents = sample(pipe, shrink(view.picture), [part], settings, seeds, on_step)
     for clip, seed in zip(latents, seeds, strict=True):
         pixels = pipe.codec.decode(clip[None, :, :-1])[0]  # (3, N - 1, H, W)
         sampled = (pixels * 255).round().byte().permute(1, 2, 3, 0).cpu().numpy()
@@ -395,90 +298,6 @@ def check_appearance(hands: Hands) -> None:
         raise ValueError("expected no arrows, pins or frozen places: this preset samples frames, not motion")
 
 
-def _sample(pipe, picture: Image.Image, parts: Sequence[Part], settings: Settings, seeds: list[int], on_step):
-    """Latents (parts x seeds, 4, N, h, w); `on_step` gets step, steps and clean latents."""
-    import torch
-
-    request = settings.request
-    seen = [
-        (picture, Image.fromarray(_bytes(cv2.resize(part.mask, picture.size, interpolation=cv2.INTER_AREA)))) for part in parts
-    ]
-    # what hangs is sampled upside down: the network knows only what is fixed at its base
-    seen = [tuple(map(ImageOps.flip, pair)) if part.intent.hangs else pair for part, pair in zip(parts, seen)]
-
-    def on_step_end(pipe, step, timestep, tensors):
-        on_step(step + 1, len(pipe.scheduler.timesteps), tensors["clean_latents"])
-        return tensors
-
-    try:
-        latents = pipe(
-            image=[shown for shown, _ in seen],
-            prompt=[part.sentence for part in parts],
-            negative_prompt=request.negative_prompt or None,
-            mask_image=[mask for _, mask in seen],
-            num_frames=request.num_frames,
-            num_inference_steps=request.num_inference_steps,
-            guidance_scale=request.guidance_scale,
-            num_videos_per_prompt=len(seeds),
-            generator=[torch.Generator().manual_seed(_spread(seed, row)) for row in range(len(parts)) for seed in seeds],
-            callback_on_step_end=on_step_end,
-            output_type="latent",
-        ).frames
-        safe = pipe.is_safe(latents)
-    except torch.OutOfMemoryError:
-        raise ValueError(
-            f"expected more free GPU memory for {request.num_frames} frames: close what else uses it, or ask for fewer "
-            "(--num-frames 21) or for the processor (--device cpu)"
-        ) from None
-    if not safe:
-        raise ValueError(
-            "expected a loop that the checkpoint's safety checker passes, got none: try other words or another seed"
-        )
-    return latents
-
-
-def _spread(seed: int, row: int) -> int:
-    """A seed for each part; the first part's is the loop's own."""
-    return (seed + row * 0x9E3779B97F4A7C15) % 2**63
-
-
-def _small(picture: Image.Image) -> Image.Image:
-    """A copy at the size that the networks see."""
-    scale = min(1.0, SAMPLING_SIDE / min(picture.size))
-    return picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.LANCZOS)
-
-
-def _prover(picture: Image.Image, masks: Sequence[np.ndarray]) -> Callable[[Motion], bool]:
-    """A judge of wraps: is the seam of a shown motion, on its own small frames, like any other place?"""
-    scale = min(1.0, PROOF_SIDE / min(picture.size))
-    size = [int(side * scale) for side in picture.size]
-    pixels, *greys = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (np.asarray(picture), *masks))
-    borders = _borders(masks)
-
-    def is_proved(motion: Motion) -> bool:
-        renderer = Renderer(pixels, greys, Field(motion, borders))
-        return is_seamless(seam(np.stack([renderer.frame(time) for time in range(motion.period)])))
-
-    return is_proved
-
-
-def _mask(picture: Image.Image, settings: Settings, mask: np.ndarray | None, models: Models) -> tuple[np.ndarray, bool]:
-    """The mask of the whole picture, edited as the settings have it, and whether one was given or found."""
-    mask, found = automatic_mask(picture, models.salient) if mask is None else (_check_size(picture, mask), True)
-    return check_mask(_edit(settings, mask)), found
-
-
-def _check_size(picture: Image.Image, mask: np.ndarray) -> np.ndarray:
-    if mask.shape != picture.size[::-1]:
-        raise ValueError(f"expected a mask of {picture.width} x {picture.height}, got {mask.shape[1]} x {mask.shape[0]}")
-    return mask
-
-
-def _edit(settings: Settings, mask: np.ndarray) -> np.ndarray:
-    request = settings.request
-    return edit(mask, request.mask_grow, request.mask_feather, request.mask_invert)
-
-
 def _cut(picture: Image.Image, mask: np.ndarray, masks: Sequence[np.ndarray], output: Output) -> View:
     """Cut around the middle of `mask`, or fit, a picture and its layers' masks to an output's size."""
     size, around = output_size(output.size, *picture.size), None
@@ -489,15 +308,6 @@ def _cut(picture: Image.Image, mask: np.ndarray, masks: Sequence[np.ndarray], ou
     part = tuple(edge / side for edge, side in zip(box, 2 * picture.size))
     picture, (mask, *masks) = cover(picture, [mask, *masks], size, box)
     return View(picture, mask, masks, part, around)
-
-
-def _borders(masks: Sequence[np.ndarray]):
-    """The borders at which each layer's motion fades."""
-    return [*map(touched_borders, masks), ALL_BORDERS]
-
-
-def _bytes(grey: np.ndarray) -> np.ndarray:
-    return (grey * 255).round().astype(np.uint8)
 
 
 def _surround(frames: Iterator[np.ndarray], around: np.ndarray) -> Iterator[np.ndarray]:

@@ -21,7 +21,7 @@ FLOORS = (
     {"scene"},
     {"render"},
     {"files"},
-    {"pipeline", "checkpoints", "loop"},
+    {"pipeline", "checkpoints", "staging", "sampling", "loop"},
     {"page", "__main__"},
 )
 

@@ -17,11 +17,13 @@ from PIL import Image
 from tqdm import tqdm
 
 from loopanimate.files.pictures import open_picture
-from loopanimate.loop import MotionLoop, Note, obey
+from loopanimate.loop import MotionLoop
 from loopanimate.pipeline import LoopAnimatePipeline
+from loopanimate.sampling import obey
 from loopanimate.scene.parts import Part, single
 from loopanimate.scene.saliency import automatic_mask
 from loopanimate.settings import make_settings
+from loopanimate.staging import Note
 from loopanimate.words.kinds import KINDS, SPOKEN
 from loopanimate.words.read import read
 from loopanimate.words.vocabulary import DIRECTIONS, STILL

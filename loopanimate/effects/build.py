@@ -39,9 +39,9 @@ class Placed:
     place: np.ndarray | None = None  # (h, w) uint8 of the whole picture, small; None: all over, or where the picture has it
 
 
-def shrink_place(mask: np.ndarray) -> np.ndarray:
-    """A mask (H, W) in [0, 1] as a place."""
-    scale = min(1.0, PLACE_SIDE / max(mask.shape))
+def shrink_place(mask: np.ndarray, side: int = PLACE_SIDE) -> np.ndarray:
+    """A mask (H, W) in [0, 1] as a place, of at most so many pixels on its long side."""
+    scale = min(1.0, side / max(mask.shape))
     return np.rint(255 * cv2.resize(mask.astype(np.float32), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)).astype(
         np.uint8
     )

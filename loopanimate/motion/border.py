@@ -1,5 +1,7 @@
 """The still border of a picture: motion fades to nothing at the borders that a layer touches."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 BORDER_REACH = 3.0  # width of the fade over the largest displacement: its slope stays below a half
@@ -13,6 +15,11 @@ def touched_borders(mask: np.ndarray) -> Borders:
     """Find the borders of the picture that a mask (H, W) in [0, 1] touches: only there its motion has to fade."""
     rim = max(1, round(0.01 * min(mask.shape)))
     return tuple((bool(part[:rim].max() > TOUCHING), bool(part[-rim:].max() > TOUCHING)) for part in (mask, mask.T))
+
+
+def borders_of(masks: Sequence[np.ndarray]) -> list[Borders]:
+    """The borders at which each layer fades, by all layers' masks but the last's."""
+    return [*map(touched_borders, masks), ALL_BORDERS]
 
 
 def border_reach(displacement: float) -> float:

@@ -17,7 +17,7 @@ import numpy as np
 from loopanimate.files.formats import FORMATS
 from loopanimate.files.pictures import open_mask
 from loopanimate.files.recipe import Parts
-from loopanimate.loop import Loop, LoopFile, Note, note_of
+from loopanimate.loop import Loop, LoopFile
 from loopanimate.page import text
 from loopanimate.page.bindings import bind, read, show
 from loopanimate.page.canvas import TOOLS, Painting, fit, is_same_freeze, is_same_mask, shrink, shrink_mask, write_directions
@@ -28,6 +28,7 @@ from loopanimate.presets import MAX_FRAMES, NATIVE_FPS
 from loopanimate.scene.plan import names, painted
 from loopanimate.scene.regions import select
 from loopanimate.settings import Settings, make_settings
+from loopanimate.staging import Note, note_of
 from loopanimate.words.clauses import read_clauses
 
 SLIDERS = ("motion_strength", "tempo", "effect_strength")  # of hands, in the order that page.js takes them

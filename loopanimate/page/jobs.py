@@ -20,7 +20,7 @@ from loopanimate.files.formats import Format, read_metadata
 from loopanimate.files.living import motion_of, overlay_data
 from loopanimate.files.pictures import open_picture
 from loopanimate.files.recipe import Parts, of_frame, open_small_png, pack, unpack, unpack_parts
-from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, find_things, make_loops
+from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, make_loops
 from loopanimate.page import canvas, spaces, text
 from loopanimate.page.preview import first_frame, shrink, webp
 from loopanimate.page.work import POLL, follow, relay, start
@@ -29,6 +29,7 @@ from loopanimate.scene.finder import Models
 from loopanimate.scene.plan import Outcome
 from loopanimate.scene.saliency import automatic_mask, edit, session
 from loopanimate.settings import Machine, Output, Settings
+from loopanimate.staging import find_things
 
 LIVING_SIDE = 800  # pixels on the long side of the living preview
 GLIMPSE_SIDE, GLIMPSE_SECONDS = 224, 0.7  # pixels of the moving picture while sampling, and how often it is renewed

@@ -8,8 +8,9 @@ import tempfile
 from pathlib import Path
 
 from loopanimate.files.formats import by_ending
-from loopanimate.loop import Loop, LoopFile, Note
+from loopanimate.loop import Loop, LoopFile
 from loopanimate.page.preview import draw_places, measure
+from loopanimate.staging import Note
 
 SHOWN_SIDE = 1280  # pixels on the long side of the loop on the page; a download has the size that was asked for
 SUGGESTIONS = (

@@ -1,0 +1,110 @@
+"""What a sentence and masks make of a picture: what moves and how, light and weather, and a note on each clause."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from PIL import Image
+
+from loopanimate.effects.build import Placed, shrink_place
+from loopanimate.files.pictures import check_mask
+from loopanimate.scene.effects import find_front
+from loopanimate.scene.finder import BUNDLED, Finder, Models
+from loopanimate.scene.parts import Part, Scene, single
+from loopanimate.scene.plan import Outcome, camera_alone, names, names_things, painted, plan
+from loopanimate.scene.saliency import automatic_mask, edit
+from loopanimate.settings import Settings
+from loopanimate.words.clauses import Clause, is_english, read_clauses
+
+NOTE_SIDE = 320  # pixels on the long side of the place of a thing in a note
+
+
+@dataclass(frozen=True)
+class Note:
+    """What became of a clause."""
+
+    said: str  # a sentence
+    place: np.ndarray | None = None  # where its thing is, (h, w) uint8, small
+    thing: str = ""  # what a mask for it is called; empty where it needs none
+    unsure: bool = False  # somebody should look at its place
+
+
+@dataclass(frozen=True)
+class Air:
+    """Light and weather that the prompt says, and what they pass behind."""
+
+    effects: tuple[Placed, ...] = ()
+    front: np.ndarray | None = None  # (h, w) uint8 of the whole picture, small
+
+
+def stage(pipe, picture, mask, given, settings, models) -> tuple[Scene | None, tuple[Note, ...], bool, Air]:
+    """What moves and how, None where light and weather play before a picture that rests; what the words were taken for;
+    whether there is a clear thing; light and weather."""
+    if mask is not None:
+        _check_size(picture, mask)
+    for _, own in given:
+        check_mask(_check_size(picture, own))
+    said, *more = _read(pipe, [settings.request.prompt, *(words for words, _ in given)])
+    said += [clause for clauses in more for clause in clauses if clause.kind is not None]
+    camera = camera_alone(said)
+    if not given and (camera or not names_things(said)):
+        from loopanimate.words.read import read  # with torch, which takes seconds to import
+
+        mask, found = find_mask(picture, settings, mask, models)
+        reading = read(camera or settings.request.prompt, pipe)
+        notes = (Note(reading.note),) if reading.note else ()
+        air = Air(front=find_front(Finder(picture, models=models), [mask])) if found and settings.hands.added_effects else Air()
+        return single(Part(reading.sentence, reading.layers[0], mask), reading.layers[1]), notes, found, air
+    masks = painted(said, mask, given)
+    if lost := sorted(masks.keys() - names(said)):
+        raise ValueError(f"expected masks of things that the sentence says something of, got one of {', '.join(lost)}")
+    if mask is not None:
+        check_mask(_edit(settings, mask))
+    finder = Finder(picture, masks, partial(_edit, settings), models)
+    scene, outcomes = plan(said, finder)
+    effects = tuple(outcome.effect for outcome in outcomes if outcome.effect is not None)
+    if scene is None and not effects:
+        words = " ".join(outcome.said for outcome in outcomes)
+        raise ValueError(f"expected something in the picture that can move: {words}")
+    front = None
+    if effects or settings.hands.added_effects:
+        front = find_front(finder, [part.mask for part in scene.parts if not part.behind] if scene else [])
+    return scene, tuple(map(note_of, outcomes)), True, Air(effects, front)
+
+
+def find_things(pipe, picture: Image.Image, prompt: str, models: Models = BUNDLED) -> list[Outcome]:
+    """What would become of each clause of a prompt; ValueError for other languages than English."""
+    return plan(*_read(pipe, [prompt]), Finder(picture, models=models))[1]
+
+
+def _read(pipe, prompts: Sequence[str]) -> list[list[Clause]]:
+    if not is_english(", ".join(prompts)):
+        raise ValueError(f"expected English, the one language that LoopAnimate reads, got {prompts[0]!r}")
+    from loopanimate.words.read import guess  # with torch
+
+    return [read_clauses(prompt, partial(guess, pipe)) for prompt in prompts]
+
+
+def note_of(outcome: Outcome) -> Note:
+    region = outcome.region
+    if region is None:
+        return Note(outcome.said, thing=outcome.name)
+    return Note(outcome.said, shrink_place(region.mask, NOTE_SIDE), outcome.name, region.unsure)
+
+
+def find_mask(picture: Image.Image, settings: Settings, mask: np.ndarray | None, models: Models) -> tuple[np.ndarray, bool]:
+    """The mask of the whole picture, edited as the settings have it, and whether one was given or found."""
+    mask, found = automatic_mask(picture, models.salient) if mask is None else (_check_size(picture, mask), True)
+    return check_mask(_edit(settings, mask)), found
+
+
+def _check_size(picture: Image.Image, mask: np.ndarray) -> np.ndarray:
+    if mask.shape != picture.size[::-1]:
+        raise ValueError(f"expected a mask of {picture.width} x {picture.height}, got {mask.shape[1]} x {mask.shape[0]}")
+    return mask
+
+
+def _edit(settings: Settings, mask: np.ndarray) -> np.ndarray:
+    request = settings.request
+    return edit(mask, request.mask_grow, request.mask_feather, request.mask_invert)
