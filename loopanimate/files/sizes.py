@@ -49,7 +49,7 @@ def output_size(size: str, width: int, height: int) -> tuple[int, int]:
             return int(numbers[1]), int(numbers[2])
     raise ValueError(
         f"expected a size of source, {', '.join(SIZES)} or WxH ({MIN_SIDE} to {MAX_SIDE}, "
-        f"at most {MAX_ASPECT:g} : 1), got {size}"
+        f"at most {MAX_ASPECT:g} : 1), got {size[:40]}"
     )
 
 
