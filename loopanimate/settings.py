@@ -95,7 +95,7 @@ class Hands(Options):
             or not all(isinstance(each, (list, tuple)) for each in given)
         ):
             raise ValueError(
-                f"expected at most {len(names())} effects, each a name or a name and an amount, got {str(given)[:50]}"
+                f"expected at most {len(names())} effects, each a name or a name and an amount, got {repr(given)[:50]}"
             )
         split = (each[0].split("=") if len(each) == 1 and isinstance(each[0], str) else each for each in given)
         return tuple((*each, 1.0) if len(each) == 1 else tuple(each) for each in split)
@@ -105,7 +105,7 @@ class Hands(Options):
     def _drawn(cls, added):
         for name, amount in added:
             if name not in names():
-                raise ValueError(f"expected an effect out of {', '.join(names())}, got {name}")
+                raise ValueError(f"expected an effect out of {', '.join(names())}, got {name[:40]}")
             if not 0 <= amount <= MAX_AMOUNT:
                 raise ValueError(f"expected an amount of 0 to {MAX_AMOUNT:g} for {name}, got {amount:g}")
         return added
@@ -173,7 +173,7 @@ class Settings(Options):
     @classmethod
     def _known(cls, preset: str) -> str:
         if preset not in PRESETS:
-            raise ValueError(f"expected a preset out of {', '.join(PRESETS)}, got {preset}")
+            raise ValueError(f"expected a preset out of {', '.join(PRESETS)}, got {preset[:40]}")
         return preset
 
     def flat(self) -> dict:
