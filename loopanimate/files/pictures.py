@@ -192,8 +192,8 @@ def _split(file: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     if file.has_transparency_data:
         whole = file if file.mode in ("RGBA", "LA") else file.convert("RGBA")
         return whole.convert(whole.mode.removesuffix("A")), whole.getchannel("A")
-    mode = "L" if file.mode == "1" else file.mode
-    return file.convert(mode if mode in ("L", "CMYK", "LAB") else "RGB"), None
+    mode = "L" if file.mode == "1" else file.mode if file.mode in ("L", "CMYK", "LAB") else "RGB"
+    return file if file.mode == mode else file.convert(mode), None
 
 
 def _to_srgb(colours: Image.Image, file: Image.Image, stream: BinaryIO, is_deep: bool) -> Image.Image:
@@ -204,6 +204,8 @@ def _to_srgb(colours: Image.Image, file: Image.Image, stream: BinaryIO, is_deep:
         return convert(*(deep or (np.asarray(colours), 255)), encoding)
     if profile := file.info.get("icc_profile"):
         colours = apply_profile(colours, profile)
+    if colours.mode == "RGB":
+        return colours  # a copy of a large picture takes 200 megabytes
     return from_lab(colours) if colours.mode == "LAB" else colours.convert("RGB")
 
 

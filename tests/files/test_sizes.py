@@ -39,6 +39,16 @@ def test_the_mask_is_in_the_middle_of_the_cut():
     assert cover_box(mask, (600, 200)) == (0, 0, 300, 100)
 
 
+def test_masks_may_be_smaller_than_their_picture():
+    mask = np.zeros((10, 30), np.float32)
+    mask[4:6, 20:22] = 1
+    box = cover_box(mask, (50, 50), (300, 100))
+    assert box == (160, 0, 260, 100)
+    picture = Image.fromarray(np.kron(mask, np.ones((10, 10))).astype(np.uint8) * 255).convert("RGB")
+    part, (layer,) = cover(picture, [mask], (50, 50), box)
+    assert np.abs(np.asarray(part)[..., 0] / 255 - layer).mean() < 0.02 and layer.max() > 0.9
+
+
 def test_rounding_never_cuts_beyond_the_picture():
     mask = np.ones((300, 451), np.float32)
     mask[:, :400] = 0
