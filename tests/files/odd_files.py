@@ -302,14 +302,10 @@ def png_files() -> Iterator[Odd]:
         "two-headers": png(SCENE)[8:33],
     }.items():
         yield Odd(f"{name}.png", png(SCENE, 8, chunks), None)
-    yield Odd(
-        "points-before-profile.png",
-        png(np.full((48, 64, 3), 128), 16, cicp(1, 8), chunk(b"iCCP", b"x\0\0" + zlib.compress(profile()))),
-        None,
-    )
-    yield Odd(
-        "profile-before-gamma.png", png(SCENE, 8, gama(1.0), chunk(b"iCCP", b"x\0\0" + zlib.compress(profile()))), by_profile()
-    )
+    embedded = chunk(b"iCCP", b"x\0\0" + zlib.compress(profile()))
+    grey, shown = np.full((48, 64, 3), 128), np.full((48, 64, 3), 188)
+    yield Odd("points-before-profile.png", png(grey, 8, cicp(1, 8), embedded), shown)
+    yield Odd("profile-before-gamma.png", png(SCENE, 8, gama(1.0), embedded), by_profile())
     yield Odd("no-end.png", png(SCENE, end=False), SCENE)
     yield Odd("tail.png", png(SCENE) + b"<script>" * 500, SCENE)
     yield Odd("index-beyond.png", png(np.full((48, 64), 200), palette=[[9, 9, 9]]), None)
@@ -392,11 +388,7 @@ def deep_files() -> Iterator[Odd]:
             wanted = wanted if wanted.ndim == 3 else as_rgb(wanted)
             extra = {"extrasamples": ["unassalpha"]} if "rgba" in name else {}
             yield Odd(f"{name}{'lb'[order == '>']}.tif", tiff(levels, byteorder=order, **extra), wanted)
-    for compression in ("zlib", "lzw", "packbits"):
-        try:
-            yield Odd(f"rgb16-{compression}.tif", tiff(rgb16, compression=compression), SCENE)
-        except (ValueError, KeyError, ImportError):  # tifffile without imagecodecs
-            continue
+    yield Odd("rgb16-zlib.tif", tiff(rgb16, compression="zlib"), SCENE)
     yield Odd("planes.tif", tiff(SCENE.transpose(2, 0, 1), planarconfig="separate", photometric="rgb"), SCENE)
     yield Odd(
         "planes16.tif", tiff(rgb16.transpose(2, 0, 1), planarconfig="separate", photometric="rgb")

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from loopanimate.files.pictures import open_mask, open_picture
-from tests.files.odd_files import SCENE, all_files, all_masks, bomb, check, png, save
+from tests.files.odd_files import SCENE, all_files, all_masks, bomb, check, png, save, sources
 
 
 def test_odd_pictures_are_read_right_or_refused_in_one_sentence(tmp_path):
@@ -58,6 +58,13 @@ def test_bad_pictures_are_refused_in_one_sentence(content, words, tmp_path):
     with pytest.raises(ValueError, match=words) as caught:
         open_picture(tmp_path / "bad.png")
     assert "\n" not in str(caught.value)
+
+
+def test_a_picture_that_is_too_long_is_scaled_down(monkeypatch):
+    monkeypatch.setattr("loopanimate.files.pictures.MAX_SIDE", 40)
+    for ending, content in sources().items():
+        opened = open_picture(content)
+        assert opened.size == (40, 40) and opened.getpixel((5, 5)) and not opened.info, ending
 
 
 def test_what_is_no_file_is_refused_at_once(tmp_path):
