@@ -25,8 +25,12 @@ class Files(options.Options):
         "the ending chooses: " + ", ".join(f"{' or '.join(form.endings)} ({form.name})" for form in FORMATS),
         metavar="LOOP.mp4",
     )
-    mask: str | None = options.option(None, "white moves; without it the salient object is found", metavar="M.png")
-    save_mask: str | None = options.option(None, "write the mask that was used", metavar="M.png")
+    mask: str | None = options.option(
+        None, "white moves; without it the words say what, or the salient object", metavar="M.png"
+    )
+    save_mask: str | None = options.option(
+        None, "write where it moves, or, where nothing does, where light and weather may be", metavar="M.png"
+    )
     freeze: str | None = options.option(None, "white stays", metavar="M.png")
     variations: int = options.option(1, "loops that an html page wanders among", ge=1, le=8, metavar="V")
     manifests: bool = options.option(False, "write Wallpaper Engine's and Lively's files beside an html page")
@@ -38,11 +42,13 @@ def main(arguments: list[str] | None = None) -> None:
     options.add(parser, Files)
     options.add(parser, Settings)
     options.add(parser, Machine)
-    words = "what of the sentence a mask is of, or a clause of its own, and the mask; repeatable"
+    words = "what of the sentence a mask is of, or a clause of its own, and the mask; repeatable, masks of one thing are joined"
     parser.add_argument("--part", nargs=2, action="append", default=[], metavar=("WORDS", "M.png"), help=words)
-    none = {"action": "store_const", "const": 0.0, "default": options.argparse.SUPPRESS}
-    parser.add_argument("--no-effects", dest="effect_strength", help="draw no light and weather", **none)
+    none = "draw no light and weather, whatever --effect and --effect-strength say"
+    parser.add_argument("--no-effects", action="store_true", help=none)
     given = vars(parser.parse_args(arguments))
+    if given["no_effects"]:
+        given["effect_strength"] = 0.0
     with options.exit_on_mistake():
         files, machine = options.build(Files, given), options.build(Machine, given)
         settings = options.build(Settings, {name: value for name, value in given.items() if name not in ("output", "freeze")})
@@ -91,8 +97,10 @@ def animate(files: Files, settings: Settings, machine: Machine, given: Sequence[
             Image.fromarray((loop.mask * 255).round().astype(np.uint8)).save(partial, format="PNG")
     if not loop.found:
         print("No clear object in the picture, so all of it moves; --mask says what should.")
-    for note in loop.notes:
-        print(note.said)
+    for said in dict.fromkeys(note.said for note in loop.notes):
+        print(said)
+    if mask_output:
+        print(f"{mask_output}: {'what moves' if loop.masks else 'where light and weather may be, as nothing moves'}")
     width, height = written.size
     print(f"{output}: {width} x {height}, {written.frames} frames, {written.seconds:.2f} s, seed {settings.request.seed}")
 

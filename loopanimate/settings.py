@@ -54,8 +54,8 @@ class Request(Options):
     @field_validator("prompt")
     @classmethod
     def _says_something(cls, prompt: str) -> str:
-        if not prompt.strip():
-            raise ValueError("expected a sentence that says what should move, got nothing")
+        if not any(map(str.isalpha, prompt)):
+            raise ValueError(f"expected a sentence that says what should move, got {prompt.strip() or 'nothing'}")
         return prompt
 
     @field_validator("num_frames")

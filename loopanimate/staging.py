@@ -11,10 +11,10 @@ from PIL import Image
 
 from loopanimate.effects.build import Placed, shrink_place
 from loopanimate.files.pictures import check_mask
-from loopanimate.scene.effects import find_front
+from loopanimate.scene.effects import find_front, passes_behind
 from loopanimate.scene.finder import BUNDLED, Finder, Models
 from loopanimate.scene.parts import Part, Scene, single
-from loopanimate.scene.plan import Outcome, camera_alone, names, names_things, painted, plan
+from loopanimate.scene.plan import Outcome, camera_alone, clauses_of_masks, names_things, painted, plan, rest_alone
 from loopanimate.scene.saliency import automatic_mask, edit
 from loopanimate.settings import Settings
 from loopanimate.words.clauses import Clause, is_english, read_clauses
@@ -33,6 +33,7 @@ class Note:
     place: np.ndarray | None = None  # where its thing is, (h, w) uint8, small
     thing: str = ""  # what a mask for it is called; empty where it needs none
     unsure: bool = False  # somebody should look at its place
+    drawn: bool = False  # it is of light or weather, which hands may turn off
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,9 @@ def stage(pipe, picture, mask, given, settings, models) -> tuple[Scene | None, t
     if (size := mask_size(*picture.size)) != picture.size:
         picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     said, *more = _read(pipe, [settings.request.prompt, *(words for words, _ in given)])
-    said += [clause for clauses in more for clause in clauses if clause.kind is not None]
-    camera = camera_alone(said)
-    if not given and (camera or not names_things(said)):
+    said = clauses_of_masks(said, [(words, clauses) for (words, _), clauses in zip(given, more)])
+    camera, rests = camera_alone(said), rest_alone(said)
+    if not (given or rests) and (camera or not names_things(said)):
         from loopanimate.words.read import read  # with torch, which takes seconds to import
 
         mask, found = find_mask(picture, settings, mask, models)
@@ -62,20 +63,21 @@ def stage(pipe, picture, mask, given, settings, models) -> tuple[Scene | None, t
         air = Air(front=find_front(Finder(picture, models=models), [mask])) if found and settings.hands.added_effects else Air()
         return single(Part(reading.sentence, reading.layers[0], mask), reading.layers[1]), notes, found, air
     masks = painted(said, mask, given)
-    if lost := sorted(masks.keys() - names(said)):
-        raise ValueError(f"expected masks of things that the sentence says something of, got one of {', '.join(lost)}")
     if mask is not None:
         check_mask(_edit(settings, mask))
     finder = Finder(picture, masks, partial(_edit, settings), models)
     scene, outcomes = plan(said, finder)
-    effects = tuple(outcome.effect for outcome in outcomes if outcome.effect is not None)
-    if scene is None and not effects:
+    drawn = [outcome.effect for outcome in outcomes if outcome.effect is not None]
+    # the same in one place is drawn once, as it is said last
+    effects = tuple({(each.effect.look, each.place is not None and each.place.tobytes()): each for each in drawn}.values())
+    if scene is None and not (effects or rests):
         words = " ".join(outcome.said for outcome in outcomes)
         raise ValueError(f"expected something in the picture that can move: {words}")
     front = None
-    if effects or settings.hands.added_effects:
+    if settings.hands.added_effects or any(passes_behind(each.effect) for each in effects):
         front = find_front(finder, [part.mask for part in scene.parts if not part.behind] if scene else [])
-    return scene, tuple(map(note_of, outcomes)), True, Air(effects, front)
+    notes = [*map(note_of, outcomes), *([Note("So nothing moves.")] if rests else [])]
+    return scene, tuple(notes), True, Air(effects, front)
 
 
 def find_things(pipe, picture: Image.Image, prompt: str, models: Models = BUNDLED) -> list[Outcome]:
@@ -94,8 +96,9 @@ def _read(pipe, prompts: Sequence[str]) -> list[list[Clause]]:
 def note_of(outcome: Outcome) -> Note:
     region = outcome.region
     if region is None:
-        return Note(outcome.said, thing=outcome.name)
-    return Note(outcome.said, shrink_place(region.mask, NOTE_SIDE), outcome.name, region.unsure)
+        return Note(outcome.said, thing=outcome.name, drawn=outcome.effect is not None)
+    place = shrink_place(region.mask, NOTE_SIDE)
+    return Note(outcome.said, place, outcome.name, region.unsure, outcome.effect is not None)
 
 
 def find_mask(picture: Image.Image, settings: Settings, mask: np.ndarray | None, models: Models) -> tuple[np.ndarray, bool]:
