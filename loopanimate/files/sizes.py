@@ -99,8 +99,9 @@ def cover_box(
     width, height = whole = whole or mask.shape[::-1]
     scale = max(size[0] / width, size[1] / height)
     wide, high = min(size[0] / scale, width), min(size[1] / scale, height)  # rounding must not leave the picture
+    weights = mask if mask.any() else np.ones_like(mask)
     centres = [
-        float(np.average(np.arange(few) + 0.5, weights=mask.sum(axis) + 1e-9)) * (side / few)
+        float(np.average(np.arange(few) + 0.5, weights=weights.sum(axis))) * (side / few)
         for axis, (side, few) in enumerate(zip(whole, mask.shape[::-1]))
     ]
     left = min(max(centres[0] - wide / 2, 0), width - wide)

@@ -37,6 +37,7 @@ def test_the_mask_is_in_the_middle_of_the_cut():
     mask[40:60, 280:300] = 20
     assert cover_box(mask, (100, 100)) == (200, 0, 300, 100)  # no farther than the picture reaches
     assert cover_box(mask, (600, 200)) == (0, 0, 300, 100)
+    assert cover_box(0 * mask, (100, 100)) == (100, 0, 200, 100)  # nothing moves
 
 
 def test_masks_may_be_smaller_than_their_picture():
