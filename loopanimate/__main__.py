@@ -73,10 +73,10 @@ def animate(files: Files, settings: Settings, machine: Machine, given: Sequence[
     settings.change(seed=seeds[-1])  # refuses a seed beyond the largest
     picture = open_picture(files.picture)
     output_size(wanted.size, *picture.size)
-    mask = open_mask(files.mask, picture.size) if files.mask else None
-    parts = [(words, open_mask(path, picture.size)) for words, path in given]
+    mask = open_mask(files.mask, picture.size, print) if files.mask else None
+    parts = [(words, open_mask(path, picture.size, print)) for words, path in given]
     if files.freeze:
-        settings = settings.change(freeze=small_png(open_mask(files.freeze, picture.size)))
+        settings = settings.change(freeze=small_png(open_mask(files.freeze, picture.size, print)))
 
     # torch and diffusers take seconds to import: mistakes are said before
     from loopanimate.checkpoints import load_quietly, load_regions_model

@@ -28,7 +28,7 @@ from loopanimate.sampling import obey, sample, shrink
 from loopanimate.scene.finder import BUNDLED, Models
 from loopanimate.scene.parts import Part, weigh
 from loopanimate.settings import Hands, Output, Settings
-from loopanimate.staging import Air, Note, find_mask, stage
+from loopanimate.staging import Air, Note, find_mask, mask_size, stage
 from loopanimate.words.intent import STILL, Intent
 
 Progress = Callable[[int, int], None]  # steps or frames done, and in all; may raise to cancel
@@ -63,7 +63,7 @@ class Loop:
     """A sampled loop: what any number of files are written from without sampling again."""
 
     picture: Image.Image  # whole, at its own size
-    masks: tuple[np.ndarray, ...]  # (H, W) in [0, 1] of the whole picture, of all layers but the last, front to back
+    masks: tuple[np.ndarray, ...]  # (H, W) in [0, 1], as `mask_size` says, of all layers but the last, front to back
     mask: np.ndarray  # (H, W) in [0, 1], all that moves; of a picture that rests, where light and weather may be
     found: bool  # False: no clear object and no mask given, so the whole picture moves
     settings: Settings
@@ -253,8 +253,9 @@ def _still(pipe, picture, notes, air, settings) -> MotionLoop:
     grid = pipe.codec.latent_size(*picture.size[::-1])
     frames = settings.request.num_frames
     motion = Motion(np.zeros((frames, 1, 2, *grid), np.float32), np.zeros((1, 2, *grid), np.float32))
-    places = [1 if each.place is None else cut_place(each.place, WHOLE, picture.size) for each in air.effects]
-    mask = reduce(np.maximum, places, np.zeros(picture.size[::-1], np.float32))
+    size = mask_size(*picture.size)
+    places = [1 if each.place is None else cut_place(each.place, WHOLE, size) for each in air.effects]
+    mask = reduce(np.maximum, places, np.zeros(size[::-1], np.float32))
     return MotionLoop(picture, (), mask, True, settings, notes, motion, (STILL,), pipe.device.type, air=air)
 
 
@@ -312,7 +313,7 @@ def _cut(picture: Image.Image, mask: np.ndarray, masks: Sequence[np.ndarray], ou
     if output.fit and size != picture.size:
         whole, size = size, inside(size, *picture.size)
         around = surround(picture, whole) if size != whole else None
-    box = cover_box(mask, size)
+    box = cover_box(mask, size, picture.size)
     part = tuple(edge / side for edge, side in zip(box, 2 * picture.size))
     picture, (mask, *masks) = cover(picture, [mask, *masks], size, box)
     return View(picture, mask, masks, part, around)

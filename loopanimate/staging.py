@@ -1,9 +1,11 @@
 """What a sentence and masks make of a picture: what moves and how, light and weather, and a note on each clause."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -17,6 +19,9 @@ from loopanimate.scene.saliency import automatic_mask, edit
 from loopanimate.settings import Settings
 from loopanimate.words.clauses import Clause, is_english, read_clauses
 
+# Masks of a larger picture are kept at so many pixels: its layers' edges are found in the picture itself (scene.matting), and
+# at 48 megapixels each mask would take 190 megabytes.
+MASK_PIXELS = 3840 * 2160
 NOTE_SIDE = 320  # pixels on the long side of the place of a thing in a note
 
 
@@ -42,10 +47,10 @@ class Air:
 def stage(pipe, picture, mask, given, settings, models) -> tuple[Scene | None, tuple[Note, ...], bool, Air]:
     """What moves and how, None where light and weather play before a picture that rests; what the words were taken for;
     whether there is a clear thing; light and weather."""
-    if mask is not None:
-        _check_size(picture, mask)
-    for _, own in given:
-        check_mask(_check_size(picture, own))
+    given = [(words, check_mask(_fit(picture, own))) for words, own in given]
+    mask = None if mask is None else _fit(picture, mask)
+    if (size := mask_size(*picture.size)) != picture.size:
+        picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     said, *more = _read(pipe, [settings.request.prompt, *(words for words, _ in given)])
     said = clauses_of_masks(said, [(words, clauses) for (words, _), clauses in zip(given, more)])
     camera, rests = camera_alone(said), rest_alone(said)
@@ -100,6 +105,18 @@ def find_mask(picture: Image.Image, settings: Settings, mask: np.ndarray | None,
     """The mask of the whole picture, edited as the settings have it, and whether one was given or found."""
     mask, found = automatic_mask(picture, models.salient) if mask is None else (_check_size(picture, mask), True)
     return check_mask(_edit(settings, mask)), found
+
+
+def mask_size(width: int, height: int) -> tuple[int, int]:
+    """(width, height) of the masks of a picture."""
+    scale = min(1.0, math.sqrt(MASK_PIXELS / (width * height)))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _fit(picture: Image.Image, mask: np.ndarray) -> np.ndarray:
+    """A mask of the picture's size at the size of masks."""
+    size = mask_size(*_check_size(picture, mask).shape[::-1])
+    return mask if mask.shape == size[::-1] else cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
 
 
 def _check_size(picture: Image.Image, mask: np.ndarray) -> np.ndarray:

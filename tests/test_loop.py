@@ -281,3 +281,29 @@ def test_the_surround_of_a_fitted_picture_is_left_alone(motion_pipeline, coffee)
     first, second = loop.frames([0, 2])
     apart = (first != second).any(2)
     assert apart.any() and not apart[:20].any() and not apart[-20:].any()
+
+
+def test_masks_of_a_large_picture_are_kept_small_and_show_the_same(make, photos, monkeypatch):
+    picture = photos["coffee"]
+    mask = np.zeros(picture.size[::-1], np.float32)
+    mask[120:300, 180:420] = 1
+    whole = make(picture, mask, **QUICK)
+    monkeypatch.setattr("loopanimate.staging.MASK_PIXELS", picture.width * picture.height // 9)
+    kept = make(picture, mask, **QUICK)
+    assert whole.mask.shape == mask.shape and kept.mask.nbytes * 8 < mask.nbytes and kept.picture.size == picture.size
+    for size in ("source", "320x320"):
+        output = make_settings(prompt="x", size=size).output
+        views = [loop.view(output) for loop in (whole, kept)]
+        assert np.allclose(views[0].part, views[1].part, atol=0.002) and views[0].mask.shape == views[1].mask.shape
+        frames = [next(loop.frames([2], output)).astype(int) for loop in (whole, kept)]
+        assert np.abs(frames[0] - frames[1]).mean() < 1 < np.abs(frames[0] - np.asarray(views[0].picture)).max()
+
+
+@pytest.mark.parametrize("shape", [(576, 48), (48, 576)])
+def test_a_panorama_becomes_a_seamless_loop(make, photos, shape, tmp_path):
+    picture = photos["coffee"].resize(shape)
+    loop = make(picture, prompt="it sways", fps="native", num_frames=9)
+    file = loop.write(tmp_path / "long.mp4")
+    decoded = np.stack(list(iio.imiter(file.path, plugin="pyav")))
+    assert decoded.shape == (8, *shape[::-1], 3) and seam(decoded)["step"] <= 1.25
+    assert np.abs(decoded.astype(int) - decoded[0]).mean() > 0.3
