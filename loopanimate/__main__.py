@@ -1,18 +1,21 @@
-"""python -m loopanimate PICTURE "PROMPT" --output LOOP.mp4: one picture, one loop, no page."""
+"""python -m loopanimate PICTURE "PROMPT" --output LOOP.mp4: one picture, one loop, no page. `batch LIST` makes many."""
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from loopanimate import options
-from loopanimate.files.formats import FORMATS, check, check_output, list_endings
+from loopanimate.files.cutouts import open_alpha, put_behind
+from loopanimate.files.formats import ENDINGS, FORMATS, check, check_output, check_place, list_endings, read_metadata
+from loopanimate.files.length import fit_seconds
 from loopanimate.files.manifests import write_manifests
-from loopanimate.files.pictures import open_mask, open_picture, replacing
+from loopanimate.files.pictures import STILLS, check_still, open_mask, open_picture, replacing, write_still
 from loopanimate.files.recipe import pack, small_png
-from loopanimate.files.sizes import output_size
+from loopanimate.files.sizes import output_size, size_limit
 from loopanimate.settings import Machine, Settings
 
 
@@ -32,37 +35,89 @@ class Files(options.Options):
         None, "write where it moves, or, where nothing does, where light and weather may be", metavar="M.png"
     )
     freeze: str | None = options.option(None, "white stays", metavar="M.png")
+    background: str | None = options.option(
+        None,
+        "what stands behind a cut-out, as black or #1e90ff (default: nothing where the format keeps transparency, else white)",
+        metavar="COLOUR",
+    )
+    seconds: float | None = options.option(
+        None, "length of the file: whole rounds, at the pace that comes nearest", gt=0, le=3600, metavar="S"
+    )
+    poster: str | None = options.option(None, "write the first frame", metavar="P.jpg")
     variations: int = options.option(1, "loops that an html page wanders among", ge=1, le=8, metavar="V")
     manifests: bool = options.option(False, "write Wallpaper Engine's and Lively's files beside an html page")
     metadata: bool = options.option(True, "settings and mask travel in the file")
 
 
 def main(arguments: list[str] | None = None) -> None:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["batch"]:
+        from loopanimate.batch import main
+
+        return main(arguments[1:])
     parser = options.Parser(prog="python -m loopanimate", description="Turn a picture into a seamless loop.")
-    options.add(parser, Files)
-    options.add(parser, Settings)
-    options.add(parser, Machine)
+    add_settings(parser)
     words = "what of the sentence a mask is of, or a clause of its own, and the mask; repeatable, masks of one thing are joined"
     parser.add_argument("--part", nargs=2, action="append", default=[], metavar=("WORDS", "M.png"), help=words)
-    none = "draw no light and weather, whatever --effect and --effect-strength say"
-    parser.add_argument("--no-effects", action="store_true", help=none)
-    given = vars(parser.parse_args(arguments))
-    if given["no_effects"]:
-        given["effect_strength"] = 0.0
+    given = read_settings(parser, arguments)
     with options.exit_on_mistake():
         files, machine = options.build(Files, given), options.build(Machine, given)
         settings = options.build(Settings, {name: value for name, value in given.items() if name not in ("output", "freeze")})
         try:
-            animate(files, settings, machine, given["part"])
+            print(*animate(files, settings, machine, given["part"], _show_progress), sep="\n")
         except KeyboardInterrupt:
             print("\rstopped: nothing was written", file=sys.stderr)
             raise SystemExit(128 + signal.SIGINT) from None
 
 
-def animate(files: Files, settings: Settings, machine: Machine, given: Sequence[tuple[str, str]] = ()) -> None:
-    """Make the files that were asked for; whatever can be known to be wrong is refused before any work."""
+def add_settings(parser: options.Parser, skip: Collection[str] = ()) -> None:
+    """Add the options of files, settings and machine, except what `skip` names of files, and then the prompt."""
+    options.add(parser, Files, skip)
+    options.add(parser, Settings, ("prompt",) if skip else ())
+    options.add(parser, Machine)
+    none = "draw no light and weather, whatever --effect and --effect-strength say"
+    parser.add_argument("--no-effects", action="store_true", help=none)
+
+
+def read_settings(parser: options.Parser, arguments: Sequence[str]) -> dict:
+    """The options that were given, to a parser that `add_settings` has added to."""
+    given = vars(parser.parse_args(arguments))
+    return given | {"effect_strength": 0.0} if given.pop("no_effects") else given
+
+
+def load_models(preset: str, machine: Machine):
+    """The pipeline, and what finds things that words name (None: the bundled finder)."""
+    from loopanimate.checkpoints import load_quietly, load_regions_model
+
+    pipe = load_quietly(preset, machine.checkpoint, machine.device)
+    return pipe, load_regions_model(machine.regions_model, machine.device) if machine.regions_model else None
+
+
+def animate(
+    files: Files,
+    settings: Settings,
+    machine: Machine,
+    given: Sequence[tuple[str, str]] = (),
+    progress: Callable[[int, int], None] | None = None,
+    load: Callable = load_models,
+    again: bool = True,
+) -> list[str]:
+    """Make the files that were asked for, and return what is said of them, in lines.
+
+    Whatever can be known to be wrong is refused before any work.
+
+    Args:
+        given: words and their masks' files.
+        again: False returns no lines where the output has been written with these settings, from files that are older.
+    """
     output, wanted = check_output(files.output), settings.output
-    is_page = check(output, wanted.fps, wanted.codec, wanted.max_size).kind == "page"
+    form = check(output, wanted.fps, wanted.codec, size_limit(wanted.size, wanted.max_size))
+    is_page = form.kind == "page"
+    if files.seconds is not None:
+        if is_page:
+            raise ValueError(f"expected no length in seconds for {output}: a living page plays for ever")
+        settings = fit_seconds(settings, files.seconds, form.frame_rate(wanted.fps))
+    poster = check_place(check_still(files.poster)) if files.poster else None
     if not is_page and (files.variations > 1 or files.manifests):
         pages = list_endings(lambda form: form.kind == "page")
         raise ValueError(f"expected an output ending in {pages} for --variations and --manifests, got {output}")
@@ -71,45 +126,63 @@ def animate(files: Files, settings: Settings, machine: Machine, given: Sequence[
     mask_output = check_mask_output(files.save_mask) if files.save_mask else None
     seeds = [settings.request.seed + index for index in range(files.variations)]
     settings.change(seed=seeds[-1])  # refuses a seed beyond the largest
-    picture = open_picture(files.picture)
+    picture, alpha = open_picture(files.picture), open_alpha(files.picture)
+    if alpha is not None and files.background is not None:
+        picture, alpha = put_behind(picture, alpha, files.background), None
     output_size(wanted.size, *picture.size)
     mask = open_mask(files.mask, picture.size, print) if files.mask else None
     parts = [(words, open_mask(path, picture.size, print)) for words, path in given]
     if files.freeze:
         settings = settings.change(freeze=small_png(open_mask(files.freeze, picture.size, print)))
+    recipe = pack(settings, mask, parts) if files.metadata else None
+    sources = [files.picture, files.mask, files.freeze, *(path for _, path in given)]
+    if not again and _is_written(output, recipe, list(filter(None, sources))):
+        return []
 
     # torch and diffusers take seconds to import: mistakes are said before
-    from loopanimate.checkpoints import load_quietly, load_regions_model
     from loopanimate.loop import make_loops
     from loopanimate.scene.finder import Models
 
-    pipe = load_quietly(settings.preset, machine.checkpoint, machine.device)
-    named = load_regions_model(machine.regions_model, machine.device) if machine.regions_model else None
-    loop, *others = make_loops(
-        pipe, picture, settings, seeds, mask, _show_progress, given=parts, models=Models(named, machine.salient_model)
-    )
-    recipe = pack(settings, mask, parts) if files.metadata else None
+    pipe, named = load(settings.preset, machine)
+    models = Models(named, machine.salient_model)
+    loop, *others = make_loops(pipe, picture, settings, seeds, mask, progress, given=parts, models=models, alpha=alpha)
     written = loop.write_page(output, others, metadata=recipe) if others else loop.write(output, metadata=recipe)
     if files.manifests:
         write_manifests(written.path, loop.view().picture, settings.request.prompt, several=bool(others))
+    if poster:
+        clear = STILLS[poster.suffix.lower()] != "JPEG"
+        write_still(poster, next(loop.frames([0.0], clear=clear)))
     if mask_output:
         with replacing(mask_output) as partial:
             Image.fromarray((loop.mask * 255).round().astype(np.uint8)).save(partial, format="PNG")
+    lines = [*dict.fromkeys(note.said for note in loop.notes)]
     if not loop.found:
-        print("No clear object in the picture, so all of it moves; --mask says what should.")
-    for said in dict.fromkeys(note.said for note in loop.notes):
-        print(said)
+        lines.insert(0, "No clear object in the picture, so all of it moves; --mask says what should.")
     if mask_output:
-        print(f"{mask_output}: {'what moves' if loop.masks else 'where light and weather may be, as nothing moves'}")
+        lines.append(f"{mask_output}: {'what moves' if loop.masks else 'where light and weather may be, as nothing moves'}")
+    if alpha is not None and (loop.alpha is None or not form.keeps_alpha(wanted.codec)):
+        keep = ", ".join(ending for ending, each in ENDINGS.items() if each.keeps_alpha(None))
+        lines.append(f"White stands behind the picture: {keep} of the motion preset keep it clear, --background sets a colour.")
+    if files.seconds is not None:
+        pace = settings.hands.tempo
+        lines.append(f"{files.seconds:g} s became {written.seconds:.2f} s: whole rounds at {pace:.3g} x the usual pace.")
     width, height = written.size
-    print(f"{output}: {width} x {height}, {written.frames} frames, {written.seconds:.2f} s, seed {settings.request.seed}")
+    about = f"{width} x {height}, {written.frames} frames, {written.seconds:.2f} s, seed {settings.request.seed}"
+    return [*lines, f"{output}: {about}"]
+
+
+def _is_written(output: Path, recipe: str | None, sources: Sequence[str]) -> bool:
+    """Has the output been written with this recipe, after all files that it is made of? A file is there once it is whole."""
+    if not output.exists() or any(output.stat().st_mtime < Path(source).stat().st_mtime for source in sources):
+        return False
+    return recipe is None or read_metadata(output) == recipe
 
 
 def check_mask_output(path: str):
     """The mask's path, if it ends in .png and can be written; ValueError in one sentence if not."""
     if not path.lower().endswith(".png"):
         raise ValueError(f"expected a mask file ending in .png, got {path}")
-    return check_output(path)
+    return check_place(path)
 
 
 def _show_progress(step: int, steps: int) -> None:

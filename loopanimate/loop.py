@@ -12,9 +12,21 @@ from PIL import Image
 from loopanimate.effects.build import WHOLE, Effect, Placed, build, cut_place
 from loopanimate.effects.data import Overlay
 from loopanimate.effects.names import find_look
+from loopanimate.files.cutouts import over_white, premultiply, straighten
 from loopanimate.files.formats import Coding, check, check_output, write_loop
 from loopanimate.files.living import write_living
-from loopanimate.files.sizes import count_rounds, cover, cover_box, frame_times, inside, output_size, surround, within
+from loopanimate.files.sizes import (
+    WHOLE,
+    count_rounds,
+    cover,
+    cover_box,
+    frame_times,
+    inside,
+    output_size,
+    size_limit,
+    surround,
+    within,
+)
 from loopanimate.motion.border import borders_of
 from loopanimate.motion.curve import Motion
 from loopanimate.motion.edits import apply, edits_to_show, limit
@@ -26,6 +38,7 @@ from loopanimate.render.overlay import Painter
 from loopanimate.render.renderer import Renderer
 from loopanimate.sampling import obey, sample, shrink
 from loopanimate.scene.finder import BUNDLED, Models
+from loopanimate.scene.layers import cover_rim
 from loopanimate.scene.parts import Part, weigh
 from loopanimate.settings import Hands, Output, Settings
 from loopanimate.staging import Air, Note, find_mask, mask_size, stage
@@ -43,6 +56,7 @@ class View:
     masks: list[np.ndarray]  # the same of all layers but the last, front to back
     part: tuple[float, float, float, float]  # left, top, right, bottom of what the cut kept, in fractions of the picture
     surround: Image.Image | None  # of the output's size, around the picture's middle
+    alpha: np.ndarray | None = None  # (H, W) uint8 of a cut-out, whose picture is over white
 
     @property
     def size(self) -> tuple[int, int]:
@@ -69,6 +83,7 @@ class Loop:
     settings: Settings
     answers: tuple[Note, ...]  # what became of each clause of the prompt, where that is worth a word
     air: Air = field(default=Air(), kw_only=True)  # light and weather
+    alpha: np.ndarray | None = field(default=None, kw_only=True)  # (H, W) uint8 of a cut-out, whose picture is over white
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -78,20 +93,30 @@ class Loop:
 
     def view(self, output: Output | None = None) -> View:
         """Cut or fit the picture to an output's size; None: the settings' own output."""
-        return _cut(self.picture, self.mask, self.masks, output or self.settings.output)
+        return _cut(self.picture, self.mask, self.masks, output or self.settings.output, self.alpha)
 
     def size(self, output: Output | None = None) -> tuple[int, int]:
         """(width, height) of a frame."""
         return output_size((output or self.settings.output).size, *self.picture.size)
 
-    def frames(self, times: Sequence[float], output: Output | None = None, planar: bool = False) -> Iterator[np.ndarray]:
-        """Frames at `times` in native frames, one at a time: (H, W, 3) RGB, or for a video (3H/2, W) I420, uint8."""
+    def frames(
+        self, times: Sequence[float], output: Output | None = None, planar: bool = False, clear: bool = False
+    ) -> Iterator[np.ndarray]:
+        """Frames at `times` in native frames, one at a time: (H, W, 3) RGB, or for a video (3H/2, W) I420, uint8.
+
+        clear: of a cut-out, (H, W, 4) with its alpha; colours are not premultiplied.
+        """
         view = self.view(output)
-        planar = planar and view.surround is None
+        clear = clear and view.alpha is not None
+        planar = planar and view.surround is None and not clear
+        if not clear:
+            view = replace(view, alpha=None)
         frames, overlay = self._frames(view, times, planar), self.overlay(view)
         if overlay:
             frames = self._paint(frames, times, overlay, view.picture.size, planar)
-        return frames if view.surround is None else _surround(frames, np.asarray(view.surround))
+        if view.surround is not None:
+            frames = _surround(frames, np.zeros((*view.size[::-1], 4), np.uint8) if clear else np.asarray(view.surround))
+        return map(straighten, frames) if clear else frames
 
     def overlay(self, view: View) -> Overlay:
         """Light and weather over a view, those of the prompt and those of the settings' hands."""
@@ -114,7 +139,13 @@ class Loop:
         painter = Painter(overlay, size, planar, self.settings.hands.effect_strength)
         period = self.settings.request.num_frames - 1
         for pixels, time in zip(frames, times):
-            yield painter.draw(pixels, time % period / period)
+            phase = time % period / period
+            if pixels.shape[-1] != 4 or planar:
+                yield painter.draw(pixels, phase)
+                continue
+            # what is drawn over black and over white alike is opaque: the difference is how clear each place is
+            dark, light = (painter.draw(drawn, phase) for drawn in (pixels[..., :3].copy(), over_white(pixels)))
+            yield np.dstack([dark, np.maximum(255 - (light - np.minimum(dark, light)).max(2), dark.max(2))])
 
     def write(
         self, path: str | Path, output: Output | None = None, metadata: str | None = None, progress: Progress | None = None
@@ -126,15 +157,17 @@ class Loop:
             progress: called after each frame; whatever it raises stops the work.
         """
         path, output = check_output(path), output or self.settings.output
-        form = check(path, output.fps, output.codec, output.max_size)
+        limit = size_limit(output.size, output.max_size)
+        form = check(path, output.fps, output.codec, limit)
         if form.kind == "page":
             return self.write_page(path, output=output, metadata=metadata)
         fps = form.frame_rate(output.fps)
         times = frame_times(self.settings.request.num_frames, fps, 1.0 if output.fps == "native" else self.settings.hands.tempo)
         # an animated picture goes round by itself: no program waits at its wrap
         repeats = count_rounds(output.size, output.repeats, len(times) / fps) if form.kind == "film" else output.repeats
-        coding = Coding(fps, output.quality, output.codec, output.max_size, repeats)
-        write_loop(path, self.frames(times, output, form.planar), len(times), coding, metadata, progress)
+        coding = Coding(fps, output.quality, output.codec, limit, repeats)
+        frames = self.frames(times, output, form.planar, form.keeps_alpha(output.codec))
+        write_loop(path, frames, len(times), coding, metadata, progress)
         count = len(times) * repeats
         return LoopFile(path, count, float(count / fps), form.size(*self.size(output)))
 
@@ -173,6 +206,9 @@ class MotionLoop(Loop):
 
     def _frames(self, view: View, times: Sequence[float], planar: bool) -> Iterator[np.ndarray]:
         scene = np.asarray(view.picture), view.masks, self.field(view), planar
+        if view.alpha is not None:
+            masks = [cover_rim(mask, view.alpha) for mask in view.masks]
+            return map(Renderer(premultiply(scene[0], view.alpha), masks, scene[2]).frame, times)
         if self.device != "cuda":
             return map(Renderer(*scene).frame, times)
         from loopanimate.render.torch_renderer import TorchRenderer
@@ -218,6 +254,7 @@ def make_loops(
     preview: Callable[[MotionLoop], None] | None = None,
     given: Sequence[tuple[str, np.ndarray]] = (),
     models: Models = BUNDLED,
+    alpha: np.ndarray | None = None,
 ) -> list[MotionLoop] | list[FrameLoop]:
     """Animate a picture: a loop for each seed, sampled together; each is the loop that its seed gives alone, but for rounding.
 
@@ -230,6 +267,7 @@ def make_loops(
         preview: called after each step, before `progress`, with the first seed's loop as it stands by then; of motion only.
         given: words and their masks (H, W): a thing of the prompt ("the sea"), or a clause of its own ("the sea ripples").
         models: what finds the things that words name, and the object that stands out.
+        alpha: (H, W) uint8 of a cut-out, whose picture is over white: files of motion keep it where their format can.
 
     Raises: ValueError in one sentence, before any work, for a mask, size or direction that does not fit, and where nothing
     that the prompt names is in the picture.
@@ -241,8 +279,10 @@ def make_loops(
     if pipe.codec.is_motion:
         scene, notes, found, air = stage(pipe, picture, mask, given, settings, models)
         if scene is None:
-            return [_still(pipe, picture, notes, air, settings.change(seed=seed)) for seed in seeds]
-        return list(_motion_loops(pipe, picture, scene, notes, found, air, settings, seeds, progress, preview))
+            loops = [_still(pipe, picture, notes, air, settings.change(seed=seed)) for seed in seeds]
+        else:
+            loops = _motion_loops(pipe, picture, scene, notes, found, air, settings, seeds, progress, preview)
+        return [replace(loop, alpha=alpha) for loop in loops]
     if given:
         raise ValueError("expected no parts: this preset samples one object")
     return list(_frame_loops(pipe, picture, mask, settings, seeds, progress, models))
@@ -307,20 +347,25 @@ def check_appearance(hands: Hands) -> None:
         raise ValueError("expected no arrows, pins or frozen places: this preset samples frames, not motion")
 
 
-def _cut(picture: Image.Image, mask: np.ndarray, masks: Sequence[np.ndarray], output: Output) -> View:
+def _cut(
+    picture: Image.Image, mask: np.ndarray, masks: Sequence[np.ndarray], output: Output, alpha: np.ndarray | None = None
+) -> View:
     """Cut around the middle of `mask`, or fit, a picture and its layers' masks to an output's size."""
     size, around = output_size(output.size, *picture.size), None
-    if output.fit and size != picture.size:
+    fit = output.fit or alpha is not None and output.size.lower() in WHOLE
+    if fit and size != picture.size:
         whole, size = size, inside(size, *picture.size)
         around = surround(picture, whole) if size != whole else None
     box = cover_box(mask, size, picture.size)
     part = tuple(edge / side for edge, side in zip(box, 2 * picture.size))
+    if alpha is not None:
+        alpha = np.asarray(cover(Image.fromarray(alpha), [], size, box)[0])  # as the colours are
     picture, (mask, *masks) = cover(picture, [mask, *masks], size, box)
-    return View(picture, mask, masks, part, around)
+    return View(picture, mask, masks, part, around, alpha)
 
 
 def _surround(frames: Iterator[np.ndarray], around: np.ndarray) -> Iterator[np.ndarray]:
-    """RGB frames in the middle of a picture (H, W, 3)."""
+    """Frames in the middle of a picture (H, W, C)."""
     for pixels in frames:
         top, left = ((whole - part) // 2 for whole, part in zip(around.shape, pixels.shape[:2]))
         framed = around.copy()

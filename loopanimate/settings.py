@@ -132,11 +132,13 @@ class Output(Options):
     )
     size: str = option(
         "source",
-        "source, WxH, or 1080p, 1440p, 4k, 8k, ultrawide, phone, android, iphone, wallpaper-engine, lively",
+        "source, WxH, or 1080p, 1440p, 4k, 8k, ultrawide, phone, android, iphone, wallpaper-engine, lively, sticker",
         metavar="source|NAME|WxH",
     )
     fit: bool = option(False, "the whole picture within the size, blurred around it, instead of cut to the size")
-    quality: Literal["wallpaper", "share", "small"] = option("wallpaper", "of a video, WebP or AVIF")
+    quality: Literal["wallpaper", "share", "small"] = option(
+        "wallpaper", "of a video, WebP or AVIF; AV1's small shows a step at the wrap"
+    )
     codec: Literal["h264", "vp9", "av1"] | None = option(None, "of a video (default: h264 in mp4, vp9 in webm, av1 in avif)")
     max_size: float | None = option(
         None,

@@ -2,14 +2,16 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from loopanimate.__main__ import main
+from loopanimate.__main__ import Files, animate, main
 from loopanimate.files.formats import read_metadata
 from loopanimate.files.recipe import unpack, unpack_parts
+from loopanimate.settings import Machine, make_settings
 from tests.clipseg import save_clipseg
 from tests.files.test_pictures import bomb
 
@@ -302,6 +304,43 @@ def test_parts_have_masks_of_their_own(tmp_path, picture, capsys):
     assert (used[:, :36] > 250).mean() > 0.5 and used[:, 44:].max() < 5  # what rests is taken out
     ((words, mask),) = unpack_parts(read_metadata(output))
     assert words == "the cup" and mask[:, :36].min() > 0.9 and mask[:, 44:].max() < 0.1
+
+
+def test_a_cut_out_stays_clear_or_is_said_to_stand_before_white(tmp_path, motion_pipeline):
+    y, x = np.mgrid[:64, :96]
+    disc = (np.hypot(x - 48, y - 32) < 20).astype(np.uint8)
+    cut_out = np.dstack([disc * (x * 2), disc * (y * 3), disc * 90, disc * 255]).astype(np.uint8)
+    Image.fromarray(cut_out).save(tmp_path / "cut.png")
+    settings = make_settings(prompt="it sways", num_frames=3, num_inference_steps=1, fps="native")
+
+    def make(output: str, **files) -> str:
+        given = Files(picture=str(tmp_path / "cut.png"), output=str(tmp_path / output), **files)
+        return " ".join(animate(given, settings, Machine(), load=lambda *_: (motion_pipeline, None)))
+
+    assert "White" not in make("loop.zip", poster=str(tmp_path / "still.png"))
+    with zipfile.ZipFile(tmp_path / "loop.zip") as file, Image.open(file.open("frame-0000.png")) as first:
+        assert np.array_equal(np.asarray(first), cut_out) and np.array_equal(
+            np.asarray(Image.open(tmp_path / "still.png")), cut_out
+        )
+    assert "White stands behind the picture: .webm, .webp" in make("loop.mp4")
+    said = make("red.webp", background="#f00", poster=str(tmp_path / "still.jpg"), seconds=1.1)
+    assert "White" not in said and "1.1 s became 1.00 s" in said  # four rounds of two frames
+    assert np.abs(np.asarray(Image.open(tmp_path / "still.jpg"))[2, 2].astype(int) - (255, 0, 0)).max() < 8
+    for wrong, words in (({"background": "nocolour"}, "a background such as"), ({"poster": "p.gif"}, "a still ending in .jpg")):
+        with pytest.raises(ValueError, match=words):
+            make("loop.mp4", **wrong)
+    with pytest.raises(ValueError, match="plays for ever"):
+        make("loop.html", seconds=3)
+
+
+def test_a_sticker_keeps_to_its_size(tmp_path, motion_pipeline):
+    Image.effect_noise((128, 96), 90).convert("RGBA").save(tmp_path / "noise.png")
+    files = Files(picture=str(tmp_path / "noise.png"), output=str(tmp_path / "sticker.webp"))
+    settings = make_settings(prompt="it sways", num_frames=9, num_inference_steps=1, fps="native", size="sticker", repeats=3)
+    said = animate(files, settings, Machine(), load=lambda *_: (motion_pipeline, None))
+    assert "512 x 512" in said[-1] and 300_000 < (tmp_path / "sticker.webp").stat().st_size <= 500_000
+    with pytest.raises(ValueError, match="a largest size only with"):
+        animate(Files(picture=files.picture, output="sticker.gif"), settings, Machine())
 
 
 def test_effects_by_name_and_without(capsys, tmp_path, picture):

@@ -22,7 +22,7 @@ FLOORS = (
     {"render"},
     {"files"},
     {"pipeline", "checkpoints", "staging", "sampling", "loop"},
-    {"page", "__main__"},
+    {"page", "__main__", "batch"},
 )
 
 

@@ -46,13 +46,15 @@ def write_webp(path: Path, frames: Iterable[tuple[bytes, tuple[int, int], tuple[
 
     with path.open("wb") as file:
         for index, (still, (left, top), (width, height), milliseconds) in enumerate(frames):
+            still = still[12:]  # behind the RIFF header
+            if alpha := still[:4] == b"VP8X":  # a header of its own, before alpha and colours
+                still = still[18:]
             if index == 0:
-                flags = 0x02 | 0x08 * bool(text)  # animated, with EXIF
+                flags = 0x02 | 0x08 * bool(text) | 0x10 * alpha  # animated, with EXIF, with alpha
                 file.write(b"RIFF\0\0\0\0WEBP" + chunk(b"VP8X", bytes([flags, 0, 0, 0]) + uint24(width - 1, height - 1)))
                 file.write(chunk(b"ANIM", bytes(6)))  # no background, repeats for ever
             place = uint24(left // 2, top // 2, width - 1, height - 1, milliseconds)
-            # 2: replace, do not blend; a still file's chunks follow 12 bytes of RIFF header
-            file.write(chunk(b"ANMF", place + b"\x02" + still[12:]))
+            file.write(chunk(b"ANMF", place + b"\x02" + still))  # 2: replace, do not blend
         if text:
             exif = Image.Exif()
             exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = EXIF_CODE + text.encode()

@@ -2,7 +2,7 @@
 
 A new format is a row, and at most a writer of its own: `write(path, frames, count, coding, level, text)`. A film's writer gets
 one round of `count` frames, any other all of `coding.repeats` rounds: (3H/2, W) I420 or (H, W, 3) RGB uint8 where the row is
-planar, otherwise RGB. `level` is one of the row's or the codec's; `text` has to come back from the row's `read`.
+planar, otherwise RGB; (H, W, 4) RGBA, not premultiplied, where it keeps alpha. `level` is one of the row's or the codec's; `text` has to come back from the row's `read`.
 """
 
 import os
@@ -17,14 +17,14 @@ from functools import partial
 from itertools import chain
 from math import ceil, log2
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 from zipfile import BadZipFile
 
 import av
 import numpy as np
 from PIL import Image
 
-from loopanimate.files.animation import WEBP_LEVELS, WORST_WEBP, write_apng, write_gif, write_sequence, write_webp
+from loopanimate.files.animation import WEBP_LEVELS, WORST_WEBP, Spool, write_apng, write_gif, write_sequence, write_webp
 from loopanimate.files.chunks import read_avif_text, read_page_text, read_picture_text, read_sequence_text, read_video_text
 from loopanimate.files.pictures import replacing
 from loopanimate.files.video import CODECS, Codec, Coding, even, write_film
@@ -51,6 +51,7 @@ class Format:
     rates: tuple[float, ...] = ()  # frames a second that it can hold; empty: all of MIN_FPS to MAX_FPS
     rate: Fraction = Fraction(30)  # frames a second unless others are asked for
     planar: bool = False  # frames are wanted as I420 planes, whose sides are even
+    clear: bool = False  # keeps the alpha of frames (H, W, 4); of a format with codecs, the codec says it
 
     @property
     def graded(self) -> bool:
@@ -84,6 +85,11 @@ class Format:
             raise ValueError(f"expected a build of PyAV with {encoder} for {name} in {ending}, got one without it")
         return CODECS[name]
 
+    def keeps_alpha(self, codec: str | None) -> bool:
+        """Whether files of that codec, None the format's own, keep the alpha of frames (H, W, 4)."""
+        name = codec or next(iter(self.codecs), None)
+        return self.clear if name is None else CODECS[name].clear is not None
+
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Return (width, height) of a file whose frames were made at this size."""
         return even(width, height) if self.planar else (width, height)
@@ -94,10 +100,11 @@ FORMATS = (
     Format("WebM", (".webm",), "film", partial(write_film, container="webm"), read_video_text, ("vp9", "av1"), planar=True),
     # a GIF counts in hundredths of a second
     Format("GIF", (".gif",), "animation", write_gif, read_picture_text, rates=(10, 12.5, 20, 25, 50), rate=Fraction(25, 2)),
-    Format("WebP", (".webp",), "animation", write_webp, read_picture_text, levels=WEBP_LEVELS, worst=WORST_WEBP),
+    Format("WebP", (".webp",), "animation", write_webp, read_picture_text, levels=WEBP_LEVELS, worst=WORST_WEBP, clear=True),
     Format("AVIF", (".avif",), "film", partial(write_film, container="avif"), read_avif_text, ("av1",), planar=True),
-    Format("APNG", (".png", ".apng"), "animation", write_apng, read_picture_text),
-    Format("PNG sequence", (".zip",), "sequence", write_sequence, read_sequence_text),
+    Format("APNG", (".png", ".apng"), "animation", write_apng, read_picture_text, clear=True),
+    Format("PNG sequence", (".zip",), "sequence", write_sequence, read_sequence_text, clear=True),
+    Format("ProRes 4444", (".mov",), "film", partial(write_film, container="mov"), read_video_text, ("prores",)),
     Format("Living page", (".html",), "page", None, read_page_text),
 )
 ENDINGS = {ending: form for form in FORMATS for ending in form.endings}
@@ -133,8 +140,13 @@ def check(path: str | Path, fps: float | str | None = None, codec: str | None = 
 
 def check_output(path: str | Path) -> Path:
     """Return the path, if a loop can be written there: its ending is known, its folder exists and can be written."""
-    path = Path(path)
     by_ending(path, alone=False)
+    return check_place(path)
+
+
+def check_place(path: str | Path) -> Path:
+    """Return the path, if its folder exists and can be written."""
+    path = Path(path)
     if path.is_dir():
         raise ValueError(f"expected an output file, got the folder {path}")
     try:
@@ -156,9 +168,9 @@ def write_loop(
 
     Args:
         frames: one round of `count` frames, without the last one that equals the first; taken one at a time.
-            (H, W, 3) RGB uint8, or for a planar format also (3H/2, W) I420. A planar format drops the last row or column
-            of an odd side.
-        coding: a film's round is coded once however often it is repeated. For other repeated formats, and for a largest
+            (H, W, 3) RGB uint8, for a planar format also (3H/2, W) I420, and for one that keeps alpha also (H, W, 4). A
+            planar format drops the last row or column of an odd side.
+        coding: a film's round is coded once however often it is repeated. For other repeated formats, a GIF, and a largest
             size, the frames wait on the disk: 12 megabytes each as planes at 4K, 25 as RGB. What is larger at
             `coding.quality` than `coding.max_size` is coded again, as finely as fits.
         metadata: text that the file carries, for `read_metadata`.
@@ -175,7 +187,7 @@ def write_loop(
     with ExitStack() as stack:
         target = stack.enter_context(replacing(path))
         if passes > 1 or coding.max_size is not None:
-            frames = _Spool(frames, stack.enter_context(tempfile.TemporaryFile(dir=path.parent)))
+            frames = Spool(frames, stack.enter_context(tempfile.TemporaryFile(dir=path.parent)))
 
         def rounds() -> Iterator[np.ndarray]:
             for index, pixels in enumerate(chain.from_iterable(frames for _ in range(passes))):
@@ -217,22 +229,6 @@ def _write_within(path: Path, limit: int, levels: range, write: Callable[[Path, 
                 f"expected a largest size that the loop can be coded in, got {limit / 1e6:g} MB where the "
                 f"coarsest takes {size / 1e6:.3g} MB: try a smaller picture or fewer frames a second"
             )
-
-
-class _Spool:
-    """Frames that are taken from their source once and kept in a file, so that they can be read again."""
-
-    def __init__(self, frames: Iterable[np.ndarray], file: BinaryIO):
-        self.source, self.file, self.count = iter(frames), file, 0
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        self.file.seek(0)
-        for _ in range(self.count):
-            yield np.load(self.file)
-        for pixels in self.source:
-            np.save(self.file, pixels)
-            self.count += 1
-            yield pixels
 
 
 def read_metadata(path: str | Path) -> str | None:

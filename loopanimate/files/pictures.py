@@ -216,6 +216,22 @@ def check_mask(mask: np.ndarray) -> np.ndarray:
     return mask
 
 
+STILLS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}  # Pillow's names
+
+
+def check_still(path: str | Path) -> Path:
+    """Return the path of a picture that can be written; ValueError for another ending."""
+    if Path(path).suffix.lower() not in STILLS:
+        raise ValueError(f"expected a still ending in {', '.join(STILLS)}, got {path}")
+    return Path(path)
+
+
+def write_still(path: Path, pixels: np.ndarray) -> None:
+    """Write pixels (H, W, 3) or (H, W, 4) uint8 by the path's ending."""
+    with replacing(path) as partial:
+        partial.write_bytes(encode_still(pixels, STILLS[path.suffix.lower()], quality=95))
+
+
 def encode_still(pixels: np.ndarray, kind: str, **options) -> bytes:
     """Encode pixels (H, W) or (H, W, C) uint8 by one of Pillow's formats."""
     file = io.BytesIO()

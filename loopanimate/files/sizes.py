@@ -22,7 +22,10 @@ SIZES = {  # width, height in pixels
     "iphone": (1290, 2796),
     "wallpaper-engine": (3840, 2160),  # it takes H.264 up to 4096 x 2304
     "lively": (1920, 1080),
+    "sticker": (512, 512),  # WhatsApp's and Telegram's
 }
+MAX_MEGABYTES = {"sticker": 0.5}  # WhatsApp's limit of an animated sticker
+WHOLE = {"sticker"}  # shows all of a cut-out
 MIN_SECONDS = {"lively": 60}  # Lively pauses each time that a file starts again, so the file has to be long
 
 
@@ -56,6 +59,11 @@ def output_size(size: str, width: int, height: int) -> tuple[int, int]:
 def count_rounds(size: str, repeats: int, seconds: Fraction) -> int:
     """Return how many rounds of so many seconds go into a file: as many as asked, or as the size's destination needs."""
     return max(repeats, ceil(MIN_SECONDS.get(size.lower(), 0) / seconds))
+
+
+def size_limit(size: str, megabytes: float | None) -> float | None:
+    """Return the largest size of a file in megabytes: the one asked for, or the size's destination's where that is less."""
+    return min((limit for limit in (megabytes, MAX_MEGABYTES.get(size.lower())) if limit is not None), default=None)
 
 
 def inside(size: tuple[int, int], width: int, height: int) -> tuple[int, int]:

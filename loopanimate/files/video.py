@@ -1,12 +1,13 @@
-"""Films of loops (H.264, VP9, AV1 and AVIF), coded frame by frame so that nobody finds the wrap.
+"""Films of loops (H.264, VP9, AV1, AVIF and ProRes), coded frame by frame so that nobody finds the wrap.
 
 A player that repeats a film starts at its key frame each time. A key frame is coded afresh: between the last frame and it,
 all coding errors change at once. At 60 frames a second that jump is many times the motion (a seam step of 8 on one
 photograph at CRF 18). So the key frame is coded nearly without loss. Quality falls from there as slowly as predicted frames
 allow, and over the last `RAMP` seconds rises again, step by step, to meet the key frame: an error that fades over many
-frames is not seen. It costs about one more key frame. SVT-AV1 has no such ramp. At "wallpaper" it codes every frame so
-finely that the wrap looks like any other place, in 1.1 to 1.7 times the bytes of H.264; its coarser files are the smallest
-of all, and show a slight step at the wrap.
+frames is not seen. It costs about one more key frame. SVT-AV1 has no such ramp, so it codes every frame finely, and all by
+one quantizer (`aq-mode=0`). It codes the last frames well only where others follow: without them it ends a slow round on a
+repeat of the frame before. So `AHEAD_AV1` frames of the next round are coded too, and their packets left out.
+`tests.benchmarks.bench_formats` measures all of it.
 """
 
 import os
@@ -15,22 +16,29 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise, repeat, takewhile
+from functools import partial
+from itertools import cycle, islice, pairwise, repeat, takewhile
 from pathlib import Path
 
 import av
 import numpy as np
 
 from loopanimate.files import chunks
+from loopanimate.files.cutouts import fill_clear
 from loopanimate.files.pictures import replacing
 
 AHEAD = 3  # frames that wait to be coded: some take longer to code than others, and the renderer should not wait
 RAMP, RAMP_STEPS = 0.75, 6  # seconds before the wrap over which quality rises, and in how many steps
 RAMP_BITS = 16  # bits of the key frame and of the ramp's end, as a factor on those of other frames
+# Beyond this CRF and rate the factor grows with the rate, in full at the second CRF: what shows is the jump over the motion.
+RAMP_LEVELS, RAMP_FPS = (23, 28), 30
 # Slow motion changes a frame by less than x264 thinks worth coding: without these it repeats frames, and then jumps.
 X264_MOVES = "fast-pskip=0:dct-decimate=0:deadzone-inter=8:b-pyramid=none"
 VP9 = {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1", "g": "9999"}
-AV1 = {"preset": "5", "g": "9999", "svtav1-params": "scd=0:enable-tf=0"}
+AV1 = {"preset": "5", "g": "9999", "svtav1-params": "scd=0:enable-tf=0:aq-mode=0"}
+AHEAD_AV1 = 17  # frames: one more than SVT-AV1 codes as a group at this preset; 64 did no better
+PRORES = {"profile": "4444", "alpha_bits": "16", "vendor": "apl0", "flags": "+qscale"}
+LAMBDA = 118  # FFmpeg's unit of a quantizer
 BT709 = 1
 LIMITED = 1  # range of the planes' levels
 os.environ.setdefault("SVT_LOG", "1")  # errors only
@@ -47,32 +55,50 @@ class Coding:
     repeats: int = 1  # rounds of the loop in the file
 
 
-def _x264(count: int, fps: Fraction) -> dict[str, str]:
+def _x264(count: int, fps: Fraction, level: int) -> dict[str, str]:
     length = min(round(RAMP * fps), count // 2)
     starts = [count - length + length * step // RAMP_STEPS for step in range(RAMP_STEPS + 1)]
-    zones = [(0, 0, RAMP_BITS)]
+    coarse = np.interp(level, RAMP_LEVELS, (0, 1))
+    most = RAMP_BITS * float(max(1, fps / RAMP_FPS)) ** coarse
+    zones = [(0, 0, most)]
     zones += [
-        (start, end - 1, RAMP_BITS ** ((step + 1) / RAMP_STEPS))
+        (start, end - 1, most ** ((step + 1) / RAMP_STEPS))
         for step, (start, end) in enumerate(pairwise(starts))
         if 0 < start < end
     ]
     zoned = "/".join(f"{first},{last},b={bits:.2f}" for first, last, bits in zones)
     # one key frame a round and no other: each would be a seam of its own
-    return {"preset": "veryfast", "x264-params": f"keyint=infinite:scenecut=0:open-gop=0:{X264_MOVES}:zones={zoned}"}
+    zoned = f"keyint=infinite:scenecut=0:open-gop=0:{X264_MOVES}:zones={zoned}"
+    return {"crf": str(level), "preset": "veryfast", "x264-params": zoned}
 
 
 @dataclass(frozen=True)
 class Codec:
     encoder: str  # FFmpeg's name
-    options: Callable[[int, Fraction], dict[str, str]]  # the encoder's, for a round of so many frames at so many a second
-    levels: dict[str, int]  # constant rate factor by quality; less is finer
-    worst: int  # the coarsest constant rate factor
+    options: Callable[[int, Fraction, int], dict[str, str]]  # the encoder's: frames of a round, frames a second, level
+    levels: dict[str, int]  # constant rate factor, or quantizer, by quality; less is finer
+    worst: int  # the coarsest of them
+    ahead: int = 0  # frames of the next round that are coded and left out
+    opaque: str = "yuv420p"  # FFmpeg's name of the pixels that it takes ...
+    clear: str | None = None  # ... and of those with alpha; None: it keeps none
+
+
+def _constant(options: dict[str, str]) -> Callable[[int, Fraction, int], dict[str, str]]:
+    return lambda count, fps, level: options | {"crf": str(level)}
 
 
 CODECS = {
     "h264": Codec("libx264", _x264, {"wallpaper": 18, "share": 23, "small": 28}, 51),
-    "vp9": Codec("libvpx-vp9", lambda *_: VP9, {"wallpaper": 12, "share": 24, "small": 36}, 63),
-    "av1": Codec("libsvtav1", lambda *_: AV1, {"wallpaper": 2, "share": 26, "small": 40}, 63),
+    "vp9": Codec("libvpx-vp9", _constant(VP9), {"wallpaper": 12, "share": 24, "small": 36}, 63, clear="yuva420p"),
+    "av1": Codec("libsvtav1", _constant(AV1), {"wallpaper": 2, "share": 3, "small": 26}, 63, AHEAD_AV1),
+    "prores": Codec(  # every frame is a key frame
+        "prores_ks",
+        lambda count, fps, level: PRORES | {"global_quality": str(LAMBDA * level)},
+        {"wallpaper": 4, "share": 8, "small": 16},
+        31,
+        opaque="yuv444p10le",
+        clear="yuva444p10le",
+    ),
 }
 
 
@@ -82,17 +108,18 @@ def write_film(
     """Write a film of `coding.repeats` rounds. One round is coded once, and its packets are copied.
 
     Args:
-        frames: one round of `count` frames, (3H/2, W) I420 or (H, W, 3) RGB uint8.
+        frames: one round of `count` frames, (3H/2, W) I420 or (H, W, 3) RGB uint8, or (H, W, 4) if the codec keeps alpha.
         coding: its codec is named, never None.
-        level: constant rate factor.
+        level: constant rate factor, or quantizer.
         container: FFmpeg's name.
     """
     codec, fps = CODECS[coding.codec], coding.fps
-    options = {"crf": str(level)} | codec.options(count, fps)
+    options, to_planes = codec.options(count, fps, level), partial(_to_planes, codec=codec)
 
     def write_round(target: Path, text: str | None) -> None:
         with _open(target, text, container) as file:
-            encode(file, codec.encoder, map(_to_planes, ahead(frames)), fps, fps, options)
+            going_on = map(to_planes, _go_on(ahead(frames), codec.ahead))
+            encode(file, codec.encoder, going_on, fps, fps, options, count)
 
     if coding.repeats == 1:
         write_round(path, text)
@@ -111,9 +138,17 @@ def encode(
     fps: Fraction,
     ticks: Fraction | int,
     options: dict[str, str],
+    count: int | None = None,
 ) -> None:
-    """Encode frames into a file's only stream, which counts so many ticks a second; the first frame says what they are."""
-    stream = None
+    """Encode frames into a file's only stream, which counts so many ticks a second; the first frame says what they are.
+
+    count: frames that the file gets; what follows them is coded and left out.
+    """
+    stream, end = None, None if count is None else span(count, fps, ticks)[0]
+
+    def mux(packets: list[av.Packet]) -> None:
+        file.mux([packet for packet in packets if end is None or packet.pts < end])
+
     for index, frame in enumerate(frames):
         frame.pts, frame.duration = span(index, fps, ticks)
         frame.time_base = 1 / Fraction(ticks)
@@ -124,8 +159,8 @@ def encode(
             stream.time_base = context.time_base = frame.time_base
             context.colorspace = context.color_primaries = context.color_trc = frame.colorspace
             context.color_range = frame.color_range
-        file.mux(stream.encode(frame))
-    file.mux(stream.encode())
+        mux(stream.encode(frame))
+    mux(stream.encode())
 
 
 def span(index: int, fps: Fraction, ticks: Fraction | int) -> tuple[int, int]:
@@ -141,7 +176,9 @@ def _repeat(single: Path, path: Path, repeats: int, seconds: Fraction, text: str
         for index in range(repeats):
             with av.open(str(single)) as source:
                 moving = source.streams.video[-1]  # the first of an AVIF file is its still picture
-                stream = stream or out.add_stream_from_template(moving, opaque=True)  # opens no encoder
+                if stream is None:
+                    stream = out.add_stream_from_template(moving, opaque=True)  # opens no encoder
+                    stream.metadata.update({name: value for name, value in moving.metadata.items() if name == "alpha_mode"})
                 for packet in source.demux(moving):
                     if packet.dts is None:  # the empty packet at the end
                         continue
@@ -152,7 +189,7 @@ def _repeat(single: Path, path: Path, repeats: int, seconds: Fraction, text: str
 
 def _open(path: Path, text: str | None, container: str) -> av.container.OutputContainer:
     """Open a new film that will carry `text`."""
-    file = av.open(str(path), "w", format=container, options={"movflags": "+faststart"} if container == "mp4" else {})
+    file = av.open(str(path), "w", format=container, options={"movflags": "+faststart"} if container in ("mp4", "mov") else {})
     if text:
         file.metadata["comment"] = text
     return file
@@ -163,15 +200,45 @@ def even(width: int, height: int) -> tuple[int, int]:
     return width // 2 * 2, height // 2 * 2
 
 
-def _to_planes(pixels: np.ndarray) -> av.VideoFrame:
+def _to_planes(pixels: np.ndarray, codec: Codec) -> av.VideoFrame:
     if pixels.ndim == 2:
-        frame = av.VideoFrame.from_ndarray(pixels, format="yuv420p")
+        frame = av.VideoFrame.from_ndarray(pixels, format=codec.opaque)
     else:
-        width, height = even(*pixels.shape[1::-1])
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels[:height, :width]), format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-    frame.colorspace, frame.color_range = BT709, LIMITED
+        if codec.opaque == "yuv420p":
+            width, height = even(*pixels.shape[1::-1])
+            pixels = pixels[:height, :width]
+        coloured = fill_clear(pixels)[..., :3] if pixels.shape[2] == 4 else pixels
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(coloured), format="rgb24")
+        frame = frame.reformat(format=codec.opaque, dst_colorspace="ITU709", dst_color_range="MPEG")
+        if pixels.shape[2] == 4:
+            frame = _add_alpha(frame, pixels[..., 3], codec.clear)
+    frame.colorspace = frame.color_primaries = frame.color_trc = BT709
+    frame.color_range = LIMITED
     return frame
+
+
+def _add_alpha(frame: av.VideoFrame, alpha: np.ndarray, name: str) -> av.VideoFrame:
+    """The frame with alpha (H, W) uint8 as one more plane. FFmpeg's own way from 8 to 10 bits and back is a level too high."""
+    clear = av.VideoFrame(frame.width, frame.height, name)
+    for plane, source in zip(clear.planes, frame.planes):
+        plane.update(source)
+    plane = clear.planes[3]
+    if name.endswith("10le"):
+        alpha = np.where(alpha == 255, 1023, alpha.astype("<u2") * 4).astype("<u2")
+    rows = np.zeros((plane.height, plane.line_size // alpha.itemsize), alpha.dtype)
+    rows[:, : plane.width] = alpha
+    plane.update(rows)
+    return clear
+
+
+def _go_on(frames: Iterable[np.ndarray], more: int) -> Iterator[np.ndarray]:
+    """Yield one round of frames, and so many of the next."""
+    first = []
+    for pixels in frames:
+        if len(first) < more:
+            first.append(pixels)
+        yield pixels
+    yield from islice(cycle(first), more)
 
 
 def ahead(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

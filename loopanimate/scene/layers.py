@@ -18,6 +18,7 @@ SAFE = 1  # ... and this many pixels of PLATE_SIDE around, because mattes are no
 FINE = 3.0  # pixels; deviation of the Gaussian that separates texture from what is coarser
 MOSTLY = 80  # of 255; from this alpha on, a pixel counts as the layer's
 FAINT = 0.016  # alpha up to which the plate turns from the picture into the fill
+CLEAR_BAND = 0.06  # short sides that masks reach beyond a cut-out's rim: alpha is unknown 0.02 on each side of their edge
 PLATE_SIDE = 512  # pixels on the short side at which the plate is filled
 
 
@@ -53,7 +54,7 @@ def split(image: np.ndarray, mask: np.ndarray, reach: int) -> tuple[np.ndarray, 
     reach: pixels that layers may move apart; the plate is filled as far.
     """
     low, high = ALPHA_RAMP
-    alpha = matte(image, np.clip((mask.astype(np.float32) - low) / (high - low), 0, 1))
+    alpha = matte(np.ascontiguousarray(image[..., :3]), np.clip((mask.astype(np.float32) - low) / (high - low), 0, 1))
     plate, alpha = fill_plate(image, alpha, reach + 2), _to_bytes(alpha * 255)
     # At some pixels of the rim, no colour in [0, 255] of that alpha over that plate gives the picture. Where the layer has
     # most of the pixel, raise alpha to the least that some colour allows ...
@@ -68,6 +69,18 @@ def split(image: np.ndarray, mask: np.ndarray, reach: int) -> tuple[np.ndarray, 
     nearer = np.maximum(behind - most, least - behind) / np.maximum(np.abs(behind - seen), 1e-3)
     plate[rim] = _to_bytes(behind + np.clip(nearer.max(1, keepdims=True), 0, 1) * (seen - behind))
     return alpha, plate
+
+
+def cover_rim(mask: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Continue a mask (H, W) in [0, 1] beyond the rim of a cut-out, whose alpha is (H, W) uint8.
+
+    Its edge then lies where nothing is seen, so that the rim, which alpha makes soft, moves with what it is the rim of.
+    """
+    hole = (alpha < 255).astype(np.uint8)
+    if not hole.any() or hole.all():
+        return mask
+    near, nearest = _outside(hole, CLEAR_BAND * min(mask.shape) + 1)
+    return np.where(near, mask.ravel()[nearest], mask)
 
 
 def solve(image: np.ndarray, alpha: np.ndarray, plate: np.ndarray) -> Layers:
@@ -108,7 +121,9 @@ def fill_plate(image: np.ndarray, alpha: np.ndarray, band: int) -> np.ndarray:
         return image.copy()
     near, nearest = _outside(hole, band * scale + SAFE + 1)
     # Nothing deeper than the band is ever seen, but inpainting would read it. So give it the nearest colour from outside.
-    filled = cv2.inpaint(small.reshape(-1, 3)[nearest], near.astype(np.uint8), 4, cv2.INPAINT_TELEA).astype(np.float32)
+    known = small.reshape(-1, small.shape[2])[nearest]
+    parts = (np.ascontiguousarray(part) for part in (known[..., :3], known[..., 3:]) if part.size)  # all that OpenCV takes
+    filled = np.dstack([cv2.inpaint(part, near.astype(np.uint8), 4, cv2.INPAINT_TELEA) for part in parts]).astype(np.float32)
     filled[near] = cv2.GaussianBlur(filled, (0, 0), FINE / 2)[near] + _mirror(_texture(small, hole == 0), nearest, near)
     filled = cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC)
     if scale < 1:  # add the detail that the small picture cannot hold

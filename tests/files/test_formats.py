@@ -74,8 +74,11 @@ def circling(reach: float, fps: int, planar: bool) -> list[np.ndarray]:
 
 
 def decode(path) -> np.ndarray:
-    """Return the frames of a file: the luma of a film (K, H, W, 1), otherwise (K, H, W, 3)."""
+    """Return the frames of a file: the luma of a film in 4:2:0 (K, H, W, 1), otherwise (K, H, W, 3)."""
     kind = by_ending(path).kind
+    if path.suffix == ".mov":
+        with av.open(str(path)) as container:
+            return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
     if kind == "film":
         with av.open(str(path)) as container:
             return np.stack(
@@ -96,7 +99,7 @@ def decode(path) -> np.ndarray:
 def test_a_file_holds_every_frame_once_at_the_size_that_is_reported(ending, codec, tmp_path):
     shown = decode(write(tmp_path / f"loop{ending}", ring(), codec=codec)).astype(float)
     width, height = by_ending(ending).size(97, 66)
-    assert shown.shape[:3] == (8, height, width) and (width == 96) == (by_ending(ending).kind == "film")
+    assert shown.shape[:3] == (8, height, width) and (width == 96) == by_ending(ending).planar
     given = ring()[:, :height, :width].astype(float)
     if shown.shape[3] == 1:
         given = 16 + given @ [[0.1826], [0.6142], [0.062]]  # BT.709, limited
@@ -110,7 +113,9 @@ def test_a_film_starts_at_0_and_lasts_exactly(ending, codec, tmp_path):
         stream = container.streams.video[-1]
         times = [float(frame.time) for frame in container.decode(stream)]
         assert np.allclose(times, np.arange(8) / 8, atol=2e-3) and abs(container.duration / av.time_base - 1.0) < 2e-3
-        assert len(container.streams.audio) == 0 and stream.codec_context.pix_fmt == "yuv420p"
+        assert len(container.streams.audio) == 0
+        assert stream.codec_context.pix_fmt.startswith("yuv444p1" if ending == ".mov" else "yuv420p")
+        assert stream.codec_context.color_primaries == stream.codec_context.color_trc == 1
         assert stream.codec_context.colorspace == 1 and stream.codec_context.codec.canonical_name == codec
     if ending == ".mp4":  # so that it plays before all of it has come
         content = path.read_bytes()
@@ -140,7 +145,7 @@ def test_three_turns_are_one_three_times(ending, codec, tmp_path):
     path = write(tmp_path / f"three{ending}", ring(), 10, "words", lambda *done: told.append(done), repeats=3)
     three = decode(path).astype(int)
     assert len(three) == 24 and read_metadata(path) == "words" and len(list(tmp_path.iterdir())) == 2
-    assert np.abs(three - np.concatenate([one] * 3)).mean() < (2 if ending in (".gif", ".webp") else 1e-9)
+    assert np.abs(three - np.concatenate([one] * 3)).mean() < {".gif": 2, ".webp": 2, ".mov": 0.1}.get(ending, 1e-9)
     assert told[-1] == ((8, 8) if film(by_ending(ending)) else (24, 24))  # a film's turn is coded once
     if film(by_ending(ending)):
         with av.open(str(path)) as container:
@@ -157,11 +162,74 @@ def test_no_seam_is_left_in_the_decoded_file(ending, codec, tmp_path):
     assert len(shown) == len(frames) and measures["step"] <= 1.25 and measures["jerk"] <= 1.25
     if codec != "vp9":  # which nearly repeats a frame at its key frame
         assert measures["pause"] >= 0.9
-    if film(form):
+    if form.planar:
         with av.open(str(tmp_path / f"loop{ending}")) as container:
             assert sum(packet.is_keyframe for packet in container.demux(video=0) if packet.size) == 1
     else:
         assert psnr(shown, np.stack(frames)) > 32
+
+
+@pytest.mark.parametrize("codec, quality, fps, reach", [
+    pytest.param("av1", "wallpaper", 30, 1.6, marks=AV1), pytest.param("av1", "share", 60, 1.6, marks=AV1),
+    pytest.param("av1", "share", 30, 0.4, marks=AV1), ("h264", "small", 60, 1.6), ("h264", "small", 60, 0.4),
+])  # fmt: skip
+def test_slow_loops_of_coarser_qualities_show_no_step_either(codec, quality, fps, reach, tmp_path):
+    frames = circling(reach, fps, True)
+    measures = seam(decode(write(tmp_path / "loop.mp4", frames, fps, codec=codec, quality=quality)))
+    assert measures["step"] <= 1.25 and measures["jerk"] <= 1.25
+
+
+def test_a_gif_has_the_colours_of_all_frames_and_what_rests_does_not_flicker(tmp_path):
+    frames = [cv2.resize(data.chelsea(), (120, 80), interpolation=cv2.INTER_AREA) for _ in range(8)]
+    for index, pixels in enumerate(frames[1:]):  # light that the first frame has not, over the middle
+        pixels[20:60, 30:90] = np.clip(pixels[20:60, 30:90] * [0.2, 0.3, 0.4] + [0, 20 * index, 150], 0, 255)
+    shown = decode(write(tmp_path / "loop.gif", frames))
+    assert (shown[:, :20] == shown[0, :20]).all() and (shown[:, 60:] == shown[0, 60:]).all()
+    assert psnr(*(np.stack([cv2.GaussianBlur(pixels, (0, 0), 1) for pixels in each]) for each in (shown, frames))) > 38
+
+
+def cut_out(count=6, size=(66, 96)) -> list[np.ndarray]:
+    """Return frames (H, W, 4) of a disc with a soft rim, and every level of alpha in a ramp."""
+    frames, (y, x) = [], np.mgrid[: size[0], : size[1]]
+    for index in range(count):
+        alpha = np.clip((20 - np.hypot(x - 48 - 2 * index, y - 33)) / 6 + 0.5, 0, 1)
+        alpha[:6] = np.linspace(0, 1, size[1])
+        frames.append((np.dstack([alpha > 0] * 3 + [alpha]) * np.array([220, 90, 40, 255])).round().astype(np.uint8))
+    return frames
+
+
+def decode_clear(path) -> np.ndarray:
+    """Return the frames of a file, (K, H, W, 4)."""
+    if path.suffix == ".zip":
+        return decode(path)
+    if by_ending(path).kind == "animation":
+        with Image.open(path) as file:
+            return np.stack([np.asarray(frame.convert("RGBA")) for frame in ImageSequence.Iterator(file)])
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        if path.suffix == ".mov":
+            return np.stack([frame.to_ndarray(format="rgba") for frame in container.decode(stream)])
+        decoder = av.CodecContext.create("libvpx-vp9", "r")  # FFmpeg's own VP9 drops alpha
+        frames = [frame for packet in container.demux(stream) for frame in decoder.decode(packet if packet.size else None)]
+    colours = [frame.reformat(format="yuv420p").to_ndarray(format="rgb24") for frame in frames]
+    alphas = [np.frombuffer(frame.planes[3], np.uint8).reshape(frame.height, -1)[:, : frame.width] for frame in frames]
+    return np.stack([np.dstack(parts) for parts in zip(colours, alphas)])
+
+
+@pytest.mark.parametrize("repeats", [1, 2])
+@each(lambda form: form.keeps_alpha(None) if form.write else False, codecs=False)
+def test_a_cut_out_stays_one(ending, codec, repeats, tmp_path):
+    given, path = np.stack(cut_out() * repeats), tmp_path / f"loop{ending}"
+    shown = decode_clear(write(path, cut_out(), repeats=repeats))
+    assert shown.shape == given.shape
+    wrong = np.abs(shown[..., 3].astype(int) - given[..., 3])
+    assert wrong.max() == 0 if ending != ".webm" else wrong.mean() < 0.3  # VP9 codes it as it does brightness
+    for behind in (0, 255):  # a rim that is too dark or too light would show over one of them
+        over = [
+            behind + (pixels[..., :3].astype(float) - behind) * pixels[..., 3:] / 255 for pixels in (shown, given.astype(float))
+        ]
+        assert np.abs(over[0] - over[1]).mean() < (0.1 if ending in (".png", ".apng", ".zip") else 1.5)
+    assert ending != ".webm" or b"\x53\xc0\x81\x01" in path.read_bytes()  # AlphaMode 1: without it browsers show no alpha
 
 
 def test_slow_motion_does_not_halt_in_a_film(tmp_path):
@@ -231,7 +299,7 @@ def test_a_largest_size_is_kept_and_filled_without_rendering_again(ending, codec
 def test_a_coarser_quality_takes_fewer_bytes(ending, codec, tmp_path):
     frames = circling(1.6, 8, by_ending(ending).planar)[:8]
     sizes = [write(tmp_path / f"{name}{ending}", frames, quality=name, codec=codec).stat().st_size for name in QUALITIES]
-    assert sizes[0] > 1.2 * sizes[1] > 1.2**2 * sizes[2]
+    assert sizes[0] > 1.15 * sizes[1] > 1.15**2 * sizes[2]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,256 @@
+"""python -m loopanimate batch LIST: many loops, a whole one on each core. Given again, it makes what is missing."""
+
+import csv
+import json
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import cache
+from multiprocessing import connection, get_context, parent_process
+from pathlib import Path
+from threading import Thread
+from typing import Any, Literal, NamedTuple, get_origin
+
+from PIL import Image
+
+from loopanimate import options
+from loopanimate.__main__ import Files, add_settings, animate, load_models, read_settings
+from loopanimate.files.formats import by_ending
+from loopanimate.files.pictures import replacing
+from loopanimate.settings import Hands, Machine, Output, Request, make_settings
+
+ROWS, READ, WRITTEN = (".csv", ".jsonl"), ("picture", "mask", "freeze"), ("output", "save_mask", "poster")
+GROUPS = (Request, Hands, Output)
+FIELDS = {name: field for group in GROUPS for name, field in group.model_fields.items()}
+REPEATED = [name for name, field in FIELDS.items() if get_origin(field.annotation) is tuple]
+# a column may be called as the option is
+FLAGS = {(field.json_schema_extra or {}).get("flag"): name for name, field in FIELDS.items()}
+# A process has a core: its libraries start one thread each, where the library asks the environment.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+
+class Batch(options.Options):
+    """What the command reads and writes besides what a row may say."""
+
+    rows: str = options.option(..., "CSV or JSONL, a row a loop, or a folder of pictures", flag="list", metavar="LIST")
+    folder: str | None = options.option(
+        None, "where outputs are written (default: beside LIST; of a folder of pictures, its folder loops)", metavar="DIR"
+    )
+    ending: str = options.option(".mp4", "of outputs that rows do not name", metavar=".mp4")
+    jobs: int | None = options.option(
+        None, "loops made at once, with about a gigabyte of memory each (default: one a core)", ge=1, le=1024
+    )
+    table: str | None = options.option(None, "write what became of each row as a CSV file", metavar="T.csv")
+
+
+class Outcome(NamedTuple):
+    state: Literal["made", "kept", "refused"]  # kept: it was there already, made with the same settings
+    said: str  # a sentence
+
+
+class Row(NamedTuple):
+    number: int  # in the list, from 1
+    values: dict[str, Any]  # settings, files and parts by name
+    wrong: str | None = None  # why it is refused unseen
+
+
+def main(arguments: list[str]) -> None:
+    parser = options.Parser(prog="python -m loopanimate batch", description="Turn many pictures into seamless loops.")
+    options.add(parser, Batch)
+    parser.add_argument("--prompt", default=options.argparse.SUPPRESS, help="of rows that have none", metavar="PROMPT")
+    add_settings(parser, skip=(*READ, *WRITTEN))
+    given = read_settings(parser, arguments)
+    with options.exit_on_mistake():
+        given["rows"] = given.pop("list")
+        batch, machine = options.build(Batch, given), options.build(Machine, given)
+        common = {name: value for name, value in given.items() if name not in Batch.model_fields | Machine.model_fields}
+        rows = read_rows(batch, common)
+        table = {}
+        try:
+            for row, outcome in spread(rows, machine, batch.jobs or count_cores()):
+                table[row.number] = row, outcome
+                name = row.values.get("output", row.values.get("picture", f"row {row.number}"))
+                print(f"{outcome.state:<8}{name}: {outcome.said}", flush=True)
+        except KeyboardInterrupt:
+            print(f"stopped after {len(table)} of {len(rows)} rows: the same command makes the others", file=sys.stderr)
+            raise SystemExit(128 + signal.SIGINT) from None
+        finally:
+            if batch.table:
+                _write_table(Path(batch.table), [table[number] for number in sorted(table)])
+    states = [outcome.state for _, outcome in table.values()]
+    print(", ".join(f"{states.count(state)} {state}" for state in ("made", "kept", "refused")))
+    if "refused" in states:
+        raise SystemExit(2)
+
+
+def count_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def read_rows(batch: Batch, common: Mapping[str, Any]) -> list[Row]:
+    """The rows of a list, over what all have in `common`; their files are found from the list's folder.
+
+    Raises ValueError for a list that cannot be read; what is wrong with one row is said in that row.
+    """
+    by_ending(batch.ending)
+    path = Path(batch.rows)
+    if path.is_dir():
+        pictures = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+        found = [{"picture": each.name} for each in sorted(path.iterdir()) if each.suffix.lower() in pictures]
+        source, target = path, path / "loops"
+    elif path.suffix.lower() in ROWS and path.exists():
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            try:
+                found = list(csv.DictReader(file) if path.suffix.lower() == ".csv" else _read_lines(file))
+            except (UnicodeDecodeError, csv.Error) as error:
+                raise ValueError(f"expected rows as text in {path}, got something else ({error})") from None
+        source = target = path.parent
+    else:
+        raise ValueError(f"expected a folder of pictures or a list ending in {' or '.join(ROWS)}, got {path}")
+    if not found:
+        raise ValueError(f"expected at least one row in {path}, got none")
+    target = Path(batch.folder) if batch.folder else target
+    target.mkdir(parents=True, exist_ok=True)
+    rows, writers = [], {}
+    for number, cells in enumerate(found, 1):
+        row = _read_row(number, cells, common, source, target, batch.ending)
+        writer = writers.setdefault(row.values.get("output"), number)
+        if row.wrong is None and writer != number:
+            row = row._replace(wrong=f"expected an output of its own, got that of row {writer}")
+        rows.append(row)
+    return rows
+
+
+def _read_lines(file: Iterable[str]) -> Iterator[Any]:
+    for line in filter(str.strip, file):
+        try:
+            yield json.loads(line)
+        except (ValueError, RecursionError):
+            yield line.strip()
+
+
+def _read_row(number: int, cells: Any, common: Mapping[str, Any], source: Path, target: Path, ending: str) -> Row:
+    if not isinstance(cells, dict):
+        return Row(number, {}, f"expected settings as a JSON object, got {str(cells)[:80]}")
+    if None in cells:  # csv's name for what is beyond the last column
+        return Row(number, {}, f"expected {len(cells) - 1} cells, got {len(cells) - 1 + len(cells[None])}")
+    own = {_field(name): value for name, value in cells.items() if value not in (None, "")}
+    values = {**common, **own}
+    if "picture" not in own:
+        return Row(number, values, "expected a picture, got nothing")
+    for name in REPEATED:
+        if name in own:
+            values[name] = [
+                tuple(map(str.strip, item.split(","))) if isinstance(item, str) else item for item in _list(own[name])
+            ]
+    values["part"] = [item.rpartition("=")[::2] if isinstance(item, str) else item for item in _list(values.pop("parts", ()))]
+    values.setdefault("output", Path(str(own["picture"])).stem + ending)
+    for folder, names in ((source, READ), (target, WRITTEN)):
+        values |= {name: str(folder / str(values[name])) for name in names if name in values}
+    try:
+        values["part"] = [(words.strip(), str(source / mask.strip())) for words, mask in values["part"]]
+    except (AttributeError, TypeError, ValueError):
+        return Row(number, values, f"expected parts as WORDS=M.png, got {own['parts']}")
+    return Row(number, values)
+
+
+def _field(column: str) -> str:
+    """The field that a column or an option is called after."""
+    name = column.strip().lower().removeprefix("--")
+    return FLAGS.get(f"--{name}", name.replace("-", "_"))
+
+
+def _list(value: Any) -> list:
+    """Items of a cell, which semicolons separate, or of a JSON list."""
+    return [item.strip() for item in value.split(";")] if isinstance(value, str) else list(value)
+
+
+def spread(rows: Iterable[Row], machine: Machine, jobs: int) -> Iterator[tuple[Row, Outcome]]:
+    """Make the rows in so many processes; yield each with what became of it, in the order in which they end.
+
+    A process that dies takes one row with it, and another takes its place.
+    """
+    waiting, started, at_work = deque(), [], {}
+    for row in rows:
+        if row.wrong is None:
+            waiting.append(row)
+        else:
+            yield row, Outcome("refused", row.wrong)
+    context, environment = get_context("spawn"), dict(os.environ)
+    os.environ.update({name: value for name, value in ONE_THREAD.items() if name not in os.environ})
+    try:
+        while waiting or at_work:
+            while waiting and len(at_work) < jobs:
+                ours, theirs = context.Pipe()
+                process = context.Process(target=_serve, args=(theirs, machine), daemon=True)
+                process.start()
+                started.append(process)
+                theirs.close()  # so that reading ends when the process does
+                at_work[ours] = process, waiting.popleft()
+                ours.send(at_work[ours][1])
+            for ours in connection.wait(list(at_work)):
+                process, row = at_work.pop(ours)
+                try:
+                    outcome = ours.recv()
+                except (EOFError, OSError):
+                    process.join()
+                    why = f"killed by signal {-process.exitcode}" if process.exitcode < 0 else f"exit {process.exitcode}"
+                    yield row, Outcome("refused", f"expected a process that ends well, got {why}: is there too little memory?")
+                    continue
+                if waiting:
+                    at_work[ours] = process, waiting.popleft()
+                    ours.send(at_work[ours][1])
+                else:
+                    ours.close()
+                yield row, outcome
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        for process, _ in at_work.values():
+            process.terminate()
+        for process in started:
+            process.join()
+
+
+def _serve(ours: connection.Connection, machine: Machine) -> None:
+    """Make the rows that come; models are loaded once. Ends with the process that sends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the parent decides
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # half-written files go
+    Thread(target=_end_with_parent, daemon=True).start()
+    import cv2
+
+    cv2.setNumThreads(1)
+    load = cache(load_models)
+    with suppress(EOFError, OSError):
+        while True:
+            ours.send(_make(ours.recv(), machine, load))
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed cannot say so: without this the same command, given again, would make the row at hand too."""
+    parent_process().join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _make(row: Row, machine: Machine, load) -> Outcome:
+    try:
+        given = {name: value for name, value in row.values.items() if name != "part"}
+        files = options.build(Files, given)
+        settings = make_settings(**{name: value for name, value in given.items() if name not in Files.model_fields})
+        lines = animate(files, settings, machine, row.values["part"], load=load, again=False)
+    except Exception as error:  # noqa: BLE001
+        name = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
+        return Outcome("refused", name + " ".join(str(error).split()))
+    return Outcome("made", " ".join(lines)) if lines else Outcome("kept", "it was made before with the same settings")
+
+
+def _write_table(path: Path, table: Iterable[tuple[Row, Outcome]]) -> None:
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("row", "picture", "output", "state", "said"))
+        for row, outcome in table:
+            rows.writerow((row.number, row.values.get("picture", ""), row.values.get("output", ""), *outcome))
