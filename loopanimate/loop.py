@@ -16,7 +16,7 @@ from loopanimate.files.cutouts import over_white, premultiply, straighten
 from loopanimate.files.formats import Coding, check, check_output, write_loop
 from loopanimate.files.living import write_living
 from loopanimate.files.sizes import (
-    WHOLE,
+    UNCUT,
     count_rounds,
     cover,
     cover_box,
@@ -352,7 +352,7 @@ def _cut(
 ) -> View:
     """Cut around the middle of `mask`, or fit, a picture and its layers' masks to an output's size."""
     size, around = output_size(output.size, *picture.size), None
-    fit = output.fit or alpha is not None and output.size.lower() in WHOLE
+    fit = output.fit or alpha is not None and output.size.lower() in UNCUT
     if fit and size != picture.size:
         whole, size = size, inside(size, *picture.size)
         around = surround(picture, whole) if size != whole else None

@@ -25,7 +25,7 @@ SIZES = {  # width, height in pixels
     "sticker": (512, 512),  # WhatsApp's and Telegram's
 }
 MAX_MEGABYTES = {"sticker": 0.5}  # WhatsApp's limit of an animated sticker
-WHOLE = {"sticker"}  # shows all of a cut-out
+UNCUT = {"sticker"}  # sizes that show all of a cut-out
 MIN_SECONDS = {"lively": 60}  # Lively pauses each time that a file starts again, so the file has to be long
 
 
