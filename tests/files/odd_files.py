@@ -817,7 +817,8 @@ def main() -> None:
                 if why:
                     print(why)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        print(f"{what}: {count.total()} tried, {count['read']} read right, {count['opened']} damaged ones opened, {count['refused']} refused in one sentence, "
+        print(f"{what}: {count.total()} tried, {count['read']} read right, {count['opened']} damaged ones opened, "
+              f"{count['refused']} refused in one sentence, "
               f"{count['wrong']} wrong, {count['traceback']} tracebacks, {peak:.2f} GB at most")  # fmt: skip
 
 
