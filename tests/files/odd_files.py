@@ -1,6 +1,6 @@
 """Odd and hostile files, each with what has to come out of it: pixels, or one sentence.
 
-    python -m tests.files.odd_files        the table: tried, refused, read right, wrong, tracebacks, peak memory
+    python -m tests.files.odd_files        the table
 
 `tests/files/test_pictures.py` runs the same files; `tests/browser/test_pictures.py` has Chromium decode those that it can.
 """
@@ -781,7 +781,8 @@ def all_masks() -> Iterator[Odd]:
 
 
 def check(odd: Odd, folder: Path, is_mask: bool = False) -> tuple[str, str]:
-    """What came of a file, "read", "refused", "wrong" or "traceback", and what is wrong."""
+    """What came of a file, and what is wrong: "read", "opened" (damaged, so nobody knows what is right), "refused", "wrong"
+    or "traceback"."""
     path = folder / odd.name
     path.write_bytes(odd.content)
     try:
@@ -798,7 +799,7 @@ def check(odd: Odd, folder: Path, is_mask: bool = False) -> tuple[str, str]:
     finally:
         path.unlink()
     if odd.wanted is None:
-        return "read", ""
+        return "opened", ""
     if isinstance(odd.wanted, str) or pixels.shape != odd.wanted.shape:
         return "wrong", f"{odd.name}: {pixels.shape} came out"
     off = np.abs(pixels - odd.wanted.astype(int)).mean()
@@ -816,7 +817,8 @@ def main() -> None:
                 if why:
                     print(why)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        print(f"{what}: {count.total()} tried, {count['read']} read right, {count['refused']} refused in one sentence, "
+        print(f"{what}: {count.total()} tried, {count['read']} read right, {count['opened']} damaged ones opened, "
+              f"{count['refused']} refused in one sentence, "
               f"{count['wrong']} wrong, {count['traceback']} tracebacks, {peak:.2f} GB at most")  # fmt: skip
 
 
