@@ -153,7 +153,7 @@ def test_a_batch_that_is_stopped_ends_its_processes_and_leaves_nothing_half_writ
     while process.poll() is None and not list(folder.glob("loops/.*")):  # until a file is begun under another name
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=200)
     assert process.returncode == 130 and "stopped after 0 of 4 rows" in said
     assert not list((folder / "loops").iterdir())
     with pytest.raises(ProcessLookupError):
