@@ -28,8 +28,12 @@ class Files(options.Options):
         "the ending chooses: " + ", ".join(f"{' or '.join(form.endings)} ({form.name})" for form in FORMATS),
         metavar="LOOP.mp4",
     )
-    mask: str | None = options.option(None, "white moves; without it the salient object is found", metavar="M.png")
-    save_mask: str | None = options.option(None, "write the mask that was used", metavar="M.png")
+    mask: str | None = options.option(
+        None, "white moves; without it the words say what, or the salient object", metavar="M.png"
+    )
+    save_mask: str | None = options.option(
+        None, "write where it moves, or, where nothing does, where light and weather may be", metavar="M.png"
+    )
     freeze: str | None = options.option(None, "white stays", metavar="M.png")
     background: str | None = options.option(
         None,
@@ -53,9 +57,9 @@ def main(arguments: list[str] | None = None) -> None:
         return main(arguments[1:])
     parser = options.Parser(prog="python -m loopanimate", description="Turn a picture into a seamless loop.")
     add_settings(parser)
-    words = "what of the sentence a mask is of, or a clause of its own, and the mask; repeatable"
+    words = "what of the sentence a mask is of, or a clause of its own, and the mask; repeatable, masks of one thing are joined"
     parser.add_argument("--part", nargs=2, action="append", default=[], metavar=("WORDS", "M.png"), help=words)
-    given = vars(parser.parse_args(arguments))
+    given = read_settings(parser, arguments)
     with options.exit_on_mistake():
         files, machine = options.build(Files, given), options.build(Machine, given)
         settings = options.build(Settings, {name: value for name, value in given.items() if name not in ("output", "freeze")})
@@ -71,8 +75,14 @@ def add_settings(parser: options.Parser, skip: Collection[str] = ()) -> None:
     options.add(parser, Files, skip)
     options.add(parser, Settings, ("prompt",) if skip else ())
     options.add(parser, Machine)
-    none = {"action": "store_const", "const": 0.0, "default": options.argparse.SUPPRESS}
-    parser.add_argument("--no-effects", dest="effect_strength", help="draw no light and weather", **none)
+    none = "draw no light and weather, whatever --effect and --effect-strength say"
+    parser.add_argument("--no-effects", action="store_true", help=none)
+
+
+def read_settings(parser: options.Parser, arguments: Sequence[str]) -> dict:
+    """The options that were given, to a parser that `add_settings` has added to."""
+    given = vars(parser.parse_args(arguments))
+    return given | {"effect_strength": 0.0} if given.pop("no_effects") else given
 
 
 def load_models(preset: str, machine: Machine):
@@ -120,10 +130,10 @@ def animate(
     if alpha is not None and files.background is not None:
         picture, alpha = put_behind(picture, alpha, files.background), None
     output_size(wanted.size, *picture.size)
-    mask = open_mask(files.mask, picture.size) if files.mask else None
-    parts = [(words, open_mask(path, picture.size)) for words, path in given]
+    mask = open_mask(files.mask, picture.size, print) if files.mask else None
+    parts = [(words, open_mask(path, picture.size, print)) for words, path in given]
     if files.freeze:
-        settings = settings.change(freeze=small_png(open_mask(files.freeze, picture.size)))
+        settings = settings.change(freeze=small_png(open_mask(files.freeze, picture.size, print)))
     recipe = pack(settings, mask, parts) if files.metadata else None
     sources = [files.picture, files.mask, files.freeze, *(path for _, path in given)]
     if not again and _is_written(output, recipe, list(filter(None, sources))):
@@ -145,9 +155,11 @@ def animate(
     if mask_output:
         with replacing(mask_output) as partial:
             Image.fromarray((loop.mask * 255).round().astype(np.uint8)).save(partial, format="PNG")
-    lines = [note.said for note in loop.notes]
+    lines = [*dict.fromkeys(note.said for note in loop.notes)]
     if not loop.found:
         lines.insert(0, "No clear object in the picture, so all of it moves; --mask says what should.")
+    if mask_output:
+        lines.append(f"{mask_output}: {'what moves' if loop.masks else 'where light and weather may be, as nothing moves'}")
     if alpha is not None and (loop.alpha is None or not form.keeps_alpha(wanted.codec)):
         keep = ", ".join(ending for ending, each in ENDINGS.items() if each.keeps_alpha(None))
         lines.append(f"White stands behind the picture: {keep} of the motion preset keep it clear, --background sets a colour.")

@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple, get_origin
 from PIL import Image
 
 from loopanimate import options
-from loopanimate.__main__ import Files, add_settings, animate, load_models
+from loopanimate.__main__ import Files, add_settings, animate, load_models, read_settings
 from loopanimate.files.formats import by_ending
 from loopanimate.files.pictures import replacing
 from loopanimate.settings import Hands, Machine, Output, Request, make_settings
@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> None:
     options.add(parser, Batch)
     parser.add_argument("--prompt", default=options.argparse.SUPPRESS, help="of rows that have none", metavar="PROMPT")
     add_settings(parser, skip=(*READ, *WRITTEN))
-    given = vars(parser.parse_args(arguments))
+    given = read_settings(parser, arguments)
     with options.exit_on_mistake():
         given["rows"] = given.pop("list")
         batch, machine = options.build(Batch, given), options.build(Machine, given)

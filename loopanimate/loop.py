@@ -3,19 +3,20 @@
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from loopanimate.effects.build import Effect, Placed, build
+from loopanimate.effects.build import WHOLE, Effect, Placed, build, cut_place
 from loopanimate.effects.data import Overlay
 from loopanimate.effects.names import find_look
 from loopanimate.files.cutouts import over_white, premultiply, straighten
 from loopanimate.files.formats import Coding, check, check_output, write_loop
 from loopanimate.files.living import write_living
 from loopanimate.files.sizes import (
-    WHOLE,
+    UNCUT,
     count_rounds,
     cover,
     cover_box,
@@ -40,7 +41,7 @@ from loopanimate.scene.finder import BUNDLED, Models
 from loopanimate.scene.layers import cover_rim
 from loopanimate.scene.parts import Part, weigh
 from loopanimate.settings import Hands, Output, Settings
-from loopanimate.staging import Air, Note, find_mask, stage
+from loopanimate.staging import Air, Note, find_mask, mask_size, stage
 from loopanimate.words.intent import STILL, Intent
 
 Progress = Callable[[int, int], None]  # steps or frames done, and in all; may raise to cancel
@@ -76,13 +77,19 @@ class Loop:
     """A sampled loop: what any number of files are written from without sampling again."""
 
     picture: Image.Image  # whole, at its own size
-    masks: tuple[np.ndarray, ...]  # (H, W) in [0, 1] of the whole picture, of all layers but the last, front to back
-    mask: np.ndarray  # (H, W) in [0, 1], all that moves
+    masks: tuple[np.ndarray, ...]  # (H, W) in [0, 1], as `mask_size` says, of all layers but the last, front to back
+    mask: np.ndarray  # (H, W) in [0, 1], all that moves; of a picture that rests, where light and weather may be
     found: bool  # False: no clear object and no mask given, so the whole picture moves
     settings: Settings
-    notes: tuple[Note, ...]  # what became of each clause of the prompt, where that is worth a word
+    answers: tuple[Note, ...]  # what became of each clause of the prompt, where that is worth a word
     air: Air = field(default=Air(), kw_only=True)  # light and weather
     alpha: np.ndarray | None = field(default=None, kw_only=True)  # (H, W) uint8 of a cut-out, whose picture is over white
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """The answers, under the settings' hands, which may turn light and weather off."""
+        off = "" if self.settings.hands.effect_strength else " Not drawn: light and weather are turned off."
+        return tuple(replace(note, said=note.said + off) if off and note.drawn else note for note in self.answers)
 
     def view(self, output: Output | None = None) -> View:
         """Cut or fit the picture to an output's size; None: the settings' own output."""
@@ -286,8 +293,10 @@ def _still(pipe, picture, notes, air, settings) -> MotionLoop:
     grid = pipe.codec.latent_size(*picture.size[::-1])
     frames = settings.request.num_frames
     motion = Motion(np.zeros((frames, 1, 2, *grid), np.float32), np.zeros((1, 2, *grid), np.float32))
-    whole = np.ones(picture.size[::-1], np.float32)
-    return MotionLoop(picture, (), whole, True, settings, notes, motion, (STILL,), pipe.device.type, air=air)
+    size = mask_size(*picture.size)
+    places = [1 if each.place is None else cut_place(each.place, WHOLE, size) for each in air.effects]
+    mask = reduce(np.maximum, places, np.zeros(size[::-1], np.float32))
+    return MotionLoop(picture, (), mask, True, settings, notes, motion, (STILL,), pipe.device.type, air=air)
 
 
 def _motion_loops(pipe, picture, scene, notes, found, air, settings, seeds, progress, preview) -> Iterator[MotionLoop]:
@@ -343,11 +352,11 @@ def _cut(
 ) -> View:
     """Cut around the middle of `mask`, or fit, a picture and its layers' masks to an output's size."""
     size, around = output_size(output.size, *picture.size), None
-    fit = output.fit or alpha is not None and output.size.lower() in WHOLE
+    fit = output.fit or alpha is not None and output.size.lower() in UNCUT
     if fit and size != picture.size:
         whole, size = size, inside(size, *picture.size)
         around = surround(picture, whole) if size != whole else None
-    box = cover_box(mask, size)
+    box = cover_box(mask, size, picture.size)
     part = tuple(edge / side for edge, side in zip(box, 2 * picture.size))
     if alpha is not None:
         alpha = np.asarray(cover(Image.fromarray(alpha), [], size, box)[0])  # as the colours are

@@ -1,5 +1,6 @@
 """From parts to motion: sample the network, and edit what it sampled as the words ask."""
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -75,7 +76,8 @@ def shrink(picture: Image.Image) -> Image.Image:
 
 def _prover(picture: Image.Image, masks: Sequence[np.ndarray]) -> Callable[[Motion], bool]:
     """A judge of wraps: is the seam of a shown motion, on its own small frames, like any other place?"""
-    scale = min(1.0, PROOF_SIDE / min(picture.size))
+    short = max(min(picture.size), math.sqrt(math.prod(picture.size) / 4))  # from 4 : 1 on, frames get no larger
+    scale = min(1.0, PROOF_SIDE / short)
     size = [int(side * scale) for side in picture.size]
     pixels, *greys = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (np.asarray(picture), *masks))
     borders = borders_of(masks)

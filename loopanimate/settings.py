@@ -21,6 +21,7 @@ from loopanimate.presets import (
     check_num_frames,
 )
 
+MAX_TEXT = 2000  # characters of a prompt
 MAX_DIRECTIONS = 32  # arrows and pins
 MAX_AMOUNT = 3.0  # of an effect
 MIN_FPS, MAX_FPS = 1, 120  # frames a second
@@ -41,11 +42,20 @@ class Request(Options):
     mask_feather: float = option(0.0, "percent of the short side", ge=0, le=25, metavar="P")
     mask_invert: bool = option(False, "what was masked stays, the rest moves")
 
+    @field_validator("prompt", "negative_prompt")
+    @classmethod
+    def _is_short(cls, prompt: str) -> str:
+        if len(prompt) > MAX_TEXT:
+            raise ValueError(f"expected at most {MAX_TEXT} characters of words, got {len(prompt)}")
+        if any("\ud800" <= character <= "\udfff" for character in prompt):  # what no file can carry
+            raise ValueError("expected words in Unicode, got half of a surrogate pair")
+        return prompt
+
     @field_validator("prompt")
     @classmethod
     def _says_something(cls, prompt: str) -> str:
-        if not prompt.strip():
-            raise ValueError("expected a sentence that says what should move, got nothing")
+        if not any(map(str.isalpha, prompt)):
+            raise ValueError(f"expected a sentence that says what should move, got {prompt.strip() or 'nothing'}")
         return prompt
 
     @field_validator("num_frames")
@@ -79,7 +89,15 @@ class Hands(Options):
     @classmethod
     def _read(cls, given):
         """One text is a name, or a name and an amount: "snow", "snow=0.5"."""
-        split = (each[0].split("=") if len(each) == 1 else each for each in map(tuple, given))
+        if (
+            not isinstance(given, (list, tuple))
+            or len(given) > len(names())
+            or not all(isinstance(each, (list, tuple)) for each in given)
+        ):
+            raise ValueError(
+                f"expected at most {len(names())} effects, each a name or a name and an amount, got {repr(given)[:50]}"
+            )
+        split = (each[0].split("=") if len(each) == 1 and isinstance(each[0], str) else each for each in given)
         return tuple((*each, 1.0) if len(each) == 1 else tuple(each) for each in split)
 
     @field_validator("added_effects")
@@ -87,7 +105,7 @@ class Hands(Options):
     def _drawn(cls, added):
         for name, amount in added:
             if name not in names():
-                raise ValueError(f"expected an effect out of {', '.join(names())}, got {name}")
+                raise ValueError(f"expected an effect out of {', '.join(names())}, got {name[:40]}")
             if not 0 <= amount <= MAX_AMOUNT:
                 raise ValueError(f"expected an amount of 0 to {MAX_AMOUNT:g} for {name}, got {amount:g}")
         return added
@@ -95,10 +113,11 @@ class Hands(Options):
     @model_validator(mode="after")
     def _within(self):
         given = self.arrows + self.pins
-        if any(not 0 <= number <= 1 for point in given for number in point):
-            raise ValueError(f"expected arrows and pins within the picture (fractions 0 to 1), got {given}")
         if len(given) > MAX_DIRECTIONS:
             raise ValueError(f"expected at most {MAX_DIRECTIONS} arrows and pins, got {len(given)}")
+        for points in given:
+            if any(not 0 <= number <= 1 for number in points):
+                raise ValueError(f"expected arrows and pins within the picture (fractions 0 to 1), got {points}")
         return self
 
 
@@ -156,7 +175,7 @@ class Settings(Options):
     @classmethod
     def _known(cls, preset: str) -> str:
         if preset not in PRESETS:
-            raise ValueError(f"expected a preset out of {', '.join(PRESETS)}, got {preset}")
+            raise ValueError(f"expected a preset out of {', '.join(PRESETS)}, got {preset[:40]}")
         return preset
 
     def flat(self) -> dict:

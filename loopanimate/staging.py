@@ -1,22 +1,27 @@
 """What a sentence and masks make of a picture: what moves and how, light and weather, and a note on each clause."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from loopanimate.effects.build import Placed, shrink_place
 from loopanimate.files.pictures import check_mask
-from loopanimate.scene.effects import find_front
+from loopanimate.scene.effects import find_front, passes_behind
 from loopanimate.scene.finder import BUNDLED, Finder, Models
 from loopanimate.scene.parts import Part, Scene, single
-from loopanimate.scene.plan import Outcome, camera_alone, names, names_things, painted, plan
+from loopanimate.scene.plan import Outcome, camera_alone, clauses_of_masks, names_things, painted, plan, rest_alone
 from loopanimate.scene.saliency import automatic_mask, edit
 from loopanimate.settings import Settings
 from loopanimate.words.clauses import Clause, is_english, read_clauses
 
+# Masks of a larger picture are kept at so many pixels: its layers' edges are found in the picture itself (scene.matting), and
+# at 48 megapixels each mask would take 190 megabytes.
+MASK_PIXELS = 3840 * 2160
 NOTE_SIDE = 320  # pixels on the long side of the place of a thing in a note
 
 
@@ -28,6 +33,7 @@ class Note:
     place: np.ndarray | None = None  # where its thing is, (h, w) uint8, small
     thing: str = ""  # what a mask for it is called; empty where it needs none
     unsure: bool = False  # somebody should look at its place
+    drawn: bool = False  # it is of light or weather, which hands may turn off
 
 
 @dataclass(frozen=True)
@@ -41,14 +47,14 @@ class Air:
 def stage(pipe, picture, mask, given, settings, models) -> tuple[Scene | None, tuple[Note, ...], bool, Air]:
     """What moves and how, None where light and weather play before a picture that rests; what the words were taken for;
     whether there is a clear thing; light and weather."""
-    if mask is not None:
-        _check_size(picture, mask)
-    for _, own in given:
-        check_mask(_check_size(picture, own))
+    given = [(words, check_mask(_fit(picture, own))) for words, own in given]
+    mask = None if mask is None else _fit(picture, mask)
+    if (size := mask_size(*picture.size)) != picture.size:
+        picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     said, *more = _read(pipe, [settings.request.prompt, *(words for words, _ in given)])
-    said += [clause for clauses in more for clause in clauses if clause.kind is not None]
-    camera = camera_alone(said)
-    if not given and (camera or not names_things(said)):
+    said = clauses_of_masks(said, [(words, clauses) for (words, _), clauses in zip(given, more)])
+    camera, rests = camera_alone(said), rest_alone(said)
+    if not (given or rests) and (camera or not names_things(said)):
         from loopanimate.words.read import read  # with torch, which takes seconds to import
 
         mask, found = find_mask(picture, settings, mask, models)
@@ -57,20 +63,21 @@ def stage(pipe, picture, mask, given, settings, models) -> tuple[Scene | None, t
         air = Air(front=find_front(Finder(picture, models=models), [mask])) if found and settings.hands.added_effects else Air()
         return single(Part(reading.sentence, reading.layers[0], mask), reading.layers[1]), notes, found, air
     masks = painted(said, mask, given)
-    if lost := sorted(masks.keys() - names(said)):
-        raise ValueError(f"expected masks of things that the sentence says something of, got one of {', '.join(lost)}")
     if mask is not None:
         check_mask(_edit(settings, mask))
     finder = Finder(picture, masks, partial(_edit, settings), models)
     scene, outcomes = plan(said, finder)
-    effects = tuple(outcome.effect for outcome in outcomes if outcome.effect is not None)
-    if scene is None and not effects:
+    drawn = [outcome.effect for outcome in outcomes if outcome.effect is not None]
+    # the same in one place is drawn once, as it is said last
+    effects = tuple({(each.effect.look, each.place is not None and each.place.tobytes()): each for each in drawn}.values())
+    if scene is None and not (effects or rests):
         words = " ".join(outcome.said for outcome in outcomes)
         raise ValueError(f"expected something in the picture that can move: {words}")
     front = None
-    if effects or settings.hands.added_effects:
+    if settings.hands.added_effects or any(passes_behind(each.effect) for each in effects):
         front = find_front(finder, [part.mask for part in scene.parts if not part.behind] if scene else [])
-    return scene, tuple(map(note_of, outcomes)), True, Air(effects, front)
+    notes = [*map(note_of, outcomes), *([Note("So nothing moves.")] if rests else [])]
+    return scene, tuple(notes), True, Air(effects, front)
 
 
 def find_things(pipe, picture: Image.Image, prompt: str, models: Models = BUNDLED) -> list[Outcome]:
@@ -89,14 +96,27 @@ def _read(pipe, prompts: Sequence[str]) -> list[list[Clause]]:
 def note_of(outcome: Outcome) -> Note:
     region = outcome.region
     if region is None:
-        return Note(outcome.said, thing=outcome.name)
-    return Note(outcome.said, shrink_place(region.mask, NOTE_SIDE), outcome.name, region.unsure)
+        return Note(outcome.said, thing=outcome.name, drawn=outcome.effect is not None)
+    place = shrink_place(region.mask, NOTE_SIDE)
+    return Note(outcome.said, place, outcome.name, region.unsure, outcome.effect is not None)
 
 
 def find_mask(picture: Image.Image, settings: Settings, mask: np.ndarray | None, models: Models) -> tuple[np.ndarray, bool]:
     """The mask of the whole picture, edited as the settings have it, and whether one was given or found."""
     mask, found = automatic_mask(picture, models.salient) if mask is None else (_check_size(picture, mask), True)
     return check_mask(_edit(settings, mask)), found
+
+
+def mask_size(width: int, height: int) -> tuple[int, int]:
+    """(width, height) of the masks of a picture."""
+    scale = min(1.0, math.sqrt(MASK_PIXELS / (width * height)))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _fit(picture: Image.Image, mask: np.ndarray) -> np.ndarray:
+    """A mask of the picture's size at the size of masks."""
+    size = mask_size(*_check_size(picture, mask).shape[::-1])
+    return mask if mask.shape == size[::-1] else cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
 
 
 def _check_size(picture: Image.Image, mask: np.ndarray) -> np.ndarray:

@@ -133,6 +133,7 @@ def test_other_models_find_what_moves(capsys, tmp_path, picture, monkeypatch):
     "arguments, words",
     [
         (["", "--seed", "1"], "got nothing"),
+        (["!!!"], "expected a sentence that says what should move, got !!!"),
         (["x", "--salient-model", "sam"], "expected a salient model out of u2netp, u2net,"),
         (["x", "--seed", "-1"], "seed"),
         (["x", "--seed", "one"], "seed"),
@@ -343,10 +344,29 @@ def test_a_sticker_keeps_to_its_size(tmp_path, motion_pipeline):
 
 
 def test_effects_by_name_and_without(capsys, tmp_path, picture):
-    for given, effects in ((["--effect", "snow=0.5", "--effect", "fog"], (1.0, 2)), (["--no-effects"], (0.0, 0))):
+    for given, effects in (
+        (["--effect", "snow=0.5", "--effect", "fog"], (1.0, 2)),
+        (["--no-effects", "--effect-strength", "2"], (0.0, 0)),
+        (["--effect-strength", "2", "--no-effects"], (0.0, 0)),
+    ):
         main(
             [str(picture), "it snows", "--output", str(tmp_path / "loop.webp"), "--num-frames", "3", "--fps", "native", *given]
         )
         hands = unpack(read_metadata(tmp_path / "loop.webp"))[0].hands
         assert (hands.effect_strength, len(hands.added_effects)) == effects
-    assert "snow: falling snow." in capsys.readouterr().out
+    said = capsys.readouterr().out.splitlines()
+    assert said.count("snow: falling snow.") == 1
+    assert said.count("snow: falling snow. Not drawn: light and weather are turned off.") == 2
+
+
+def test_the_mask_of_weather_is_saved_and_said(capsys, tmp_path, picture):
+    left = Image.new("L", (96, 64))
+    left.paste(255, (0, 0, 40, 64))
+    left.save(tmp_path / "left.png")
+    files = [tmp_path / "loop.webp", "--part", "snow", tmp_path / "left.png", "--save-mask", tmp_path / "used.png"]
+    main([str(each) for each in (picture, "it snows, heavy snow falls", "--output", *files, "--num-frames", 3)])
+    said = capsys.readouterr().out.splitlines()
+    assert said.count("snow: falling snow, where its mask is.") == 1
+    assert f"{tmp_path / 'used.png'}: where light and weather may be, as nothing moves" in said
+    used = np.asarray(Image.open(tmp_path / "used.png"))
+    assert used[:, :38].min() == 255 and used[:, 42:].max() == 0

@@ -213,7 +213,7 @@ def test_masks_of_named_things_are_checked_before_any_work(motion_pipeline, coff
         ({"given": [("the cup", full[1:])]}, "expected a mask of"),
         ({"mask": black}, "black"),
         ({"given": [("the cup", black)]}, "black"),
-        ({"given": [("the tree", full)]}, "got one of tree"),
+        ({"given": [("the tree", full)]}, '\\(cup\\), got "the tree"'),
     ):
         with pytest.raises(ValueError, match=words):
             make_loops(motion_pipeline, coffee, settings, **given)
@@ -245,8 +245,65 @@ def test_effects_by_name_are_added_and_take_the_place_of_the_same_in_the_prompt(
     assert counts[1] == (2 * counts[0][0], 1, 0) and counts[2] == (counts[0][0], 1, 1)
 
 
+def test_the_same_weather_said_twice_is_drawn_once(motion_pipeline, coffee):
+    loop = make_loops(motion_pipeline, coffee, make_settings(prompt="it snows, snow falls behind the cup, it rains"))[0]
+    assert [effect.effect.look for effect in loop.air.effects] == ["snow", "rain"]
+    assert len(loop.overlay(loop.view()).particles) == 2
+
+
+def test_notes_claim_nothing_that_hands_turn_off(motion_pipeline, coffee):
+    loop = make_loops(motion_pipeline, coffee, make_settings(prompt="it snows, the tower stands still"))[0]
+    off = replace(loop, settings=loop.settings.change(effect_strength=0.0))
+    assert [note.said.endswith("turned off.") for note in off.notes] == [True, False]
+    assert off.answers == loop.answers == loop.notes
+
+
+def test_what_rests_alone_is_said_and_nothing_moves(motion_pipeline, coffee):
+    for prompt in ("nothing moves", "the ships do not move", "static camera"):
+        loop = make_loops(motion_pipeline, coffee, make_settings(prompt=prompt, num_frames=5))[0]
+        assert len(loop.notes) == 2 and loop.notes[1].said == "So nothing moves." and not loop.mask.any()
+        still, later = loop.frames([0, 2])
+        assert np.array_equal(still, later) and np.array_equal(still, coffee)
+        assert next(loop.frames([1], loop.settings.change(size="40x60").output)).shape == (60, 40, 3)
+
+
+def test_the_mask_of_a_picture_that_rests_is_where_its_weather_is(motion_pipeline, coffee):
+    own = np.zeros((64, 96), np.float32)
+    own[:, :40] = 1
+    settings = make_settings(prompt="it snows", num_frames=5)
+    loop = make_loops(motion_pipeline, coffee, settings, given=[("snow", own)])[0]
+    assert np.abs(loop.mask - own).max() < 0.01 and loop.masks == ()
+    assert make_loops(motion_pipeline, coffee, settings)[0].mask.min() == 1
+
+
 def test_the_surround_of_a_fitted_picture_is_left_alone(motion_pipeline, coffee):
     loop = make_loops(motion_pipeline, coffee, make_settings(prompt="it snows", size="64x96", fit=True, num_frames=5))[0]
     first, second = loop.frames([0, 2])
     apart = (first != second).any(2)
     assert apart.any() and not apart[:20].any() and not apart[-20:].any()
+
+
+def test_masks_of_a_large_picture_are_kept_small_and_show_the_same(make, photos, monkeypatch):
+    picture = photos["coffee"]
+    mask = np.zeros(picture.size[::-1], np.float32)
+    mask[120:300, 180:420] = 1
+    whole = make(picture, mask, **QUICK)
+    monkeypatch.setattr("loopanimate.staging.MASK_PIXELS", picture.width * picture.height // 9)
+    kept = make(picture, mask, **QUICK)
+    assert whole.mask.shape == mask.shape and kept.mask.nbytes * 8 < mask.nbytes and kept.picture.size == picture.size
+    for size in ("source", "320x320"):
+        output = make_settings(prompt="x", size=size).output
+        views = [loop.view(output) for loop in (whole, kept)]
+        assert np.allclose(views[0].part, views[1].part, atol=0.002) and views[0].mask.shape == views[1].mask.shape
+        frames = [next(loop.frames([2], output)).astype(int) for loop in (whole, kept)]
+        assert np.abs(frames[0] - frames[1]).mean() < 1 < np.abs(frames[0] - np.asarray(views[0].picture)).max()
+
+
+@pytest.mark.parametrize("shape", [(576, 48), (48, 576)])
+def test_a_panorama_becomes_a_seamless_loop(make, photos, shape, tmp_path):
+    picture = photos["coffee"].resize(shape)
+    loop = make(picture, prompt="it sways", fps="native", num_frames=9)
+    file = loop.write(tmp_path / "long.mp4")
+    decoded = np.stack(list(iio.imiter(file.path, plugin="pyav")))
+    assert decoded.shape == (8, *shape[::-1], 3) and seam(decoded)["step"] <= 1.25
+    assert np.abs(decoded.astype(int) - decoded[0]).mean() > 0.3

@@ -38,12 +38,20 @@ def test_a_change_is_checked_and_leaves_the_original_alone():
         ({"added_effects": (("hail",),)}, "got hail"),
         ({"added_effects": (("snow=9",),)}, "an amount of 0 to 3 for snow, got 9"),
         ({"added_effects": (("snow=much",),)}, "a number for added effects"),
+        ({"added_effects": 3}, "each a name or a name and an amount, got 3"),
+        ({"added_effects": ((3,),)}, "for added effects"),
+        ({"added_effects": (("snow",),) * 5000}, "effects, each a name"),
+        ({"prompt": "it sways " * 1000}, "at most 2000 characters of words, got 9000"),
+        ({"negative_prompt": "x" * 2001}, "at most 2000 characters of words, got 2001"),
+        ({"arrows": ((0.5, 0.5, float("nan"), 0.5),)}, "within the picture (fractions 0 to 1), got (0.5, 0.5, nan, 0.5)"),
+        ({"pins": ((2.0, 2.0),) * 5000}, "at most 32 arrows and pins, got 5000"),
     ],
 )
 def test_a_setting_out_of_range_is_one_sentence(wrong, said):
     with pytest.raises(ValueError) as raised:
         make_settings(**{"prompt": "it moves", **wrong})
     assert said in str(raised.value) and str(raised.value).startswith("expected") and "\n" not in str(raised.value)
+    assert len(str(raised.value)) < 400
 
 
 def test_hands_have_ranges_of_their_own():

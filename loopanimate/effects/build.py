@@ -14,6 +14,7 @@ from loopanimate.effects.state import find_beams
 from loopanimate.effects.weather import LOOKS, make_fog, make_particles
 
 PLACE_SIDE = 512  # pixels on the long side of the places of effects, and of the object that they pass behind
+WHOLE = (0.0, 0.0, 1.0, 1.0)  # left, top, right, bottom in shares of a picture
 SEEN_SIDE = 192  # pixels on the short side of the picture in which light is measured
 
 

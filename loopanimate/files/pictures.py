@@ -3,80 +3,73 @@
 import io
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from math import ceil, inf
 from pathlib import Path
+from typing import BinaryIO
 
+import cv2
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from pillow_heif import register_heif_opener
+
+from loopanimate.files.colours import apply_profile, convert, find_encoding, from_lab, read_deep
 
 register_heif_opener()
 
+# What is read, by Pillow's names: pictures that people have. Of its other formats some run programs (EPS, by Ghostscript).
+FORMATS = ("AVIF", "BMP", "DDS", "GIF", "HEIF", "ICNS", "ICO", "JPEG", "JPEG2000", "PCX", "PNG", "PPM", "PSD", "QOI")
+FORMATS += ("SGI", "TGA", "TIFF", "WEBP")
 MAX_PIXELS = 120_000_000  # a larger picture is refused before it is decoded
 MAX_SIDE = 7680  # pixels; a longer picture is scaled down
-MIN_SIDE = 32  # pixels
-MAX_ASPECT = 4.0  # long side over short side
+MIN_SIDE = 32  # pixels; a smaller picture, a sprite, is enlarged
+MAX_ASPECT = 16.0  # long side over short side
+FULL = (1, 255, 1023, 4095, 65535, 2**32 - 1)  # what may be white, of levels that are not bytes
+HELD = 0.995  # share of a picture's levels that are at most white: a few of an HDR picture's are above it
+ORIENTATION = 0x0112  # EXIF's tag
+TURNS = {orientation: Image.Transpose(turn) for orientation, turn in zip(range(2, 9), (0, 3, 1, 5, 4, 6, 2))}
+PLAIN = 8  # levels by which transparency may differ and say nothing, and black and white from what they are
+BOTH = 0.005, 0.98  # shares of what is opaque that black and white have at least, each and together, in a mask of both
 
 
 def open_picture(source: str | Path | bytes) -> Image.Image:
     """Open a picture file as upright sRGB, transparency over white; of an animation, its first frame.
 
-    Raises: ValueError in one sentence for a file that is not a picture, or is too large, too small or too long.
+    Raises: ValueError in one sentence for a file that is not a picture, or is too large or too long.
     """
-    name = "the picture" if isinstance(source, bytes) else str(source)
-    most = f"expected at most {MAX_PIXELS // 1_000_000} megapixels"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is refused below, in our words
-            file = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
-        with file:
-            width, height = file.size
-            if width * height > MAX_PIXELS:
-                raise ValueError(f"{most}, got {width} x {height} in {name}")
-            if min(width, height) < MIN_SIDE:
-                raise ValueError(f"expected at least {MIN_SIDE} pixels a side, got {width} x {height} in {name}")
-            if max(width, height) > MAX_ASPECT * min(width, height):
-                raise ValueError(f"expected sides of at most {MAX_ASPECT:g} : 1, got {width} x {height} in {name}")
-            file.draft("RGB", (MAX_SIDE, MAX_SIDE))
-            profile = file.info.get("icc_profile")
-            picture = ImageOps.exif_transpose(file)
-            picture.load()
-    except FileNotFoundError:
-        raise ValueError(f"expected a picture file, got {name}: no such file") from None
-    except IsADirectoryError:
-        raise ValueError(f"expected a picture file, got the folder {name}") from None
-    except Image.DecompressionBombError:
-        raise ValueError(f"{most}, got far more in {name}") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, EOFError) as error:
-        empty = not source if isinstance(source, bytes) else os.path.isfile(source) and os.path.getsize(source) == 0
-        reason = "nothing in it" if empty else "not a picture that can be read"
-        detail = f" ({error})" if isinstance(error, PermissionError) else ""
-        raise ValueError(f"expected a picture (JPEG, PNG, WebP, HEIC, ...), got {name}: {reason}{detail}") from None
-    if picture.mode.startswith("I"):  # 16 bits a channel
-        picture = Image.fromarray((np.asarray(picture) / 257).astype(np.uint8))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    if profile and picture.mode in ("RGB", "CMYK", "L"):
-        try:
-            given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            picture = ImageCms.profileToProfile(picture, given, ImageCms.createProfile("sRGB"), outputMode="RGB")
-        except (ImageCms.PyCMSError, OSError):
-            pass  # the profile is broken: the numbers are taken for sRGB
-    picture = picture.convert("RGB")
+    colours, alpha = _decode(source, MAX_ASPECT, _to_srgb)
+    picture = colours if alpha is None else Image.new("RGB", colours.size, "white")
+    if alpha is not None:
+        picture.paste(colours, mask=alpha)
     picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+    if min(picture.size) < MIN_SIDE:
+        factor = ceil(MIN_SIDE / min(picture.size))
+        picture = picture.resize([factor * side for side in picture.size], Image.Resampling.NEAREST)
     picture.info.clear()
     return picture
 
 
-def open_mask(source: str | Path, size: tuple[int, int]) -> np.ndarray:
+def open_mask(source: str | Path, size: tuple[int, int], say: Callable[[str], object] = lambda said: None) -> np.ndarray:
     """Open a mask file as (H, W) float32 in [0, 1], white moves, at the `size` (width, height) of its picture.
 
-    A mask of another size but the same aspect (within 2 %) is resized.
-    Raises: ValueError for another aspect, for a mask in which nothing moves, and for what `open_picture` refuses.
+    Where transparency varies, it is the mask, as paint programs and background removers write it: what is opaque moves,
+    unless black and white are both opaque; `say` is told. Colour profiles and gammas do not count. A mask of another size but
+    the same aspect (within 2 %) is resized.
+
+    Raises: ValueError for another aspect, for a mask in which nothing moves, and for a file that is not a picture.
     """
-    mask = open_picture(source).convert("L")
+    colours, alpha = _decode(source, inf, lambda colours, *_: colours)
+    mask = colours.getchannel("L") if colours.mode == "LAB" else colours.convert("RGB").convert("L")
+    if mask.getextrema()[1] == 1:  # labels, 0 and 1
+        mask = mask.point(lambda level: 255 * level)
+    if alpha is not None and np.ptp(alpha.getextrema()) > PLAIN:
+        levels = np.asarray(mask)[np.asarray(alpha) > 127]
+        shares = [float(part.mean()) for part in (levels <= PLAIN, levels >= 255 - PLAIN)] if levels.size else [0, 0]
+        is_drawn = min(shares) >= BOTH[0] and sum(shares) >= BOTH[1]
+        mask = Image.composite(mask, Image.new("L", mask.size), alpha) if is_drawn else alpha
+        what = "what is transparent stays, as what is black does" if is_drawn else "its transparency is the mask, opaque moves"
+        say(f"{Path(source).name}: {what}.")
     if mask.size != size:
         if abs(mask.width * size[1] / (mask.height * size[0]) - 1) > 0.02:
             raise ValueError(
@@ -84,6 +77,136 @@ def open_mask(source: str | Path, size: tuple[int, int]) -> np.ndarray:
             )
         mask = mask.resize(size, Image.Resampling.BILINEAR)
     return check_mask(np.asarray(mask, dtype=np.float32) / 255)
+
+
+def _decode(
+    source: str | Path | bytes, longest: float, finish: Callable[[Image.Image, Image.Image, BinaryIO, bool], Image.Image]
+) -> tuple[Image.Image, Image.Image | None]:
+    """A file's colours, upright, and its alpha in L, None where it has none.
+
+    longest: long side over short side. finish: takes colours (in L, RGB, CMYK or LAB), the opened file, its bytes, and whether
+    it has more than 8 bits a level.
+    """
+    name = "the picture" if isinstance(source, bytes) else str(source)
+    if not isinstance(source, bytes) and not os.path.isfile(source):
+        what = f"{name}: {'not a' if os.path.exists(source) else 'no such'} file"
+        what = f"the folder {name}" if os.path.isdir(source) else what
+        raise ValueError(f"expected a picture file, got {what}")
+    try:
+        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is wrong is said in our words
+            return _read(stream, name, longest, finish)
+    except OSError as error:
+        raise ValueError(f"expected a picture file, got {name}: {error.strerror}") from None
+
+
+def _read(stream: BinaryIO, name: str, longest: float, finish: Callable) -> tuple[Image.Image, Image.Image | None]:
+    with _reading(name, stream):
+        file = _open(stream)
+        raw = str(getattr(file, "tile", ""))  # as its pixels are stored, in Pillow's words
+        is_deep = ";16" in raw
+    _check_size(*file.size, name, longest)
+    with _reading(name, stream):
+        file.draft("RGB", (MAX_SIDE, MAX_SIDE))
+        file.load()
+    _check_size(*file.size, name, longest)  # an icon holds pictures of sizes of their own
+    is_upright = False
+    with _reading(name, stream):
+        if file.mode == "L" and "transparency" in file.info:  # Pillow leaves it in as few bits as are stored
+            file.info["transparency"] *= 17 if "L;4" in raw else 85 if "L;2" in raw else 1
+        colours, alpha = _split(file)
+        if is_deep and colours.mode == "RGB" and max(high for _, high in colours.getextrema()) < 16:
+            deep = read_deep(file, stream)  # fewer bits in 16
+            colours = colours if deep is None else Image.fromarray(_to_bytes(deep[0][..., :3]))
+            is_upright = deep is not None and file.format == "TIFF"  # OpenCV turns them itself
+        colours = finish(colours, file, stream, is_deep)
+    with suppress(Exception):  # EXIF may be anything
+        turn = TURNS[file.getexif()[ORIENTATION]]
+        colours, alpha = colours if is_upright else colours.transpose(turn), alpha and alpha.transpose(turn)
+    return colours, alpha
+
+
+@contextmanager
+def _reading(name: str, stream: BinaryIO) -> Iterator[None]:
+    """Turn what a decoder raises into one sentence: over a broken file that may be nearly anything."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Image.DecompressionBombError:
+        raise ValueError(f"expected at most {MAX_PIXELS // 1_000_000} megapixels, got far more in {name}") from None
+    except Exception as error:
+        stream.seek(0)
+        head = stream.read(1000)
+        reason = "not a picture that can be read" if head else "nothing in it"
+        reason = "SVG, which has no pixels: export it as PNG" if b"<svg" in head else reason
+        raise ValueError(f"expected a picture (JPEG, PNG, WebP, HEIC, ...), got {name}: {reason}") from error
+
+
+def _check_size(width: int, height: int, name: str, longest: float) -> None:
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"expected at most {MAX_PIXELS // 1_000_000} megapixels, got {width} x {height} in {name}")
+    if max(width, height) > longest * min(width, height):
+        raise ValueError(f"expected sides of at most {longest:g} : 1, got {width} x {height} in {name}")
+
+
+def _open(stream: BinaryIO) -> Image.Image:
+    """Open a picture by Pillow, or a TIFF of samples that only OpenCV knows, such as floating-point colours; that is upright."""
+    try:
+        file = Image.open(stream, formats=FORMATS)
+        if file.format == "TIFF" and file.tag_v2.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2 and max(file.tag_v2[258]) > 8:
+            raise ValueError("Pillow and OpenCV misread separate planes of 16 bits")
+        return file
+    except UnidentifiedImageError:
+        stream.seek(0)
+        tags = TiffImagePlugin.ImageFileDirectory_v2(stream.read(8))
+        stream.seek(tags.next)
+        tags.load(stream)
+        if tags[TiffImagePlugin.IMAGEWIDTH] * tags[TiffImagePlugin.IMAGELENGTH] > MAX_PIXELS:
+            raise Image.DecompressionBombError from None
+        stream.seek(0)
+        pixels = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+        pixels = _to_bytes(pixels)
+        return Image.fromarray(pixels[..., [2, 1, 0, 3][: pixels.shape[2]]] if pixels.ndim == 3 else pixels)
+
+
+def _to_bytes(levels: np.ndarray) -> np.ndarray:
+    """Levels of any depth as uint8: white is the least level of FULL that holds them; of fractions, nearly all of them."""
+    if levels.dtype.kind == "f":
+        levels = np.nan_to_num(levels, posinf=FULL[-1], neginf=0)
+        most = np.quantile(levels.ravel()[:: max(1, levels.size // 1_000_000)], HELD)
+    else:
+        most = levels.max()
+    white = next((full for full in FULL if most <= full), FULL[-1])
+    return np.rint(np.clip(levels * np.float32(255 / white), 0, 255)).astype(np.uint8)
+
+
+def _split(file: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Colours, in L, RGB, CMYK or LAB, and alpha in L of a file that is loaded."""
+    if file.mode[0] in "IF":
+        levels, clear = np.asarray(file), file.info.get("transparency")
+        if file.mode == "I" and file.format == "TIFF" and file.tag_v2.get(TiffImagePlugin.SAMPLEFORMAT, (1,))[0] == 1:
+            levels = levels.view(np.uint32)  # which Pillow takes for signed
+        alpha = Image.fromarray(np.where(levels == clear, 0, 255).astype(np.uint8)) if isinstance(clear, int) else None
+        return Image.fromarray(_to_bytes(levels)), alpha
+    if file.has_transparency_data:
+        whole = file if file.mode in ("RGBA", "LA") else file.convert("RGBA")
+        return whole.convert(whole.mode.removesuffix("A")), whole.getchannel("A")
+    mode = "L" if file.mode == "1" else file.mode if file.mode in ("L", "CMYK", "LAB") else "RGB"
+    return file if file.mode == mode else file.convert(mode), None
+
+
+def _to_srgb(colours: Image.Image, file: Image.Image, stream: BinaryIO, is_deep: bool) -> Image.Image:
+    """The colours of an opened file as sRGB."""
+    encoding = find_encoding(file, stream)
+    if encoding is not None:
+        deep = read_deep(file, stream, encoding.bits) if is_deep or encoding.is_hdr else None
+        return convert(*(deep or (np.asarray(colours), 255)), encoding)
+    if profile := file.info.get("icc_profile"):
+        colours = apply_profile(colours, profile)
+    if colours.mode == "RGB":
+        return colours  # a copy of a large picture takes 200 megabytes
+    return from_lab(colours) if colours.mode == "LAB" else colours.convert("RGB")
 
 
 def check_mask(mask: np.ndarray) -> np.ndarray:

@@ -10,13 +10,15 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.files.pictures import encode_still
-from loopanimate.files.sizes import cover_box, inside, within
+from loopanimate.files.sizes import cover_box, inside, output_size, within
 from loopanimate.scene.saliency import edit
-from loopanimate.settings import Settings, make_settings
+from loopanimate.settings import MAX_TEXT, Settings, make_settings
 
 MASK_SIDE = 256  # pixels on the long side of the mask that travels
+MOST_SIDE = 1024  # pixels a side of a mask that is read, and ...
+MOST_PARTS = 32  # ... parts with masks
+MOST_TEXT = 4_000_000  # characters of a recipe: as many such masks
 KEY, VERSION = "loopanimate", 2  # 2 may have parts
-
 
 Parts = Sequence[tuple[str, np.ndarray]]  # words and the mask (H, W) in [0, 1] that was painted for them
 
@@ -35,13 +37,20 @@ def pack(settings: Settings, mask: np.ndarray | None, parts: Parts = ()) -> str:
 
 def unpack_parts(text: str) -> Parts:
     """The parts of a file's text that `unpack` has taken."""
+    given = json.loads(text).get("parts", [])
+    if not isinstance(given, list) or len(given) > MOST_PARTS:
+        raise ValueError(f"expected at most {MOST_PARTS} parts, got {_shorten(given)}")
     try:
-        return [
-            (str(words), open_small_png(base64.b64decode(own, validate=True)))
-            for words, own in json.loads(text).get("parts", ())
-        ]
-    except (TypeError, ValueError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        parts = [(words, open_small_png(base64.b64decode(own, validate=True))) for words, own in given]
+    except (TypeError, ValueError) as error:
         raise ValueError(f"expected settings that LoopAnimate wrote, got something else ({error})") from None
+    if not all(isinstance(words, str) and len(words) <= MAX_TEXT for words, _ in parts):
+        raise ValueError(f"expected words of at most {MAX_TEXT} characters for each part, got {_shorten(given)}")
+    return parts
+
+
+def _shorten(value: object) -> str:
+    return repr(value)[:100]
 
 
 def unpack(text: str | None) -> tuple[Settings, np.ndarray | None]:
@@ -49,6 +58,8 @@ def unpack(text: str | None) -> tuple[Settings, np.ndarray | None]:
 
     Raises: ValueError in one sentence for text that is no recipe, or that of a newer version.
     """
+    if len(text or "") > MOST_TEXT:
+        raise ValueError(f"expected settings of at most {MOST_TEXT} characters, got {len(text)}")
     try:
         values = json.loads(text or "")
         version = index(values[KEY])
@@ -56,22 +67,23 @@ def unpack(text: str | None) -> tuple[Settings, np.ndarray | None]:
         raise ValueError("expected a loop that carries its settings, got a file without any") from None
     if version not in range(1, VERSION + 1):
         raise ValueError(
-            f"expected settings of version {VERSION} or older, got version {version}: update LoopAnimate to open it"
+            f"expected settings of version {VERSION} or older, got version {_shorten(version)}: update LoopAnimate to open it"
         )
     try:
         images = {name: base64.b64decode(values[name], validate=True) for name in ("mask", "freeze") if values.get(name)}
         opened = {name: open_small_png(content) for name, content in images.items()}
-    except (TypeError, ValueError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"expected settings that LoopAnimate wrote, got something else ({error})") from None
     known = make_settings(prompt="x").flat()
     given = {name: value for name, value in values.items() if name in known} | {"freeze": images.get("freeze")}
     try:
         settings = make_settings(**given)
+        output_size(settings.output.size, 1, 1)
     except RecursionError:
         raise ValueError("expected settings that LoopAnimate wrote, got too deeply nested ones") from None
     for name, value in json.loads(pack(settings, None)).items():  # pydantic takes "3" for 3, but pack never wrote so
         if name not in (KEY, "freeze") and given.get(name, value) != value:
-            raise ValueError(f"expected settings that LoopAnimate wrote, got {given[name]!r} for {name}")
+            raise ValueError(f"expected settings that LoopAnimate wrote, got {_shorten(given[name])} for {name}")
     return settings, opened.get("mask")
 
 
@@ -115,7 +127,10 @@ def small_png(mask: np.ndarray) -> bytes:
 
 def open_small_png(content: bytes) -> np.ndarray:
     """(h, w) float32 in [0, 1]; ValueError for anything but a small picture."""
-    with Image.open(io.BytesIO(content), formats=("PNG",)) as file:
-        if max(file.size) > 4096:
-            raise ValueError(f"a mask of {file.width} x {file.height}")
-        return np.asarray(file.convert("L"), dtype=np.float32) / 255
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as file:
+            if max(file.size) > MOST_SIDE:
+                raise ValueError(f"a mask of {file.width} x {file.height}")
+            return np.asarray(file.convert("L"), dtype=np.float32) / 255
+    except Exception as error:  # over a broken file a decoder raises nearly anything
+        raise ValueError(f"a mask that cannot be read: {error}") from error

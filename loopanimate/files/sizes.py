@@ -8,6 +8,7 @@ from math import ceil
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
+from loopanimate.files.pictures import MAX_ASPECT, MAX_SIDE, MIN_SIDE
 from loopanimate.presets import NATIVE_FPS
 
 SIZES = {  # width, height in pixels
@@ -24,9 +25,8 @@ SIZES = {  # width, height in pixels
     "sticker": (512, 512),  # WhatsApp's and Telegram's
 }
 MAX_MEGABYTES = {"sticker": 0.5}  # WhatsApp's limit of an animated sticker
-WHOLE = {"sticker"}  # shows all of a cut-out
+UNCUT = {"sticker"}  # sizes that show all of a cut-out
 MIN_SECONDS = {"lively": 60}  # Lively pauses each time that a file starts again, so the file has to be long
-MIN_OUTPUT_SIDE, MAX_OUTPUT_SIDE, MAX_OUTPUT_ASPECT = 32, 7680, 4
 
 
 def frame_times(num_frames: int, fps: Fraction, tempo: float = 1.0) -> list[float]:
@@ -48,11 +48,11 @@ def output_size(size: str, width: int, height: int) -> tuple[int, int]:
         return SIZES[named]
     if numbers := re.fullmatch("([0-9]{1,5})x([0-9]{1,5})", named):
         short, long = sorted(map(int, numbers.groups()))
-        if MIN_OUTPUT_SIDE <= short and long <= min(MAX_OUTPUT_SIDE, MAX_OUTPUT_ASPECT * short):
+        if MIN_SIDE <= short and long <= min(MAX_SIDE, MAX_ASPECT * short):
             return int(numbers[1]), int(numbers[2])
     raise ValueError(
-        f"expected a size of source, {', '.join(SIZES)} or WxH ({MIN_OUTPUT_SIDE} to {MAX_OUTPUT_SIDE}, "
-        f"at most {MAX_OUTPUT_ASPECT} : 1), got {size}"
+        f"expected a size of source, {', '.join(SIZES)} or WxH ({MIN_SIDE} to {MAX_SIDE}, "
+        f"at most {MAX_ASPECT:g} : 1), got {size[:40]}"
     )
 
 
@@ -75,7 +75,7 @@ def inside(size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
 def surround(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Return what surrounds a picture that is shown whole: itself, blurred and darker, covering `size`."""
     small = tuple(max(1, side // 16) for side in size)
-    blurred, _ = cover(picture, [], small, cover_box(np.ones(picture.size[::-1], np.float32), small))
+    blurred, _ = cover(picture, [], small, cover_box(np.ones((1, 1), np.float32), small, picture.size))
     blurred = blurred.filter(ImageFilter.GaussianBlur(min(small) / 12)).resize(size, Image.Resampling.BICUBIC)
     return ImageEnhance.Brightness(blurred).enhance(0.6)
 
@@ -83,22 +83,35 @@ def surround(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
 def cover(
     picture: Image.Image, masks: Sequence[np.ndarray], size: tuple[int, int], box: tuple[float, float, float, float]
 ) -> tuple[Image.Image, list[np.ndarray]]:
-    """Scale the part `box` of picture and masks (H, W), as `cover_box` gives it, to `size` (width, height)."""
-    if picture.size == size:
-        return picture, list(masks)
-    layers = [Image.fromarray(mask).resize(size, Image.Resampling.BICUBIC, box=box) for mask in masks]
-    return picture.resize(size, Image.Resampling.LANCZOS, box=box), [np.clip(np.asarray(layer), 0, 1) for layer in layers]
+    """Scale the part `box` of picture and masks (H, W), as `cover_box` gives it, to `size` (width, height).
+
+    Masks may be of another size than the picture, which is the whole of both.
+    """
+    layers = list(masks)
+    for index, mask in enumerate(masks):
+        if mask.shape != size[::-1] or picture.size != size:
+            own = tuple(edge * few / many for edge, few, many in zip(box, 2 * mask.shape[::-1], 2 * picture.size))
+            layer = Image.fromarray(mask).resize(size, Image.Resampling.BICUBIC, box=own)
+            layers[index] = np.clip(np.asarray(layer), 0, 1)
+    return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS, box=box), layers
 
 
-def cover_box(mask: np.ndarray, size: tuple[int, int]) -> tuple[float, float, float, float]:
+def cover_box(
+    mask: np.ndarray, size: tuple[int, int], whole: tuple[int, int] | None = None
+) -> tuple[float, float, float, float]:
     """Return the largest part of a picture that has the aspect of `size` (width, height).
 
     The centre of the mask (H, W) is in its middle, as far as the picture reaches. Left, top, right, bottom in pixels.
+    whole: (width, height) of the picture; None: the mask's.
     """
-    height, width = mask.shape
+    width, height = whole = whole or mask.shape[::-1]
     scale = max(size[0] / width, size[1] / height)
     wide, high = min(size[0] / scale, width), min(size[1] / scale, height)  # rounding must not leave the picture
-    centres = [float(np.average(np.arange(side) + 0.5, weights=mask.sum(axis))) for axis, side in enumerate((width, height))]
+    weights = mask if mask.any() else np.ones_like(mask)
+    centres = [
+        float(np.average(np.arange(few) + 0.5, weights=weights.sum(axis))) * (side / few)
+        for axis, (side, few) in enumerate(zip(whole, mask.shape[::-1]))
+    ]
     left = min(max(centres[0] - wide / 2, 0), width - wide)
     top = min(max(centres[1] - high / 2, 0), height - high)
     return left, top, min(left + wide, width), min(top + high, height)

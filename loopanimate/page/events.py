@@ -228,7 +228,7 @@ class Page(Layout):
 
     def open_mask(self, values: dict) -> dict:
         picture = self.read_painting(values).picture
-        return {self.editor: Painting(picture, open_mask(values[self.mask_in], picture.size)).editor()}
+        return {self.editor: Painting(picture, open_mask(values[self.mask_in], picture.size, gr.Info)).editor()}
 
     def save_mask(self, values: dict) -> dict:
         """Hand out the mask as it is painted, at the picture's own size."""

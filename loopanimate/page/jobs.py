@@ -59,13 +59,16 @@ class Shown:
         return all(Path(path).is_file() for path in (self.path, self.file.path, self.thumbnail))
 
     def pack(self) -> "Shown":
-        """As it is kept for the visit: without the picture, which is in a file, and with the mask in 8 bits."""
-        masks = [np.rint(mask * 255).astype(np.uint8) for mask in (self.loop.mask, *self.loop.masks)]
-        return replace(self, loop=replace(self.loop, picture=None, mask=masks[0], masks=tuple(masks[1:])))
+        """As it is kept for the visit: without the picture, which is in a file, and with the masks in 8 bits."""
+        return self._convert(None, lambda mask: np.rint(mask * 255).astype(np.uint8))
 
     def unpack(self) -> "Shown":
-        mask, *masks = (mask.astype(np.float32) / 255 for mask in (self.loop.mask, *self.loop.masks))
-        return replace(self, loop=replace(self.loop, picture=open_cached(self.path), mask=mask, masks=tuple(masks)))
+        return self._convert(open_cached(self.path), lambda mask: mask.astype(np.float32) / 255)
+
+    def _convert(self, picture: Image.Image | None, form: Callable[[np.ndarray], np.ndarray]) -> "Shown":
+        loop = replace(self.loop, picture=picture, mask=form(self.loop.mask), masks=tuple(map(form, self.loop.masks)))
+        parts = [(words, form(own)) for words, own in self.parts]
+        return replace(self, loop=loop, mask=None if self.mask is None else form(self.mask), parts=parts)
 
     def caption(self) -> str:
         return f"{self.loop.settings.request.prompt} · seed {self.loop.settings.request.seed}"

@@ -1,18 +1,24 @@
 """Where effects that words ask for are in a picture, and what is said of them."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from loopanimate.effects.build import Effect, Placed, shrink_place
+from loopanimate.effects.build import WHOLE, Effect, Placed, build, shrink_place
 from loopanimate.effects.names import look_of, looks
+from loopanimate.effects.weather import LOOKS
 from loopanimate.scene.finder import Finder, Region, name_of
 from loopanimate.scene.places import place_of
 from loopanimate.words.clauses import Clause
+from loopanimate.words.events import SPARED
 from loopanimate.words.lexicon import nouns
 
 IN_THE_AIR = ("snow", "rain", "petals", "leaves", "particles", "fog")  # all over the picture
 HIGH = ("star", "sun", "lightning", "aurora")  # classes of things in the sky
 SHINING = ("light", "candle", "sign", "lamplike", "fire", "star", "sun", "ray", "lightning", "aurora")
 FOUND_BY_ITSELF = ("twinkle", "sparkle", "rays", "lightning")  # points of light, or what comes from the brightest place
+ON_THINGS = ("sparkle", "fire")  # effects that may be on something else than what has them: "the sun glitters on the water"
+POINTS = ("twinkle", "sparkle")  # looks of points of light that the picture has
 FORMED = ("fog",)  # classes that are drawn where the picture does not show them: "fog rolls in"
 AMOUNTS = {"barely": 0.4, "gently": 0.6, "": 1.0, "plainly": 1.0, "strongly": 1.6, "wildly": 2.2}  # by names of STRENGTHS
 PACES = {"slowly": 0.6, "": 1.0, "quickly": 1.7}  # by names of TEMPOS
@@ -26,7 +32,15 @@ def forms_in_the_air(clause: Clause) -> bool:
 
 
 def place_effect(clause: Clause, finder: Finder) -> tuple[Placed | None, Region | None, str]:
-    """The effect of a clause in its place, the region of that, and a sentence; no effect where its thing is not found."""
+    """The effect of a clause in its place, the region of that, and a sentence; no effect where there is nothing to show it."""
+    effect, region, said = _place_effect(clause, finder)
+    points = effect is not None and effect.effect.look in POINTS
+    if points and not build([effect], np.asarray(finder.picture), WHOLE, None, 1.0, 0):
+        return None, region, f"{name_of(clause.thing, clause.which)}: no points of light are found there."
+    return effect, region, said
+
+
+def _place_effect(clause: Clause, finder: Finder) -> tuple[Placed | None, Region | None, str]:
     name, look = name_of(clause.thing, clause.which), look_of(clause.effect or "fog", clause.thing)
     if look is None:
         return None, None, f'"{clause.text}" is understood, but not drawn.'
@@ -38,7 +52,9 @@ def place_effect(clause: Clause, finder: Finder) -> tuple[Placed | None, Region 
     )  # fmt: skip
     said = looks()[look].said
     if asked.name in IN_THE_AIR and look != "embers":
-        return Placed(asked), None, f"{clause.thing}: {said}{f' {side} what stands in front' if side != 'both' else ''}."
+        region, where = _find_air(clause, finder)
+        said = f"{clause.thing}: {said}{f' {side} what stands in front' if side != 'both' else ''}{where}."
+        return Placed(asked, region and shrink_place(region.mask)), region, said
     region = find_place(clause, finder)
     if region is not None:
         guess = " Is it there? If not, paint it." if region.unsure else ""
@@ -59,11 +75,11 @@ def _wind(clause: Clause) -> float | None:
 def find_place(clause: Clause, finder: Finder) -> Region | None:
     """Where an effect is: on its thing, on what it is said to be on ("the sun glitters on the water"), or in the sky."""
     kind = nouns().get(clause.thing, ("",))[0]
-    painted = finder.given.get(name_of(clause.thing, clause.which), finder.given.get(clause.thing))
-    if painted is not None:
-        return finder.find(clause.thing, clause.which)
+    given = _find_given(clause, finder)
+    if given is not None:
+        return given
     for word in clause.which:  # the last resort of these is the thing itself
-        if word in nouns() and place_of(word).regions and clause.effect in ("sparkle", "fire"):
+        if word in nouns() and place_of(word).regions and clause.effect in ON_THINGS:
             region = finder.look(*finder.judge(word))
             if region is not None:
                 return region
@@ -71,6 +87,37 @@ def find_place(clause: Clause, finder: Finder) -> Region | None:
         return finder.look(*finder.judge("sky"))
     region = finder.find(clause.thing, clause.which) if place_of(clause.thing).regions else None
     return None if region is not None and region.guessed and kind in SHINING else region
+
+
+def _find_air(clause: Clause, finder: Finder) -> tuple[Region | None, str]:
+    """Where weather is, None for all over, and words on that: within its mask, if one came, and not on what is spared."""
+    region = _find_given(clause, finder)
+    said = ", where its mask is" if region else ""
+    words = spared_by(clause)
+    things = [word for word in words if word in nouns() or word == "person"]
+    for thing in things:
+        spared = finder.find(thing, [word for word in words if word not in things])
+        said += f", not on the {thing}" if spared else f", also on the {thing}, which is not found"
+        if spared:
+            region = replace(spared, mask=(1 - spared.mask) * (region.mask if region else 1))
+    return region, said
+
+
+def spared_by(clause: Clause) -> tuple[str, ...]:
+    """The words for what weather is not on."""
+    return clause.which[clause.which.index(SPARED) + 1 :] if SPARED in clause.which else ()
+
+
+def _find_given(clause: Clause, finder: Finder) -> Region | None:
+    """The mask that came for a thing, or for what it is said to be on."""
+    names = [name_of(clause.thing, clause.which), clause.thing, *(clause.which if clause.effect in ON_THINGS else ())]
+    name = next((name for name in names if name in finder.given), None)
+    return name and finder.find(name)
+
+
+def passes_behind(effect: Effect) -> bool:
+    """Whether what stands in front hides some of it."""
+    return effect.look in LOOKS or effect.look in ("fire", "fog")
 
 
 def find_front(finder: Finder, front: list[np.ndarray]) -> np.ndarray | None:

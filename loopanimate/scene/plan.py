@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from loopanimate.effects.build import Placed
-from loopanimate.scene.effects import forms_in_the_air, place_effect
+from loopanimate.scene.effects import ON_THINGS, forms_in_the_air, place_effect, spared_by
 from loopanimate.scene.finder import Finder, Region, name_of
 from loopanimate.scene.parts import MAX_PARTS, Part, Scene, stack
 from loopanimate.scene.places import place_of
-from loopanimate.words.clauses import Clause, read_clauses
+from loopanimate.words.clauses import Clause, read_names
 from loopanimate.words.intent import form_intents
 from loopanimate.words.kinds import KINDS
+from loopanimate.words.lexicon import forms, nouns, singular
 from loopanimate.words.parse import clauses as parse
 from loopanimate.words.vocabulary import CAMERA, DIRECTIONS, STRENGTHS, TEMPOS, say
 
@@ -40,15 +41,12 @@ class Outcome:
 
 def names_things(said: Sequence[Clause]) -> bool:
     """Whether clauses are about more than the one object and what lies behind it, which the network samples together."""
-    asked = [clause for clause in said if clause.kind is not None]
-    return any(clause.thing not in UNNAMED or clause.kind == "effect" for clause in asked)
+    return any(clause.thing not in UNNAMED or clause.kind == "effect" for clause in _asked(said))
 
 
 def camera_alone(said: Sequence[Clause]) -> str | None:
-    """What the network is asked for where words move nothing, or the camera alone: then it moves all of the picture."""
-    asked = [clause for clause in said if clause.kind is not None]
-    if asked and all(clause.kind == "rest" for clause in asked):
-        return "nothing moves"
+    """What the network is asked for where words move the camera alone: then it moves all of the picture."""
+    asked = _asked(said)
     if not asked or any(clause.thing != "camera" or clause.kind in ("rest", "effect") for clause in asked):
         return None
     clause = asked[0]
@@ -57,18 +55,79 @@ def camera_alone(said: Sequence[Clause]) -> str | None:
     return " ".join([*words, *_adverbs(clause)])
 
 
+def rest_alone(said: Sequence[Clause]) -> bool:
+    """Whether words say what rests, and nothing that moves."""
+    return bool(_asked(said)) and all(clause.kind == "rest" for clause in _asked(said))
+
+
 def painted(said: Sequence[Clause], mask: np.ndarray | None, given: Sequence[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Masks by the names of what they are of: each of the words that it came with, the one without of what moves first."""
-    masks = {_name(clause): own for words, own in given for clause in (read_clauses(words) or read_clauses(f"{words} moves"))}
-    moving = [clause for clause in said if clause.kind not in (None, "rest", "effect") and _name(clause) not in masks]
-    moving = moving or [clause for clause in said if clause.kind == "effect" and _name(clause) not in masks]
-    first = next((clause for clause in moving if not place_of(clause.thing).behind), next(iter(moving), None))
+    """Masks by the names of what they are of: each of the words that it came with, the one without of what moves first.
+
+    Raises: ValueError for words that name nothing that clauses say something of.
+    """
+    masks: dict[str, np.ndarray] = {}
+    for words, own in given:
+        found = find_names(words, said)
+        if not found:
+            things = ", ".join(dict.fromkeys(clause.thing for clause in _asked(said) if clause.thing != "camera"))
+            raise ValueError(
+                f'expected a mask of something that the sentence moves or rests ({things or "nothing"}), got "{words}"'
+            )
+        for name in found:
+            masks[name] = np.maximum(masks[name], own) if name in masks else own
+    free = [clause for clause in _asked(said) if clause.thing != "camera" and _name(clause) not in masks]
+    ranks = [(clause.kind == "rest", clause.kind == "effect", place_of(clause.thing).behind) for clause in free]
+    first = free[ranks.index(min(ranks))] if free else None
     return masks if mask is None or first is None else {_name(first): mask, **masks}
 
 
 def names(said: Sequence[Clause]) -> set[str]:
     """What clauses say something of: names that masks may have."""
-    return {name for clause in said if clause.kind is not None for name in (_name(clause), clause.thing)}
+    return {name for clause in _asked(said) for name in (_name(clause), clause.thing)}
+
+
+def find_names(words: str, said: Sequence[Clause]) -> set[str]:
+    """The names, as `painted` has them, of all that words name and clauses say something of; empty where one is missing."""
+    asked = [clause for clause in _asked(said) if clause.thing != "camera"]
+    found = [_find_name(thing, which, asked) for thing, which in read_names(words)]
+    return set().union(*found) if all(found) else set()
+
+
+def _find_name(thing: str, which: Sequence[str], asked: Sequence[Clause]) -> set[str]:
+    single, chosen = singular(thing), name_of(thing, which) != thing
+    kind = nouns().get(single, ("",))[0] if thing != "person" else thing
+
+    def is_class(clause: Clause) -> bool:
+        """Whether one is the class of the other: "she" of "the woman", "boat" of "ship"."""
+        own = clause.thing if clause.thing == "person" else nouns().get(clause.thing, ("",))[0]
+        return own == kind != "" and kind in (single, singular(clause.thing))
+
+    tests = (  # the nearest first, and whether several things may pass
+        (lambda clause: name_of(singular(clause.thing), clause.which) == name_of(single, which), True),
+        (lambda clause: singular(clause.thing) == single, not chosen),
+        (is_class, False),
+        (lambda clause: single in forms() and single in map(singular, clause.text.split()), False),  # "ripples on the lake"
+    )
+    for test, several in tests:
+        found = {_name(clause) for clause in asked if test(clause)}
+        if found and (several or len(found) == 1):
+            return found
+    # "the water", of "the sun glitters on the water"
+    places = [word for each in asked for word in (each.which if each.effect in ON_THINGS else spared_by(each))]
+    return {word for word in places if singular(word) == single}
+
+
+def clauses_of_masks(said: Sequence[Clause], given: Sequence[tuple[str, Sequence[Clause]]]) -> list[Clause]:
+    """Clauses of a sentence, and those of words of masks that name nothing of it: "the sea ripples"."""
+    said = list(said)
+    for words, clauses in given:
+        if not find_names(words, said):
+            said += [clause for clause in _asked(clauses) if clause.full and clause.thing != "camera"]
+    return said
+
+
+def _asked(said: Sequence[Clause]) -> list[Clause]:
+    return [clause for clause in said if clause.kind is not None]
 
 
 def _name(clause: Clause) -> str:
@@ -78,11 +137,9 @@ def _name(clause: Clause) -> str:
 def plan(said: Sequence[Clause], finder: Finder) -> tuple[Scene | None, list[Outcome]]:
     """Find what clauses name and give each its motion; the scene is None where nothing is found to move."""
     outcomes: list[Outcome] = []
-    for clause in said:
-        if clause.kind is not None:
-            outcomes.append(
-                _judge(clause, finder, {each.clause.thing for each in outcomes if each.region and each.region.guessed})
-            )
+    for clause in {replace(clause, text="", full=True): clause for clause in _asked(said)}.values():  # each once
+        guessed = {each.clause.thing for each in outcomes if each.region and each.region.guessed}
+        outcomes.append(_judge(clause, finder, guessed))
     resting = [each.region.mask for each in outcomes if each.clause.kind == "rest" and _is_place(each)]
     moving: list[tuple[Outcome, list[Clause]]] = []
     for outcome in outcomes:
@@ -146,7 +203,7 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
 def _light(clause: Clause, finder: Finder) -> Outcome:
     """Light or weather; fire that is found also streams upwards."""
     effect, region, said = place_effect(clause, finder)
-    if region is not None and effect.effect.look == "fire":
+    if effect is not None and region is not None and effect.effect.look == "fire":
         clause = replace(clause, kind="stream", heading=270.0 if clause.heading is None else clause.heading)
         return Outcome(clause, region, said, moves=True, effect=effect)
     return Outcome(clause, region, said, effect=effect)
@@ -158,12 +215,9 @@ def _many(outcome: Outcome) -> str:
 
 def sentence_of(group: Sequence[Clause]) -> str:
     """What the network is asked for, in words that it was trained on: "it sways to the left gently"."""
-    said = []
-    for clause in group:
-        kind = KINDS[clause.kind]
-        words = [say("it", kind.verbs[0])] if not said else ["and", kind.verbs[0].third]
-        said.append(" ".join([*words, *_adverbs(clause, kind.directed != "none")]))
-    return " ".join(said)
+    kinds = [KINDS[clause.kind] for clause in group]
+    said = [" ".join([kind.verbs[0].third, *_adverbs(each, kind.directed != "none")]) for kind, each in zip(kinds, group)]
+    return f"it {' and '.join(dict.fromkeys(said))}"
 
 
 def _adverbs(clause: Clause, directed: bool = True) -> list[str]:

@@ -48,11 +48,20 @@ def session(model: str):
 
 def saliency(picture: Image.Image, model: str = BUNDLED_SALIENT) -> np.ndarray:
     """Raw saliency (H, W) float32 in [0, 1], before any normalisation."""
-    how, network = SALIENT_MODELS[model], session(model)
-    inputs = network.normalize(picture, how.mean, how.std, (how.side, how.side))
-    raw = network.inner_session.run(None, inputs)[0][0, 0]
-    raw = expit(raw) if how.gives_logits else raw
+    side = SALIENT_MODELS[model].side
+    small = picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)  # as rembg does it
+    raw = _run(session(model), model, small.tobytes())
     return np.clip(cv2.resize(raw, picture.size, interpolation=cv2.INTER_CUBIC), 0, 1)
+
+
+@lru_cache(maxsize=8)
+def _run(network, model: str, pixels: bytes) -> np.ndarray:
+    """What a network says of RGB pixels of its own size; kept, as the page asks about one picture again and again."""
+    how = SALIENT_MODELS[model]
+    size = how.side, how.side
+    inputs = network.normalize(Image.frombytes("RGB", size, pixels), how.mean, how.std, size)
+    raw = network.inner_session.run(None, inputs)[0][0, 0]
+    return expit(raw) if how.gives_logits else raw
 
 
 def automatic_mask(picture: Image.Image, model: str = BUNDLED_SALIENT) -> tuple[np.ndarray, bool]:

@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from loopanimate.words.events import OPPOSITES, Event, merge
+from loopanimate.words.events import OPPOSITES, SPARED, Event, merge
 from loopanimate.words.grammar import parse
 from loopanimate.words.kinds import KINDS
-from loopanimate.words.lexicon import Word, is_known, likely_meaning, manners, meanings, natures, verb_tables
-from loopanimate.words.phrases import AGENTS, Phrase, sort_of
+from loopanimate.words.lexicon import Word, is_known, likely_meaning, manners, meanings, natures, verb_tables, words_of
+from loopanimate.words.phrases import AGENTS, Phrase, make_phrase, read_phrase, sort_of
 from loopanimate.words.wording import split
 from loopanimate.words.wordnet import definitions, is_verb
 
@@ -23,17 +23,6 @@ SINGLE = ("leaf", "petal", "feather")  # classes of which one alone drifts as a 
 # Verbs that are one motion between them
 COMINGS = ({"come", "go"}, {"come", "go-out"}, {"ebb", "flow"}, {"appear", "disappear"})
 RAYS = ("ray", "lightning")  # classes that shine in one way only
-TO_AND_FRO = (
-    "back",
-    "to and",
-    "from side",
-    "side",
-    "forth",
-    "left and",
-    "right and",
-    "in and",
-    "this way",
-)  # how ways begin that turn back
 VAGUE = ("move", "dance", "wave", "float", "fly", "blow", "swim")  # manners that a likeness says more than: "flies like a flag"
 LEVEL = ("move", "go", "travel", "float", "rise", "fly")  # manners that are a bob where they go up and down
 FLOWING = ("flow", "fall", "leaf")  # sorts that may be streams, and are what they are by nature whatever an unknown verb
@@ -60,6 +49,7 @@ class Clause:
     effect: str  # of an effect: snow, rain, fire, flicker, twinkle, glow, sparkle, lightning, fog, petals, leaves, …; else ""
     only: bool  # all else rests: "only the water moves"
     known: bool  # False: the kind of an unknown verb was guessed, by the fitted reader or from what the thing does by nature
+    full: bool = True  # it has a subject and a verb; False: "sea", "ripples"
 
 
 def read_clauses(
@@ -77,6 +67,20 @@ def read_clauses(
     return [_clause(event, [word.text for word in part], guess, classify) for event, part in zip(events, said)]
 
 
+def read_names(words: str) -> list[tuple[str, tuple[str, ...]]]:
+    """The things that words name, with what picks them out, be they a sentence or none: "the left boat", "her", "ripples"."""
+    said = [clause for clause in read_clauses(words) if clause.thing != "camera" and (clause.full or clause.kind is None)]
+    if said:
+        return [(clause.thing, clause.which) for clause in said]
+    parts = split(words)
+    at, determiners, owner, run = read_phrase(parts, 0)
+    if run:
+        phrase = make_phrase(run, determiners, owner, 0)
+        return [(phrase.head, tuple(phrase.which))]
+    word = parts[at] if at < len(parts) else parts[0] if parts else None
+    return [] if word is None else [("person" if word.is_("person") else word.text, ())]
+
+
 def is_english(prompt: str) -> bool:
     """Whether enough of a prompt's words are English ones; a prompt without words is."""
     words = [word for word in split(prompt) if not word.is_("mark", "own")]
@@ -87,7 +91,8 @@ def is_english(prompt: str) -> bool:
 def _free_weather(event: Event, words: list[Word]) -> Event:
     """Take "it" for nothing that was named before where it rains or snows."""
     if event.verb in WEATHER and words[event.start].text == "it":
-        return replace(event, thing=Phrase("it"))
+        spared = event.thing.which if SPARED in event.thing.which else []
+        return replace(event, thing=Phrase("it", which=spared))
     return event
 
 
@@ -141,7 +146,7 @@ def _clause(event: Event, text: list[str], guess, classify) -> Clause:
     moving = kind not in (None, "rest")
     way = event.manner.get("way") or (_own_way(event, kind) if kind in ("shift", "stream", "effect") else None)
     return Clause(
-        text=re.sub(r"[\W\s]+$|(\W+and)+\W*$", "", " ".join(text)),
+        text=re.sub(r"(\W+(and|but|or|nor|neither|not))*\W*$", "", " ".join(text)),
         thing=_called(event),
         which=tuple(dict.fromkeys(thing.which)),
         kind=kind,
@@ -152,6 +157,7 @@ def _clause(event: Event, text: list[str], guess, classify) -> Clause:
         effect=effect,
         only=event.only and kind != "rest",
         known=known,
+        full=event.verb is not None and not thing.implied,
     )
 
 
@@ -217,7 +223,7 @@ def _shown(event: Event, name: str, meaning: str) -> str | None:
         shown = "ripple" if nature.sort == "flow" and nature.natural == "ripple" else "bob"  # "the waves rise and fall"
     elif _travels(event, nature.sort, meaning, shown):
         shown = "shift"
-    if shown == "stream" and event.manner.get("both", "").startswith(TO_AND_FRO):  # "the surf washes in and out"
+    if shown == "stream" and event.manner.get("both", "").startswith(words_of("to and fro")):  # "the surf washes in and out"
         shown = "ripple" if nature.natural == "ripple" else "shift"
     airy = nature.sort == "fall" and shown not in ("stream", "sway") or nature.natural == "fire" and shown == "bounce"
     if airy and nature.natural not in KINDS and shown in KINDS:  # "hail bounces", "flames leap"

@@ -3,39 +3,15 @@
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from loopanimate.words.lexicon import Word, forms, meanings, natures, verb_tables
-from loopanimate.words.phrases import AGENTS, SENT_OUT, SMALL, Phrase, manner_of, sort_of, starts_phrase
+from loopanimate.words.lexicon import Word, forms, meanings, natures, verb_tables, words_of
+from loopanimate.words.phrases import AGENTS, SENT_OUT, Phrase, clause_of, manner_of, sort_of, starts_phrase
 from loopanimate.words.wording import MARK
 
-# Prepositions between a noun of motion and what moves: "ripples on the lake"
-OF_MOTION = (
-    "of",
-    "in",
-    "on",
-    "across",
-    "over",
-    "through",
-    "throughout",
-    "to",
-    "into",
-    "from",
-    "inside",
-    "along",
-    "for",
-    "around",
-)
-OVER = ("over", "across", "on", "through", "along")  # between ripples that run and the water: "ripples run over the lake"
-PASSING = ("across", "past", "along", "through")  # prepositions of a way
 WEATHER = (*AGENTS, "rain", "snow", "sea", "fog", "camera")  # classes of whose motion an adjective of strength speaks
-PARTICLES = ("on", "off", "in", "out", "over")  # that may begin a place instead
-ADDS = ("add", "create", "introduce", "include")  # verbs of what is there afterwards
 OPPOSITES = ({"open", "close"}, {"open", "shut"}, {"raise", "lower"}, {"lift", "lower"}, {"extend", "retract"})
-LEANT_ON = ("against", "on")  # particles that stand before a place: "leans against the wall"
 WAYS = {"way", "toward", "along"}  # of a manner, what says where to
-PACES = ("pace", "speed", "rate", "tempo", "rhythm")
-SOUNDS = ("creak", "buzz", "ring", "crash", "knock", "none")  # manners of nouns that say how a motion sounds
-OF_LIMBS = ("bounce", "bob", "tremble", "rock", "knock")  # manners of what the owner of a limb does to it
 INDEFINITE = ("", "a", "an")
+SPARED = "except"  # among the words that pick a thing out, before what it is said not to be on
 DIAGONALS = {("0", "90"): "45", ("180", "90"): "135", ("180", "270"): "225", ("0", "270"): "315"}  # by two ways, sorted as text
 
 
@@ -121,21 +97,19 @@ class Builder:
         return self.caused and self.fresh and not self.pending
 
     @property
-    def rest(self) -> list[Word]:
-        """The words from the next one on."""
-        return self.words[self.at + 1 :]
+    def spares(self) -> bool:
+        """Whether a place is one that what was said is not in: "it snows but not on the boat"."""
+        return (self.negative or self.excepting) and self.fresh and bool(self.now) and not self.pending
 
     def clause_after(self) -> list[Word]:
         """The words from the next one to the end of the clause."""
-        rest = self.rest
-        end = next((place for place, word in enumerate(rest) if word.is_("mark", "and", "break")), len(rest))
-        return rest[:end]
+        return clause_of(self.words[self.at + 1 :])
 
     # Phrases
 
     def place_left(self) -> None:
         """A preposition without a phrase is an adverb: "the sign behind"."""
-        if self.prep and self.prep not in SMALL:
+        if self.prep and self.prep not in words_of("small"):
             self.add_place([self.prep])
         self.prep = ""
 
@@ -192,10 +166,10 @@ class Builder:
         if waiting and waiting.object and not (leaves or waiting.nominal or waiting.noun == "wind"):
             waiting = None
         running = [event for event in self.now if event.thing.nominal and not event.moved] if not waiting else []
-        if phrase.head in PACES:  # "at a slow pace"
+        if phrase.head in words_of("pace"):  # "at a slow pace"
             self.add_manner(phrase.manner)
             return True
-        if prep == "with" and not self.fresh and meanings().get(phrase.nominal) in SOUNDS:  # "turns with a groan"
+        if prep == "with" and not self.fresh and meanings().get(phrase.nominal) in words_of("sound"):  # "turns with a groan"
             return True
         if phrase.noun in AGENTS:  # "sways in a strong wind"
             self.add_manner(phrase.manner)
@@ -203,18 +177,20 @@ class Builder:
                 blown = prep == "by" or sort_of(event.thing.noun) in ("bend", "hung")
                 event.verb = "move" if blown and meanings().get(event.verb) == "none" else event.verb
             return True
-        if waiting and (waiting.nominal and waiting.of is None and prep in OF_MOTION or waiting.noun == "wind"):
+        if waiting and (waiting.nominal and waiting.of is None and prep in words_of("of motion") or waiting.noun == "wind"):
             waiting.of = phrase
         elif not waiting and self.now and self.now[0].thing.noun in AGENTS and sort_of(phrase.noun) != "fixed":
             # "the wind plays with her hair"
             for event in self.now:
                 self.retarget(event, [phrase])
-        elif running and prep in OVER and self.runs(running[0]):  # "ripples run over the lake"
+        elif running and prep in words_of("over") and self.runs(running[0]):  # "ripples run over the lake"
             for event in running:
                 event.verb, event.thing, event.moved = event.thing.nominal, phrase, True
-        elif self.joiner == "and" and self.shared and prep in OF_MOTION:  # "movement in the water and in the trees"
+        elif self.joiner == "and" and self.shared and prep in words_of("of motion"):  # "movement in the water and in the trees"
             self.say(phrase, self.shared.nominal, self.shared.manner)
-        elif self.joiner == "," and self.shared and prep in OF_MOTION and self.held:  # "wind in the trees, less in the grass"
+        elif (
+            self.joiner == "," and self.shared and prep in words_of("of motion") and self.held
+        ):  # "wind in the trees, less in the grass"
             held, self.held = self.held, {}
             self.say(phrase, self.shared.nominal or "move", held)
         elif prep == "with":
@@ -227,7 +203,7 @@ class Builder:
             ahead = prep in ("up", "down") and phrase.noun == "road"  # "drives down the street" is no way of the picture
             for event in self.now if ahead and not waiting else []:
                 event.manner.pop("way", None)
-            if (prep in PASSING or ahead) and not waiting:
+            if (prep in words_of("passing") or ahead) and not waiting:
                 self.add_manner({"along": prep})
             self.add_place([prep, phrase.head, *phrase.which])
             self.loose += [phrase] if phrase.attribute else []
@@ -247,7 +223,9 @@ class Builder:
         """Add words to what says where the thing at hand is."""
         self.prep = ""
         parts = [words[0].replace(" ", "_"), *words[0].split(), *words[1:]]
-        parts = [part for part in dict.fromkeys(parts) if part not in SMALL]
+        parts = [part for part in dict.fromkeys(parts) if part not in words_of("small")]
+        if self.spares:
+            parts.insert(0, SPARED)
         if self.fresh and not self.pending:  # "behind her the sea glitters"
             self.fronted += parts
             return
@@ -272,10 +250,10 @@ class Builder:
         following = self.word()
         particle = following.text.split(" ")[0]  # "takes off to the left"
         means = meanings().get(f"{verb}-{particle}")
-        place = particle in PARTICLES and starts_phrase(self.word(1)) and means != "none"  # "turns on its axis"
+        place = particle in words_of("particle") and starts_phrase(self.word(1)) and means != "none"  # "turns on its axis"
         if means and (not place or f"{verb}-{particle}" in verb_tables()["transitive"]):
             verb = f"{verb}-{particle}"
-            self.at += particle == following.text and particle not in LEANT_ON
+            self.at += particle == following.text and particle not in words_of("leant on")
         self.at += following.text == "shut"  # "slams shut"
         if self.has_inner_subject():  # "the lantern that the man carries swings"
             if self.says_whose(self.pending[-1]):  # "a robot whose eyes glow turns"
@@ -376,8 +354,7 @@ class Builder:
 
     def drop_commands(self) -> None:
         """ "Watch the leaves fall" says nothing of who watches."""
-        gone = [event for event in self.now if event.thing.implied]
-        self.events = [event for event in self.events if event not in gone]
+        self.events = [event for event in self.events if not (event.thing.implied and event in self.now)]
 
     def add_events(self, subjects: list[Phrase], verb: str, guessed: bool = False) -> None:
         excepted = [phrase for phrase in subjects if phrase.excepted]
@@ -436,12 +413,8 @@ class Builder:
                 pours = natures()[objects[0].noun].natural == "ripple"
                 event.verb = "fall" if sort in ("fall", "leaf") else "flow" if pours else "move"
                 self.retarget(event, objects)
-            elif (
-                event.thing.noun in AGENTS or event.verb in verbs["transitive"] or event.verb == "animate" or self.orders(event)
-            ):
+            elif self.moves(event, objects[0]):
                 self.retarget(event, objects)
-            elif sort in ("body", "bend") and objects[0].definite == "poss" and meanings().get(event.verb) in OF_LIMBS:
-                self.retarget(event, objects)  # "taps his foot"
             elif objects[0].nominal and event.verb in verbs["does"]:  # "does a spin"
                 event.verb = objects[0].nominal
                 merge(event.manner, objects[0].manner)
@@ -455,14 +428,17 @@ class Builder:
                 self.loose += [phrase for phrase in objects if phrase.attribute]
         self.acted = list(self.now)
 
-    def orders(self, event: Event) -> bool:
-        """Whether a verb that moves nothing elsewhere is a command: "drift the fog to the left"."""
-        return event.thing.implied and self.form == "base" and meanings().get(event.verb) not in ("none", "rest", None)
+    def moves(self, event: Event, thing: Phrase) -> bool:
+        """Whether a verb moves its object: "the wind bends them", the command "drift the fog to the left", "taps his foot"."""
+        meaning = meanings().get(event.verb)
+        ordered = event.thing.implied and self.form == "base" and meaning not in ("none", "rest", None)
+        own = thing.definite == "poss" and sort_of(thing.noun) in ("body", "bend") and meaning in words_of("of limbs")
+        return ordered or own or event.thing.noun in AGENTS or event.verb in (*verb_tables()["transitive"], "animate")
 
     def retarget(self, event: Event, objects: list[Phrase]) -> None:
         """Say an event of the objects of its verb: "the horse tosses its mane", "the wind moves the curtains"."""
         subject = event.thing
-        if subject.implied and event.verb in ADDS:
+        if subject.implied and event.verb in words_of("adds"):
             self.drop_commands()
             for phrase in objects:  # "add ripples to the pond"
                 motion = phrase.nominal or phrase.noun in AGENTS and phrase.of and "move"
@@ -477,16 +453,16 @@ class Builder:
             event.manner = own | ({"way": ways[-1]} if ways else {}) | event.manner
         goes = sort_of(subject.noun) in ("live", "wild", "vehicle") and meanings().get(event.verb) == "travel"
         goes = goes and event.verb not in verb_tables()["emits"]  # unlike "throws a ball to the right"
-        if (
-            goes
-            and event.manner.keys() & WAYS
-            and not any(other.thing is subject and other is not event for other in self.events)
-        ):  # "the nurse pushes the wheelchair to the right"
+
+        def alone() -> bool:
+            return not any(other.thing is subject and other is not event for other in self.events)
+
+        if goes and event.manner.keys() & WAYS and alone():  # "the nurse pushes the wheelchair to the right"
             self.events.append(replace(event, manner=dict(event.manner)))
         for other in self.events:  # "opens and closes its wings"
             if other.thing is subject and {other.verb, event.verb} in OPPOSITES:
                 other.thing, other.moved = objects[0], True
-        if subject.attribute and not any(other.thing is subject and other is not event for other in self.events):
+        if subject.attribute and alone():
             self.events.append(Event(subject, subject.attribute, subject.start, subject.start))  # "a burning candle drips wax"
         event.thing, event.moved, event.only = objects[0], True, event.only or objects[0].only
         for phrase in objects:
@@ -508,19 +484,15 @@ class Builder:
         excepting, fronted = self.excepting, self.fronted
         joiner, aside = "" if self.aside else joiner, self.aside and joiner == "and"
         after = self.word(1)
-        aside_of = (
-            self.excepting and len(self.waiting) > 1 and (after.is_("be", "do", "modal") or after.form and not after.noun)
-        )
-        if self.pending and self.says_enough(self.pending[-1]) and not (after.is_("rel") or aside_of):
+        does = after.is_("be", "do", "modal") or after.form and not after.noun
+        goes_on = after.is_("rel") or self.excepting and len(self.waiting) > 1 and does
+        ends = self.pending and self.says_enough(self.pending[-1]) and not goes_on
+        if ends or joiner != "and" and self.held and (self.pending or self.now):
             self.flush()
-            held = {}
-        else:
-            if joiner != "and" and self.held and (self.pending or self.now):
-                self.flush()
-            held = self.held
+        held = self.held
         self.begin_clause()
-        self.aside = aside
-        self.held, self.joiner, self.excepting, self.fronted = held, joiner, excepting and joiner == "and", fronted
+        self.held, self.joiner, self.aside = held, joiner, aside
+        self.excepting, self.fronted = excepting and joiner == "and", fronted
         if joiner == "and" and not self.pending and not self.now:
             self.negative, self.no, self.only, self.aux = kept
 
@@ -576,9 +548,8 @@ class Builder:
             self.exception(phrase)
         elif phrase.noun in AGENTS and not (phrase.of or phrase.no):  # "strong gusts from the left"
             self.describe([phrase])
-        elif phrase.nominal and (
-            phrase.noun != "motion" or phrase.of or phrase.no or phrase.manner
-        ):  # "a soft swaying of the reeds"
+        elif phrase.nominal and (phrase.noun != "motion" or phrase.of or phrase.no or phrase.manner):
+            # "a soft swaying of the reeds"
             whole = phrase.no and phrase.of is None and phrase.noun == "motion"
             thing = Phrase("everything", "whole", start=phrase.start) if whole else phrase.of or self.implicit(phrase.start)
             self.say(thing, phrase.nominal, held | phrase.manner, phrase.no or self.negative, phrase.start)
@@ -600,7 +571,7 @@ class Builder:
             self.say(phrase, said.verb, held)
         elif last and held.keys() & {"strength", "tempo"} or phrase.only:
             self.say(phrase, "move", held if last else {})
-        elif listed and not phrase.attribute and (listed == "and" and alone or acted.verb in ("animate", *ADDS)):
+        elif listed and not phrase.attribute and (listed == "and" and alone or acted.verb in ("animate", *words_of("adds"))):
             # "flaps its ears and its wings"
             self.say(phrase, acted.verb, acted.manner, acted.negative)
         elif self.shared and phrase.joiner == "and" and alone and not phrase.attribute:  # "motion in the hair and clothes"
@@ -625,6 +596,9 @@ class Builder:
             self.apart.append(phrase)
         elif before.thing.no and before.thing.noun == "whole":  # "nothing moves except the clouds"
             before.thing, before.negative, before.only = phrase, False, True
+            phrase.used = True
+        elif not before.negative and (meanings().get(before.verb) in ("snow", "rain") or sort_of(before.thing.noun) == "fall"):
+            before.thing.which += [SPARED, phrase.head, *phrase.which]  # "it snows everywhere except on the boats and the pier"
             phrase.used = True
         else:
             rests = before.negative or meanings().get(before.verb) == "rest"

@@ -1,15 +1,14 @@
 """Who does what in a prompt: words → events, in one pass from left to right."""
 
 from collections.abc import Callable
-from itertools import takewhile
+from itertools import pairwise, takewhile
 
 from loopanimate.words.events import Builder, Event, merge
-from loopanimate.words.lexicon import Word, meanings
+from loopanimate.words.lexicon import Word, meanings, words_of
 from loopanimate.words.phrases import (
     ADVERBS,
     AGENTS,
     QUALITIES,
-    SMALL,
     Phrase,
     Surroundings,
     find_verb,
@@ -23,10 +22,6 @@ from loopanimate.words.wording import MARK, THINGS
 
 UNSPOKEN = ("camera", *AGENTS)  # classes that "it" does not stand for
 MOVERS = ("live", "wild", "vehicle", "boat", "bend", "hung", "wheel", "float")  # sorts of places that move rather than hold
-POSTURES = ("stand", "sit", "lie")
-REFLEXIVE = ("itself", "themselves", "herself", "himself", "them", "him", "her")
-ORDINALS = ("first", "second", "third", "fourth", "last")
-SIDES = ("left", "right", "top", "bottom", "below", "above")
 CAMERA_VERBS = {"in": "zoom", "out": "zoom", "zoom": "zoom", "shift": "shift", "turn": "turn", "rest": "rest", "shake": "shake"}
 
 
@@ -56,8 +51,10 @@ class _Parser(Builder):
     def mark(self, word: Word, following: Word) -> None:
         if word.text == ",":
             self.pause(",")
-        elif word.text == ":" and (following.is_("still") or self.names_verb(following)):  # "hair: flowing"
-            return
+        elif word.text == ":" and (
+            following.is_("still") or following.form and (not following.noun or self.word(2).is_("mark"))
+        ):
+            return  # "hair: flowing", "water: ripples"
         elif word.text == "?" and self.waiting and self.fresh and following.form and self.word(2).is_("mark"):
             return  # "the trees? sway."
         elif word.text == ":" and self.waiting and following.is_("strength", "tempo"):  # "clouds: fast"
@@ -67,27 +64,24 @@ class _Parser(Builder):
             self.still(following, self.word())
         elif word.text == ":" and self.waiting and self.names_act(1):  # "clouds: slow drift"
             self.given = True
-        elif word.text == "(" and self.names_only(inner := list(takewhile(lambda word: word.text != ")", self.rest))):
-            self.at += len(inner) + 2
+        elif word.text == "(" and (aside := self.names_aside()):
+            self.at += aside + 2
         else:
             heads = word.text == ":" and self.waiting and self.waiting[-1].nominal and self.waiting[-1].of is None
             heading = self.pending.pop() if heads else None
             self.end_sentence()
             self.heading = heading
 
-    @staticmethod
-    def names_only(words: list[Word]) -> bool:
-        """Whether words between brackets say only what a thing is: "the cranes (the birds) fly"."""
-        return bool(words) and all(word.open and not (word.form and not word.noun) or word.is_("det", "poss") for word in words)
-
-    def names_verb(self, word: Word) -> bool:
-        """Whether the word after a colon is the verb of what stands before it: "water: ripples"."""
-        return bool(word.form) and (not word.noun or self.word(2).is_("mark"))
+    def names_aside(self) -> int:
+        """How many words between brackets say only what a thing is: "the cranes (the birds) fly"."""
+        inner = list(takewhile(lambda word: word.text != ")", self.words[self.at + 1 :]))
+        names = all(word.open and not (word.form and not word.noun) or word.is_("det", "poss") for word in inner)
+        return len(inner) if names else 0
 
     def break_(self, word: Word, following: Word) -> bool | None:
         clause = self.clause_after()
         if word.text == "as" and not any(
-            word.form and place and not clause[place - 1].is_("det", "poss", "of") for place, word in enumerate(clause)
+            after.form and not before.is_("det", "poss", "of") for before, after in pairwise(clause)
         ):
             return False
         if word.text == "but" and self.waiting and self.held:  # "slowly but steadily"
@@ -108,11 +102,16 @@ class _Parser(Builder):
             event.verb = None if event.verb == "animate" else event.verb
         self.end_sentence()
         self.negative, self.again = negative, word.text == "and also" and not any(map(_says, clause))
-        return None
 
     def and_(self, word: Word, following: Word) -> None:
         negative = word.text in ("or", "nor") and (self.negative or bool(self.now and self.now[-1].negative))
+        ahead = pairwise(self.clause_after()) if word.text == "nor" and self.negative else ()
+        does = any(after.form and not before.is_("det", "poss") for before, after in ahead)
+        listed = self.waiting if does else []  # "neither the boat nor the sea moves"
+        self.negative = self.negative and not listed
         self.pause("and")
+        for phrase in listed:
+            phrase.no = True
         self.negative = negative
 
     def nothing(self, word: Word, following: Word) -> None:
@@ -198,11 +197,10 @@ class _Parser(Builder):
         likeness = next((other.noun for other in clause if other.noun), "")
         for event in self.now if self.now and not self.fresh and not self.waiting else []:
             event.likeness = likeness
-            if event.verb in POSTURES and sort_of(likeness) in ("rigid", "fixed"):  # "stands like a rock"
+            if event.verb in words_of("posture") and sort_of(likeness) in ("rigid", "fixed"):  # "stands like a rock"
                 event.verb = "rest"
         ways = (place for place, other in enumerate(clause) if other.is_("way", "toward", "tempo"))
         self.at += 1 + next(ways, len(clause))  # "race like horses to the left"
-        return None
 
     def ignore(self, word: Word, following: Word) -> None:
         viewer = Phrase("person", "person", start=self.at)
@@ -211,14 +209,13 @@ class _Parser(Builder):
             return
         if word.text in ("you", "i", "we", "one") and self.now and not self.fresh:  # "so fast that you can hardly see it"
             self.at += 1 + len(self.clause_after())
-        if self.prep in SMALL:  # "nearest to us"
+        if self.prep in words_of("small"):  # "nearest to us"
             self.prep = ""
 
     def again_(self, word: Word, following: Word) -> bool | None:
         if not self.pending and word.is_("ignore"):
             return False
         self.again = True
-        return None
 
     def prep_(self, word: Word, following: Word) -> None:
         self.place_left()
@@ -239,8 +236,8 @@ class _Parser(Builder):
             return
         phrase = self.waiting[-1]  # a place if a verb comes: "the boat to the left rocks"
         self.held["way"] = word.tags["way"]
-        ordinal = next((f"{which}_{word.text.replace(' ', '_')}" for which in phrase.which if which in ORDINALS), None)
-        phrase.which += [next((side for side in SIDES if side in word.text), word.text)] + [ordinal] * bool(ordinal)
+        ordinal = [f"{which}_{word.text.replace(' ', '_')}" for which in phrase.which if which in words_of("ordinal")][:1]
+        phrase.which += [next((side for side in words_of("side") if side in word.text), word.text), *ordinal]
         phrase.placed = True
 
     def adverb(self, word: Word, following: Word) -> bool | None:
@@ -248,7 +245,6 @@ class _Parser(Builder):
             return False
         self.place_left()
         self.add_manner({tag: word.tags[tag].replace("-", "") or word.text for tag in ADVERBS if tag in word.tags})
-        return None
 
     def place(self, word: Word, following: Word) -> None:
         self.place_left()
@@ -276,7 +272,6 @@ class _Parser(Builder):
             self.aux = "do"
         elif word.text == "to" or not self.aux:
             self.aux = "modal"
-        return None
 
     def names_act(self, ahead: int) -> bool:
         """Whether the noun of a motion comes so many words ahead, or adjectives and then it: "does a slow spin"."""
@@ -308,7 +303,6 @@ class _Parser(Builder):
         if not word.is_("animate") and not (word.text in ("start", "begin") and following.is_("det", "poss")):
             return False
         self.verb("animate", "base" if self.fresh and not self.pending else "s")
-        return None
 
     def still(self, word: Word, following: Word) -> None:
         if word.text == "still" and following.form and following.form.form != "ing":
@@ -341,7 +335,6 @@ class _Parser(Builder):
         self.pending = [antecedent]
         antecedent.object = antecedent.excepted = self.excepting = False
         self.prep, self.joiner, self.aux = "", "", "rel"
-        return None
 
     def names_mover(self, phrase: Phrase) -> bool:
         """Whether a place is what the one verb of a relative clause right after it is about."""
@@ -355,10 +348,9 @@ class _Parser(Builder):
         ahead = 1
         while self.word(ahead).is_(*QUALITIES, "adjective"):
             ahead += 1
-        if not _is_camera(self.word(ahead)):
+        if not any(tag.startswith("camera-") for tag in self.word(ahead).tags):
             return False
         self.qualities |= manner_of(word)
-        return None
 
     def camera(self, word: Word, following: Word) -> bool | None:
         name = next((tag.removeprefix("camera-") for tag in word.tags if tag.startswith("camera-")), None)
@@ -379,13 +371,13 @@ class _Parser(Builder):
         way = {"way": word.tags["way"]} if "way" in word.tags else {}  # "truck left"
         merge(self.now[0].manner, self.qualities | way | ({"toward": name} if name in ("in", "out") else {}))
         self.qualities = {}
-        return None
 
     # Things
 
     def pronoun(self, word: Word, following: Word) -> bool | None:
         if self.prep:
-            self.add_place([self.prep])
+            spared = self.spares and word.is_("it", "they", "person")
+            self.add_place([self.prep, *([self.referent(word).head] if spared else [])])
         elif word.text == "all" and (self.waiting or following.is_("det", "poss")):
             return None
         elif word.text == "other" and following.open:  # "no other movement"
@@ -395,14 +387,10 @@ class _Parser(Builder):
         elif word.is_("one"):
             which = ["other"] if "other" in word.text else []
             self.add_phrase(self.another(which, word.text not in ("one", "another", "the other")))
-        elif word.text not in REFLEXIVE or self.commanded or self.moves_it():
-            self.add_phrase(self.referent(word))
-        return None
-
-    def moves_it(self) -> bool:
-        """Whether "them" is what the verb before it moves: "the wind bends them", "leave them alone"."""
-        moves = self.now and (self.now[0].verb in ("leave", "follow") or self.now[0].thing.noun in AGENTS)
-        return bool(moves) and not self.waiting
+        else:  # "the wind bends them", "leave them alone"
+            moved = self.now and (self.now[0].verb in ("leave", "follow") or self.now[0].thing.noun in AGENTS)
+            if word.text not in words_of("reflexive") or self.commanded or moved and not self.waiting:
+                self.add_phrase(self.referent(word))
 
     def referent(self, word: Word) -> Phrase:
         """What a personal pronoun stands for."""
@@ -483,7 +471,6 @@ class _Parser(Builder):
         if found:
             self.at += 1
             self.verb(*found[1], guessed=run[found[0]].form is None)
-        return None
 
     def run_begins(self, word: Word, following: Word) -> bool:
         """Whether a noun phrase or a verb begins here: also with what is an adverb elsewhere, "left boat", "slow clouds"."""
@@ -535,10 +522,6 @@ class _Parser(Builder):
 def _says(word: Word) -> bool:
     """Whether a word says what something does."""
     return bool(word.form and not word.noun) or word.is_("be", "do", "still", "modal")
-
-
-def _is_camera(word: Word) -> bool:
-    return any(tag.startswith("camera-") for tag in word.tags)
 
 
 # Tags and what takes a word that has one of them; of several rows the first that does not leave it

@@ -1,6 +1,6 @@
 """The words of prompts: what things are, what verbs mean for them, and the little words of the grammar.
 
-Tables beside this file: `things.tsv`, `classes.tsv`, `verbs.tsv`, `manners.tsv`, `grammar.tsv`; each says what its columns are.
+Tables beside this file: `things.tsv`, `classes.tsv`, `verbs.tsv`, `manners.tsv`, `grammar.tsv`, `lists.tsv`; each says what its columns are.
 """
 
 import re
@@ -78,15 +78,26 @@ def manners() -> dict[str, dict[str, str]]:
 
 
 @cache
+def _things() -> list[tuple[str, str, str]]:
+    """The class of each noun, its singular and its plural."""
+    words = [(name, *word.partition(":")[::2]) for name, words in _rows("things.tsv") for word in words.split()]
+    return [(name, single, plural or third_person(single)) for name, single, plural in words]
+
+
+@cache
 def nouns() -> dict[str, tuple[str, bool | None]]:
     """A noun → its class, and whether it is a plural; None: it may be, "sheep"."""
     found: dict[str, tuple[str, bool | None]] = {}
-    for name, words in _rows("things.tsv"):
-        for word in words.split():
-            single, _, plural = word.partition(":")
-            found[plural or third_person(single)] = (name, True)
-            found[single] = (name, None if single == plural else False)
+    for name, single, plural in _things():
+        found[plural] = (name, True)
+        found[single] = (name, None if single == plural else False)
     return found
+
+
+@cache
+def singular(noun: str) -> str:
+    """A noun of the tables in the singular; of any other, all but its last "s"."""
+    return next((single for _, single, plural in _things() if noun in (single, plural)), noun.removesuffix("s"))
 
 
 @cache
@@ -162,6 +173,12 @@ def phrases() -> dict[tuple[str, ...], dict[str, str]]:
         for text in texts.split(", "):
             found.setdefault(tuple(text.split()), {})[tag] = value
     return found
+
+
+@cache
+def words_of(name: str) -> tuple[str, ...]:
+    """The words of a list of lists.tsv."""
+    return next(tuple(words.split(", ")) for other, words in _rows("lists.tsv") if other == name)
 
 
 @cache

@@ -1,22 +1,18 @@
 """Noun phrases, and which word of a run of words is its verb."""
 
 from dataclasses import dataclass, field
+from itertools import takewhile
 
-from loopanimate.words.lexicon import Form, Word, meanings, natures, nouns, phrases, verb_tables
+from loopanimate.words.lexicon import Form, Word, meanings, natures, nouns, phrases, verb_tables, words_of
 from loopanimate.words.wording import MARK, THINGS
 from loopanimate.words.wordnet import definitions, lemma
 
-# Prepositions that say no place by themselves
-SMALL = ("in", "on", "at", "of", "the", "to", "by", "from", "for", "with")
 SENT_OUT = ("flow", "fall", "leaf", "light")  # sorts of things that others send out
 PARTED = ("ray", "grass", "hair", "sand", "fire")  # classes of nouns of many that may be parts of a thing
-ONE_OF = ("one of", "none of", "each of", "every one of")  # determiners of plurals that take a singular's verb
 AGENTS = ("wind", "storm")  # classes that move what follows
 # Tags of words that follow a verb rather than a noun
 ADVERBS = ("strength", "tempo", "toward", "both", "along", "flicker")
 QUALITIES = ("way", "place", "still", "quick-adjective", "strong-adjective")  # tags of adjectives that may be adverbs
-UNMOVED = ("motionless", "unmoving", "immobile", "stationary", "still", "unmoved", "immovable")  # adjectives that ask for rest
-MELTED = ("molten", "melted", "liquid")  # adjectives of what flows like lava, whatever it is made of
 MANNERS = {"strong-adjective": "strength", "quick-adjective": "tempo"}
 
 
@@ -59,13 +55,13 @@ def is_many(word: Word) -> bool:
     return word.is_("many") or word.plural and "many" in phrases().get((word.text.removesuffix("s"),), {})
 
 
-def _is_part(word: Word, after: Word) -> bool:
-    """Whether a noun of many is a thing by itself: "the beam of the lighthouse", unlike "a beam of light"."""
-    return word.noun in PARTED and (after.text == "the" or after.is_("poss"))
-
-
 def starts_phrase(word: Word) -> bool:
     return word.open or word.is_("det", "poss", "else", *THINGS)
+
+
+def clause_of(words: list[Word]) -> list[Word]:
+    """The words up to the end of the clause."""
+    return list(takewhile(lambda word: not word.is_("mark", "and", "break"), words))
 
 
 def read_phrase(words: list[Word], at: int) -> tuple[int, list[Word], Phrase | None, list[Word]]:
@@ -82,7 +78,11 @@ def read_phrase(words: list[Word], at: int) -> tuple[int, list[Word], Phrase | N
         if run and after.is_("own"):
             owner = make_phrase(run, determiners, None, start)
             determiners = [Word("'s", {"poss": ""})]
-        elif not (run and after.is_("of") and is_many(run[-1]) and starts_phrase(then)) or _is_part(run[-1], then):
+        elif (
+            not (run and after.is_("of") and is_many(run[-1]) and starts_phrase(then))
+            or run[-1].noun in PARTED
+            and (then.text == "the" or then.is_("poss"))
+        ):
             return at, determiners, owner, run
         else:
             determiners.append(run[-1])
@@ -126,9 +126,9 @@ def make_phrase(run: list[Word], determiners: list[Word], owner: Phrase | None, 
             phrase.noun = compound
         elif word.form and word.form.form == "ing":
             phrase.attribute = word.form.verb
-        elif word.text in UNMOVED:
+        elif word.text in words_of("unmoved"):
             phrase.attribute = "rest"
-        elif word.text in MELTED:
+        elif word.text in words_of("melted"):
             phrase.noun = "sand"
         phrase.manner |= manner_of(word)
     if owner:
@@ -173,6 +173,11 @@ class Surroundings:
     single: bool  # that is one thing
     described: bool  # a participle has been said of what may still get its verb: "the ship seen in the distance moves"
 
+    @property
+    def in_place(self) -> bool:
+        """Whether a noun is due and no verb: "under the street lights"."""
+        return bool(self.prep) and not self.subject and not self.relative
+
 
 def find_verb(run: list[Word], around: Surroundings) -> tuple[int, Form] | None:
     """Where the verb of a run is, and what it is: of the words that can be one, the last of the fittest."""
@@ -214,16 +219,11 @@ def _unknown_verb(run: list[Word], around: Surroundings) -> tuple[int, Form] | N
     ends = last.text.endswith(("s", "ing")) and not last.text.endswith("ss")
     if place:
         many = around.subject.plural if around.prep and around.subject else run[-2].plural
-        due = run[-2].noun and (ends or many and definitions(lemma(last.text))) and not _in_place(around)
+        due = run[-2].noun and (ends or many and definitions(lemma(last.text))) and not around.in_place
     else:
         after_aux = around.aux and (ends or around.aux != "be" or passive)
         due = not around.determiners and (after_aux or around.subject and ends and not around.prep)
     return (place, Form(lemma(last.text), "s")) if due else None
-
-
-def _in_place(around: Surroundings) -> bool:
-    """Whether a noun is due and no verb: "under the street lights"."""
-    return bool(around.prep) and not around.subject and not around.relative
 
 
 def _may_be_verb(run: list[Word], place: int, around: Surroundings) -> bool:
@@ -248,7 +248,7 @@ def _may_begin(word: Word, after: Word | None, around: Surroundings) -> bool:
         her = [determiner.text for determiner in around.determiners] == ["her"]
         return bool(her and around.prep and around.subject and alone and form != "base" and not _verb_ahead(around))
     if around.prep:  # "the sign behind buzzes"
-        due = around.prep not in SMALL and (around.subject or around.relative) and alone
+        due = around.prep not in words_of("small") and (around.subject or around.relative) and alone
         many = form == "base" and around.subject is not None and around.subject.plural  # "the stars above twinkle"
         return bool(due) and (many or form in ("s", "ing")) and not (word.noun and _verb_ahead(around))
     if around.aux == "be" and form in ("s", "base"):
@@ -278,7 +278,7 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
     """Whether a later word of a run can be its verb."""
     form = word.form.form
     plainly = form == "s" and not word.noun  # no noun can be meant
-    inside = around.determiners and _in_place(around) and not around.described
+    inside = around.determiners and around.in_place and not around.described
     if form == "base" and not word.noun and inside:  # "at a glacial pace"
         return False
     quality = before.describes or before.is_(*QUALITIES) and not before.noun
@@ -309,9 +309,9 @@ def _may_follow(word: Word, before: Word, after: Word | None, around: Surroundin
         return True
     compound = not (around.determiners or before.plural) and word.noun == before.noun  # "cloud sky"
     ends = around.single and form == "s" and around.ahead[0].is_("mark", "way", *ADVERBS)  # "the lamp carried by a man swings"
-    if _in_place(around) and not (ends and around.described) or compound and not around.ahead[0].is_("way", *ADVERBS):
+    if around.in_place and not (ends and around.described) or compound and not around.ahead[0].is_("way", *ADVERBS):
         return False
-    many = any(word.is_("many") or word.text in ONE_OF for word in around.determiners)  # agrees with either number
+    many = any(word.is_("many") or word.text in words_of("one of") for word in around.determiners)  # agrees with either number
     if word.noun == "light" and many:  # "a string of fairy lights"
         return False
     plural = around.subject.plural if around.prep and around.subject else before.plural
@@ -330,9 +330,4 @@ def _verb_next(around: Surroundings) -> bool:
 
 def _verb_ahead(around: Surroundings) -> bool:
     """Whether a verb comes before the clause ends."""
-    for word in around.ahead:
-        if word.is_("mark", "and", "break"):
-            return False
-        if word.is_("be", "do", "modal") or word.form and not word.noun:
-            return True
-    return False
+    return any(word.is_("be", "do", "modal") or word.form and not word.noun for word in clause_of(around.ahead))

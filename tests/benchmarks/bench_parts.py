@@ -14,7 +14,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import cv2
 import imageio.v3 as imageio
 import numpy as np
 from PIL import Image

@@ -9,7 +9,7 @@ from loopanimate.files.formats import read_metadata
 from loopanimate.files.recipe import VERSION, of_frame, open_small_png, pack, small_png, unpack, unpack_parts
 from loopanimate.files.sizes import cover, cover_box, surround
 from loopanimate.settings import make_settings
-from tests.files.test_pictures import bomb
+from tests.files.odd_files import bomb, png
 
 
 def test_settings_and_mask_come_back():
@@ -84,14 +84,26 @@ def test_a_file_without_a_recipe(text):
         {"fit": "yes"},
         {"pins": [["0.5", 0.5]]},
         {"loopanimate": [1]},
+        {"loopanimate": 10**400},
+        {"size": "9" * 100_000},
+        {"size": "99x3"},
+        {"prompt": "x" * 100_000},
+        {"prompt": "\ud800"},
+        {"pins": [[0.5, 0.5]] * 5000},
+        {"arrows": [[0.5, 0.5, float("nan"), 0.5]]},
+        {"added_effects": [[3]]},
+        {"added_effects": {"snow": 1}},
+        {"mask": base64.b64encode(png(np.zeros((8, 8)))[:43]).decode()},
+        {"unknown": "x" * 5_000_000},
         {"mask": base64.b64encode(bomb(5_000, 5_000)).decode()},
         {"freeze": base64.b64encode(bomb(40_000, 40_000)).decode()},
     ],
 )
 def test_a_broken_recipe_is_refused(change):
     values = json.loads(pack(make_settings(prompt="it moves"), None))
-    with pytest.raises(ValueError, match="^expected"):
+    with pytest.raises(ValueError, match="^expected") as raised:
         unpack(json.dumps({**values, **change}))
+    assert len(str(raised.value)) < 400
 
 
 @pytest.mark.parametrize("depth", [500, 100_000])
@@ -158,5 +170,15 @@ def test_parts_travel_with_their_masks():
     ((words, own),) = unpack_parts(text)
     assert words == "the sea" and (own == mask).all()
     assert list(unpack_parts(pack(make_settings(prompt="it sways"), mask))) == []
-    with pytest.raises(ValueError, match="that LoopAnimate wrote"):
-        unpack_parts(json.dumps({**json.loads(text), "parts": [["the sea", "nothing"]]}))
+    good = json.loads(text)["parts"]
+    for parts in (
+        [["the sea", "nothing"]],
+        good * 40,
+        {"the sea": good[0][1]},
+        [["x" * 5000, good[0][1]]],
+        [[3, good[0][1]]],
+        [3],
+    ):
+        with pytest.raises(ValueError, match="^expected") as raised:
+            unpack_parts(json.dumps({**json.loads(text), "parts": parts}))
+        assert len(str(raised.value)) < 400

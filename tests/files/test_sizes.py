@@ -16,7 +16,7 @@ def test_times():
 def test_sizes():
     assert output_size("source", 451, 300) == (451, 300) and output_size("640x360", 1, 1) == (640, 360)
     assert output_size("4K", 1, 1) == output_size("4k", 1, 1) == (3840, 2160)
-    for wrong in ("huge", "0x9", "31x100", "100x401", "100x5000", "7682x7682", "12", "²x²", f"{'1' * 5000}x9"):
+    for wrong in ("huge", "0x9", "31x100", "100x1601", "100x5000", "7682x7682", "12", "²x²", f"{'1' * 5000}x9"):
         with pytest.raises(ValueError, match="expected a size"):
             output_size(wrong, 1, 1)
 
@@ -37,6 +37,17 @@ def test_the_mask_is_in_the_middle_of_the_cut():
     mask[40:60, 280:300] = 20
     assert cover_box(mask, (100, 100)) == (200, 0, 300, 100)  # no farther than the picture reaches
     assert cover_box(mask, (600, 200)) == (0, 0, 300, 100)
+    assert cover_box(0 * mask, (100, 100)) == (100, 0, 200, 100)  # nothing moves
+
+
+def test_masks_may_be_smaller_than_their_picture():
+    mask = np.zeros((10, 30), np.float32)
+    mask[4:6, 20:22] = 1
+    box = cover_box(mask, (50, 50), (300, 100))
+    assert box == (160, 0, 260, 100)
+    picture = Image.fromarray(np.kron(mask, np.ones((10, 10))).astype(np.uint8) * 255).convert("RGB")
+    part, (layer,) = cover(picture, [mask], (50, 50), box)
+    assert np.abs(np.asarray(part)[..., 0] / 255 - layer).mean() < 0.02 and layer.max() > 0.9
 
 
 def test_rounding_never_cuts_beyond_the_picture():

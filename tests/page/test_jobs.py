@@ -171,8 +171,10 @@ def test_a_loop_of_the_visit_is_kept_small_and_knows_whether_its_files_have_gone
     loop.picture.save(tmp_path / "picture.png")
     (tmp_path / "loop.mp4").touch()
     file = LoopFile(tmp_path / "loop.mp4", 4, 0.5, (2, 2))
-    shown = Shown(str(tmp_path / "picture.png"), None, loop, (), file, str(tmp_path / "loop.mp4"))
+    shown = Shown(str(tmp_path / "picture.png"), loop.mask, loop, [("boat", loop.mask)], file, str(tmp_path / "loop.mp4"))
     kept = shown.pack()
+    for before, after in ((shown.mask, kept.mask), (shown.parts[0][1], kept.parts[0][1])):
+        assert after.nbytes == before.nbytes / 4 and np.abs(after / 255 - before).max() < 1 / 255
     assert kept.loop.picture is None and kept.loop.mask.nbytes == loop.mask.nbytes / 4 and kept.is_kept()
     back = kept.unpack().loop
     assert np.array_equal(back.picture, loop.picture) and np.abs(back.mask - loop.mask).max() < 1 / 255

@@ -6,7 +6,7 @@ from PIL import Image
 
 from loopanimate.scene import finder as finders
 from loopanimate.scene.finder import Finder, Models, describe, pick
-from loopanimate.scene.plan import camera_alone, names_things, painted, plan
+from loopanimate.scene.plan import camera_alone, clauses_of_masks, names_things, painted, plan, rest_alone
 from loopanimate.scene.regions import CLASSES
 from loopanimate.words.clauses import read_clauses
 
@@ -23,7 +23,8 @@ def finder(monkeypatch):
     mask = likely[CLASSES.index("boat")].copy()
     monkeypatch.setattr(finders, "classify", lambda picture: likely)
     monkeypatch.setattr(finders, "automatic_mask", lambda picture, model: (mask, True))
-    return Finder(Image.new("RGB", SIZE[::-1]))
+    lights = 255 * (np.random.default_rng(0).random(SIZE) > 0.97)
+    return Finder(Image.fromarray(lights.astype(np.uint8)).convert("RGB"))
 
 
 def scene(finder, prompt):
@@ -48,6 +49,14 @@ def test_what_rests_is_taken_out_of_what_moves(finder):
     sea = built.parts[0].mask
     assert sea[27, 12] == sea[27, 44] == 0 and sea[35, 30] == 1
     assert outcomes[1].said == "boats: rests."
+
+
+def test_a_face_rests_under_hair_that_moves(finder):
+    finder.likely[:, 5:20, 20:30] = 0
+    finder.likely[CLASSES.index("face"), 10:20, 20:30] = finder.likely[CLASSES.index("hair"), 5:10, 20:30] = 1
+    built, outcomes = scene(finder, "her hair blows, her face must not move")
+    assert [outcome.moves for outcome in outcomes] == [True, False]
+    assert built.parts[0].mask[7, 25] == 1 and built.parts[0].mask[15, 25] == 0
 
 
 def test_one_of_several_things(finder):
@@ -114,6 +123,79 @@ def test_a_painted_mask_is_of_what_moves_first(finder):
     assert painted(said, mask, ()) == {"boat": mask}
     assert painted(said, None, [("the sea", mask)]) == {"sea": mask}
     assert painted(read_clauses("the sea ripples"), mask, ()) == {"sea": mask}
+    assert painted(read_clauses("it snows, the boat rests"), mask, ()) == {"snow": mask}
+    assert painted(read_clauses("the camera zooms in, the boat rests"), mask, ()) == {"boat": mask}
+
+
+@pytest.mark.parametrize(
+    "prompt, words, name",
+    [
+        ("lightning flashes, the sea ripples", "lightning", "lightning"),
+        ("gentle ripples on the lake", "ripples", "lake"),
+        ("the pan swings", "pan", "pan"),
+        ("the sun glitters on the water", "the water", "water"),
+        ("it snows but not on the boats", "the boat", "boats"),
+        ("the boats rock", "the boat", "boats"),
+        ("the knives gleam", "a knife", "knives"),
+        ("the ship rocks", "boat", "ship"),
+        ("she dances", "the woman", "person"),
+        ("the woman dances", "her", "woman"),
+        ("the sea ripples", "the sea sways", "sea"),
+        ("the left boat rocks, the right boat sways", "boat on the left", "left boat"),
+        ("it snows", "snow", "snow"),
+    ],
+)
+def test_words_of_a_mask_name_a_thing_of_the_sentence(prompt, words, name):
+    said, mask = read_clauses(prompt), np.ones(SIZE, np.float32)
+    assert clauses_of_masks(said, [(words, read_clauses(words))]) == said
+    assert painted(said, None, [(words, mask)]).keys() == {name}
+
+
+def test_words_of_a_mask_are_a_clause_only_where_they_name_nothing_of_the_sentence():
+    said = read_clauses("the boat rocks")
+    for words, thing in (("the sea ripples", "sea"), ("it snows", "snow"), ("leaves fall", "leaves")):
+        assert [clause.thing for clause in clauses_of_masks(said, [(words, read_clauses(words))])] == ["boat", thing]
+    for words in ("lightning", "ripples", "glow", "pan", "the camera pans left", "her", "", "the girl and the boat"):
+        assert clauses_of_masks(said, [(words, read_clauses(words))]) == said
+        with pytest.raises(ValueError, match=f'sentence moves or rests \\(boat\\), got "{words}"$'):
+            painted(said, None, [(words, np.ones(SIZE, np.float32))])
+    women = read_clauses("the woman dances, the girl sings and waves")
+    with pytest.raises(ValueError, match="person|woman"):  # which of them is not said
+        painted(women, None, [("she", np.ones(SIZE, np.float32))])
+
+
+def test_masks_of_one_thing_are_joined():
+    left, right = np.zeros(SIZE, np.float32), np.zeros(SIZE, np.float32)
+    left[:, :20] = right[:, 40:] = 1
+    masks = painted(read_clauses("the boats rock"), None, [("the boats", left), ("boat", right)])
+    assert masks.keys() == {"boats"} and (masks["boats"] == left + right).all()
+
+
+def test_weather_is_within_its_mask_and_not_on_what_is_spared(finder):
+    own = np.zeros(SIZE, np.float32)
+    own[:, 30:] = 1
+    masked = Finder(finder.picture, {"snow": own})
+    (snow,) = scene(masked, "it snows")[1]
+    assert (snow.effect.place == 255 * own).all() and snow.name == "snow" and snow.said.endswith("where its mask is.")
+    (spared,) = scene(finder, "it snows but not on the boats")[1]
+    assert spared.effect.place[27, 12] == spared.effect.place[27, 44] == 0 and spared.effect.place[5, 5] == 255
+    (both,) = scene(masked, "it snows everywhere except on the boats and the sky")[1]
+    shown = both.effect.place
+    assert shown[27, 44] == shown[5, 50] == shown[35, 10] == 0 and shown[35, 55] == 255
+    (lost,) = scene(finder, "it snows but not on the dog")[1]
+    assert lost.effect.place is None and lost.said == "snow: falling snow, also on the dog, which is not found."
+
+
+def test_what_is_said_again_is_said_once(finder):
+    built, outcomes = scene(finder, ", ".join(["the boats rock", "the sea ripples"] * 300))
+    assert len(outcomes) == 2 and [part.sentence for part in built.parts] == ["it rocks", "it ripples"]
+    again, _ = scene(finder, "the boats rock, the boats sway")  # a boat rocks where others sway
+    assert [part.sentence for part in again.parts] == ["it rocks"]
+
+
+def test_points_of_light_that_are_not_there_are_said(finder):
+    built, (sea,) = scene(Finder(Image.new("RGB", SIZE[::-1])), "the sea glitters")
+    assert built is None and sea.effect is None and sea.region is not None and "no points of light" in sea.said
 
 
 def test_which_prompts_name_things():
@@ -125,7 +207,8 @@ def test_which_prompts_name_things():
     assert camera_alone(read_clauses("pan right")) == "the camera pans to the right"
     assert camera_alone(read_clauses("static camera, the boat rocks")) is None
     for prompt in ("freeze", "it never moves", "no motion", "the tree does not sway", "static camera"):
-        assert camera_alone(read_clauses(prompt)) == "nothing moves"
+        assert rest_alone(read_clauses(prompt)) and camera_alone(read_clauses(prompt)) is None
+    assert not rest_alone(read_clauses("the tree does not sway, it snows")) and not rest_alone(())
 
 
 def test_pieces():

@@ -2,6 +2,7 @@ import hashlib
 import os
 import shutil
 import sys
+from copy import copy
 from types import SimpleNamespace
 
 import numpy as np
@@ -54,6 +55,20 @@ def test_a_model_is_called_as_rembg_calls_it(name, monkeypatch):
     monkeypatch.setattr(module, "session", lambda model: network)
     assert np.abs(saliency(picture, name) * 255 - np.asarray(mask, np.float32)).max() <= 1
     assert np.array_equal(*seen)
+
+
+def test_a_picture_is_looked_at_once(monkeypatch, photos):
+    network, runs = session(BUNDLED_SALIENT), []
+    counted = copy(network)
+    counted.inner_session = SimpleNamespace(
+        get_inputs=network.inner_session.get_inputs, run=lambda *given: runs.append(1) or network.inner_session.run(*given)
+    )
+    expected = saliency(photos["coffee"])
+    monkeypatch.setattr(module, "session", lambda model: counted)
+    for picture in (photos["coffee"], photos["coffee"].copy()):
+        assert np.array_equal(saliency(picture), expected)
+    saliency(photos["flower"])
+    assert len(runs) == 2
 
 
 @pytest.fixture

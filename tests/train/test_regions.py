@@ -153,7 +153,12 @@ def test_training_goes_on_from_a_finder_that_was_written(tmp_path):
 def test_stamps_are_cut_outs_of_what_their_folder_says(tmp_path):
     cut_out, whole = np.zeros((40, 600, 4), np.uint8), np.full((40, 60, 4), 255, np.uint8)
     cut_out[10:30] = 200
-    for name, pixels in (("vehicles/ship/tug", cut_out), ("vehicles/van", cut_out), ("symbols/a", cut_out), ("food/pie", whole)):
+    for name, pixels in (
+        ("vehicles/ship/tug", cut_out),
+        ("vehicles/van", cut_out),
+        ("symbols/a", cut_out),
+        ("food/pie", whole),
+    ):
         path = tmp_path / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)

@@ -135,6 +135,20 @@ def test_a_clause_has_the_words_that_it_came_from():
     texts = ["her hair and dress sway gently"] * 2 + ["the boat rocks", "drifts to the left"]
     assert [clause.text for clause in clauses] == texts
 
+    (boat, _, clouds) = read_clauses("neither the boat nor the sea moves, but the clouds drift")
+    assert (boat.text, clouds.text) == ("the boat nor the sea moves", "the clouds drift")
+
+
+def test_what_weather_is_not_on_is_among_the_words_of_its_place():
+    for words, spared in (
+        ("it snows but not on the boat", {"boat"}),
+        ("snow falls, except on the boats and the pier", {"boats", "pier"}),
+        ("the woman waits, it rains, but not on her", {"woman"}),
+    ):
+        which = read_clauses(words)[-1].which
+        assert spared <= {*which[which.index("except") :]}
+    assert all("except" not in clause.which for clause in read_clauses("it snows on the boat, the sea does not move"))
+
 
 def test_a_verb_that_no_table_has_is_guessed():
     asked = []
