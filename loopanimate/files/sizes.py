@@ -90,9 +90,8 @@ def cover_box(mask: np.ndarray, size: tuple[int, int]) -> tuple[float, float, fl
     height, width = mask.shape
     scale = max(size[0] / width, size[1] / height)
     wide, high = min(size[0] / scale, width), min(size[1] / scale, height)  # rounding must not leave the picture
-    centres = [
-        float(np.average(np.arange(side) + 0.5, weights=mask.sum(axis) + 1e-9)) for axis, side in enumerate((width, height))
-    ]
+    mask = mask if mask.any() else np.ones_like(mask)
+    centres = [float(np.average(np.arange(side) + 0.5, weights=mask.sum(axis))) for axis, side in enumerate((width, height))]
     left = min(max(centres[0] - wide / 2, 0), width - wide)
     top = min(max(centres[1] - high / 2, 0), height - high)
     return left, top, min(left + wide, width), min(top + high, height)
