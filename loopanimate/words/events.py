@@ -378,12 +378,13 @@ class Builder:
             phrase.used = True
         self.events += self.now
         self.subjects = subjects
-        self.parted = self.within or self.joiner == "," and (self.form in ("ing", "ed") or self.aux == "be")
+        within = self.within or self.joiner == "," and (self.form in ("ing", "ed") or self.aux == "be")
+        self.parted = within and bool(subjects)
         self.within = False
         self.held = {}
         self.aux = self.joiner = ""
         self.negative = self.no = self.only = self.fresh = False
-        self.object_due = True
+        self.object_due = bool(subjects)  # "to except the crack crash" says nothing of anything
         said, subjects = self.now, self.subjects
         excepted, self.apart = excepted + self.apart, []
         for phrase in excepted:

@@ -104,7 +104,8 @@ class _Parser(Builder):
         self.negative, self.again = negative, word.text == "and also" and not any(map(_says, clause))
 
     def and_(self, word: Word, following: Word) -> None:
-        negative = word.text in ("or", "nor") and (self.negative or bool(self.now and self.now[-1].negative))
+        denied = self.negative or bool(self.now and self.now[-1].negative)
+        negative = word.text == "nor" or word.text == "or" and denied
         ahead = pairwise(self.clause_after()) if word.text == "nor" and self.negative else ()
         does = any(after.form and not before.is_("det", "poss") for before, after in ahead)
         listed = self.waiting if does else []  # "neither the boat nor the sea moves"
@@ -434,8 +435,6 @@ class _Parser(Builder):
         if not run:
             if not determiners and word.is_("one"):  # "one flies left, another right"
                 self.pronoun(word, following)
-            if determiners and determiners[-1].text == "her" and self.prep:
-                self.add_place([self.prep])
             return None
         acts = self.joiner == "and" and self.form == "base" and run[-1].form and run[-1].form.form == "base"  # "open and close"
         if not (determiners or acts) and all(word.describes for word in run) and (self.waiting or self.object_due):
