@@ -14,6 +14,7 @@ from loopanimate.effects.state import find_beams
 from loopanimate.effects.weather import LOOKS, make_fog, make_particles
 
 PLACE_SIDE = 512  # pixels on the long side of the places of effects, and of the object that they pass behind
+MOST_HIDING = 4  # planes that a texture of the living page holds; a place beyond them is all over
 SEEN_SIDE = 192  # pixels on the short side of the picture in which light is measured
 
 
@@ -36,7 +37,9 @@ class Placed:
     """An effect and where it is."""
 
     effect: Effect
-    place: np.ndarray | None = None  # (h, w) uint8 of the whole picture, small; None: all over, or where the picture has it
+    # (h, w) uint8 of the whole picture, small: where light is, or what weather is seen through; None: where the picture has
+    # it, or all over
+    place: np.ndarray | None = None
 
 
 def shrink_place(mask: np.ndarray) -> np.ndarray:
@@ -81,16 +84,25 @@ def build(
     seen = _shrink(picture, SEEN_SIDE)
     parts: dict[str, list] = {"lamps": [], "rays": [], "fogs": [], "sparks": [], "particles": []}
     hidden = front is not None and front.max() > 0
+    hiding = [_cut_small(front, part)] if hidden else []
     for index, each in enumerate(placed):
-        if each.effect.amount > 0:
-            for name, drawn in _make(each, picture, seen, part, size, seconds, seed + index, hidden):
-                parts[name].append(drawn)
-    shape = tuple(
-        max(1, round(share * side))
-        for share, side in zip((part[3] - part[1], part[2] - part[0]), (front.shape if hidden else (1, 1)))
-    )
-    object_ = Grid.of(cut_place(front, part, shape[::-1])) if hidden else None
-    return Overlay(width=size[0], height=size[1], front=object_, **{name: tuple(drawn) for name, drawn in parts.items()})
+        if each.effect.amount <= 0:
+            continue
+        plane = 0
+        if each.place is not None and each.effect.look in LOOKS and each.effect.look != "embers" and len(hiding) < MOST_HIDING:
+            outside = 1 - _cut_small(each.place, part)
+            hiding.append(outside if each.effect.side == "before" or not hidden else np.maximum(outside, hiding[0]))
+            plane = len(hiding)
+        for name, drawn in _make(each, picture, seen, part, size, seconds, seed + index, hidden):
+            parts[name].append(drawn.behind(plane) if plane and name == "particles" else drawn)
+    planes = tuple(map(Grid.of, hiding))
+    return Overlay(width=size[0], height=size[1], hiding=planes, **{name: tuple(drawn) for name, drawn in parts.items()})
+
+
+def _cut_small(place: np.ndarray, part: tuple[float, float, float, float]) -> np.ndarray:
+    """A part of a place as fine as the place."""
+    across, down = ((end - start) * side for start, end, side in zip(part[:2], part[2:], place.shape[::-1]))
+    return cut_place(place, part, (max(1, round(across)), max(1, round(down))))
 
 
 def _shrink(picture: np.ndarray, side: int) -> np.ndarray:

@@ -20,7 +20,8 @@ COLUMNS = (  # of a particle
     *("sway", "swing", "swing_phase"),  # beside the path, `swing` times a loop
     *("radius", "ratio"),  # half its length; its width over its length
     *("angle", "spin", "tumble"),  # of its length, radians; turns in the picture, and out of it, a loop
-    *("blink", "opacity", "soft", "colour", "behind"),  # soft: share of the radius that its edge takes; colour: which one
+    *("blink", "opacity", "soft", "colour", "behind"),  # soft: share of the radius that its edge takes; colour: which one;
+    # behind: the number of the plane that hides it, 0 for none
 )
 SPARKS = ("x", "y", "radius", "level", "cycles", "phase", "cycles2", "phase2", "sharp", "flare", "red", "green", "blue")
 
@@ -64,6 +65,12 @@ class Particles(Rows):
     shape: Literal["disc", "petal", "leaf", "bubble"]
     adds: bool  # it is light, and covers nothing
     colours: tuple[Colour, ...]
+
+    def behind(self, plane: int) -> "Particles":
+        """The same, all of them behind a plane of an Overlay's `hiding`."""
+        rows = np.array(self.rows)
+        rows[:, COLUMNS.index("behind")] = plane
+        return self.model_copy(update={"rows": tuple(map(tuple, rows))})
 
 
 class Sparks(Rows):
@@ -127,7 +134,7 @@ class Overlay(Frozen):
 
     width: float
     height: float
-    front: Grid | None = None  # the object that things pass behind
+    hiding: tuple[Grid, ...] = ()  # planes that hide things, by numbers from 1: the object in front, if any; beyond a place
     lamps: tuple[Lamp, ...] = ()
     rays: tuple[Rays, ...] = ()
     fogs: tuple[Fog, ...] = ()

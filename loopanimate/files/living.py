@@ -230,8 +230,7 @@ def overlay_data(overlay: Overlay | None, amount: float) -> dict | None:
         return [replace(inner) for inner in value] if isinstance(value, tuple) else value
 
     data = replace(overlay.model_dump())
-    front = None if data["front"] is None else planes[data["front"]]
-    return data | {"front": front, "planes": planes, "amount": amount}
+    return data | {"planes": planes, "amount": amount}
 
 
 def _pack_rows(rows: Sequence[Sequence[float]]) -> dict:

@@ -145,6 +145,15 @@ def test_what_falls_behind_an_object_stays_behind_it(night, side, inside, outsid
     assert changed[within].any() == inside and changed[front == 0].any() == outside
 
 
+def test_weather_falls_where_its_place_is_and_behind_what_stands_there(night):
+    window, front = np.zeros((2, *night.shape[:2]), np.uint8)
+    window[:, 128:], front[72:, 100:160] = 255, 255
+    for side, below in (("both", False), ("before", True)):
+        draw = painter(over(night, "snow", front, window, side=side), night).draw
+        changed = np.any([(draw(night.copy(), index / 40) != night).any(2) for index in range(40)], axis=0)
+        assert not changed[:, :126].any() and changed[:70, 130:].mean() > 0.2 and changed[75:, 130:158].any() == below
+
+
 @pytest.mark.parametrize("look", ["candle", "neon", "glow", "twinkle", "sparkle"])
 def test_pixels_beyond_an_effect_are_not_touched(night, look):
     place = np.zeros(night.shape[:2], np.uint8)

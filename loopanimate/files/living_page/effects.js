@@ -220,7 +220,7 @@ void main() {
   vec2 apart = place * size * unit - onCanvas.xy;
   vec2 weight = weigh(form.z, dot(apart, onCanvas.zw) / form.x, dot(apart, vec2(-onCanvas.w, onCanvas.z)) / form.y);
   float share = colours.a * weight.x, shade = weight.y * rest.z;
-  if (rest.y > 0.0) share *= 1.0 - textureLod(front, place, 0.0).r;
+  if (rest.y > 0.5) share *= 1.0 - textureLod(front, place, 0.0)[int(rest.y + 0.5) - 1];
   vec3 byte = texelFetch(seen, ivec2(gl_FragCoord.xy), 0).rgb, before = byte * byte;
   // alone over what was drawn it is exact; over another sprite it is blended
   if (form.w == ${GAIN}.0) {
@@ -232,13 +232,16 @@ void main() {
 
 // Draws overlays over a Drawing's canvas.
 class Painter {
-  constructor(drawing, overlay, front) {
+  // hiding: planes of what hides things, four at most
+  constructor(drawing, overlay, hiding) {
     const { gl } = drawing;
     Object.assign(this, { drawing, overlay, gl, size: [0, 0], frames: [gl.createFramebuffer(), gl.createFramebuffer()] });
     this.air = drawing.program(WHOLE, AIR);
     this.sprite = drawing.program(SPRITE_AT, SPRITE_DRAWN);
-    this.front = drawing.texture(front.width, front.height, gl.LINEAR);
-    gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, gl.RGBA, gl.UNSIGNED_BYTE, front);
+    const [{ width, height }] = [...hiding, { width: 1, height: 1 }], pixels = new Uint8Array(4 * width * height);
+    hiding.forEach((plane, k) => plane.forEach((value, i) => (pixels[4 * i + k] = Math.round(255 * value))));
+    this.front = drawing.texture(width, height, gl.LINEAR);
+    gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
     [this.gain, this.light] = [0, 1].map(() => drawing.texture(overlay.wide, overlay.high, gl.NEAREST, gl.RGBA32F));
     this.array = gl.createVertexArray();
     this.buffer = gl.createBuffer();
@@ -291,7 +294,7 @@ class Painter {
       }
       gl.bindFramebuffer(gl.FRAMEBUFFER, this.frames[1]);
       drawing.use(this.air, { seen: this.seen[0], gain: this.gain, light: this.light, front: this.front }, {
-        ...view, grid: [overlay.wide, overlay.high], behind: [fog && overlay.front !== null ? fog.behind : 0],
+        ...view, grid: [overlay.wide, overlay.high], behind: [fog ? fog.behind : 0],
         fog: (fog ? fog.colour : [0, 0, 0]).map((value) => value * value),
       });
       gl.drawArrays(gl.TRIANGLES, 0, 3);
@@ -325,8 +328,7 @@ class Painter {
 async function openOverlay(drawing, data) {
   if (!data) return null;
   const grids = await Promise.all(data.planes.map(async (source) => readPlane(await decode(source))));
-  const blank = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
-  return new Painter(drawing, new Overlay(data, grids), data.front ? await decode(data.front) : blank);
+  return new Painter(drawing, new Overlay(data, grids), data.hiding.map((plane) => grids[plane]));
 }
 
 function readPlane(image) {
@@ -334,5 +336,6 @@ function readPlane(image) {
   const paint = canvas.getContext("2d");
   paint.drawImage(image, 0, 0);
   const { data } = paint.getImageData(0, 0, canvas.width, canvas.height);
-  return Float32Array.from({ length: data.length / 4 }, (_, i) => data[4 * i] / 255);
+  const values = Float32Array.from({ length: data.length / 4 }, (_, i) => data[4 * i] / 255);
+  return Object.assign(values, { width: canvas.width, height: canvas.height });
 }
