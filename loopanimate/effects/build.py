@@ -1,35 +1,20 @@
 """From effects that words or hands ask for to what is drawn over a view of a picture."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
-from loopanimate.effects.data import Frozen, Grid, Overlay, Rays, grid_shape
-from loopanimate.effects.light import FOUND_SIDE, make_lamp, make_lightning, make_rays, make_sparks
-from loopanimate.effects.names import looks
+from loopanimate.effects.data import Effect, Frozen, Grid, Overlay, Rays, grid_shape
+from loopanimate.effects.light import FOUND_SIDE, make_lamps, make_rays, make_sparks
 from loopanimate.effects.state import find_beams
-from loopanimate.effects.weather import LOOKS, make_fog, make_particles
+from loopanimate.effects.weather import LOOKS, light_of, make_fog, make_particles, make_strikes
 
 PLACE_SIDE = 512  # pixels on the long side of the places of effects, and of the object that they pass behind
 MOST_HIDING = 4  # planes that a texture of the living page holds; a place beyond them is all over
+LEAST_STRUCK = 0.01  # share of the picture that is seen to be struck at least
 SEEN_SIDE = 192  # pixels on the short side of the picture in which light is measured
-
-
-class Effect(Frozen):
-    """An effect as it is asked for."""
-
-    look: str  # of looks.tsv
-    amount: float = 1.0
-    heading: float | None = None  # degrees, x right and y down
-    pace: float = 1.0  # factor
-    side: Literal["both", "behind", "before"] = "both"  # of the object in front
-
-    @property
-    def name(self) -> str:
-        return looks()[self.look].effect
 
 
 @dataclass(frozen=True)
@@ -40,6 +25,7 @@ class Placed:
     # (h, w) uint8 of the whole picture, small: where light is, or what weather is seen through; None: where the picture has
     # it, or all over
     place: np.ndarray | None = None
+    strikes: Mapping[str, np.ndarray] = field(default_factory=dict)  # names of STRIKES → places, where drops are seen to strike
 
 
 def shrink_place(mask: np.ndarray) -> np.ndarray:
@@ -82,7 +68,7 @@ def build(
     short = min(height, width)
     size = width / short, height / short
     seen = _shrink(picture, SEEN_SIDE)
-    parts: dict[str, list] = {"lamps": [], "rays": [], "fogs": [], "sparks": [], "particles": []}
+    parts: dict[str, list[Frozen]] = {"lamps": [], "rays": [], "fogs": [], "sparks": [], "particles": []}
     hidden = front is not None and front.max() > 0
     hiding = [_cut_small(front, part)] if hidden else []
     for index, each in enumerate(placed):
@@ -93,7 +79,7 @@ def build(
             outside = 1 - _cut_small(each.place, part)
             hiding.append(outside if each.effect.side == "before" or not hidden else np.maximum(outside, hiding[0]))
             plane = len(hiding)
-        for name, drawn in _make(each, picture, seen, part, size, seconds, seed + index, hidden):
+        for name, drawn in _make(each, picture, seen, part, size, seconds, seed + index, front if hidden else None):
             parts[name].append(drawn.behind(plane) if plane and name == "particles" else drawn)
     planes = tuple(map(Grid.of, hiding))
     return Overlay(width=size[0], height=size[1], hiding=planes, **{name: tuple(drawn) for name, drawn in parts.items()})
@@ -113,55 +99,38 @@ def _shrink(picture: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(picture, size, interpolation=way).astype(np.float32) / np.float32(255)
 
 
-def _make(placed: Placed, picture, seen, part, size, seconds, seed, hidden):
+def _make(placed: Placed, picture, seen, part, size, seconds, seed, front):
     """Names of an Overlay's fields and what goes there."""
     effect, shape = placed.effect, grid_shape(*size)
-    look, pace, rest = effect.look, effect.pace, (shape, seconds, seed, effect.pace)
+    look, light = effect.look, light_of(seen)
 
-    def place(like: np.ndarray) -> np.ndarray | None:
-        return None if placed.place is None else cut_place(placed.place, part, like.shape[1::-1])
+    def place(like: np.ndarray, given: np.ndarray | None = placed.place) -> np.ndarray | None:
+        return None if given is None else cut_place(given, part, like.shape[1::-1])
 
-    drawn: list[tuple[str, Frozen]] = []
     if look in LOOKS:
-        drawn = [
-            (
-                "particles",
-                make_particles(
-                    look,
-                    effect.amount,
-                    size,
-                    seconds,
-                    seed,
-                    effect.heading,
-                    pace,
-                    effect.side,
-                    source_of(look, seen, place(seen)),
-                ),
-            )
-        ]
-    elif look == "fire":
-        source = source_of("embers", seen, place(seen))
-        drawn = [
-            ("lamps", make_lamp("firelight", seen, place(seen), *rest)),
-            (
-                "particles",
-                make_particles("embers", effect.amount, size, seconds, seed, effect.heading, pace, effect.side, source),
-            ),
-        ]
+        yield "particles", make_particles(effect, size, seconds, seed, light, source_of(look, seen, place(seen)))
+        for kind, given in placed.strikes.items():
+            where = place(seen, given) * (1 if front is None else 1 - place(seen, front))
+            if (where > 0.5).mean() > LEAST_STRUCK:
+                yield "particles", make_strikes(kind, where**2, effect.amount, size, seconds, seed, light)
     elif look == "fog":
-        where = None if placed.place is None else cut_place(placed.place, part, shape[::-1])
-        drawn = [("fogs", make_fog(seen, where, shape, seconds, seed, effect.heading, pace, effect.side, hidden))]
-    elif look == "lightning":
-        drawn = [("lamps", make_lightning(seen, place(seen), *rest))]
+        small = cv2.resize(seen, shape[::-1], interpolation=cv2.INTER_AREA)
+        hidden = None if front is None else place(small, front)
+        yield "fogs", make_fog(effect, small, place(small), hidden, seconds, seed)
     elif look == "rays":
-        drawn = [("rays", balance(make_rays(seen, place(seen), shape, size, seed, pace), seen, size))]
+        yield "rays", balance(make_rays(effect, seen, place(seen), shape, size, seed), seen, size).times(effect.amount)
     elif look in ("twinkle", "sparkle"):
         found = _shrink(picture, FOUND_SIDE)
-        sparks = make_sparks(look, found, place(found), seed, pace)
-        drawn = [("sparks", sparks)] if sparks else []
+        sparks = make_sparks(effect, found, place(found), seed)
+        if sparks:
+            yield "sparks", sparks.times(effect.amount)
     else:
-        drawn = [("lamps", make_lamp(look, seen, place(seen), *rest))]
-    return [(name, each if name == "particles" else each.times(effect.amount)) for name, each in drawn]
+        lit = effect.model_copy(update={"look": "firelight"}) if look == "fire" else effect
+        for lamp in make_lamps(lit, seen, place(seen), shape, seconds, seed):
+            yield "lamps", lamp
+        if look == "fire":
+            rising, source = effect.model_copy(update={"look": "embers"}), source_of("embers", seen, place(seen))
+            yield "particles", make_particles(rising, size, seconds, seed, light, source)
 
 
 def source_of(look: str, seen: np.ndarray, place: np.ndarray | None) -> np.ndarray | None:

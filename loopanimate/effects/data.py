@@ -9,14 +9,16 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from loopanimate.effects.names import Colour, looks
+
 CELLS = 96  # of the grid of light and fog, along the short side
 CURVE = 240  # levels of a light in one loop, linear between: more than the frames of any export's second
 STRONGEST = 2.0  # largest factor on an effect's amount
 
-Colour = tuple[float, float, float]  # red, green, blue in [0, 1], as a byte of a picture would be over 255
 COLUMNS = (  # of a particle
     *("start_x", "start_y", "end_x", "end_y"),  # its path, gone through `passes` times a loop
-    *("passes", "phase", "fade"),  # fade: share of the path at either end in which it appears and goes
+    *("passes", "phase", "span"),  # span: share of a pass that it takes; for the rest of it, it is not there
+    *("fade", "grow"),  # shares of the path at either end in which it appears and goes, and of its size that comes on the way
     *("sway", "swing", "swing_phase"),  # beside the path, `swing` times a loop
     *("radius", "ratio"),  # half its length; its width over its length
     *("angle", "spin", "tumble"),  # of its length, radians; turns in the picture, and out of it, a loop
@@ -28,6 +30,21 @@ SPARKS = ("x", "y", "radius", "level", "cycles", "phase", "cycles2", "phase2", "
 
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Effect(Frozen):
+    """An effect as it is asked for."""
+
+    look: str  # of looks.tsv
+    amount: float = 1.0
+    heading: float | None = None  # degrees, x right and y down
+    pace: float = 1.0  # factor
+    side: Literal["both", "behind", "before"] = "both"  # of the object in front
+    colours: tuple[Colour, ...] = ()  # none: its own
+
+    @property
+    def name(self) -> str:
+        return looks()[self.look].effect
 
 
 class Grid(Frozen):
@@ -62,7 +79,7 @@ class Rows(Frozen):
 class Particles(Rows):
     """Things in the air. At amount 1 the first half of the rows is shown, at 2 all of them."""
 
-    shape: Literal["disc", "petal", "leaf", "bubble"]
+    shape: Literal["disc", "petal", "leaf", "bubble", "ring"]
     adds: bool  # it is light, and covers nothing
     colours: tuple[Colour, ...]
 
@@ -84,19 +101,17 @@ class Sparks(Rows):
 
 
 class Lamp(Frozen):
-    """A place whose light changes: it is multiplied by 1 + level * place * colour."""
+    """A place whose light changes: it is multiplied by 1 + place * (level * colour + tint)."""
 
     place: Grid
     colour: Colour
-    curve: tuple[float, ...]  # CURVE levels, zero on average
+    curve: tuple[float, ...]  # CURVE levels
+    tint: Colour = (0.0, 0.0, 0.0)  # of either sign: what gives it another colour, and hardly another brightness
 
     @field_validator("curve", mode="before")
     @classmethod
     def _round(cls, curve):
         return tuple(round(float(level), 4) for level in curve)
-
-    def times(self, amount: float) -> "Lamp":
-        return Lamp(place=self.place, colour=self.colour, curve=[amount * level for level in self.curve])
 
 
 class Rays(Frozen):
@@ -123,10 +138,8 @@ class Fog(Frozen):
     drift: tuple[float, float]  # a cross-fade
     density: float
     behind: float  # share that the object in front hides
+    dim: float  # share of all light that the fog keeps out, which is what it adds where it is
     seed: int
-
-    def times(self, amount: float) -> "Fog":
-        return self.model_copy(update={"density": amount * self.density})
 
 
 class Overlay(Frozen):

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from loopanimate.effects.data import CURVE, Grid, Lamp, Rays, Sparks
+from loopanimate.effects.data import CURVE, Effect, Grid, Lamp, Rays, Sparks
 from loopanimate.effects.weather import random_of
 
 FOUND_SIDE = 720  # pixels on the short side of the picture in which points of light are found, so that any size has the same
@@ -14,6 +14,8 @@ LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 FALL = 1.0  # exponent of the amplitude over the frequency: 20 dB a decade
 LEAST_HERTZ, MOST_HERTZ = 0.6, 9.0
 FLICKERS = {"candle": 0.20, "firelight": 0.24, "lamp": 0.11}  # deviation of the light, as a share of it
+TINT = 0.7  # how much of a colour that words name a light takes on
+AURORA = ((0.36, 1.0, 0.62), (0.62, 0.42, 1.0), (0.3, 0.82, 1.0))
 SPILL = (
     (0.02, 1.0),
     (0.09, 0.42),
@@ -61,43 +63,70 @@ def lightning_curve(seconds: float, seed: int, pace: float) -> np.ndarray:
     return 1.5 * (level - level.mean())
 
 
-def make_lamp(look: str, picture: np.ndarray, place: np.ndarray | None, shape, seconds, seed, pace) -> Lamp:
-    """A flickering or glowing light and what it falls on.
+def make_lamps(effect: Effect, picture: np.ndarray, place: np.ndarray | None, shape, seconds: float, seed: int) -> list[Lamp]:
+    """What flickers, glows, flashes or shifts its colours, and what that falls on.
 
-    picture: (h, w, 3) in [0, 1], small. place: (h, w), where it is; None: what is brightest.
+    picture: (h, w, 3) in [0, 1], small. place: (h, w), where it is; None: what is brightest, or the sky.
     """
-    short = min(picture.shape[:2])
-    light = picture**2 @ LUMA
-    inside = np.ones_like(light) if place is None else place
-    bright = np.quantile(light[inside > 0.5], 0.9 if place is not None else 0.985) if (inside > 0.5).any() else light.max()
-    source = inside * np.clip((light - 0.45 * bright) / max(0.55 * bright, 1e-3), 0, 1)
-    colour = (picture**2 * source[..., None]).sum((0, 1))
+    look, light = effect.look, picture**2 @ LUMA
+    if look in ("lightning", "aurora") and (place is None or place.max() <= 0):
+        place = np.broadcast_to(np.linspace(1, 0, len(light), dtype=np.float32)[:, None], light.shape)
+    if look == "aurora":
+        return _aurora(effect, light * place, shape)
+    short, colour, tint = min(light.shape), np.array((0.86, 0.93, 1.0)), np.zeros(3)
+    if look == "lightning":
+        reach = 0.4 + 0.6 * cv2.GaussianBlur(place, (0, 0), 0.03 * short)
+        curve = lightning_curve(seconds, seed, effect.pace)
+    else:
+        inside = np.ones_like(light) if place is None else place
+        bright = np.quantile(light[inside > 0.5], 0.9 if place is not None else 0.985) if (inside > 0.5).any() else light.max()
+        source = inside * np.clip((light - 0.45 * bright) / max(0.55 * bright, 1e-3), 0, 1)
+        colour = (picture**2 * source[..., None]).sum((0, 1))
+        reach = np.zeros_like(source)
+        for sigma, share in SPILL:
+            blurred = cv2.GaussianBlur(source, (0, 0), sigma * short)
+            reach += share * blurred / max(blurred.max(), 1e-6)
+        reach = np.maximum(reach / max(reach.max(), 1e-6) - 0.02, 0) / 0.98  # so that it ends somewhere
+        curve = glow_curve(effect.pace) if look == "glow" else flicker_curve(look, seconds, seed, effect.pace)
+    if effect.colours:
+        colour = np.square(effect.colours).mean(0)
+        tint = effect.amount * TINT * _tint(colour)
     colour = 0.35 + 0.65 * colour / max(colour.max(), 1e-6)
-    reach = np.zeros_like(source)
-    for sigma, share in SPILL:
-        blurred = cv2.GaussianBlur(source, (0, 0), sigma * short)
-        reach += share * blurred / max(blurred.max(), 1e-6)
-    curve = glow_curve(pace) if look == "glow" else flicker_curve(look, seconds, seed, pace)
-    reach = np.maximum(reach / max(reach.max(), 1e-6) - 0.02, 0) / 0.98  # so that it ends somewhere
-    return Lamp(place=_grid(reach, shape), colour=tuple(map(float, colour)), curve=tuple(curve))
+    curve = effect.amount * curve
+    for _ in range(6):  # so that bytes, which are roots of light, keep their mean
+        curve = curve + 2 * (1 - np.sqrt(np.maximum(1 + curve, 0.02)).mean())
+    return [Lamp(place=_grid(reach, shape), colour=tuple(map(float, colour)), curve=tuple(curve), tint=tuple(map(float, tint)))]
 
 
-def make_lightning(picture: np.ndarray, place: np.ndarray | None, shape, seconds, seed, pace) -> Lamp:
-    """A flash over the sky, and less over all else."""
-    sky = np.zeros(picture.shape[:2], np.float32) if place is None else place.astype(np.float32)
-    if sky.max() <= 0:
-        sky += np.linspace(1, 0, len(sky))[:, None]
-    lit = 0.4 + 0.6 * cv2.GaussianBlur(sky, (0, 0), 0.03 * min(sky.shape))
-    return Lamp(place=_grid(lit, shape), colour=(0.86, 0.93, 1.0), curve=tuple(lightning_curve(seconds, seed, pace)))
+def _tint(light: np.ndarray) -> np.ndarray:
+    """What to add to a gain to give grey the hue of a light, and no other brightness."""
+    tint = np.clip(light / max(float(light @ LUMA), 1e-6) - 1, -0.85, 1.6)
+    return tint - tint @ LUMA
 
 
-def make_sparks(look: str, picture: np.ndarray, place: np.ndarray | None, seed: int, pace: float) -> Sparks | None:
+def _aurora(effect: Effect, light: np.ndarray, shape) -> list[Lamp]:
+    """Waves of colours that wander over what shines in the sky, each of them in its turn."""
+    glow = cv2.GaussianBlur(light.astype(np.float32), (0, 0), 0.03 * min(light.shape))
+    glow = np.clip(glow / max(float(np.quantile(glow, 0.98)), 1e-6), 0, 1) ** 0.5
+    rows, columns = (np.linspace(0, side / min(light.shape), side) for side in light.shape)
+    lamps, colours = [], effect.colours or AURORA
+    time = 2 * np.pi * max(1, round(effect.pace)) * np.arange(CURVE) / CURVE
+    for turn in np.arange(3) / 3:
+        bend = 5.0 * columns[None] + 1.3 * np.sin(3.1 * rows[:, None] + 6 * turn) + 0.8 * np.sin(9 * columns[None] + 2 * turn)
+        place = glow * (0.5 + 0.5 * np.sin(bend + 2 * np.pi * turn))
+        tint = 0.55 * _tint(np.square(colours[round(3 * turn) % len(colours)]))
+        level = effect.amount * (0.5 + 0.5 * np.sin(time + 2 * np.pi * turn))
+        lamps.append(Lamp(place=_grid(place, shape), colour=tuple(map(float, tint)), curve=tuple(level)))
+    return lamps
+
+
+def make_sparks(effect: Effect, picture: np.ndarray, place: np.ndarray | None, seed: int) -> Sparks | None:
     """Small bright points that are there: stars and lights that twinkle, highlights that glitter; None: there are none.
 
     picture: (h, w, 3) in [0, 1] with FOUND_SIDE pixels on its short side. place: (h, w) or None: all over.
     """
-    light, short, random = picture @ LUMA, min(picture.shape[:2]), random_of(seed, look)
-    glitters = look == "sparkle"
+    light, short, random = picture @ LUMA, min(picture.shape[:2]), random_of(seed, effect.look)
+    glitters, pace = effect.look == "sparkle", effect.pace
     around = cv2.GaussianBlur(light, (0, 0), (0.012 if glitters else 0.008) * short)
     fine = cv2.GaussianBlur(light, (0, 0), 0.0011 * short)
     stands = fine - around  # how far it stands out
@@ -119,6 +148,7 @@ def make_sparks(look: str, picture: np.ndarray, place: np.ndarray | None, seed: 
         flare = 0.7 * max(0.0, strength - 0.35) * (random.random() < 0.6)
         level = (1.8 if glitters else 1.2) * (0.55 + 0.45 * strength) * random.uniform(0.6, 1)
         own = picture[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].mean((0, 1)) ** 2
+        own = np.square(effect.colours[len(table) % len(effect.colours)]) if effect.colours else own
         table.append((
             (column + 0.5) / short, (row + 0.5) / short, radius, level, max(1, round(cycles * pace)), random.random(),
             max(2, round(random.integers(5, 14) * pace)), random.random(), glitters, flare, *own,
@@ -126,7 +156,7 @@ def make_sparks(look: str, picture: np.ndarray, place: np.ndarray | None, seed: 
     return Sparks(rows=tuple(table))
 
 
-def make_rays(picture: np.ndarray, place: np.ndarray | None, shape, size, seed: int, pace: float) -> Rays:
+def make_rays(effect: Effect, picture: np.ndarray, place: np.ndarray | None, shape, size, seed: int) -> Rays:
     """Beams from what is brightest in the upper half, or from where their place is, downwards."""
     light = cv2.GaussianBlur(picture**2 @ LUMA, (0, 0), 0.05 * min(picture.shape[:2]))
     inside = np.linspace(1, 0, len(light))[:, None] ** 0.5 if place is None or place.max() <= 0 else place
@@ -139,13 +169,13 @@ def make_rays(picture: np.ndarray, place: np.ndarray | None, shape, size, seed: 
     waves = tuple(
         (
             float(count),
-            float(random.choice((-1, 1)) * max(1, round(pace))),
+            float(random.choice((-1, 1)) * max(1, round(effect.pace))),
             round(random.random(), 4),
             round(0.9 / len(counts), 4),
         )
         for count in counts
     )
-    colour = picture[row, column] * 0.6 + 0.4
+    colour = np.array(effect.colours).mean(0) if effect.colours else picture[row, column] * 0.6 + 0.4
     haze = cv2.GaussianBlur(picture @ LUMA, (0, 0), 0.02 * min(picture.shape[:2]))
     seen = np.clip(0.12 + 1.8 * haze, 0, 1)  # what is black stands before the haze in which rays are seen
     return Rays(

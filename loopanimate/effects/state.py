@@ -4,7 +4,7 @@ import numpy as np
 
 from loopanimate.effects.data import CURVE, Fog, Overlay, Particles, Rays, Sparks, grid_shape
 
-SHAPES = {"disc": 0, "petal": 1, "leaf": 2, "bubble": 3, "star": 4}
+SHAPES = {"disc": 0, "petal": 1, "leaf": 2, "bubble": 3, "star": 4, "ring": 5}
 COVER, ADD, GAIN = range(3)  # what a sprite does: covers by its share, adds light, multiplies light
 # of a sprite: centre, the direction of its length, half its length and width; shape, mode; share of the radius that its edge
 # takes; how much of it there is; its light, the square of a colour; whether the object in front hides it; shade
@@ -39,7 +39,9 @@ def _particles_at(particles: Particles, time: float, amount: float) -> np.ndarra
         y1,
         passes,
         phase,
+        span,
         fade,
+        grow,
         sway,
         swing,
         swung,
@@ -54,9 +56,10 @@ def _particles_at(particles: Particles, time: float, amount: float) -> np.ndarra
         own,
         behind,
     ) = rows.T
-    life = (passes * time + phase) % 1
+    life = (passes * time + phase) % 1 / span
     end = np.minimum(life, 1 - life)
-    shown = smooth(np.clip(end / np.maximum(fade, 1e-6), 0, 1)) * opacity * here
+    shown = smooth(np.clip(end / np.maximum(fade, 1e-6), 0, 1)) * opacity * here * (1 - grow * life)
+    radius = radius * (1 - grow * (1 - life))
     wave = TAU * ((swing * time + swung) % 1)
     x = x0 + (x1 - x0) * life + sway * np.sin(wave)
     y = y0 + (y1 - y0) * life + 0.35 * sway * np.sin(2 * wave)
@@ -94,9 +97,9 @@ def air_at(overlay: Overlay, time: float, amount: float) -> np.ndarray:
     for lamp in overlay.lamps:
         at = time * CURVE
         before, after = lamp.curve[int(at) % CURVE], lamp.curve[(int(at) + 1) % CURVE]
-        level = amount * (before + (after - before) * (at % 1))
-        for channel, share in enumerate(lamp.colour):
-            air[..., channel] *= np.maximum(1 + level * share * lamp.place.plane(), 0.02)
+        level = before + (after - before) * (at % 1)
+        for channel, (share, tint) in enumerate(zip(lamp.colour, lamp.tint)):
+            air[..., channel] *= np.maximum(1 + amount * (level * share + tint) * lamp.place.plane(), 0.02)
     for rays in overlay.rays:
         beams = amount * rays.level * rays.place.plane() * find_beams(rays, shape, overlay, time)
         air[..., :3] *= 1 - min(0.5, amount * rays.dim)
@@ -105,6 +108,7 @@ def air_at(overlay: Overlay, time: float, amount: float) -> np.ndarray:
     for fog in overlay.fogs:
         share = np.clip(amount * fog.density * fog.place.plane() * np.clip(_thickness(fog, shape, overlay, time), 0, 1), 0, 0.9)
         air[..., 6] = 1 - (1 - air[..., 6]) * (1 - share)
+        air[..., :3] *= 1 - min(0.5, amount * fog.dim)
     return air
 
 

@@ -21,7 +21,7 @@ FROM_BT709 = np.linalg.inv(BT709[:, :3]).astype(np.float32)  # rows red, green, 
 TO_BT709 = BT709[:, :3].astype(np.float32)
 BANDS = 16  # rows of a frame are drawn in that many bands, by as many threads as there are cores
 FINEST = 0.7  # pixels of radius below which a thing gets paler instead of smaller
-PETAL, LEAF, BUBBLE, STAR = (SHAPES[name] for name in ("petal", "leaf", "bubble", "star"))
+PETAL, LEAF, BUBBLE, STAR, RING = (SHAPES[name] for name in ("petal", "leaf", "bubble", "star", "ring"))
 IDLE = 1e-5  # shares of fog and light that change no byte
 IDLE_GAIN = 3e-3  # and gains: half a step of the brightest byte is 4e-3
 
@@ -123,6 +123,9 @@ def _weigh(shape, soft, u, v):
         spot = _smooth(1 - 4 * np.sqrt((u + np.float32(0.38)) ** 2 + (v + np.float32(0.42)) ** 2))
         inner = np.float32(0.06) if away < 1 else np.float32(0)
         return min(np.float32(1), np.float32(0.42) * rim + spot + inner), np.float32(1)
+    if shape == RING:  # the slope that is turned to the sky is the lighter one
+        rim = _smooth((away - 1 + 2 * soft) / soft) * _smooth((1 - away) / soft)
+        return rim, np.float32(0.9) + np.float32(0.25) * v
     return _smooth((1 - away) / soft), np.float32(1)
 
 

@@ -52,11 +52,13 @@ class Overlay {
     for (let index = 0; index < count; index++) {
       const here = between((amount * count) / 2 - index, 0, 1);
       if (!here) break;
-      const [x0, y0, x1, y1, passes, phase, fade, sway, swing, swung, radius, ratio, angle, spin, tumble, blink, opacity, soft, own, behind] =
+      const [x0, y0, x1, y1, passes, phase, span, fade, grow, sway, swing, swung, whole, ratio, angle, spin, tumble, blink, opacity, soft, own, behind] =
         rows.subarray(index * columns, (index + 1) * columns);
-      const life = (passes * time + phase) % 1, wave = TAU * ((swing * time + swung) % 1);
+      const life = ((passes * time + phase) % 1) / span;
+      if (life > 1) continue;
+      const radius = whole * (1 - grow * (1 - life)), wave = TAU * ((swing * time + swung) % 1);
       const blinks = Math.abs(blink) > 0.5 ? (0.5 + 0.5 * Math.sin(TAU * ((blink * time + swung) % 1))) ** 2 : 1;
-      const share = easing(between(Math.min(life, 1 - life) / Math.max(fade, 1e-6), 0, 1)) * opacity * here * blinks;
+      const share = easing(between(Math.min(life, 1 - life) / Math.max(fade, 1e-6), 0, 1)) * opacity * here * blinks * (1 - grow * life);
       const turned = angle + TAU * spin * time + (Math.abs(spin) > 0.5 ? 0.5 * Math.sin(wave) : 0);
       const tilt = Math.abs(tumble) > 0.5 ? Math.cos(TAU * ((tumble * time + swung) % 1)) : 1;
       out.push(
@@ -70,11 +72,11 @@ class Overlay {
   air(time, amount) {
     const { high, wide } = this, gain = new Float32Array(4 * high * wide), light = new Float32Array(4 * high * wide);
     for (let i = 0; i < gain.length; i++) gain[i] = i % 4 < 3 ? 1 : 0;
-    for (const { place, colour, curve } of this.lamps) {
+    for (const { place, colour, curve, tint } of this.lamps) {
       const at = time * CURVE, [before, after] = [0, 1].map((step) => curve[(Math.floor(at) + step) % CURVE]);
-      const level = amount * (before + (after - before) * (at % 1));
+      const level = before + (after - before) * (at % 1);
       for (let i = 0; i < place.length; i++)
-        for (let c = 0; c < 3; c++) gain[4 * i + c] *= Math.max(1 + level * colour[c] * place[i], 0.02);
+        for (let c = 0; c < 3; c++) gain[4 * i + c] *= Math.max(1 + amount * (level * colour[c] + tint[c]) * place[i], 0.02);
     }
     for (const rays of this.rays) this.addRays(gain, light, rays, time, amount);
     this.fogs.forEach((fog, k) => this.addFog(gain, fog, this.tiles[k], time, amount));
@@ -95,7 +97,7 @@ class Overlay {
     }
   }
 
-  addFog(gain, { place, drift, density }, tiles, time, amount) {
+  addFog(gain, { place, drift, density, dim }, tiles, time, amount) {
     const { high, wide, width, height } = this, total = new Float64Array(high * wide).fill(0.5);
     OCTAVES.forEach(([cells, share], octave) => {
       const phases = [0, 0.5].map((later) => (time + 0.31 * octave + later) % 1);
@@ -117,6 +119,7 @@ class Overlay {
     for (let i = 0; i < total.length; i++) {
       const share = between(amount * density * place[i] * between(total[i], 0, 1), 0, 0.9);
       gain[4 * i + 3] = 1 - (1 - gain[4 * i + 3]) * (1 - share);
+      for (let c = 0; c < 3; c++) gain[4 * i + c] *= 1 - Math.min(0.5, amount * dim);
     }
   }
 }
@@ -212,6 +215,8 @@ vec2 weigh(float shape, float u, float v) {
     float spot = smoothed(1.0 - 4.0 * length(vec2(u + 0.38, v + 0.42)));
     return vec2(min(1.0, 0.42 * rim + spot + (away < 1.0 ? 0.06 : 0.0)), 1);
   }
+  if (shape == ${SHAPES.ring}.0)
+    return vec2(smoothed((away - 1.0 + 2.0 * soft) / soft) * smoothed((1.0 - away) / soft), 0.9 + 0.25 * v);
   return vec2(smoothed((1.0 - away) / soft), 1);
 }
 void main() {
