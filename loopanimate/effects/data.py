@@ -17,7 +17,8 @@ STRONGEST = 2.0  # largest factor on an effect's amount
 
 COLUMNS = (  # of a particle
     *("start_x", "start_y", "end_x", "end_y"),  # its path, gone through `passes` times a loop
-    *("passes", "phase", "span"),  # span: share of a pass that it takes; for the rest of it, it is not there
+    # span: share of a pass that it takes; for the rest of it, it is not there; lanes: 1: each pass is beside the one before
+    *("passes", "phase", "span", "lanes"),
     *("fade", "grow"),  # shares of the path at either end in which it appears and goes, and of its size that comes on the way
     *("sway", "swing", "swing_phase"),  # beside the path, `swing` times a loop
     *("radius", "ratio"),  # half its length; its width over its length
@@ -106,7 +107,7 @@ class Lamp(Frozen):
     place: Grid
     colour: Colour
     curve: tuple[float, ...]  # CURVE levels
-    tint: Colour = (0.0, 0.0, 0.0)  # of either sign: what gives it another colour, and hardly another brightness
+    tint: Colour = (0.0, 0.0, 0.0)  # of either sign: another colour, and what keeps the picture as bright as it is
 
     @field_validator("curve", mode="before")
     @classmethod

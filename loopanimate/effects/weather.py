@@ -22,7 +22,7 @@ class Look(Frozen):
     spread: float = 8  # degrees, of headings
     wind: float = 0.6  # tangent of the slant at a plain wind
     ratio: Pair = (1, 1)  # least and most of width over length
-    along: bool = False  # its length lies along its path
+    along: bool = False  # its length lies along its path, on which it falls through all of the picture
     sway: Pair = (0, 0)  # short sides beside its path
     swing: tuple[int, int] = (1, 3)  # times a loop of that, least and most
     spin: int = 0  # turns a loop in the picture, at most
@@ -44,8 +44,8 @@ LOOKS = {
         nearness=3.2, colours=(WHITE,),
     ),
     "rain": Look(
-        count=420, radius=(0.016, 0.15), speed=(1.1, 3.6), spread=1.5, wind=0.35, ratio=(0.018, 0.026), along=True,
-        opacity=(0.42, 0.2), soft=(0.7, 1), nearness=2.6, colours=(SLATE,),
+        count=360, radius=(0.016, 0.15), speed=(1.1, 3.6), spread=1.5, wind=0.35, ratio=(0.014, 0.021), along=True,
+        opacity=(0.4, 0.18), soft=(0.7, 1), nearness=2.8, colours=(SLATE,),
     ),
     "drizzle": Look(
         count=300, radius=(0.008, 0.025), speed=(0.7, 1.3), spread=2, wind=0.35, ratio=(0.05, 0.06), along=True,
@@ -94,11 +94,11 @@ LOOKS = {
 }  # fmt: skip
 LOOKS["roses"] = LOOKS["petals"].model_copy(update={"colours": ((0.80, 0.10, 0.16), (0.66, 0.06, 0.12), (0.90, 0.22, 0.26))})
 STRIKES = {  # what drops do where they strike: how many, half their size far and near, seconds, and how much of them there is
-    "water": (150, (0.003, 0.026), 0.9, 0.5),
-    "ground": (130, (0.0015, 0.009), 0.35, 0.6),
+    "water": (240, (0.005, 0.042), 0.9, 0.75),
+    "ground": (240, (0.002, 0.011), 0.4, 0.8),
 }
 FLAT = (0.2, 0.38)  # height over width of a ring on the ground, far and near
-DARK, LIGHTER = 0.42, 1.2  # how light white things are in the dark, and how much lighter a mean byte of the picture makes them
+DARK, LIGHTER = 0.27, 1.45  # how light white things are in the dark, and how much lighter a mean byte of the picture makes them
 MARGIN = 0.02  # short sides beyond the picture and the thing itself, where its path begins
 SHORT = 0.7  # share of a whole way across in a loop from which a thing goes across; a slower one appears and goes
 FADE = 0.22  # share of its path in which it does
@@ -114,7 +114,7 @@ def random_of(seed: int, look: str) -> np.random.Generator:
 
 def light_of(picture: np.ndarray) -> float:
     """How light white things are before a picture (h, w, 3) in [0, 1]."""
-    return min(1.0, DARK + LIGHTER * float(picture.mean()))
+    return min(1.0, round(DARK + LIGHTER * float(picture.mean()), 2))
 
 
 def make_particles(effect: Effect, size: Pair, seconds: float, seed: int, light: float, source: np.ndarray | None) -> Particles:
@@ -135,10 +135,14 @@ def make_particles(effect: Effect, size: Pair, seconds: float, seed: int, light:
         ratio, way = random.uniform(*row.ratio), np.deg2rad(_way(row, random, effect.heading))
         direction = np.array([np.cos(way), np.sin(way)])
         speed *= effect.pace * random.uniform(0.85, 1.15)
-        path, passes, fade = _path(places[index], direction, speed * seconds, radius + sway + MARGIN, size, source is not None)
+        if row.along:
+            path, passes, fade = *_fall(places[index], direction, speed * seconds, radius + MARGIN, size), 0.0
+        else:
+            margin = radius + sway + MARGIN
+            path, passes, fade = _path(places[index], direction, speed * seconds, margin, size, source is not None)
         behind = {"both": near < 0.45 and random.random() < 0.7, "behind": True, "before": False}[effect.side]
         table.append((
-            *path, passes, random.random(), 1, fade, 0, sway * random.uniform(0.6, 1),
+            *path, passes, random.random(), 1, row.along, fade, 0, sway * random.uniform(0.6, 1),
             random.integers(row.swing[0], row.swing[1] + 1),
             random.random(), radius * random.uniform(0.85, 1.15), ratio, way if row.along else random.uniform(0, 2 * np.pi),
             random.integers(1, row.spin + 1) * random.choice((-1, 1)) if row.spin else 0,
@@ -169,8 +173,8 @@ def make_strikes(kind: str, place: np.ndarray, amount: float, size: Pair, second
         near = np.clip((y - lines[0]) / max(size[1] - lines[0], 1e-3), 0, 1)  # the ground comes nearer down the picture
         half, flat = (far + (close - far) * near for far, close in (radius, FLAT))
         table.append((
-            x, y, x, y, 1, random.random(), lasting / seconds * random.uniform(0.7, 1), 0.12, 0.85, 0, 1, 0,
-            half * random.uniform(0.7, 1.2), flat, 0, 0, 0, 0, opacity * random.uniform(0.5, 1), 0.3, 0, 0,
+            x, y, x, y, 1, random.random(), lasting / seconds * random.uniform(0.7, 1), 0, 0.12, 0.85, 0, 1, 0,
+            half * random.uniform(0.7, 1.2), flat, 0, 0, 0, 0, opacity * random.uniform(0.5, 1), 0.22, 0, 0,
         ))  # fmt: skip
     return Particles(rows=tuple(table), shape="ring", adds=False, colours=_light((SLATE,), light))
 
@@ -211,6 +215,12 @@ def _path(place, direction, length: float, margin: float, size: Pair, begins: bo
     return (*(place - direction * back), *(place + direction * ahead)), max(1, round(length / whole)), 0.0
 
 
+def _fall(place, direction, length: float, margin: float, size: Pair) -> tuple[tuple[float, ...], int]:
+    """Start and end above and below the picture, and times a loop."""
+    above, below = ((side - place[1]) / direction[1] for side in (-margin, size[1] + margin))
+    return (*(place + above * direction), *(place + below * direction)), max(1, round(length / (below - above)))
+
+
 def _beyond(place, direction, margin: float, size: Pair) -> float:
     """How far it is from a place to where its border is passed."""
     ways = [
@@ -246,8 +256,8 @@ def make_fog(effect: Effect, picture: np.ndarray, place: np.ndarray | None, fron
         after = light * (1 - veil) * (1 - dim) + np.square(np.minimum(scale * colour, 1)) * veil
         return np.sqrt(np.minimum(after, 1)).mean() > picture.mean()
 
-    dim = _bisect(lambda dim: not brightens(dim, 1.0), FOG_DIM)
-    colour = np.minimum(_bisect(lambda scale: brightens(dim, scale), 1 / colour.max()) * colour, 1)
+    dim = bisect(lambda dim: not brightens(dim, 1.0), FOG_DIM)
+    colour = np.minimum(bisect(lambda scale: brightens(dim, scale), 1 / colour.max()) * colour, 1)
     way = np.deg2rad(0 if effect.heading is None else effect.heading)
     drift = FOG_SPEED * effect.pace * seconds * np.array([np.cos(way), 0.5 * np.sin(way)])
     return Fog(
@@ -256,7 +266,7 @@ def make_fog(effect: Effect, picture: np.ndarray, place: np.ndarray | None, fron
     )  # fmt: skip
 
 
-def _bisect(is_above: Callable[[float], bool], most: float) -> float:
+def bisect(is_above: Callable[[float], bool], most: float) -> float:
     """The number in [0, most] from which something is so."""
     low, high = 0.0, float(most)
     for _ in range(12):

@@ -2,17 +2,21 @@
 // drawn, as loopanimate/render/overlay.py draws them.
 const TAU = 2 * Math.PI;
 const { cells: CELLS, curve: CURVE, finest: FINEST, thinnest: THINNEST, flare: FLARE, noise: NOISE, octaves: OCTAVES } = constants.effects;
-const { contrast: CONTRAST, shapes: SHAPES } = constants.effects;
+const { contrast: CONTRAST, shapes: SHAPES, golden: GOLDEN } = constants.effects;
 const [COVER, ADD, GAIN] = [0, 1, 2];
 const SPRITE = 16; // numbers of a sprite, of which the last is spare
 
 const easing = (share) => share * share * (3 - 2 * share);
 const between = (value, least, most) => Math.min(Math.max(value, least), most);
 
-// Numbers row by row, from 16 bits each.
-function unpackRows({ low, step, data }) {
+// Numbers row by row, from 16 bits each; columns without a step have one value.
+function unpackRows({ count, low, step, data }) {
   const numbers = new Uint16Array(Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0)).buffer);
-  return Float64Array.from(numbers, (value, i) => low[i % low.length] + step[i % low.length] * value);
+  let next = 0;
+  return Float64Array.from({ length: count * low.length }, (_, i) => {
+    const column = i % low.length;
+    return low[column] + (step[column] ? step[column] * numbers[next++] : 0);
+  });
 }
 
 class Overlay {
@@ -52,17 +56,19 @@ class Overlay {
     for (let index = 0; index < count; index++) {
       const here = between((amount * count) / 2 - index, 0, 1);
       if (!here) break;
-      const [x0, y0, x1, y1, passes, phase, span, fade, grow, sway, swing, swung, whole, ratio, angle, spin, tumble, blink, opacity, soft, own, behind] =
+      const [x0, y0, x1, y1, passes, phase, span, lanes, fade, grow, sway, swing, swung, whole, ratio, angle, spin, tumble, blink, opacity, soft, own, behind] =
         rows.subarray(index * columns, (index + 1) * columns);
       const life = ((passes * time + phase) % 1) / span;
       if (life > 1) continue;
+      const breadth = this.width + Math.abs(x1 - x0), right = Math.max(x0, x1), lane = Math.floor(passes * time + phase) % passes;
+      const beside = lanes ? breadth * ((right / breadth + GOLDEN * lane) % 1) - right : 0;
       const radius = whole * (1 - grow * (1 - life)), wave = TAU * ((swing * time + swung) % 1);
       const blinks = Math.abs(blink) > 0.5 ? (0.5 + 0.5 * Math.sin(TAU * ((blink * time + swung) % 1))) ** 2 : 1;
       const share = easing(between(Math.min(life, 1 - life) / Math.max(fade, 1e-6), 0, 1)) * opacity * here * blinks * (1 - grow * life);
       const turned = angle + TAU * spin * time + (Math.abs(spin) > 0.5 ? 0.5 * Math.sin(wave) : 0);
       const tilt = Math.abs(tumble) > 0.5 ? Math.cos(TAU * ((tumble * time + swung) % 1)) : 1;
       out.push(
-        x0 + (x1 - x0) * life + sway * Math.sin(wave), y0 + (y1 - y0) * life + 0.35 * sway * Math.sin(2 * wave),
+        x0 + (x1 - x0) * life + sway * Math.sin(wave) + beside, y0 + (y1 - y0) * life + 0.35 * sway * Math.sin(2 * wave),
         Math.cos(turned), Math.sin(turned), radius, radius * ratio * Math.max(Math.abs(tilt), THINNEST), SHAPES[shape], adds ? ADD : COVER,
         soft, share, ...colours[Math.round(own)].map((value) => value * value), behind, Math.abs(tumble) > 0.5 ? 0.82 + 0.18 * tilt : 1, 0);
     }
