@@ -1,7 +1,7 @@
 """Where effects that words ask for are in a picture, and what is said of them."""
 
 import re
-from itertools import takewhile
+from itertools import chain, takewhile
 
 import numpy as np
 
@@ -21,7 +21,8 @@ AMOUNTS = {"barely": 0.4, "gently": 0.6, "": 1.0, "plainly": 1.0, "strongly": 1.
 PACES = {"slowly": 0.6, "": 1.0, "quickly": 1.7}  # by names of TEMPOS
 FRONT = 0.7  # share of the picture from which an object in front is all there is to see
 STRUCK = {"water": ("water", "foam"), "ground": ("ground",)}  # names of STRIKES → classes of the finder
-OF_LIGHT = re.compile(rf"\b({'|'.join(colours())}) (?:glow|light|shine|gleam|shimmer|hue)s?\b")
+COLOURS, LIGHTS = "|".join(colours()), "glow|light|shine|gleam|shimmer|pulse|flicker|burn"
+OF_LIGHT = re.compile(rf"\b({COLOURS}) (?:{LIGHTS})s?\b|\b(?:{LIGHTS})\w* (?:in )?({COLOURS})\b")
 WHERE_BRIGHT = "Not found, so what is brightest is taken for it. If that is wrong, paint it."
 
 
@@ -68,7 +69,7 @@ def _is_aurora(clause: Clause) -> bool:
 def _colours(clause: Clause) -> tuple[Colour, ...]:
     """The colours of an effect: of adjectives of its thing, not of what it is at ("snow falls on the red barn"), or of light."""
     own = takewhile(lambda word: word in colours() or look_up(word).describes, clause.which)
-    return read_colours(own) or read_colours(OF_LIGHT.findall(clause.text))
+    return read_colours(own) or read_colours(filter(None, chain(*OF_LIGHT.findall(clause.text))))
 
 
 def _find_struck(finder: Finder) -> dict[str, np.ndarray]:
