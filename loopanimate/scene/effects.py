@@ -21,8 +21,8 @@ AMOUNTS = {"barely": 0.4, "gently": 0.6, "": 1.0, "plainly": 1.0, "strongly": 1.
 PACES = {"slowly": 0.6, "": 1.0, "quickly": 1.7}  # by names of TEMPOS
 FRONT = 0.7  # share of the picture from which an object in front is all there is to see
 STRUCK = {"water": ("water", "foam"), "ground": ("ground",)}  # names of STRIKES → classes of the finder
-COLOURS, LIGHTS = "|".join(colours()), "glow|light|shine|gleam|shimmer|pulse|flicker|burn"
-OF_LIGHT = re.compile(rf"\b({COLOURS}) (?:{LIGHTS})s?\b|\b(?:{LIGHTS})\w* (?:in )?({COLOURS})\b")
+COLOURS, LIGHTS = "|".join(colours()), "glow|light|shin|gleam|shimmer|puls|flicker|burn|blink|flash"
+OF_LIGHT = re.compile(rf"\b({COLOURS}) (?:{LIGHTS})|\b(?:{LIGHTS})\w* (?:in )?({COLOURS})\b")
 WHERE_BRIGHT = "Not found, so what is brightest is taken for it. If that is wrong, paint it."
 
 
@@ -89,12 +89,14 @@ def find_place(clause: Clause, finder: Finder) -> Region | None:
     painted = finder.given.get(name_of(clause.thing, clause.which), finder.given.get(clause.thing))
     if painted is not None:
         return finder.find(clause.thing, clause.which)
+    if _is_aurora(clause):
+        return finder.look(*finder.judge("sky"))
     for word in clause.which:  # the last resort of these is the thing itself
         if word in nouns() and place_of(word).regions and clause.effect in ("sparkle", "fire"):
             region = finder.look(*finder.judge(word))
             if region is not None:
                 return region
-    if _is_aurora(clause) or kind in HIGH and clause.effect != "sparkle":
+    if kind in HIGH and clause.effect != "sparkle":
         return finder.look(*finder.judge("sky"))
     region = finder.find(clause.thing, clause.which) if place_of(clause.thing).regions else None
     return None if region is not None and region.guessed and kind in SHINING else region
