@@ -33,22 +33,22 @@ class Look(Frozen):
     nearness: float = Field(3, description="exponent: how rare near ones are")
     shape: str = "disc"
     adds: bool = False
-    lit: bool = True  # it is as light as the picture is; False: it shines
+    lit: float = 0.5  # how much darker it is in a dark picture: an exponent, 0 for what shines
     colours: tuple[Colour, ...] = ((1, 1, 1),)
 
 
 WHITE, SLATE = (0.97, 0.98, 1.0), (0.82, 0.87, 0.93)
 LOOKS = {
     "snow": Look(
-        count=340, radius=(0.0024, 0.016), speed=(0.05, 0.34), sway=(0.004, 0.03), opacity=(0.95, 0.5), soft=(0.8, 1),
+        count=340, lit=1, radius=(0.0024, 0.016), speed=(0.05, 0.34), sway=(0.004, 0.03), opacity=(0.95, 0.5), soft=(0.8, 1),
         nearness=3.2, colours=(WHITE,),
     ),
     "rain": Look(
-        count=360, radius=(0.016, 0.15), speed=(1.1, 3.6), spread=1.5, wind=0.35, ratio=(0.014, 0.021), along=True,
+        count=360, lit=1, radius=(0.016, 0.15), speed=(1.1, 3.6), spread=1.5, wind=0.35, ratio=(0.014, 0.021), along=True,
         opacity=(0.4, 0.18), soft=(0.7, 1), nearness=2.8, colours=(SLATE,),
     ),
     "drizzle": Look(
-        count=300, radius=(0.008, 0.025), speed=(0.7, 1.3), spread=2, wind=0.35, ratio=(0.05, 0.06), along=True,
+        count=300, lit=1, radius=(0.008, 0.025), speed=(0.7, 1.3), spread=2, wind=0.35, ratio=(0.05, 0.06), along=True,
         opacity=(0.2, 0.25), nearness=2, colours=(SLATE,),
     ),
     "petals": Look(
@@ -62,16 +62,16 @@ LOOKS = {
         colours=((0.79, 0.45, 0.12), (0.68, 0.27, 0.10), (0.86, 0.63, 0.20), (0.52, 0.36, 0.14)),
     ),
     "dust": Look(
-        count=150, radius=(0.0012, 0.009), speed=(0.01, 0.06), heading=None, sway=(0.004, 0.02), opacity=(0.5, 0.16),
+        count=220, radius=(0.0016, 0.011), speed=(0.01, 0.06), heading=None, sway=(0.004, 0.02), opacity=(0.75, 0.22),
         nearness=4, adds=True, colours=((1.0, 0.93, 0.80),),
     ),
     "fireflies": Look(
         count=26, radius=(0.010, 0.02), speed=(0.02, 0.08), heading=None, sway=(0.01, 0.05), blink=(1, 2),
-        opacity=(1.5, 1.2), nearness=1.5, adds=True, lit=False, colours=((0.86, 1.0, 0.42), (1.0, 0.92, 0.40)),
+        opacity=(1.5, 1.2), nearness=1.5, adds=True, lit=0, colours=((0.86, 1.0, 0.42), (1.0, 0.92, 0.40)),
     ),
     "embers": Look(
-        count=110, radius=(0.0024, 0.0065), speed=(0.1, 0.4), heading=270, spread=24, wind=0.5, sway=(0.006, 0.035),
-        blink=(2, 7), opacity=(1.6, 1.4), nearness=3, adds=True, lit=False,
+        count=200, radius=(0.0024, 0.008), speed=(0.1, 0.4), heading=270, spread=24, wind=0.5, sway=(0.006, 0.035),
+        blink=(2, 7), opacity=(1.6, 1.4), nearness=3, adds=True, lit=0,
         colours=((1.0, 0.62, 0.22), (1.0, 0.45, 0.14), (1.0, 0.78, 0.40)),
     ),
     "bubbles": Look(
@@ -79,16 +79,16 @@ LOOKS = {
         opacity=(0.6, 0.5), soft=(0.2, 0.3), nearness=2.5, shape="bubble", adds=True, colours=((0.80, 0.92, 1.0), (0.95, 0.88, 1.0)),
     ),
     "confetti": Look(
-        count=80, radius=(0.006, 0.016), speed=(0.15, 0.45), spread=12, ratio=(0.45, 0.7), sway=(0.01, 0.04), spin=3,
+        count=210, radius=(0.007, 0.021), speed=(0.15, 0.45), spread=12, ratio=(0.45, 0.7), sway=(0.01, 0.04), spin=3,
         tumble=(2, 6), opacity=(0.95, 0.85), soft=(0.25, 0.6), nearness=2, shape="petal",
         colours=((0.93, 0.27, 0.32), (0.98, 0.79, 0.22), (0.24, 0.60, 0.91), (0.30, 0.76, 0.45), (0.80, 0.42, 0.86)),
     ),
     "feathers": Look(
-        count=20, radius=(0.016, 0.05), speed=(0.04, 0.12), spread=20, wind=1.0, ratio=(0.26, 0.34), sway=(0.04, 0.1), spin=1,
+        count=30, radius=(0.018, 0.055), speed=(0.04, 0.12), spread=20, wind=1.0, ratio=(0.26, 0.34), sway=(0.04, 0.1), spin=1,
         tumble=(1, 2), opacity=(0.9, 0.75), soft=(0.5, 0.9), nearness=2, shape="leaf", colours=(WHITE,),
     ),
     "ash": Look(
-        count=150, radius=(0.0014, 0.008), speed=(0.04, 0.16), spread=25, sway=(0.006, 0.03), tumble=(0, 3), opacity=(0.75, 0.4),
+        count=260, radius=(0.002, 0.011), speed=(0.04, 0.16), spread=25, sway=(0.006, 0.03), tumble=(0, 3), opacity=(0.75, 0.4),
         nearness=3, colours=((0.45, 0.43, 0.42), (0.62, 0.60, 0.58)),
     ),
 }  # fmt: skip
@@ -149,7 +149,7 @@ def make_particles(effect: Effect, size: Pair, seconds: float, seed: int, light:
             random.integers(row.tumble[0], row.tumble[1] + 1), random.integers(row.blink[0], row.blink[1] + 1),
             opacity * random.uniform(0.75, 1), soft, random.integers(len(colours)), behind,
         ))  # fmt: skip
-    return Particles(rows=tuple(table), shape=row.shape, adds=row.adds, colours=_light(colours, light if row.lit else 1))
+    return Particles(rows=tuple(table), shape=row.shape, adds=row.adds, colours=_light(colours, light**row.lit))
 
 
 def _shades(colours: tuple[Colour, ...]) -> tuple[Colour, ...]:
