@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from loopanimate.effects.data import Effect, Frozen, Grid, Overlay, Rays, grid_shape
+from loopanimate.effects.data import CURVE, Effect, Frozen, Grid, Lamp, Overlay, Rays, grid_shape
 from loopanimate.effects.light import FOUND_SIDE, make_lamps, make_rays, make_sparks
-from loopanimate.effects.state import find_beams
+from loopanimate.effects.state import COVER, GAIN, SHAPES, SPRITE, find_beams, smooth, sprites_at
 from loopanimate.effects.weather import LOOKS, light_of, make_fog, make_particles, make_strikes
 
 PLACE_SIDE = 512  # pixels on the long side of the places of effects, and of the object that they pass behind
+EVEN = 0.006  # share of its mean by which a picture may get brighter before all of it is dimmed for it
 MOST_HIDING = 4  # planes that a texture of the living page holds; a place beyond them is all over
 LEAST_STRUCK = 0.01  # share of the picture that is seen to be struck at least
 SEEN_SIDE = 192  # pixels on the short side of the picture in which light is measured
@@ -82,7 +83,36 @@ def build(
         for name, drawn in _make(each, picture, seen, part, size, seconds, seed + index, front if hidden else None):
             parts[name].append(drawn.behind(plane) if plane and name == "particles" else drawn)
     planes = tuple(map(Grid.of, hiding))
-    return Overlay(width=size[0], height=size[1], hiding=planes, **{name: tuple(drawn) for name, drawn in parts.items()})
+    overlay = Overlay(width=size[0], height=size[1], hiding=planes, **{name: tuple(drawn) for name, drawn in parts.items()})
+    excess = _excess(overlay, seen)
+    if excess < EVEN:
+        return overlay
+    everywhere = Grid.of(np.ones(grid_shape(*size), np.float32))
+    less = Lamp(place=everywhere, colour=(0, 0, 0), curve=(0.0,) * CURVE, tint=(-2 * excess,) * 3)  # of roots, half as much
+    return overlay.model_copy(update={"lamps": (*overlay.lamps, less)})
+
+
+def _excess(overlay: Overlay, seen: np.ndarray) -> float:
+    """By what share of the picture's mean the round things in the air, which are most of them, brighten it over a loop."""
+    light, (width, height), added = np.square(seen), (overlay.width, overlay.height), []
+    for time in np.arange(6) / 6:
+        sprites = sprites_at(overlay, time, 1.0)
+        sprites = sprites[(sprites[:, SPRITE.index("shape")] == SHAPES["disc"]) & (sprites[:, SPRITE.index("mode")] != GAIN)]
+        x, y, length, wide, mode, soft, share = (
+            sprites[:, SPRITE.index(name)] for name in ("x", "y", "length", "width", "mode", "soft", "share")
+        )
+        inside = (np.abs(x / width - 0.5) < 0.5) & (np.abs(y / height - 0.5) < 0.5)
+        rows, columns = (
+            np.clip(at / side * cells, 0, cells - 1).astype(int)
+            for at, side, cells in zip((y, x), (height, width), light.shape)
+        )
+        under, own = light[rows, columns], sprites[:, SPRITE.index("r") : SPRITE.index("b") + 1]
+        for away in np.sqrt(np.arange(0.1, 1, 0.2)):  # of the radius, by equal areas
+            here = (share * smooth(np.minimum(1, (1 - away) / soft)))[:, None]
+            after = under * (1 - here * (mode == COVER)[:, None]) + own * here
+            change = (np.sqrt(np.clip(after, 0, 1)) - np.sqrt(under)).mean(1)
+            added.append(float((inside * np.pi * length * wide * change).sum() / (width * height)))
+    return float(np.sum(added) / 30 / max(seen.mean(), 1e-3))
 
 
 def _cut_small(place: np.ndarray, part: tuple[float, float, float, float]) -> np.ndarray:
@@ -114,11 +144,12 @@ def _make(placed: Placed, picture, seen, part, size, seconds, seed, front):
             if (where > 0.5).mean() > LEAST_STRUCK:
                 yield "particles", make_strikes(kind, where**2, effect.amount, size, seconds, seed, light)
     elif look == "fog":
-        small = cv2.resize(seen, shape[::-1], interpolation=cv2.INTER_AREA)
+        # single pixels: means have less contrast, and fog brightens what is black the most
+        small = cv2.resize(picture, shape[::-1], interpolation=cv2.INTER_NEAREST).astype(np.float32) / np.float32(255)
         hidden = None if front is None else place(small, front)
         yield "fogs", make_fog(effect, small, place(small), hidden, seconds, seed)
     elif look == "rays":
-        yield "rays", balance(make_rays(effect, seen, place(seen), shape, size, seed), seen, size).times(effect.amount)
+        yield "rays", balance(make_rays(effect, seen, place(seen), shape, size, seed), picture, size).times(effect.amount)
     elif look in ("twinkle", "sparkle"):
         found = _shrink(picture, FOUND_SIDE)
         sparks = make_sparks(effect, found, place(found), seed)
@@ -143,12 +174,13 @@ def source_of(look: str, seen: np.ndarray, place: np.ndarray | None) -> np.ndarr
     return None
 
 
-def balance(rays: Rays, seen: np.ndarray, size) -> Rays:
+def balance(rays: Rays, picture: np.ndarray, size) -> Rays:
     """Rays that take from all of the picture what they add, so that it stays as bright as it is."""
     grid = grid_shape(*size)
-    beams = rays.level * rays.place.plane() * find_beams(rays, grid, Overlay(width=size[0], height=size[1]), 0.0)
-    light = cv2.resize(seen, grid[::-1], interpolation=cv2.INTER_AREA) ** 2
-    added, wanted = beams[..., None] * np.square(rays.colour), np.sqrt(light).mean()
-    dims = np.linspace(0, 0.4, 81)
+    whole = Overlay(width=size[0], height=size[1])
+    beams = [rays.level * rays.place.plane() * find_beams(rays, grid, whole, time) for time in (0.0, 0.25, 0.5, 0.75)]
+    light = np.square(cv2.resize(picture, grid[::-1], interpolation=cv2.INTER_NEAREST) / np.float32(255))
+    added, wanted = np.stack(beams)[..., None] * np.square(rays.colour), np.sqrt(light).mean()
+    dims = np.linspace(0, 0.4, 41)
     means = [np.sqrt(np.clip(light * (1 - dim) + added, 0, 1)).mean() for dim in dims]
     return rays.model_copy(update={"dim": float(dims[np.argmin(np.abs(np.array(means) - wanted))])})

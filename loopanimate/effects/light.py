@@ -96,7 +96,14 @@ def make_lamps(effect: Effect, picture: np.ndarray, place: np.ndarray | None, sh
         colour = np.square(effect.colours).mean(0)
         tint = effect.amount * TINT * _tint(colour)
     colour = 0.35 + 0.65 * colour / max(colour.max(), 1e-6)
-    return [_balance(_grid(reach, shape), colour, effect.amount * curve, tint, picture)]
+    return [_balance(_grid(reach, shape), colour, effect.amount * _roll(curve), tint, picture)]
+
+
+def _roll(curve: np.ndarray) -> np.ndarray:
+    """A curve that begins where it changes neither much nor little, so that nobody sees where it closes."""
+    steps = np.abs([curve - np.roll(curve, lag) for lag in (1, 2, 4, 8)])  # of 60 to 7 frames a second
+    ranks = steps.argsort(1).argsort(1) / CURVE
+    return np.roll(curve, -int(np.abs(ranks - 0.5).max(0).argmin()))
 
 
 def _balance(place: Grid, colour: np.ndarray, curve: np.ndarray, tint: np.ndarray, picture: np.ndarray) -> Lamp:
@@ -169,7 +176,7 @@ def make_sparks(effect: Effect, picture: np.ndarray, place: np.ndarray | None, s
         strength = min(1.0, stands / 0.3)
         cycles = random.integers(1, 4) if glitters else random.integers(1, 6)
         flare = 0.9 * max(0.0, strength - 0.25) * (random.random() < 0.7)
-        level = 1.8 * (0.55 + 0.45 * strength) * random.uniform(0.6, 1)
+        level = (1.8 if glitters else 1.5) * (0.55 + 0.45 * strength) * random.uniform(0.6, 1)
         own = picture[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].mean((0, 1)) ** 2
         own = np.square(effect.colours[len(table) % len(effect.colours)]) if effect.colours else own
         table.append((
@@ -200,7 +207,7 @@ def make_rays(effect: Effect, picture: np.ndarray, place: np.ndarray | None, sha
     )
     colour = np.array(effect.colours).mean(0) if effect.colours else picture[row, column] * 0.6 + 0.4
     haze = cv2.GaussianBlur(picture @ LUMA, (0, 0), 0.02 * min(picture.shape[:2]))
-    seen = np.clip(0.12 + 1.8 * haze, 0, 1)  # what is black stands before the haze in which rays are seen
+    seen = np.clip(0.03 + 1.9 * haze, 0, 1)  # what is black stands before the haze in which rays are seen
     return Rays(
         x=x, y=y, reach=0.75, place=_grid(seen, shape), colour=tuple(map(float, np.clip(colour, 0, 1))),
         waves=waves, level=0.16, dim=0.0,

@@ -33,7 +33,7 @@ class Look(Frozen):
     nearness: float = Field(3, description="exponent: how rare near ones are")
     shape: str = "disc"
     adds: bool = False
-    lit: float = 0.5  # how much darker it is in a dark picture: an exponent, 0 for what shines
+    lit: float = 0.75  # how much darker it is in a dark picture: an exponent, 0 for what shines
     colours: tuple[Colour, ...] = ((1, 1, 1),)
 
 
