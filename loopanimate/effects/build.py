@@ -84,7 +84,8 @@ def build(
             parts[name].append(drawn.behind(plane) if plane and name == "particles" else drawn)
     planes = tuple(map(Grid.of, hiding))
     overlay = Overlay(width=size[0], height=size[1], hiding=planes, **{name: tuple(drawn) for name, drawn in parts.items()})
-    excess = _excess(overlay, seen)
+    is_all_over = len(hiding) == hidden and all(each.effect.side == "both" for each in placed)
+    excess = _excess(overlay, seen) if is_all_over else 0.0  # what has a place or a side leaves the rest as it is
     if excess < EVEN:
         return overlay
     everywhere = Grid.of(np.ones(grid_shape(*size), np.float32))
