@@ -1,35 +1,22 @@
 """From effects that words or hands ask for to what is drawn over a view of a picture."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
-from loopanimate.effects.data import Frozen, Grid, Overlay, Rays, grid_shape
-from loopanimate.effects.light import FOUND_SIDE, make_lamp, make_lightning, make_rays, make_sparks
-from loopanimate.effects.names import looks
-from loopanimate.effects.state import find_beams
-from loopanimate.effects.weather import LOOKS, make_fog, make_particles
+from loopanimate.effects.data import CURVE, Effect, Frozen, Grid, Lamp, Overlay, Rays, grid_shape
+from loopanimate.effects.light import FOUND_SIDE, make_lamps, make_rays, make_sparks
+from loopanimate.effects.state import COVER, GAIN, SHAPES, SPRITE, find_beams, smooth, sprites_at
+from loopanimate.effects.weather import LOOKS, light_of, make_fog, make_particles, make_strikes
 
 PLACE_SIDE = 512  # pixels on the long side of the places of effects, and of the object that they pass behind
 WHOLE = (0.0, 0.0, 1.0, 1.0)  # left, top, right, bottom in shares of a picture
+EVEN = 0.006  # share of its mean by which a picture may get brighter before all of it is dimmed for it
+MOST_HIDING = 4  # planes that a texture of the living page holds; a place beyond them is all over
+LEAST_STRUCK = 0.01  # share of the picture that is seen to be struck at least
 SEEN_SIDE = 192  # pixels on the short side of the picture in which light is measured
-
-
-class Effect(Frozen):
-    """An effect as it is asked for."""
-
-    look: str  # of looks.tsv
-    amount: float = 1.0
-    heading: float | None = None  # degrees, x right and y down
-    pace: float = 1.0  # factor
-    side: Literal["both", "behind", "before"] = "both"  # of the object in front
-
-    @property
-    def name(self) -> str:
-        return looks()[self.look].effect
 
 
 @dataclass(frozen=True)
@@ -37,7 +24,10 @@ class Placed:
     """An effect and where it is."""
 
     effect: Effect
-    place: np.ndarray | None = None  # (h, w) uint8 of the whole picture, small; None: all over, or where the picture has it
+    # (h, w) uint8 of the whole picture, small: where light is, or what weather is seen through; None: where the picture has
+    # it, or all over
+    place: np.ndarray | None = None
+    strikes: Mapping[str, np.ndarray] = field(default_factory=dict)  # names of STRIKES → places, where drops are seen to strike
 
 
 def shrink_place(mask: np.ndarray, side: int = PLACE_SIDE) -> np.ndarray:
@@ -80,18 +70,57 @@ def build(
     short = min(height, width)
     size = width / short, height / short
     seen = _shrink(picture, SEEN_SIDE)
-    parts: dict[str, list] = {"lamps": [], "rays": [], "fogs": [], "sparks": [], "particles": []}
+    parts: dict[str, list[Frozen]] = {"lamps": [], "rays": [], "fogs": [], "sparks": [], "particles": []}
     hidden = front is not None and front.max() > 0
+    hiding = [_cut_small(front, part)] if hidden else []
     for index, each in enumerate(placed):
-        if each.effect.amount > 0:
-            for name, drawn in _make(each, picture, seen, part, size, seconds, seed + index, hidden):
-                parts[name].append(drawn)
-    shape = tuple(
-        max(1, round(share * side))
-        for share, side in zip((part[3] - part[1], part[2] - part[0]), (front.shape if hidden else (1, 1)))
-    )
-    object_ = Grid.of(cut_place(front, part, shape[::-1])) if hidden else None
-    return Overlay(width=size[0], height=size[1], front=object_, **{name: tuple(drawn) for name, drawn in parts.items()})
+        if each.effect.amount <= 0:
+            continue
+        plane = 0
+        if each.place is not None and each.effect.look in LOOKS and each.effect.look != "embers" and len(hiding) < MOST_HIDING:
+            outside = 1 - _cut_small(each.place, part)
+            hiding.append(outside if each.effect.side == "before" or not hidden else np.maximum(outside, hiding[0]))
+            plane = len(hiding)
+        for name, drawn in _make(each, picture, seen, part, size, seconds, seed + index, front if hidden else None):
+            parts[name].append(drawn.behind(plane) if plane and name == "particles" else drawn)
+    planes = tuple(map(Grid.of, hiding))
+    overlay = Overlay(width=size[0], height=size[1], hiding=planes, **{name: tuple(drawn) for name, drawn in parts.items()})
+    is_all_over = len(hiding) == hidden and all(each.effect.side == "both" for each in placed)
+    excess = _excess(overlay, seen) if is_all_over else 0.0  # what has a place or a side leaves the rest as it is
+    if excess < EVEN:
+        return overlay
+    everywhere = Grid.of(np.ones(grid_shape(*size), np.float32))
+    less = Lamp(place=everywhere, colour=(0, 0, 0), curve=(0.0,) * CURVE, tint=(-2 * excess,) * 3)  # of roots, half as much
+    return overlay.model_copy(update={"lamps": (*overlay.lamps, less)})
+
+
+def _excess(overlay: Overlay, seen: np.ndarray) -> float:
+    """By what share of the picture's mean the round things in the air, which are most of them, brighten it over a loop."""
+    light, (width, height), added = np.square(seen), (overlay.width, overlay.height), []
+    for time in np.arange(6) / 6:
+        sprites = sprites_at(overlay, time, 1.0)
+        sprites = sprites[(sprites[:, SPRITE.index("shape")] == SHAPES["disc"]) & (sprites[:, SPRITE.index("mode")] != GAIN)]
+        x, y, length, wide, mode, soft, share = (
+            sprites[:, SPRITE.index(name)] for name in ("x", "y", "length", "width", "mode", "soft", "share")
+        )
+        inside = (np.abs(x / width - 0.5) < 0.5) & (np.abs(y / height - 0.5) < 0.5)
+        rows, columns = (
+            np.clip(at / side * cells, 0, cells - 1).astype(int)
+            for at, side, cells in zip((y, x), (height, width), light.shape)
+        )
+        under, own = light[rows, columns], sprites[:, SPRITE.index("r") : SPRITE.index("b") + 1]
+        for away in np.sqrt(np.arange(0.1, 1, 0.2)):  # of the radius, by equal areas
+            here = (share * smooth(np.minimum(1, (1 - away) / soft)))[:, None]
+            after = under * (1 - here * (mode == COVER)[:, None]) + own * here
+            change = (np.sqrt(np.clip(after, 0, 1)) - np.sqrt(under)).mean(1)
+            added.append(float((inside * np.pi * length * wide * change).sum() / (width * height)))
+    return float(np.sum(added) / 30 / max(seen.mean(), 1e-3))
+
+
+def _cut_small(place: np.ndarray, part: tuple[float, float, float, float]) -> np.ndarray:
+    """A part of a place as fine as the place."""
+    across, down = ((end - start) * side for start, end, side in zip(part[:2], part[2:], place.shape[::-1]))
+    return cut_place(place, part, (max(1, round(across)), max(1, round(down))))
 
 
 def _shrink(picture: np.ndarray, side: int) -> np.ndarray:
@@ -102,55 +131,39 @@ def _shrink(picture: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(picture, size, interpolation=way).astype(np.float32) / np.float32(255)
 
 
-def _make(placed: Placed, picture, seen, part, size, seconds, seed, hidden):
+def _make(placed: Placed, picture, seen, part, size, seconds, seed, front):
     """Names of an Overlay's fields and what goes there."""
     effect, shape = placed.effect, grid_shape(*size)
-    look, pace, rest = effect.look, effect.pace, (shape, seconds, seed, effect.pace)
+    look, light = effect.look, light_of(seen)
 
-    def place(like: np.ndarray) -> np.ndarray | None:
-        return None if placed.place is None else cut_place(placed.place, part, like.shape[1::-1])
+    def place(like: np.ndarray, given: np.ndarray | None = placed.place) -> np.ndarray | None:
+        return None if given is None else cut_place(given, part, like.shape[1::-1])
 
-    drawn: list[tuple[str, Frozen]] = []
     if look in LOOKS:
-        drawn = [
-            (
-                "particles",
-                make_particles(
-                    look,
-                    effect.amount,
-                    size,
-                    seconds,
-                    seed,
-                    effect.heading,
-                    pace,
-                    effect.side,
-                    source_of(look, seen, place(seen)),
-                ),
-            )
-        ]
-    elif look == "fire":
-        source = source_of("embers", seen, place(seen))
-        drawn = [
-            ("lamps", make_lamp("firelight", seen, place(seen), *rest)),
-            (
-                "particles",
-                make_particles("embers", effect.amount, size, seconds, seed, effect.heading, pace, effect.side, source),
-            ),
-        ]
+        yield "particles", make_particles(effect, size, seconds, seed, light, source_of(look, seen, place(seen)))
+        for kind, given in placed.strikes.items():
+            where = place(seen, given) * (1 if front is None else 1 - place(seen, front))
+            if (where > 0.5).mean() > LEAST_STRUCK:
+                yield "particles", make_strikes(kind, where**2, effect.amount, size, seconds, seed, light)
     elif look == "fog":
-        where = None if placed.place is None else cut_place(placed.place, part, shape[::-1])
-        drawn = [("fogs", make_fog(seen, where, shape, seconds, seed, effect.heading, pace, effect.side, hidden))]
-    elif look == "lightning":
-        drawn = [("lamps", make_lightning(seen, place(seen), *rest))]
+        # single pixels: means have less contrast, and fog brightens what is black the most
+        small = cv2.resize(picture, shape[::-1], interpolation=cv2.INTER_NEAREST).astype(np.float32) / np.float32(255)
+        hidden = None if front is None else place(small, front)
+        yield "fogs", make_fog(effect, small, place(small), hidden, seconds, seed)
     elif look == "rays":
-        drawn = [("rays", balance(make_rays(seen, place(seen), shape, size, seed, pace), seen, size))]
+        yield "rays", balance(make_rays(effect, seen, place(seen), shape, size, seed), picture, size).times(effect.amount)
     elif look in ("twinkle", "sparkle"):
         found = _shrink(picture, FOUND_SIDE)
-        sparks = make_sparks(look, found, place(found), seed, pace)
-        drawn = [("sparks", sparks)] if sparks else []
+        sparks = make_sparks(effect, found, place(found), seed)
+        if sparks:
+            yield "sparks", sparks.times(effect.amount)
     else:
-        drawn = [("lamps", make_lamp(look, seen, place(seen), *rest))]
-    return [(name, each if name == "particles" else each.times(effect.amount)) for name, each in drawn]
+        lit = effect.model_copy(update={"look": "firelight"}) if look == "fire" else effect
+        for lamp in make_lamps(lit, seen, place(seen), shape, seconds, seed):
+            yield "lamps", lamp
+        if look == "fire":
+            rising, source = effect.model_copy(update={"look": "embers"}), source_of("embers", seen, place(seen))
+            yield "particles", make_particles(rising, size, seconds, seed, light, source)
 
 
 def source_of(look: str, seen: np.ndarray, place: np.ndarray | None) -> np.ndarray | None:
@@ -163,12 +176,13 @@ def source_of(look: str, seen: np.ndarray, place: np.ndarray | None) -> np.ndarr
     return None
 
 
-def balance(rays: Rays, seen: np.ndarray, size) -> Rays:
+def balance(rays: Rays, picture: np.ndarray, size) -> Rays:
     """Rays that take from all of the picture what they add, so that it stays as bright as it is."""
     grid = grid_shape(*size)
-    beams = rays.level * rays.place.plane() * find_beams(rays, grid, Overlay(width=size[0], height=size[1]), 0.0)
-    light = cv2.resize(seen, grid[::-1], interpolation=cv2.INTER_AREA) ** 2
-    added, wanted = beams[..., None] * np.square(rays.colour), np.sqrt(light).mean()
-    dims = np.linspace(0, 0.4, 81)
+    whole = Overlay(width=size[0], height=size[1])
+    beams = [rays.level * rays.place.plane() * find_beams(rays, grid, whole, time) for time in (0.0, 0.25, 0.5, 0.75)]
+    light = np.square(cv2.resize(picture, grid[::-1], interpolation=cv2.INTER_NEAREST) / np.float32(255))
+    added, wanted = np.stack(beams)[..., None] * np.square(rays.colour), np.sqrt(light).mean()
+    dims = np.linspace(0, 0.4, 41)
     means = [np.sqrt(np.clip(light * (1 - dim) + added, 0, 1)).mean() for dim in dims]
     return rays.model_copy(update={"dim": float(dims[np.argmin(np.abs(np.array(means) - wanted))])})

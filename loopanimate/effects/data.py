@@ -9,24 +9,43 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, field_validator
 
+from loopanimate.effects.names import Colour, looks
+
 CELLS = 96  # of the grid of light and fog, along the short side
 CURVE = 240  # levels of a light in one loop, linear between: more than the frames of any export's second
 STRONGEST = 2.0  # largest factor on an effect's amount
 
-Colour = tuple[float, float, float]  # red, green, blue in [0, 1], as a byte of a picture would be over 255
 COLUMNS = (  # of a particle
     *("start_x", "start_y", "end_x", "end_y"),  # its path, gone through `passes` times a loop
-    *("passes", "phase", "fade"),  # fade: share of the path at either end in which it appears and goes
+    # span: share of a pass that it takes; for the rest of it, it is not there; lanes: 1: each pass is beside the one before
+    *("passes", "phase", "span", "lanes"),
+    *("fade", "grow"),  # shares of the path at either end in which it appears and goes, and of its size that comes on the way
     *("sway", "swing", "swing_phase"),  # beside the path, `swing` times a loop
     *("radius", "ratio"),  # half its length; its width over its length
     *("angle", "spin", "tumble"),  # of its length, radians; turns in the picture, and out of it, a loop
-    *("blink", "opacity", "soft", "colour", "behind"),  # soft: share of the radius that its edge takes; colour: which one
+    *("blink", "opacity", "soft", "colour", "behind"),  # soft: share of the radius that its edge takes; colour: which one;
+    # behind: the number of the plane that hides it, 0 for none
 )
 SPARKS = ("x", "y", "radius", "level", "cycles", "phase", "cycles2", "phase2", "sharp", "flare", "red", "green", "blue")
 
 
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Effect(Frozen):
+    """An effect as it is asked for."""
+
+    look: str  # of looks.tsv
+    amount: float = 1.0
+    heading: float | None = None  # degrees, x right and y down
+    pace: float = 1.0  # factor
+    side: Literal["both", "behind", "before"] = "both"  # of the object in front
+    colours: tuple[Colour, ...] = ()  # none: its own
+
+    @property
+    def name(self) -> str:
+        return looks()[self.look].effect
 
 
 class Grid(Frozen):
@@ -61,9 +80,15 @@ class Rows(Frozen):
 class Particles(Rows):
     """Things in the air. At amount 1 the first half of the rows is shown, at 2 all of them."""
 
-    shape: Literal["disc", "petal", "leaf", "bubble"]
+    shape: Literal["disc", "petal", "leaf", "bubble", "ring"]
     adds: bool  # it is light, and covers nothing
     colours: tuple[Colour, ...]
+
+    def behind(self, plane: int) -> "Particles":
+        """The same, all of them behind a plane of an Overlay's `hiding`."""
+        rows = np.array(self.rows)
+        rows[:, COLUMNS.index("behind")] = plane
+        return self.model_copy(update={"rows": tuple(map(tuple, rows))})
 
 
 class Sparks(Rows):
@@ -77,19 +102,17 @@ class Sparks(Rows):
 
 
 class Lamp(Frozen):
-    """A place whose light changes: it is multiplied by 1 + level * place * colour."""
+    """A place whose light changes: it is multiplied by 1 + place * (level * colour + tint)."""
 
     place: Grid
     colour: Colour
-    curve: tuple[float, ...]  # CURVE levels, zero on average
+    curve: tuple[float, ...]  # CURVE levels
+    tint: Colour = (0.0, 0.0, 0.0)  # of either sign: another colour, and what keeps the picture as bright as it is
 
     @field_validator("curve", mode="before")
     @classmethod
     def _round(cls, curve):
         return tuple(round(float(level), 4) for level in curve)
-
-    def times(self, amount: float) -> "Lamp":
-        return Lamp(place=self.place, colour=self.colour, curve=[amount * level for level in self.curve])
 
 
 class Rays(Frozen):
@@ -116,10 +139,8 @@ class Fog(Frozen):
     drift: tuple[float, float]  # a cross-fade
     density: float
     behind: float  # share that the object in front hides
+    dim: float  # share of all light that the fog keeps out, which is what it adds where it is
     seed: int
-
-    def times(self, amount: float) -> "Fog":
-        return self.model_copy(update={"density": amount * self.density})
 
 
 class Overlay(Frozen):
@@ -127,7 +148,7 @@ class Overlay(Frozen):
 
     width: float
     height: float
-    front: Grid | None = None  # the object that things pass behind
+    hiding: tuple[Grid, ...] = ()  # planes that hide things, by numbers from 1: the object in front, if any; beyond a place
     lamps: tuple[Lamp, ...] = ()
     rays: tuple[Rays, ...] = ()
     fogs: tuple[Fog, ...] = ()

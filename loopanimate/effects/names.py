@@ -1,8 +1,12 @@
 """Which effects there are and how each can look: one table, for words, settings and what draws them."""
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+
+Colour = tuple[float, float, float]  # red, green, blue in [0, 1], as a byte of a picture would be over 255
+TONES = {"pale": 1.0, "light": 1.0, "pastel": 1.0, "dark": 0.0, "deep": 0.0}  # words → the grey that half of a colour becomes
 
 
 class Row(NamedTuple):
@@ -18,6 +22,24 @@ def looks() -> dict[str, Row]:
     lines = Path(__file__).with_name("looks.tsv").read_text(encoding="utf-8").splitlines()
     _, *rows = (line.split("\t") for line in lines if not line.startswith("#"))
     return {look: Row(effect, said, frozenset(nouns.split()) - {"-"}) for effect, look, said, nouns in rows}
+
+
+@cache
+def colours() -> dict[str, Colour]:
+    """The colours of colours.tsv by their words."""
+    lines = Path(__file__).with_name("colours.tsv").read_text(encoding="utf-8").splitlines()
+    _, *rows = (line.split("\t") for line in lines if not line.startswith("#"))
+    return {word: tuple(int(number) / 255 for number in numbers.split()) for word, numbers in rows}
+
+
+def read_colours(words: Iterable[str]) -> tuple[Colour, ...]:
+    """The colours among words, each in the tone that the word before it says: "pale blue", "pink and white"."""
+    said, tone = [], None
+    for word in words:
+        if word in colours():
+            said.append(tuple(value if tone is None else (value + tone) / 2 for value in colours()[word]))
+        tone = TONES.get(word)
+    return tuple(said)
 
 
 def look_of(effect: str, noun: str = "") -> str | None:

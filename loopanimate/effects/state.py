@@ -4,13 +4,14 @@ import numpy as np
 
 from loopanimate.effects.data import CURVE, Fog, Overlay, Particles, Rays, Sparks, grid_shape
 
-SHAPES = {"disc": 0, "petal": 1, "leaf": 2, "bubble": 3, "star": 4}
+SHAPES = {"disc": 0, "petal": 1, "leaf": 2, "bubble": 3, "star": 4, "ring": 5}
 COVER, ADD, GAIN = range(3)  # what a sprite does: covers by its share, adds light, multiplies light
 # of a sprite: centre, the direction of its length, half its length and width; shape, mode; share of the radius that its edge
 # takes; how much of it there is; its light, the square of a colour; whether the object in front hides it; shade
 SPRITE = ("x", "y", "along_x", "along_y", "length", "width", "shape", "mode", "soft", "share", "r", "g", "b", "behind", "shade")
 THINNEST = 0.2  # of its width that a tumbling thing shows at least
 FLARE = 3.5  # radii of a spark that its star has
+GOLDEN = 0.6180339887  # of all steps around, the one that comes near to where it was the least
 NOISE = 64  # cells of the tile of noise
 OCTAVES = ((2.3, 0.6), (5.1, 0.27), (11.3, 0.13))  # cells on a short side, and share of each octave in a fog
 CONTRAST = 2.2  # a spline through noise is calmer than the noise
@@ -24,11 +25,11 @@ def smooth(share):
 def sprites_at(overlay: Overlay, time: float, amount: float) -> np.ndarray:
     """Sprites (S, 15) float64 back to front, lengths in short sides."""
     parts = [_sparks_at(sparks, time, amount) for sparks in overlay.sparks]
-    parts += [_particles_at(particles, time, amount) for particles in overlay.particles]
+    parts += [_particles_at(particles, overlay.width, time, amount) for particles in overlay.particles]
     return np.concatenate(parts) if parts else np.empty((0, len(SPRITE)))
 
 
-def _particles_at(particles: Particles, time: float, amount: float) -> np.ndarray:
+def _particles_at(particles: Particles, width: float, time: float, amount: float) -> np.ndarray:
     rows = np.array(particles.rows)
     here = np.clip(amount * len(rows) / 2 - np.arange(len(rows)), 0, 1)  # each in its turn
     rows, here = rows[here > 0], here[here > 0]
@@ -39,7 +40,10 @@ def _particles_at(particles: Particles, time: float, amount: float) -> np.ndarra
         y1,
         passes,
         phase,
+        span,
+        lanes,
         fade,
+        grow,
         sway,
         swing,
         swung,
@@ -54,21 +58,24 @@ def _particles_at(particles: Particles, time: float, amount: float) -> np.ndarra
         own,
         behind,
     ) = rows.T
-    life = (passes * time + phase) % 1
+    life = (passes * time + phase) % 1 / span
     end = np.minimum(life, 1 - life)
-    shown = smooth(np.clip(end / np.maximum(fade, 1e-6), 0, 1)) * opacity * here
+    shown = smooth(np.clip(end / np.maximum(fade, 1e-6), 0, 1)) * opacity * here * (1 - grow * life)
+    radius = radius * (1 - grow * (1 - life))
     wave = TAU * ((swing * time + swung) % 1)
-    x = x0 + (x1 - x0) * life + sway * np.sin(wave)
+    breadth, right = width + np.abs(x1 - x0), np.maximum(x0, x1)
+    beside = breadth * ((right / breadth + GOLDEN * (np.floor(passes * time + phase) % passes)) % 1) - right
+    x = x0 + (x1 - x0) * life + sway * np.sin(wave) + lanes * beside
     y = y0 + (y1 - y0) * life + 0.35 * sway * np.sin(2 * wave)
     turned = angle + TAU * spin * time + np.where(spin != 0, 0.5 * np.sin(wave), 0)
     tilt = np.where(tumble != 0, np.cos(TAU * ((tumble * time + swung) % 1)), 1)
     shown = shown * np.where(blink != 0, (0.5 + 0.5 * np.sin(TAU * ((blink * time + swung) % 1))) ** 2, 1)
     light = np.array(particles.colours)[own.astype(int)] ** 2
     each = np.ones_like(x)
-    width = radius * ratio * np.maximum(np.abs(tilt), THINNEST)
+    narrow = radius * ratio * np.maximum(np.abs(tilt), THINNEST)
     kind = SHAPES[particles.shape] * each, (ADD if particles.adds else COVER) * each
     shade = np.where(tumble != 0, 0.82 + 0.18 * tilt, 1)
-    return np.stack([x, y, np.cos(turned), np.sin(turned), radius, width, *kind, soft, shown, *light.T, behind, shade], 1)
+    return np.stack([x, y, np.cos(turned), np.sin(turned), radius, narrow, *kind, soft, shown, *light.T, behind, shade], 1)
 
 
 def _sparks_at(sparks: Sparks, time: float, amount: float) -> np.ndarray:
@@ -94,9 +101,9 @@ def air_at(overlay: Overlay, time: float, amount: float) -> np.ndarray:
     for lamp in overlay.lamps:
         at = time * CURVE
         before, after = lamp.curve[int(at) % CURVE], lamp.curve[(int(at) + 1) % CURVE]
-        level = amount * (before + (after - before) * (at % 1))
-        for channel, share in enumerate(lamp.colour):
-            air[..., channel] *= np.maximum(1 + level * share * lamp.place.plane(), 0.02)
+        level = before + (after - before) * (at % 1)
+        for channel, (share, tint) in enumerate(zip(lamp.colour, lamp.tint)):
+            air[..., channel] *= np.maximum(1 + amount * (level * share + tint) * lamp.place.plane(), 0.02)
     for rays in overlay.rays:
         beams = amount * rays.level * rays.place.plane() * find_beams(rays, shape, overlay, time)
         air[..., :3] *= 1 - min(0.5, amount * rays.dim)
@@ -105,6 +112,7 @@ def air_at(overlay: Overlay, time: float, amount: float) -> np.ndarray:
     for fog in overlay.fogs:
         share = np.clip(amount * fog.density * fog.place.plane() * np.clip(_thickness(fog, shape, overlay, time), 0, 1), 0, 0.9)
         air[..., 6] = 1 - (1 - air[..., 6]) * (1 - share)
+        air[..., :3] *= 1 - min(0.5, amount * fog.dim)
     return air
 
 

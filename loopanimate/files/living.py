@@ -42,6 +42,7 @@ CONSTANTS = {  # the numbers that Python and the page's scripts share
         "finest": FINEST,
         "thinnest": state.THINNEST,
         "flare": state.FLARE,
+        "golden": state.GOLDEN,
         "noise": state.NOISE,
         "octaves": state.OCTAVES,
         "contrast": state.CONTRAST,
@@ -230,16 +231,16 @@ def overlay_data(overlay: Overlay | None, amount: float) -> dict | None:
         return [replace(inner) for inner in value] if isinstance(value, tuple) else value
 
     data = replace(overlay.model_dump())
-    front = None if data["front"] is None else planes[data["front"]]
-    return data | {"front": front, "planes": planes, "amount": amount}
+    return data | {"planes": planes, "amount": amount}
 
 
 def _pack_rows(rows: Sequence[Sequence[float]]) -> dict:
-    """Each column in 16 bits between its least and its most."""
+    """Each column in 16 bits between its least and its most; of a column that is the same in all rows, only that."""
     table = np.array(rows)
     low, step = table.min(0), np.ptp(table, axis=0) / LEVELS
-    numbers = np.rint((table - low) / np.where(step > 0, step, 1)).astype("<u2")
-    return {"low": low.tolist(), "step": step.tolist(), "data": base64.b64encode(numbers.tobytes()).decode()}
+    numbers = np.rint((table - low)[:, step > 0] / step[step > 0]).astype("<u2")
+    data = base64.b64encode(numbers.tobytes()).decode()
+    return {"count": len(table), "low": low.tolist(), "step": step.tolist(), "data": data}
 
 
 def _embed_picture(image: np.ndarray) -> str:

@@ -21,7 +21,7 @@ FROM_BT709 = np.linalg.inv(BT709[:, :3]).astype(np.float32)  # rows red, green, 
 TO_BT709 = BT709[:, :3].astype(np.float32)
 BANDS = 16  # rows of a frame are drawn in that many bands, by as many threads as there are cores
 FINEST = 0.7  # pixels of radius below which a thing gets paler instead of smaller
-PETAL, LEAF, BUBBLE, STAR = (SHAPES[name] for name in ("petal", "leaf", "bubble", "star"))
+PETAL, LEAF, BUBBLE, STAR, RING = (SHAPES[name] for name in ("petal", "leaf", "bubble", "star", "ring"))
 IDLE = 1e-5  # shares of fog and light that change no byte
 IDLE_GAIN = 3e-3  # and gains: half a step of the brightest byte is 4e-3
 
@@ -36,10 +36,9 @@ class Painter:
         self.overlay, self.amount, self.planar = overlay, amount, planar
         self.width, self.height = size
         self.short = min(size)
-        self.hidden = np.zeros((1, 1), np.uint8)
-        if overlay.front:
-            plane = np.rint(255 * overlay.front.plane()).astype(np.uint8)
-            self.hidden = cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR)
+        self.hidden = np.zeros((len(overlay.hiding), self.height, self.width), np.uint8)
+        for grid, plane in zip(overlay.hiding, self.hidden):
+            cv2.resize(np.rint(255 * grid.plane()).astype(np.uint8), size, plane, interpolation=cv2.INTER_LINEAR)
         self.threads = ThreadPoolExecutor(os.cpu_count() or 1)
 
     def draw(self, frame: np.ndarray, time: float) -> np.ndarray:
@@ -54,7 +53,7 @@ class Painter:
         air = air_at(self.overlay, time, self.amount) if has_air else None
         fog = self.overlay.fogs[0] if self.overlay.fogs else None
         light = np.square(np.array(fog.colour if fog else (0, 0, 0), np.float32))
-        behind = np.float32(fog.behind if fog and self.overlay.front else 0)
+        behind = np.float32(fog.behind if fog else 0)
         planes = self._planes(frame)
         kernels = (_air_planar, _sprites_planar) if self.planar else (_air_rgb, _sprites_rgb)
 
@@ -124,6 +123,9 @@ def _weigh(shape, soft, u, v):
         spot = _smooth(1 - 4 * np.sqrt((u + np.float32(0.38)) ** 2 + (v + np.float32(0.42)) ** 2))
         inner = np.float32(0.06) if away < 1 else np.float32(0)
         return min(np.float32(1), np.float32(0.42) * rim + spot + inner), np.float32(1)
+    if shape == RING:  # the slope that is turned to the sky is the lighter one
+        rim = _smooth((away - 1 + 2 * soft) / soft) * _smooth((1 - away) / soft)
+        return rim, np.float32(0.9) + np.float32(0.25) * v
     return _smooth((1 - away) / soft), np.float32(1)
 
 
@@ -147,8 +149,8 @@ def _share(sprite, hidden, row, column):
         return np.float32(0), np.float32(1)
     share, shade = _weigh(int(sprite[6]), sprite[8], u, v)
     share *= sprite[9]
-    if sprite[13] > 0 and len(hidden) > 1:
-        share *= 1 - np.float32(hidden[row, column]) / 255
+    if sprite[13] > 0:
+        share *= 1 - np.float32(hidden[int(sprite[13]) - 1, row, column]) / 255
     return share, shade * sprite[14]
 
 
@@ -165,7 +167,7 @@ def _paint(mode, share, shade, byte, light):
     return min(np.sqrt(max(after, np.float32(0))), np.float32(255))
 
 
-@compile_kernel("void(uint8[:, :, ::1], float32[:, ::1], uint8[:, ::1], int64, int64)")
+@compile_kernel("void(uint8[:, :, ::1], float32[:, ::1], uint8[:, :, ::1], int64, int64)")
 def _sprites_rgb(frame, sprites, hidden, top, bottom):
     for index in range(len(sprites)):
         sprite = sprites[index]
@@ -198,7 +200,7 @@ def _put_colour(plane, row, column, number, red, green, blue):
     )
 
 
-@compile_kernel("void(uint8[:, ::1], uint8[:, ::1], uint8[:, ::1], float32[:, ::1], uint8[:, ::1], int64, int64)")
+@compile_kernel("void(uint8[:, ::1], uint8[:, ::1], uint8[:, ::1], float32[:, ::1], uint8[:, :, ::1], int64, int64)")
 def _sprites_planar(luma, cb, cr, sprites, hidden, top, bottom):
     for index in range(len(sprites)):
         sprite = sprites[index]
@@ -264,7 +266,7 @@ def _span(cell, cells, width):
     return first, last
 
 
-@compile_kernel("void(uint8[:, :, ::1], float32[:, :, ::1], float32[::1], float32, uint8[:, ::1], int64, int64)")
+@compile_kernel("void(uint8[:, :, ::1], float32[:, :, ::1], float32[::1], float32, uint8[:, :, ::1], int64, int64)")
 def _air_rgb(frame, air, fog, behind, hidden, top, bottom):
     height, width, _ = frame.shape
     cells = air.shape[1]
@@ -282,7 +284,7 @@ def _air_rgb(frame, air, fog, behind, hidden, top, bottom):
                 )
                 veil = line[cell, 6] + at * (line[cell + 1, 6] - line[cell, 6])
                 if behind > 0:
-                    veil *= 1 - behind * np.float32(hidden[row, column]) / 255
+                    veil *= 1 - behind * np.float32(hidden[0, row, column]) / 255
                 for channel in range(3):
                     gain = line[cell, channel] + at * (line[cell + 1, channel] - line[cell, channel])
                     light = line[cell, 3 + channel] + at * (line[cell + 1, 3 + channel] - line[cell, 3 + channel])
@@ -292,7 +294,7 @@ def _air_rgb(frame, air, fog, behind, hidden, top, bottom):
 
 
 @compile_kernel(
-    "void(uint8[:, ::1], uint8[:, ::1], uint8[:, ::1], float32[:, :, ::1], float32[::1], float32, uint8[:, ::1], int64, int64)"
+    "void(uint8[:, ::1], uint8[:, ::1], uint8[:, ::1], float32[:, :, ::1], float32[::1], float32, uint8[:, :, ::1], int64, int64)"
 )
 def _air_planar(luma, cb, cr, air, fog, behind, hidden, top, bottom):
     height, width = luma.shape
@@ -310,7 +312,7 @@ def _air_planar(luma, cb, cr, air, fog, behind, hidden, top, bottom):
                 )
                 veil = line[cell, 6] + at * (line[cell + 1, 6] - line[cell, 6])
                 if behind > 0:
-                    veil *= 1 - behind * np.float32(hidden[2 * row, 2 * column]) / 255
+                    veil *= 1 - behind * np.float32(hidden[0, 2 * row, 2 * column]) / 255
                 gain_r = (line[cell, 0] + at * (line[cell + 1, 0] - line[cell, 0])) * (1 - veil)
                 gain_g = (line[cell, 1] + at * (line[cell + 1, 1] - line[cell, 1])) * (1 - veil)
                 gain_b = (line[cell, 2] + at * (line[cell + 1, 2] - line[cell, 2])) * (1 - veil)

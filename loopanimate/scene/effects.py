@@ -1,17 +1,20 @@
 """Where effects that words ask for are in a picture, and what is said of them."""
 
+import re
 from dataclasses import replace
+from itertools import chain, takewhile
 
 import numpy as np
 
-from loopanimate.effects.build import WHOLE, Effect, Placed, build, shrink_place
-from loopanimate.effects.names import look_of, looks
+from loopanimate.effects.build import WHOLE, Placed, build, shrink_place
+from loopanimate.effects.data import Effect
+from loopanimate.effects.names import Colour, colours, look_of, looks, read_colours
 from loopanimate.effects.weather import LOOKS
 from loopanimate.scene.finder import Finder, Region, name_of
 from loopanimate.scene.places import place_of
 from loopanimate.words.clauses import Clause
 from loopanimate.words.events import SPARED
-from loopanimate.words.lexicon import nouns
+from loopanimate.words.lexicon import look_up, nouns
 
 IN_THE_AIR = ("snow", "rain", "petals", "leaves", "particles", "fog")  # all over the picture
 HIGH = ("star", "sun", "lightning", "aurora")  # classes of things in the sky
@@ -23,6 +26,9 @@ FORMED = ("fog",)  # classes that are drawn where the picture does not show them
 AMOUNTS = {"barely": 0.4, "gently": 0.6, "": 1.0, "plainly": 1.0, "strongly": 1.6, "wildly": 2.2}  # by names of STRENGTHS
 PACES = {"slowly": 0.6, "": 1.0, "quickly": 1.7}  # by names of TEMPOS
 FRONT = 0.7  # share of the picture from which an object in front is all there is to see
+STRUCK = {"water": ("water", "foam"), "ground": ("ground",)}  # names of STRIKES → classes of the finder
+COLOURS, LIGHTS = "|".join(colours()), "glow|light|shin|gleam|shimmer|puls|flicker|burn|blink|flash"
+OF_LIGHT = re.compile(rf"\b({COLOURS}) (?:{LIGHTS})|\b(?:{LIGHTS})\w* (?:in )?({COLOURS})\b")
 WHERE_BRIGHT = "Not found, so what is brightest is taken for it. If that is wrong, paint it."
 
 
@@ -47,14 +53,18 @@ def _place_effect(clause: Clause, finder: Finder) -> tuple[Placed | None, Region
     side = next(
         (word for word, said in (("behind", ("behind",)), ("before", ("before", "front"))) if {*said} & {*clause.which}), "both"
     )
+    if clause.effect in ("glow", "sparkle", "twinkle", "flicker") and _is_aurora(clause):
+        look = "aurora"
     asked = Effect(
-        look=look, amount=AMOUNTS[clause.strength], pace=PACES[clause.tempo], heading=_wind(clause), side=side
+        look=look, amount=AMOUNTS[clause.strength], pace=PACES[clause.tempo], heading=_wind(clause), side=side,
+        colours=_colours(clause),
     )  # fmt: skip
     said = looks()[look].said
     if asked.name in IN_THE_AIR and look != "embers":
         region, where = _find_air(clause, finder)
+        strikes = _find_struck(finder) if asked.name == "rain" else {}
         said = f"{clause.thing}: {said}{f' {side} what stands in front' if side != 'both' else ''}{where}."
-        return Placed(asked, region and shrink_place(region.mask)), region, said
+        return Placed(asked, region and shrink_place(region.mask), strikes), region, said
     region = find_place(clause, finder)
     if region is not None:
         guess = " Is it there? If not, paint it." if region.unsure else ""
@@ -65,6 +75,22 @@ def _place_effect(clause: Clause, finder: Finder) -> tuple[Placed | None, Region
     if kind in SHINING or look == "embers":
         return Placed(asked), None, f"{name}: {said}. {WHERE_BRIGHT}"
     return None, None, f"{name}: not found. Click on it or paint it."
+
+
+def _is_aurora(clause: Clause) -> bool:
+    return nouns().get(clause.thing, ("",))[0] == "aurora" or "northern" in clause.which
+
+
+def _colours(clause: Clause) -> tuple[Colour, ...]:
+    """The colours of an effect: of adjectives of its thing, not of what it is at ("snow falls on the red barn"), or of light."""
+    own = takewhile(lambda word: word in colours() or look_up(word).describes, clause.which)
+    return read_colours(own) or read_colours(filter(None, chain(*OF_LIGHT.findall(clause.text))))
+
+
+def _find_struck(finder: Finder) -> dict[str, np.ndarray]:
+    """Where rain is seen to strike, by names of STRIKES."""
+    found = {kind: finder.look(*finder.judge_classes(classes)) for kind, classes in STRUCK.items()}
+    return {kind: shrink_place(region.mask) for kind, region in found.items() if region is not None}
 
 
 def _wind(clause: Clause) -> float | None:
@@ -78,6 +104,8 @@ def find_place(clause: Clause, finder: Finder) -> Region | None:
     given = _find_given(clause, finder)
     if given is not None:
         return given
+    if _is_aurora(clause):
+        return finder.look(*finder.judge("sky"))
     for word in clause.which:  # the last resort of these is the thing itself
         if word in nouns() and place_of(word).regions and clause.effect in ON_THINGS:
             region = finder.look(*finder.judge(word))

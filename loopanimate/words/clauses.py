@@ -217,7 +217,8 @@ def _shown(event: Event, name: str, meaning: str) -> str | None:
     likened = likeness and likeness.sort not in ALIVE and likeness.natural in KINDS and likeness.natural != "stream"
     if likened and meaning in VAGUE and shown in KINDS and shown != "stream":
         shown = likeness.natural
-    if meaning == "fall" and nature.sort == "bend" and nature.effect:  # "the cherry blossoms fall"
+    falls = meaning == "fall" or nature.sort == "leaf" and event.manner.get("way") == "90"  # "petals flutter down"
+    if falls and nature.sort in ("bend", "leaf") and nature.effect and not single:  # "the cherry blossoms fall"
         shown = nature.effect
     if meaning in LEVEL and event.manner.get("both") == "up and down" or event.verb == "bob":
         shown = "ripple" if nature.sort == "flow" and nature.natural == "ripple" else "bob"  # "the waves rise and fall"

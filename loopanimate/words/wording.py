@@ -59,6 +59,9 @@ def split(prompt: str) -> list[Word]:
     place = 0
     while place < len(tokens):
         word, size = _longest(tokens, place, free)
+        if word.is_("and") and _joins_adjectives(words[-1:], tokens[place + 1 : place + 3]):
+            place += 1
+            continue
         words.append(word)
         place += size
         if word.is_("mark", "and", "break"):
@@ -66,6 +69,13 @@ def split(prompt: str) -> list[Word]:
         elif word.is_(*THINGS) or word.open and word.noun != "camera" and not (word.describes or _orders(word)):
             free = False
     return words
+
+
+def _joins_adjectives(before: list[Word], after: list[str]) -> bool:
+    """Whether an "and" is between two adjectives of one noun: "pink and white petals"."""
+    both = [*before, *map(look_up, after[:1])]
+    plain = all(word.describes and not word.tags.keys() & {"way", "place"} for word in both)
+    return len(after) == 2 and len(both) == 2 and plain and bool(look_up(after[1]).noun)
 
 
 def _longest(tokens: list[str], place: int, free: bool) -> tuple[Word, int]:

@@ -1,26 +1,48 @@
-"""Compare the export of one loop at 60 frames a second with snow before and behind the object and a flickering light to the same
-export without, in one run, and measure the memory of both.
+"""What light and weather cost, and whether they close.
 
-python -m tests.benchmarks.bench_effects [SIZE]: 1080p or 4k (default).
+python -m tests.benchmarks.bench_effects export [SIZE]
+    The export of one loop at 60 frames a second (1080p or, by default, 4k) with snow before and behind the object and a
+    flickering light, over the same without, in one run, and the memory of both.
+python -m tests.benchmarks.bench_effects page [WIDTH HEIGHT]
+    The time of a frame of a living page with each look over that of the page without, the pages in turns, and its bytes more.
+python -m tests.benchmarks.bench_effects seams PICTURE ...
+    60 loops of those pictures with every look in turn: seams of the decoded files, whether frame 0 is frame N, and by how much
+    the mean over the loop is not the one without effects.
 """
 
 import json
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from fractions import Fraction
 from pathlib import Path
 
+import av
+import cv2
 import numpy as np
+from playwright.sync_api import sync_playwright
 
 from loopanimate.effects.build import Effect, Placed, build, shrink_place
+from loopanimate.effects.names import looks
 from loopanimate.files.formats import write_loop
+from loopanimate.files.living import write_living
+from loopanimate.files.pictures import open_picture
 from loopanimate.files.sizes import SIZES, frame_times
 from loopanimate.files.video import Coding
+from loopanimate.metrics import seam
 from loopanimate.render.overlay import Painter
 from loopanimate.render.renderer import Renderer
 from tests.benchmarks.bench_export import FPS, scene
+from tests.benchmarks.bench_living import DRAWS
+from tests.browser.conftest import CHROMIUM, CHROMIUM_OPTIONS
+
+WHOLE, SECONDS = (0.0, 0.0, 1.0, 1.0), 4.25
+SEAM_FPS = Fraction(12)  # frames a second
+LOOPS, SIDE = 60, 512  # and pixels on the short side of their pictures
+ROUNDS = 9  # turns of each page
 
 
 def export(size: str, effects: bool, path: Path, count: int | None = None) -> dict:
@@ -34,7 +56,7 @@ def export(size: str, effects: bool, path: Path, count: int | None = None) -> di
         lamp = np.zeros(image.shape[:2], np.float32)
         lamp[: len(lamp) // 3, : len(lamp) // 3] = 1
         placed = [Placed(Effect(look="snow")), Placed(Effect(look="candle"), shrink_place(lamp))]
-        overlay = build(placed, image, (0, 0, 1, 1), shrink_place(mask), 4.25, 0)
+        overlay = build(placed, image, WHOLE, shrink_place(mask), SECONDS, 0)
         painter = Painter(overlay, image.shape[1::-1], planar=True)
 
         def frame(moment):
@@ -49,7 +71,7 @@ def export(size: str, effects: bool, path: Path, count: int | None = None) -> di
     return {"whole": whole, "frame, ms": 1000 * (time.perf_counter() - start) / len(some)}
 
 
-def main(size: str = "4k", effects: str | None = None) -> None:
+def compare_exports(size: str = "4k", effects: str | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "loop.mp4"
         if effects:  # in a process of its own, whose peak is this export's
@@ -58,10 +80,85 @@ def main(size: str = "4k", effects: str | None = None) -> None:
             print(size, effects, f"peak {peak:.0f} MB", flush=True)
             return
         for each in ("without", "with"):
-            subprocess.run([sys.executable, "-m", __spec__.name, size, each], check=True)
+            subprocess.run([sys.executable, "-m", __spec__.name, "export", size, each], check=True)
         bare, full = (export(size, each, path) for each in (False, True))
     print(size, json.dumps({"without": bare, "with": full, "ratio": full["whole"] / bare["whole"]}), flush=True)
 
 
+def compare_pages(width: str = "1920", height: str = "1080") -> None:
+    image, mask, field = scene((int(width), int(height)), "salient")
+    strikes = {"water": np.full((72, 128), 255, np.uint8)}
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
+
+        def open_page(look: str | None):
+            placed = [Placed(Effect(look=look), strikes=strikes)] if look else []
+            path = Path(folder) / f"{look}.html"
+            write_living(
+                path, image, [mask], [field], "a loop", overlay=build(placed, image, WHOLE, shrink_place(mask), SECONDS, 0)
+            )
+            page = browser.new_page(viewport={"width": int(width), "height": int(height)})
+            page.goto(f"file://{path}?paused=1&panel=0")
+            page.evaluate("living.ready")
+            page.evaluate(DRAWS)
+            return page, path.stat().st_size
+
+        bare, weight = open_page(None)
+        for look in looks():
+            page, more = open_page(look)
+            turns = [(page.evaluate(DRAWS), bare.evaluate(DRAWS)) for _ in range(ROUNDS)]
+            ratio, ours = (statistics.median(values) for values in zip(*((one / two, one) for one, two in turns)))
+            print(
+                f"{look:10} {ratio:5.2f} of the page without, {ours:6.1f} ms, {(more - weight) / 1000:5.1f} KB more", flush=True
+            )
+            page.close()
+        browser.close()
+
+
+def decode(path: Path) -> np.ndarray:
+    """(K, H, W, 3) uint8 at half the size, to be kept in memory."""
+    with av.open(str(path)) as file:
+        frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+    return np.stack([cv2.resize(frame, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for frame in frames])
+
+
+def survey(path: Path, look: str, seed: int, folder: str) -> dict[str, float]:
+    """The seam of a decoded file, whether frame 0 is frame N, and how far the mean is from that without effects."""
+    picture, times = open_picture(path), frame_times(35, SEAM_FPS)
+    picture.thumbnail([side * SIDE / min(picture.size) for side in picture.size])
+    image = np.asarray(picture.crop((0, 0, picture.width // 2 * 2, picture.height // 2 * 2)))
+    size = image.shape[1::-1]
+    _, mask, field = scene(size, "salient")
+    overlay = build([Placed(Effect(look=look))], image, WHOLE, shrink_place(mask), SECONDS, seed)
+    renderer, painter = Renderer(image, [mask], field, planar=True), Painter(overlay, size, planar=True)
+    first, last = (painter.draw(renderer.frame(moment).copy(), moment / 34) for moment in (0.0, 34.0))
+    lumas = []  # means of brightness of each frame, without and with the effect
+
+    def frame(moment):
+        bare = renderer.frame(moment)
+        lumas.append([float(bare[: size[1]].mean()) - 16])
+        drawn = painter.draw(bare, moment / 34)
+        lumas[-1].append(float(drawn[: size[1]].mean()) - 16)
+        return drawn
+
+    write_loop(Path(folder) / "loop.mp4", map(frame, times), len(times), Coding(SEAM_FPS))
+    frames = decode(Path(folder) / "loop.mp4")
+    steps = np.abs(np.diff(frames.astype(np.int16), axis=0, append=frames[:1])).mean((1, 2, 3))
+    rank, (bare, drawn) = float((steps[:-1] < steps[-1]).mean()), np.mean(lumas, axis=0)
+    return {**seam(frames), "rank": rank, "mean": abs(drawn / bare - 1), "same": float(np.array_equal(first, last))}
+
+
+def survey_seams(*paths: str) -> None:
+    measured = []
+    with tempfile.TemporaryDirectory() as folder:
+        for turn in range(LOOPS):
+            path, look = Path(paths[turn % len(paths)]), list(looks())[turn % len(looks())]
+            measured.append(survey(path, look, turn, folder))
+            print(f"{path.stem:16} {look:10}", *(f"{name} {value:.3f}" for name, value in measured[-1].items()), flush=True)
+    most = {name: max(each[name] for each in measured) for name in ("step", "jerk", "mean")}
+    same, rank = (np.mean([each[name] for each in measured]) for name in ("same", "rank"))
+    print(len(measured), "loops at most", json.dumps(most), f"mean rank {rank:.3f}, frame 0 is frame N in {100 * same:.0f} %")
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    {"export": compare_exports, "page": compare_pages, "seams": survey_seams}[sys.argv[1]](*sys.argv[2:])

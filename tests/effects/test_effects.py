@@ -1,5 +1,7 @@
 """Light and weather: closed in time, alike at every size and in both kinds of frames, nothing touched that they do not reach."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from loopanimate.effects.build import Effect, Placed, build, cut_place
 from loopanimate.effects.data import COLUMNS, CURVE, SPARKS, Overlay
 from loopanimate.effects.light import FALL, LEAST_HERTZ, MOST_HERTZ, flicker_curve
-from loopanimate.effects.names import find_look, looks, names
+from loopanimate.effects.names import find_look, looks, names, read_colours
 from loopanimate.effects.state import SPRITE, sprites_at
 from loopanimate.effects.weather import LOOKS
 from loopanimate.metrics import psnr, seam
@@ -76,10 +78,56 @@ def test_amount_zero_is_no_effect_to_the_bit(night, look):
 
 
 @pytest.mark.parametrize("look", looks())
-def test_nothing_darkens(night, look):
-    draw = painter(over(night, look), night).draw
-    mean = np.mean([draw(night.copy(), (index + 0.5) / 48).mean() for index in range(48)])
-    assert -0.01 < (mean - night.mean()) / 255 < (0.06 if look == "fog" else 0.01)
+def test_nothing_darkens_or_brightens(night, look):
+    for picture, where in ((night, None), (255 - night // 2, oval(night))):
+        draw = painter(over(picture, look, where), picture).draw
+        mean = np.mean([draw(picture.copy(), (index + 0.5) / 48).mean() for index in range(48)])
+        assert abs(mean / picture.mean() - 1) < 0.01
+
+
+@pytest.mark.parametrize("look", ["glow", "candle", "lamp"])
+def test_a_colour_of_light_is_not_another_brightness(night, look):
+    drawn = [
+        np.mean(
+            [painter(over(night, look, colours=colours), night).draw(night.copy(), time) for time in np.arange(24) / 24], axis=0
+        )
+        for colours in ((), ((0.2, 0.4, 1.0),))
+    ]
+    redder, bluer = ((drawn[1] - drawn[0])[30:70, 170:210, channel].mean() for channel in (0, 2))
+    assert redder < -1 and bluer > 1 and drawn[1].mean() == pytest.approx(drawn[0].mean(), rel=0.01)
+
+
+def test_what_falls_has_the_colours_that_words_say(night):
+    assert read_colours(["pale", "blue", "and", "red"]) == (
+        ((58 + 255) / 510, (124 + 255) / 510, 1.0),
+        (229 / 255, 38 / 255, 38 / 255),
+    )
+    bright = np.full_like(night, 200)
+    for word, channel in (("red", 0), ("green", 1), ("blue", 2)):
+        particles = over(bright, "petals", colours=read_colours([word])).particles[0]
+        assert all(np.argmax(colour) == channel for colour in particles.colours) and len(particles.colours) > 1
+
+
+def test_rain_strikes_where_there_is_water_and_nothing_before_it(night):
+    water, front = np.zeros((2, *night.shape[:2]), np.uint8)
+    water[80:], front[60:, 100:160] = 255, 255
+    rain = Placed(Effect(look="rain"), strikes={"water": water})
+    rings = build([rain], night, WHOLE, front, SECONDS, 1).particles[1]
+    x, y, life = (np.array(rings.rows)[:, [0, 1, COLUMNS.index("span")]] * (144, 144, SECONDS)).T
+    assert rings.shape == "ring" and y.min() > 78 and not ((x > 103) & (x < 157)).any() and 0.5 < life.mean() < 1
+    small, large = (np.array(rings.rows)[part, COLUMNS.index("radius")].mean() for part in (y < 95, y > 130))
+    assert large > 2 * small  # what is lower in the picture is nearer
+    assert not build([replace(rain, strikes={"water": water * 0})], night, WHOLE, front, SECONDS, 1).particles[1:]
+
+
+def test_no_drop_falls_twice_where_it_fell(night):
+    rain = over(night, "rain")
+    drop = np.array(rain.particles[0].rows)[:1]
+    passes, phase = (drop[0, COLUMNS.index(name)] for name in ("passes", "phase"))
+    alone = rain.particles[0].model_copy(update={"rows": tuple(map(tuple, np.repeat(drop, 2, 0)))})
+    one = rain.model_copy(update={"particles": (alone,)})
+    middles = [sprites_at(one, ((lane + 0.5 - phase) / passes) % 1, 1.0)[0, 0] for lane in range(int(passes))]
+    assert passes > 2 and len({round(x, 2) for x in middles}) == passes
 
 
 @pytest.mark.parametrize("look", looks())
@@ -96,7 +144,7 @@ def test_particles_are_the_same_at_every_size(night, look):
     overlays = [over(cv2.resize(night, None, fx=scale, fy=scale), look) for scale in (5, 15)]  # 720p, 4K
     tables = [np.array(overlay.particles[0].rows)[:, COLUMNS.index("radius")] for overlay in overlays]
     assert np.array_equal(*tables)
-    assert look == "embers" or overlays[0].particles == overlays[1].particles  # embers rise from what is bright
+    assert look == "embers" or overlays[0].particles[0].rows == overlays[1].particles[0].rows  # embers rise from what is bright
     shares = []
     for overlay, scale in zip(overlays, (5, 15)):
         black = np.zeros((144 * scale, 256 * scale, 3), np.uint8)
@@ -143,6 +191,15 @@ def test_what_falls_behind_an_object_stays_behind_it(night, side, inside, outsid
     changed = np.any([(draw(night.copy(), index / 40) != night).any(2) for index in range(40)], axis=0)
     within = cv2.erode(front, np.ones((5, 5))) > 0
     assert changed[within].any() == inside and changed[front == 0].any() == outside
+
+
+def test_weather_falls_where_its_place_is_and_behind_what_stands_there(night):
+    window, front = np.zeros((2, *night.shape[:2]), np.uint8)
+    window[:, 128:], front[72:, 100:160] = 255, 255
+    for side, below in (("both", False), ("before", True)):
+        draw = painter(over(night, "snow", front, window, side=side), night).draw
+        changed = np.any([(draw(night.copy(), index / 40) != night).any(2) for index in range(40)], axis=0)
+        assert not changed[:, :126].any() and changed[:70, 130:].mean() > 0.2 and changed[75:, 130:158].any() == below
 
 
 @pytest.mark.parametrize("look", ["candle", "neon", "glow", "twinkle", "sparkle"])

@@ -2,17 +2,21 @@
 // drawn, as loopanimate/render/overlay.py draws them.
 const TAU = 2 * Math.PI;
 const { cells: CELLS, curve: CURVE, finest: FINEST, thinnest: THINNEST, flare: FLARE, noise: NOISE, octaves: OCTAVES } = constants.effects;
-const { contrast: CONTRAST, shapes: SHAPES } = constants.effects;
+const { contrast: CONTRAST, shapes: SHAPES, golden: GOLDEN } = constants.effects;
 const [COVER, ADD, GAIN] = [0, 1, 2];
 const SPRITE = 16; // numbers of a sprite, of which the last is spare
 
 const easing = (share) => share * share * (3 - 2 * share);
 const between = (value, least, most) => Math.min(Math.max(value, least), most);
 
-// Numbers row by row, from 16 bits each.
-function unpackRows({ low, step, data }) {
+// Numbers row by row, from 16 bits each; columns without a step have one value.
+function unpackRows({ count, low, step, data }) {
   const numbers = new Uint16Array(Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0)).buffer);
-  return Float64Array.from(numbers, (value, i) => low[i % low.length] + step[i % low.length] * value);
+  let next = 0;
+  return Float64Array.from({ length: count * low.length }, (_, i) => {
+    const column = i % low.length;
+    return low[column] + (step[column] ? step[column] * numbers[next++] : 0);
+  });
 }
 
 class Overlay {
@@ -52,15 +56,19 @@ class Overlay {
     for (let index = 0; index < count; index++) {
       const here = between((amount * count) / 2 - index, 0, 1);
       if (!here) break;
-      const [x0, y0, x1, y1, passes, phase, fade, sway, swing, swung, radius, ratio, angle, spin, tumble, blink, opacity, soft, own, behind] =
+      const [x0, y0, x1, y1, passes, phase, span, lanes, fade, grow, sway, swing, swung, whole, ratio, angle, spin, tumble, blink, opacity, soft, own, behind] =
         rows.subarray(index * columns, (index + 1) * columns);
-      const life = (passes * time + phase) % 1, wave = TAU * ((swing * time + swung) % 1);
+      const life = ((passes * time + phase) % 1) / span;
+      if (life > 1) continue;
+      const breadth = this.width + Math.abs(x1 - x0), right = Math.max(x0, x1), lane = Math.floor(passes * time + phase) % passes;
+      const beside = lanes ? breadth * ((right / breadth + GOLDEN * lane) % 1) - right : 0;
+      const radius = whole * (1 - grow * (1 - life)), wave = TAU * ((swing * time + swung) % 1);
       const blinks = Math.abs(blink) > 0.5 ? (0.5 + 0.5 * Math.sin(TAU * ((blink * time + swung) % 1))) ** 2 : 1;
-      const share = easing(between(Math.min(life, 1 - life) / Math.max(fade, 1e-6), 0, 1)) * opacity * here * blinks;
+      const share = easing(between(Math.min(life, 1 - life) / Math.max(fade, 1e-6), 0, 1)) * opacity * here * blinks * (1 - grow * life);
       const turned = angle + TAU * spin * time + (Math.abs(spin) > 0.5 ? 0.5 * Math.sin(wave) : 0);
       const tilt = Math.abs(tumble) > 0.5 ? Math.cos(TAU * ((tumble * time + swung) % 1)) : 1;
       out.push(
-        x0 + (x1 - x0) * life + sway * Math.sin(wave), y0 + (y1 - y0) * life + 0.35 * sway * Math.sin(2 * wave),
+        x0 + (x1 - x0) * life + sway * Math.sin(wave) + beside, y0 + (y1 - y0) * life + 0.35 * sway * Math.sin(2 * wave),
         Math.cos(turned), Math.sin(turned), radius, radius * ratio * Math.max(Math.abs(tilt), THINNEST), SHAPES[shape], adds ? ADD : COVER,
         soft, share, ...colours[Math.round(own)].map((value) => value * value), behind, Math.abs(tumble) > 0.5 ? 0.82 + 0.18 * tilt : 1, 0);
     }
@@ -70,11 +78,11 @@ class Overlay {
   air(time, amount) {
     const { high, wide } = this, gain = new Float32Array(4 * high * wide), light = new Float32Array(4 * high * wide);
     for (let i = 0; i < gain.length; i++) gain[i] = i % 4 < 3 ? 1 : 0;
-    for (const { place, colour, curve } of this.lamps) {
+    for (const { place, colour, curve, tint } of this.lamps) {
       const at = time * CURVE, [before, after] = [0, 1].map((step) => curve[(Math.floor(at) + step) % CURVE]);
-      const level = amount * (before + (after - before) * (at % 1));
+      const level = before + (after - before) * (at % 1);
       for (let i = 0; i < place.length; i++)
-        for (let c = 0; c < 3; c++) gain[4 * i + c] *= Math.max(1 + level * colour[c] * place[i], 0.02);
+        for (let c = 0; c < 3; c++) gain[4 * i + c] *= Math.max(1 + amount * (level * colour[c] + tint[c]) * place[i], 0.02);
     }
     for (const rays of this.rays) this.addRays(gain, light, rays, time, amount);
     this.fogs.forEach((fog, k) => this.addFog(gain, fog, this.tiles[k], time, amount));
@@ -95,7 +103,7 @@ class Overlay {
     }
   }
 
-  addFog(gain, { place, drift, density }, tiles, time, amount) {
+  addFog(gain, { place, drift, density, dim }, tiles, time, amount) {
     const { high, wide, width, height } = this, total = new Float64Array(high * wide).fill(0.5);
     OCTAVES.forEach(([cells, share], octave) => {
       const phases = [0, 0.5].map((later) => (time + 0.31 * octave + later) % 1);
@@ -117,6 +125,7 @@ class Overlay {
     for (let i = 0; i < total.length; i++) {
       const share = between(amount * density * place[i] * between(total[i], 0, 1), 0, 0.9);
       gain[4 * i + 3] = 1 - (1 - gain[4 * i + 3]) * (1 - share);
+      for (let c = 0; c < 3; c++) gain[4 * i + c] *= 1 - Math.min(0.5, amount * dim);
     }
   }
 }
@@ -212,6 +221,8 @@ vec2 weigh(float shape, float u, float v) {
     float spot = smoothed(1.0 - 4.0 * length(vec2(u + 0.38, v + 0.42)));
     return vec2(min(1.0, 0.42 * rim + spot + (away < 1.0 ? 0.06 : 0.0)), 1);
   }
+  if (shape == ${SHAPES.ring}.0)
+    return vec2(smoothed((away - 1.0 + 2.0 * soft) / soft) * smoothed((1.0 - away) / soft), 0.9 + 0.25 * v);
   return vec2(smoothed((1.0 - away) / soft), 1);
 }
 void main() {
@@ -220,7 +231,7 @@ void main() {
   vec2 apart = place * size * unit - onCanvas.xy;
   vec2 weight = weigh(form.z, dot(apart, onCanvas.zw) / form.x, dot(apart, vec2(-onCanvas.w, onCanvas.z)) / form.y);
   float share = colours.a * weight.x, shade = weight.y * rest.z;
-  if (rest.y > 0.0) share *= 1.0 - textureLod(front, place, 0.0).r;
+  if (rest.y > 0.5) share *= 1.0 - textureLod(front, place, 0.0)[int(rest.y + 0.5) - 1];
   vec3 byte = texelFetch(seen, ivec2(gl_FragCoord.xy), 0).rgb, before = byte * byte;
   // alone over what was drawn it is exact; over another sprite it is blended
   if (form.w == ${GAIN}.0) {
@@ -232,13 +243,16 @@ void main() {
 
 // Draws overlays over a Drawing's canvas.
 class Painter {
-  constructor(drawing, overlay, front) {
+  // hiding: planes of what hides things, four at most
+  constructor(drawing, overlay, hiding) {
     const { gl } = drawing;
     Object.assign(this, { drawing, overlay, gl, size: [0, 0], frames: [gl.createFramebuffer(), gl.createFramebuffer()] });
     this.air = drawing.program(WHOLE, AIR);
     this.sprite = drawing.program(SPRITE_AT, SPRITE_DRAWN);
-    this.front = drawing.texture(front.width, front.height, gl.LINEAR);
-    gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, gl.RGBA, gl.UNSIGNED_BYTE, front);
+    const [{ width, height }] = [...hiding, { width: 1, height: 1 }], pixels = new Uint8Array(4 * width * height);
+    hiding.forEach((plane, k) => plane.forEach((value, i) => (pixels[4 * i + k] = Math.round(255 * value))));
+    this.front = drawing.texture(width, height, gl.LINEAR);
+    gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
     [this.gain, this.light] = [0, 1].map(() => drawing.texture(overlay.wide, overlay.high, gl.NEAREST, gl.RGBA32F));
     this.array = gl.createVertexArray();
     this.buffer = gl.createBuffer();
@@ -291,7 +305,7 @@ class Painter {
       }
       gl.bindFramebuffer(gl.FRAMEBUFFER, this.frames[1]);
       drawing.use(this.air, { seen: this.seen[0], gain: this.gain, light: this.light, front: this.front }, {
-        ...view, grid: [overlay.wide, overlay.high], behind: [fog && overlay.front !== null ? fog.behind : 0],
+        ...view, grid: [overlay.wide, overlay.high], behind: [fog ? fog.behind : 0],
         fog: (fog ? fog.colour : [0, 0, 0]).map((value) => value * value),
       });
       gl.drawArrays(gl.TRIANGLES, 0, 3);
@@ -325,8 +339,7 @@ class Painter {
 async function openOverlay(drawing, data) {
   if (!data) return null;
   const grids = await Promise.all(data.planes.map(async (source) => readPlane(await decode(source))));
-  const blank = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
-  return new Painter(drawing, new Overlay(data, grids), data.front ? await decode(data.front) : blank);
+  return new Painter(drawing, new Overlay(data, grids), data.hiding.map((plane) => grids[plane]));
 }
 
 function readPlane(image) {
@@ -334,5 +347,6 @@ function readPlane(image) {
   const paint = canvas.getContext("2d");
   paint.drawImage(image, 0, 0);
   const { data } = paint.getImageData(0, 0, canvas.width, canvas.height);
-  return Float32Array.from({ length: data.length / 4 }, (_, i) => data[4 * i] / 255);
+  const values = Float32Array.from({ length: data.length / 4 }, (_, i) => data[4 * i] / 255);
+  return Object.assign(values, { width: canvas.width, height: canvas.height });
 }

@@ -1,0 +1,67 @@
+"""Sentences of light and weather: the look, the place, the side and the colour that they name (tests/sentences.tsv)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from loopanimate.effects.names import read_colours
+from loopanimate.scene import finder as finders
+from loopanimate.scene.finder import Finder
+from loopanimate.scene.plan import plan
+from loopanimate.scene.regions import CLASSES
+from loopanimate.words.clauses import read_clauses
+from tests.words.score import rows_of
+
+SIZE = 40, 60  # rows, columns: sky above, water below; a lamp and a fire between
+BOXES = {
+    "sky": (slice(0, 16), slice(0, 60)),
+    "water": (slice(26, 40), slice(0, 60)),
+    "light": (slice(18, 24), slice(6, 14)),
+    "fire": (slice(18, 24), slice(40, 52)),
+}
+RIGHT = 0.95  # least share of sentences
+
+
+@pytest.fixture
+def finder(monkeypatch):
+    likely = np.full((len(CLASSES), *SIZE), 0.0, np.float32)
+    likely[CLASSES.index("building")] = 0.5
+    for name, box in BOXES.items():
+        likely[(slice(None), *box)] = 0
+        likely[(CLASSES.index("lamp" if name == "light" else name), *box)] = 1
+    monkeypatch.setattr(finders, "classify", lambda picture: likely)
+    monkeypatch.setattr(finders, "automatic_mask", lambda picture, model: (np.zeros(SIZE, np.float32), False))
+    return Finder(Image.new("RGB", SIZE[::-1]))
+
+
+def is_in(place: np.ndarray, name: str) -> bool:
+    inside = np.zeros(SIZE, bool)
+    inside[BOXES[name]] = True
+    return place[inside].mean() > 180 and place[~inside].mean() < 40
+
+
+def test_sentences_give_the_look_named_in_the_place_named_in_the_colour_named(finder):
+    told = [
+        (sentence, clauses[0])
+        for sentence, clauses in rows_of(Path(__file__).parent.parent / "sentences.tsv")
+        if clauses and "look" in clauses[0]
+    ]
+    wrong = []
+    for sentence, wanted in told:
+        placed = next((outcome.effect for outcome in plan(read_clauses(sentence), finder)[1] if outcome.effect), None)
+        right = placed is not None and placed.effect.look in wanted["look"].split("/")
+        right = right and placed.effect.side == wanted.get("side", "both")
+        right = right and placed.effect.colours[:1] == read_colours(wanted.get("colour", "").split())
+        if right and "place" in wanted:
+            alone = wanted["look"] == "twinkle" and placed.place is None  # points of light are found by themselves
+            right = alone or placed.place is not None and is_in(placed.place, wanted["place"])
+        if not right:
+            wrong.append((sentence, placed and placed.effect, placed and placed.place is not None))
+    assert len(told) > 40 and len(wrong) <= (1 - RIGHT) * len(told), wrong
+
+
+def test_rain_strikes_water_that_is_there(finder):
+    placed = plan(read_clauses("it rains"), finder)[1][0].effect
+    assert list(placed.strikes) == ["water"] and is_in(placed.strikes["water"], "water")
