@@ -21,6 +21,8 @@ def curate(asked: settings.CurateSettings) -> str:
 def evaluate(asked: settings.EvaluateSettings) -> str:
     if asked.videos and not asked.data:
         raise ValueError("expected the captioned pictures (--data) that --videos were made from")
+    if asked.control and asked.data:
+        raise ValueError("expected no --data with --control, which is about obedience")
     if asked.data:
         means = later("train.evaluate:evaluate")(asked)
         return json.dumps(means, indent=2) if asked.as_json else f"written to {asked.output}"

@@ -273,7 +273,14 @@ def test_validation_is_of_the_running_mean_and_changes_nothing(tmp_path, monkeyp
         TrainSettings(stage=0, validation=str(clips)).table()
 
 
-def test_vae_and_clip_compute_in_the_runs_precision(tmp_path, clips, small_512, monkeypatch):
+@pytest.fixture
+def another_precision():
+    AcceleratorState._reset_state()  # a process has one for all its runs
+    yield
+    AcceleratorState._reset_state()
+
+
+def test_vae_and_clip_compute_in_the_runs_precision(tmp_path, clips, small_512, monkeypatch, another_precision):
     small_512.save_pretrained(tmp_path / "assembled")
     build, seen = trainer.build, {}
 
@@ -281,14 +288,12 @@ def test_vae_and_clip_compute_in_the_runs_precision(tmp_path, clips, small_512, 
         pipe = build(*arguments)
         parts = {"vae": pipe.codec.vae.encoder.conv_in, "picture": pipe.image_encoder.visual_projection}
         for name, module in parts.items():
-            module.register_forward_hook(lambda *given, name=name: seen.setdefault(name, given[2].dtype))
+            module.register_forward_hook(lambda *given, name=name: seen.update({name: given[2].dtype}))
         return pipe
 
     monkeypatch.setattr(trainer, "build", watching)
     values = {"preset": "512", "data": str(clips), "init": str(tmp_path / "assembled")}
-    AcceleratorState._reset_state()  # one process has one precision
     run(tmp_path, 1, 1, mixed_precision="bf16", **values)
-    AcceleratorState._reset_state()
     assert seen == {"vae": torch.bfloat16, "picture": torch.bfloat16}
     saved = LoopAnimatePipeline.from_pretrained(tmp_path / "stage1" / "pipeline")
     assert equal(saved.codec.state_dict(), small_512.codec.state_dict())  # and not rounded to it
