@@ -196,7 +196,8 @@ def loop_frames(pipe, entry: Entry, settings: EvaluateSettings, seed: int) -> tu
 def evaluate(settings: EvaluateSettings) -> dict:
     """Write OUTPUT/table.md, table.json, loops/, sheets/, find_the_cut.html and, with --against, rating.html.
 
-    The loops are sampled, or read from --videos. Returns the mean of each measure over all loops. Raises ValueError, in one sentence, for what cannot be read or loaded.
+    The loops are sampled, or read from --videos. Returns the mean of each measure over pictures. Raises ValueError, in one
+    sentence, for what cannot be read or loaded.
     """
     pipe = None if settings.videos else load_quietly(settings.preset, settings.checkpoint)
     chosen, embed = entries(settings.data), image_embedder(pipe, settings.clip)
@@ -222,11 +223,9 @@ def evaluate(settings: EvaluateSettings) -> dict:
         if len(loops) < SHOWN:
             loops[name] = closed[:-1]
     names = (*COLUMNS, *(f"seam {part}" for part in SEAM))
-    means = {
-        name: None if (values := by_picture(rows, name)) is None else float(np.mean(list(values.values()))) for name in names
-    }
-    means |= vbench(folder / "loops", folder)
-    intervals = {name: interval(by_picture(rows, name)) for name in names}
+    columns = {name: by_picture(rows, name) for name in names}
+    means = {name: mean(values) for name, values in columns.items()} | vbench(folder / "loops", folder)
+    intervals = {name: interval(values) for name, values in columns.items()}
     table = {"settings": settings.model_dump(), "mean": means, "interval": intervals, "loops": rows}
 
     def write(name: str, text: str) -> None:
@@ -244,9 +243,10 @@ def evaluate(settings: EvaluateSettings) -> dict:
 
 def _table(folder: Path) -> dict:
     file = folder / "table.json"
-    if not file.is_file():
-        raise ValueError(f"expected the output of an evaluation, with a table.json, got {folder}")
-    return json.loads(file.read_text(encoding="utf-8"))
+    table = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if "interval" not in table:
+        raise ValueError(f"expected the output of `evaluate --data` of this version, with a table.json, got {folder}")
+    return table
 
 
 def _picture(loop: str) -> str:
@@ -259,9 +259,12 @@ def by_picture(rows: dict[str, dict], name: str) -> dict[str, float] | None:
     values = defaultdict(list)
     for loop, row in rows.items():
         values[_picture(loop)].append(row[name])
-    return (
-        None if any(None in part for part in values.values()) else {key: float(np.mean(part)) for key, part in values.items()}
-    )
+    lacks = any(None in part for part in values.values())
+    return None if lacks else {picture: float(np.mean(part)) for picture, part in values.items()}
+
+
+def mean(values: dict[str, float] | None) -> float | None:
+    return float(np.mean(list(values.values()))) if values else None
 
 
 def interval(values: dict[str, float] | None) -> tuple[float, float] | None:
@@ -274,7 +277,7 @@ def interval(values: dict[str, float] | None) -> tuple[float, float] | None:
 
 
 def _cell(value: float | str | None, between: tuple[float, float] | None = None) -> str:
-    text = MISSING if value is None else value if isinstance(value, str) else f"{value:.3f}"
+    text = MISSING if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
     return text + (f" ({between[0]:.3f} to {between[1]:.3f})" if between else "")
 
 
@@ -298,14 +301,15 @@ def markdown(table: dict, others: list[dict]) -> str:
         cells = []
         for name in COLUMNS:
             ours, theirs = by_picture(rows, name), by_picture(other["loops"], name)
-            both = ours and theirs and {picture: ours[picture] - theirs[picture] for picture in ours if picture in theirs}
-            cells.append(_cell(float(np.mean(list(both.values()))), interval(both)) if both else MISSING)
+            both = (
+                {}
+                if ours is None or theirs is None
+                else {picture: ours[picture] - theirs[picture] for picture in ours if picture in theirs}
+            )
+            cells.append(_cell(mean(both), interval(both)))
         lines.append(f"| this run minus {_name(other)}, paired | {' | '.join(cells)} | |")
-    lines += [
-        "",
-        "In brackets: 95 percent intervals of the mean, by the bootstrap over pictures. The paper's numbers are of its",
-    ]
-    lines += ["own 99 pictures, which are not public: compare them with care.", ""]
+    lines += ["", "In brackets: 95 percent intervals of the mean, by the bootstrap over pictures.", ""]
+    lines += ["The paper's numbers are of its own 99 pictures, which are not public: compare them with care.", ""]
     rest = {name: _cell(value, table["interval"].get(name)) for name, value in means.items() if name not in COLUMNS}
     lines += ["| measure | mean |", "|---|---|", *(f"| {name} | {cell} |" for name, cell in rest.items()), ""]
     names = [name for name in next(iter(rows.values())) if name != "caption"]

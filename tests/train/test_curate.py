@@ -66,13 +66,13 @@ def test_each_clip_is_kept_or_rejected_for_its_reason(curated):
     assert found["leaves.mp4"]["reason"] in ("no salient object at the end", "the object does not stay")
     assert found["broken.mp4"]["reason"].startswith("not a video")
     assert not found["empty.mp4"]["kept"]
-    assert counts["kept"] == 1 and sum(counts.values()) == 8
+    assert counts["kept"] == 2 and sum(counts.values()) == 9
     assert "nothing moves" in (folder / "summary.svg").read_text()
 
 
 def test_the_manifest_is_what_training_reads(curated):
     clips, _ = collect(curated[0] / "manifest.jsonl")
-    assert [clip.id for clip in clips] == ["sways.mp4"]
+    assert [clip.id for clip in clips] == ["sways.mp4", "two shots.mp4"]
     with Video(clips[0]) as video:
         assert video.num_frames == 40
 
@@ -103,7 +103,7 @@ def test_a_decoder_that_crashes_is_a_row(collection, tmp_path, monkeypatch):
     monkeypatch.setattr(curate, "Video", Crashing)
     curate.curate(CurateSettings(data=str(collection), output=str(tmp_path), **WORDS))
     found = rows(tmp_path)
-    assert len(found) == 8
+    assert len(found) == 9
     assert found["leaves.mp4"]["reason"] == "crashes its decoder"
     assert found["sways.mp4"]["kept"]
 
