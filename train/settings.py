@@ -44,7 +44,7 @@ class TrainSettings(Training):
     init: str | None = option(None, "pipeline folder to start from (default: the stage before; at stage 0 random weights)")
     steps: int | None = option(None, "optimizer steps (default: the stage table's)", ge=1)
     recipe: Literal["paper", "guided", "ours"] | None = option(
-        None, "a row of METHOD.md's recipes (default: paper for preset 512, ours for motion)"
+        None, "a row of train/METHOD.md's recipes (default: paper for preset 512, ours for motion)"
     )
     learning_rate: float | None = option(None, "highest learning rate (default: the stage table's)", gt=0)
     schedule: Literal["constant", "cosine"] | None = option(None, "of the learning rate (default: the recipe's)")

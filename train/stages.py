@@ -75,7 +75,7 @@ class Stage:
         return level * (0.5 + 0.5 * math.cos(math.pi * min(1.0, after)))
 
     def numbers(self) -> dict[str, str | float | tuple]:
-        """What decides about a run, by the names of METHOD.md's table (§5): printed, recorded and tested against it."""
+        """What decides about a run, by the names of train/METHOD.md's table (§5): printed, recorded and tested against it."""
         recipe = self.recipe
         return {
             "forward frames": self.f,

@@ -1,4 +1,4 @@
-"""What METHOD.md says of a run is what a run is made of."""
+"""What train/METHOD.md says of a run is what a run is made of."""
 
 import re
 from dataclasses import replace
@@ -15,7 +15,7 @@ from train.objectives import draw
 from train.settings import TrainSettings
 from train.stages import RECIPES, STAGES, show
 
-METHOD = (Path(__file__).parents[2] / "train" / "METHOD.md").read_text(encoding="utf-8")
+METHOD = (Path(__file__).parents[2] / "train/METHOD.md").read_text(encoding="utf-8")
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
     for line in METHOD.partition("| number | paper |")[2].partition("\n\n")[0].splitlines()[2:]
