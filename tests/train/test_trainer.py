@@ -431,6 +431,7 @@ def test_muon_turns_kernels_and_matrices_alike():
 def test_a_grid_and_a_length_of_ones_own():
     _, stage = TrainSettings(stage=0, cells=4, f=8).table()
     assert stage.f == 8 and {stage.shape(step, 4) for step in range(stage.iterations)} == {(1, 15, 4)} and stage.focus(0) == 0.8
+    assert TrainSettings(stage=1, preset="512", data="clips", cells=32).table()[1] == STAGES["512"][1]  # at 256 x 256
     for wrong in ({"cells": 6}, {"cells": 4, "preset": "512", "stage": 1, "data": "c"}, {"f": 1}, {"f": 19}):
         with pytest.raises(ValueError, match="expected"):
             TrainSettings(**{"stage": 0, **wrong}).table()
