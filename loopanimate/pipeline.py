@@ -168,7 +168,7 @@ class LoopAnimatePipeline(DiffusionPipeline):
     def __call__(
         self,
         image: PIL.Image.Image | np.ndarray | torch.Tensor | list,
-        prompt: str | list[str],
+        prompt: str | list[str] | None = None,
         mask_image: PIL.Image.Image | np.ndarray | torch.Tensor | list | None = None,
         num_frames: int = MAX_FRAMES,
         num_inference_steps: int | None = None,
@@ -181,6 +181,9 @@ class LoopAnimatePipeline(DiffusionPipeline):
         cache_interval: int = 1,
         num_videos_per_prompt: int = 1,
         generator: torch.Generator | list[torch.Generator] | None = None,
+        latents: torch.Tensor | None = None,
+        prompt_embeds: torch.Tensor | None = None,
+        negative_prompt_embeds: torch.Tensor | None = None,
         callback_on_step_end: Callable[["LoopAnimatePipeline", int, int, dict], dict] | None = None,
         callback_on_step_end_tensor_inputs: tuple[str, ...] = ("latents", "clean_latents"),
         output_type: str = "pil",
@@ -200,6 +203,9 @@ class LoopAnimatePipeline(DiffusionPipeline):
             guidance_interval: the part of the steps, in [0, 1], that guidance is computed for; None takes the checkpoint's.
             cache_interval: run the deep blocks only every so many steps and reuse what they gave between; 1 is exact.
             generator: of the first noise and of the noise that ancestral schedulers add; a list has one for each loop.
+            latents: white noise (B, 4, N, h, w) instead of the generator's, of all loops of all pictures.
+            prompt_embeds, negative_prompt_embeds: text tokens (B, L, width), as `encoders.encode_text` gives them, instead of
+                prompts.
             callback_on_step_end: called with (pipeline, step, timestep, {"latents", "clean_latents"}), the latter the
                 current estimate of the result; may return replaced latents, raise, or set `_interrupt` or
                 `_guidance_scale`.
@@ -218,7 +224,8 @@ class LoopAnimatePipeline(DiffusionPipeline):
         )
         names = getattr(callback_on_step_end, "tensor_inputs", callback_on_step_end_tensor_inputs)
         self._check(options, names, motion_strength, output_type)
-        prepared = self._prepare(options, image, mask_image, prompt, negative_prompt, generator)
+        words = (prompt, prompt_embeds), (negative_prompt, negative_prompt_embeds)
+        prepared = self._prepare(options, image, mask_image, *words, generator, latents)
         latents = self._sample(options, prepared, callback_on_step_end, names, generator)
         frames = self._decode(latents, prepared, motion_strength, output_type)
         self.maybe_free_model_hooks()
@@ -245,15 +252,18 @@ class LoopAnimatePipeline(DiffusionPipeline):
                 raise ValueError(f"expected {wanted}")
         check_scheduler(self.scheduler, options.strength)
 
-    def _prepare(self, options: SamplingOptions, image, mask_image, prompt, negative_prompt, generator) -> Prepared:
-        """Encode pictures, masks and words, and make the noise and the denoiser of all their loops."""
+    def _prepare(self, options: SamplingOptions, image, mask_image, words, negatives, generator, white) -> Prepared:
+        """Encode pictures, masks and words, and make the noise and the denoiser of all their loops.
+
+        words, negatives: prompts and embeddings, one of them None. white: noise to use, or None.
+        """
         device, dtype = self._execution_device, self.unet.dtype
         image, mask = (part.to(device) for part in self._pictures(image, mask_image))
-        prompts, negatives = _words(prompt, negative_prompt, len(image))
-        text = encode_text(self.tokenizer, self.text_encoder, prompts).to(device, dtype)  # (B, L, width)
+        text = self._text_tokens("prompt", *words, len(image)).to(device, dtype)  # (B, L, width)
         empty = text  # only guidance reads it
         if options.guidance_scale != 1:
-            empty = encode_text(self.tokenizer, self.text_encoder, negatives).to(device, dtype)
+            negatives = ("", None) if negatives == (None, None) else negatives
+            empty = self._text_tokens("negative prompt", *negatives, len(image)).to(device, dtype)
         tokens = encode_image(self.image_encoder, image, mask).to(dtype)  # (B, K, width)
         start = self.codec.encode(image[:, :, None], mask).float()  # (B, 4, 1, h, w)
         size = self.codec.latent_size(*image.shape[-2:])
@@ -267,10 +277,27 @@ class LoopAnimatePipeline(DiffusionPipeline):
         given = condition(static_code, latent_mask, options.num_frames)
         denoiser = Denoiser(network, self.scheduler, given, self.codec.constrain)
         shape = (len(start), 4, options.num_frames, *size)
-        noise = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32)
-        noise = self.codec.noise(noise, text, latent_mask)
+        if white is None:
+            white = randn_tensor(shape, generator=generator, device=device, dtype=torch.float32)
+        elif white.shape != shape:
+            raise ValueError(f"expected latents of shape {shape}, got {tuple(white.shape)}")
+        noise = self.codec.noise(white.to(device, torch.float32), text, latent_mask)
         clip = start.expand(-1, -1, options.num_frames, -1, -1)  # the picture, N times
         return Prepared(image, mask, clip, noise, timesteps, denoiser)
+
+    def _text_tokens(self, name: str, words: str | list[str] | None, embeds: torch.Tensor | None, count: int) -> torch.Tensor:
+        """Text tokens (count, L, width) of words or of embeddings that were made of them; raises ValueError for another count."""
+        if (words is None) == (embeds is None):
+            raise ValueError(f"expected either a {name} or embeddings of it, got {'neither' if words is None else 'both'}")
+        if embeds is not None:
+            width = self.unet.config.cross_attention_dim
+            if embeds.ndim != 3 or (len(embeds), embeds.shape[2]) != (count, width):
+                raise ValueError(f"expected {name} embeddings of shape ({count}, L, {width}), got {tuple(embeds.shape)}")
+            return embeds
+        several = [words] * (count if name == "negative prompt" else 1) if isinstance(words, str) else list(words)
+        if len(several) != count:
+            raise ValueError(f"expected one {name} a picture, got {len(several)} for {count}")
+        return encode_text(self.tokenizer, self.text_encoder, several)
 
     def _network(self, options: SamplingOptions, text, empty, tokens, num_calls: int) -> GuidedUNet:
         """The UNet with text tokens, those of negative prompts, and image tokens."""
@@ -353,14 +380,3 @@ class LoopAnimatePipeline(DiffusionPipeline):
         if mask.shape[-2:] != image.shape[-2:]:
             mask = torch.nn.functional.interpolate(mask, size=size, mode="bilinear", antialias=True)
         return image, mask.expand(len(image), -1, -1, -1)
-
-
-def _words(prompt: str | list[str], negative_prompt: str | list[str] | None, count: int) -> tuple[list[str], list[str]]:
-    """One prompt and one negative prompt for each of `count` pictures."""
-    negative = negative_prompt or ""
-    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    negatives = [negative] * count if isinstance(negative, str) else list(negative)
-    for wanted, given in (("prompt a picture", prompts), ("negative prompt a prompt", negatives)):
-        if len(given) != count:
-            raise ValueError(f"expected one {wanted}, got {len(given)} for {count}")
-    return prompts, negatives

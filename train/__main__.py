@@ -19,6 +19,10 @@ def curate(asked: settings.CurateSettings) -> str:
 
 
 def evaluate(asked: settings.EvaluateSettings) -> str:
+    if asked.videos and not asked.data:
+        raise ValueError("expected the captioned pictures (--data) that --videos were made from")
+    if asked.control and asked.data:
+        raise ValueError("expected no --data with --control, which is about obedience")
     if asked.data:
         means = later("train.evaluate:evaluate")(asked)
         return json.dumps(means, indent=2) if asked.as_json else f"written to {asked.output}"
@@ -29,12 +33,18 @@ def evaluate(asked: settings.EvaluateSettings) -> str:
 
     given = {"num_inference_steps": asked.steps, "guidance_scale": asked.guidance}
     pipe = load_quietly("motion", asked.checkpoint)
-    table = obedience.evaluate(pipe, asked.pictures, asked.num_frames, asked.sheets, asked.limit, **given)
+    num_frames = later("train.evaluate:as_trained")(pipe).num_frames if asked.num_frames is None else asked.num_frames
+    table = obedience.evaluate(pipe, asked.pictures, num_frames, asked.sheets, asked.limit, control=asked.control, **given)
     return json.dumps(table, indent=2) if asked.as_json else obedience.report(table)
 
 
 def distill(asked: settings.DistillSettings) -> str:
     return f"written to {later('train.distill:distill')(asked)}"
+
+
+def export(asked: settings.ExportSettings) -> str:
+    folder = later("train.export:export")(asked)
+    return f"written to {folder}; to publish it: hf upload OWNER/NAME {folder} ."
 
 
 def params(asked: settings.ParamsSettings) -> str:
@@ -75,6 +85,7 @@ VERBS = {  # in the order of a project's life: what takes the options and return
     "assemble": (later("train.assemble:assemble"), settings.AssembleSettings),
     "prior": (later("train.prior:fit"), settings.PriorSettings),
     "run": (later("train.trainer:train"), settings.TrainSettings),
+    "export": (export, settings.ExportSettings),
     "distill": (distill, settings.DistillSettings),
     "evaluate": (evaluate, settings.EvaluateSettings),
     "ablate": (later("train.ablate:ablate"), settings.AblateSettings),

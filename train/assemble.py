@@ -26,11 +26,10 @@ from loopanimate.network.codecs import VAECodec
 from loopanimate.network.unet import LoopAnimateUNet, widen_conv_in
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.presets import PRESETS
-from train.networks import sampling, save_folder
+from train.networks import LICENCES, PAGES, sampling, save_folder, source_row
 from train.settings import AssembleSettings
 from train.sources import find, first_line
 
-CARD = Path(__file__).parent / "pages" / "card.md"  # of the assembled folder; ROWS stands for its sources
 DISK_OVERHEAD = 1.05  # space needed on disk over bytes to be written, for the file system's own blocks
 
 
@@ -58,12 +57,12 @@ def assemble(settings: AssembleSettings) -> Path:
     except (OSError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"expected checkpoints that load and fit each other, got: {first_line(error)}") from error
     records = {part: source.record(paths[part]) for part, source in found.items()}
-    rows = [(part, row["source"], row["commit"] or "local files", row["licence"]) for part, row in records.items()]
-    card = CARD.read_text(encoding="utf-8").replace("ROWS", "\n".join(f"| {' | '.join(map(str, row))} |" for row in rows))
+    rows = "\n".join(source_row(part, row) for part, row in records.items())
+    card = (PAGES / "card.md").read_text(encoding="utf-8").replace("ROWS", rows)
     texts = {"provenance.json": json.dumps({"assembled_from": records}, indent=2), "README.md": card}
     folders = {part: path for part, path in paths.items() if path.is_dir()}
     licences = {f"{part}-{file.name}": file for part, folder in folders.items() for file in folder.glob("LICENSE*")}
-    save_folder(pipeline, output, texts, licences)
+    save_folder(pipeline, output, texts, licences | {"LICENSE": LICENCES["512"][1]})
     return output
 
 

@@ -5,14 +5,17 @@ raises `ClipError` with the reason, and the caller skips, counts and names it.
 """
 
 import csv
+import hashlib
 import io
 import json
 import os
+import shutil
 import tarfile
-from collections import defaultdict
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 
 import av
@@ -23,6 +26,7 @@ from train.loop_sampling import STRIDE
 VIDEO_ENDINGS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg")
 CAPTION_FILES = ("captions.csv", "captions.jsonl", "metadata.csv", "metadata.jsonl")
 MAX_FPS = 30  # faster video is read at 30 frames a second; at 60, a stride would see half the motion
+INDEXED = 10_000  # clips; fewer are listed in a second or two
 TOLERANCE = 0.25  # share of a frame's time by which a time stamp may be off: containers round them
 
 Skipped = dict[str, list[str]]  # reason → names of the clips
@@ -45,37 +49,109 @@ class Clip:
     num_frames: int | None = None  # how many may be used; None: all to the end
 
 
-def collect(data: str | Path) -> tuple[list[Clip], Skipped]:
+class Clips(Sequence):
+    """Very many clips in an index on the disk: a line of JSON each, and where each line begins.
+
+    A line is read when it is asked for: pages of a mapped file would stay with the process.
+    """
+
+    def __init__(self, index: Path):
+        self.index = index
+        self._starts = np.load(index / "starts.npy", mmap_mode="r")  # (clips + 1,), bytes into clips.jsonl
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __getitem__(self, number: int) -> Clip:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        start, end = map(int, self._starts[number : number + 2])
+        with open(self.index / "clips.jsonl", "rb", buffering=0) as file:
+            file.seek(start)
+            row = json.loads(file.read(end - start))
+        return Clip(**{**row, "path": self.index.parent.parent / row["path"]})
+
+    def __reduce__(self):
+        return Clips, (self.index,)
+
+
+def collect(data: str | Path) -> tuple[Sequence[Clip], Skipped]:
     """List the clips of a folder, of shards (a folder of .tar files, or one of them) or of a manifest (.jsonl), in fixed order.
 
     A folder holds videos and one of captions.csv, captions.jsonl, metadata.csv, metadata.jsonl with the columns `file`
     (or `file_name`), `caption` (or `text`) and, optionally, `id`. A shard holds KEY.mp4 beside KEY.txt or KEY.json.
 
-    Returns the usable clips, and the ids of the others by reason. Raises ValueError, in one sentence, where there is no usable
-    clip or the captions cannot be read.
+    Returns the usable clips, and the ids of the others by reason. `INDEXED` clips or more are listed once, into an index beside
+    or in the data. A new one is made when captions, manifest, shards or what lies directly in the folder change: it may be
+    deleted when no run reads it, and must be where something else changed.
+    Raises ValueError, in one sentence, where there is no usable clip or the captions cannot be read.
     """
     data = Path(data)
-    if data.suffix == ".jsonl" and data.is_file():
-        found = _from_manifest(data)
-    elif data.suffix == ".tar" and data.is_file():
-        found = _from_shards([data])
-    elif not data.is_dir():
-        raise ValueError(f"expected a folder of captioned clips, a .tar shard or a manifest.jsonl, got {data}")
-    elif shards := sorted(data.glob("*.tar")):
-        found = _from_shards(shards)
-    else:
-        found = _from_folder(data)
-    clips, skipped, seen = [], defaultdict(list), set()
+    index = data / ".clips-index" if data.is_dir() else data.with_name(f".{data.name}-index")
+    if index.is_dir() and (kept := index / _signature(data)).is_dir():
+        return Clips(kept), json.loads((kept / "skipped.json").read_text(encoding="utf-8"))
+    skipped: Skipped = {}
+    usable = _usable(_find(data), skipped)
+    clips = list(islice(usable, INDEXED))
+    if len(clips) == INDEXED:
+        clips = _write_index(index, data, chain(clips, usable), skipped)
+    if not clips:
+        raise ValueError(f"expected captioned clips in {data}, found none" + (f" ({summary(skipped)})" if skipped else ""))
+    return clips, skipped
+
+
+def _write_index(index: Path, data: Path, clips: Iterator[Clip], skipped: Skipped) -> Sequence[Clip]:
+    """Write aside, then rename, as other processes may do the same. Where nothing can be written, the clips as a list."""
+    try:
+        index.mkdir(exist_ok=True)  # changes its folder's time, which the signature holds
+    except OSError as error:
+        print(f"no index of clips can be written, so each start lists them anew: {error}")
+        return list(clips)
+    final = index / _signature(data)
+    partial, starts = final.with_name(f"{final.name}.{os.getpid()}"), array("q", [0])
+    partial.mkdir(exist_ok=True)
+    with open(partial / "clips.jsonl", "wb") as file:
+        for clip in clips:
+            row = {**vars(clip), "path": os.path.relpath(clip.path, index.parent)}
+            starts.append(starts[-1] + file.write(json.dumps(row, ensure_ascii=False).encode()))
+    np.save(partial / "starts.npy", np.array(starts))
+    (partial / "skipped.json").write_text(json.dumps(skipped, ensure_ascii=False), encoding="utf-8")
+    with suppress(OSError):  # another process was first
+        partial.rename(final)
+    shutil.rmtree(partial, ignore_errors=True)
+    return Clips(final)
+
+
+def _signature(data: Path) -> str:
+    """A name for the state of a collection: names, sizes and times of what it is listed from, and the time of its folder."""
+    files = [data / name for name in CAPTION_FILES if (data / name).is_file()] + sorted(data.glob("*.tar"))
+    stats = [(file.name, stat.st_size, stat.st_mtime_ns) for file, stat in ((file, file.stat()) for file in files or [data])]
+    return hashlib.sha256(f"{stats} {data.stat().st_mtime_ns}".encode()).hexdigest()[:16]
+
+
+def _usable(found: Iterator[tuple[Clip, str | None]], skipped: Skipped) -> Iterator[Clip]:
+    """The clips that can be used; the ids of all others go into `skipped`, by reason."""
+    seen = set()
     for clip, reason in found:
         reason = reason or (not clip.caption.strip() and "no caption") or (clip.id in seen and "duplicate id")
         if reason:
-            skipped[reason].append(clip.id)
+            skipped.setdefault(reason, []).append(clip.id)
         else:
             seen.add(clip.id)
-            clips.append(clip)
-    if not clips:
-        raise ValueError(f"expected captioned clips in {data}, found none" + (f" ({summary(skipped)})" if skipped else ""))
-    return clips, dict(skipped)
+            yield clip
+
+
+def _find(data: Path) -> Iterator[tuple[Clip, str | None]]:
+    """All clips of a collection, each with the reason why it cannot be used, if there is one."""
+    if data.suffix == ".jsonl" and data.is_file():
+        return _from_manifest(data)
+    elif data.suffix == ".tar" and data.is_file():
+        return _from_shards([data])
+    elif not data.is_dir():
+        raise ValueError(f"expected a folder of captioned clips, a .tar shard or a manifest.jsonl, got {data}")
+    elif shards := sorted(data.glob("*.tar")):
+        return _from_shards(shards)
+    return _from_folder(data)
 
 
 def summary(skipped: Skipped) -> str:
@@ -84,17 +160,17 @@ def summary(skipped: Skipped) -> str:
     return "; ".join(f"{len(skipped[reason])} {reason}: {ids}" for reason, ids in sorted(named.items()))
 
 
-def _rows(path: Path) -> list[dict]:
+def _rows(path: Path) -> Iterator[dict]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix == ".csv":
-            return list(csv.DictReader(io.StringIO(text)))
-        rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file) if path.suffix == ".csv" else (json.loads(line) for line in file if line.strip())
+            for row in rows:
+                is_object = isinstance(row, dict)
+                if not is_object:
+                    raise ValueError(f"expected one JSON object a line in {path}")
+                yield row
     except (UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
         raise ValueError(f"expected UTF-8 {path.suffix[1:].upper()} in {path}, got {error}") from None
-    if not all(isinstance(row, dict) for row in rows):
-        raise ValueError(f"expected one JSON object a line in {path}")
-    return rows
 
 
 def _from_folder(folder: Path):
@@ -107,10 +183,10 @@ def _from_folder(folder: Path):
         if not file:
             raise ValueError(f"expected the columns file and caption in {captions}, got {', '.join(map(str, row))}")
         path = folder / str(file)
-        named.add(path)
+        named.add(str(path))
         yield Clip(str(row.get("id") or file), str(caption), path), None if path.is_file() else "no such file"
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in VIDEO_ENDINGS and path not in named:
+        if path.suffix.lower() in VIDEO_ENDINGS and str(path) not in named:
             yield Clip(path.relative_to(folder).as_posix(), "", path), "no caption"
 
 

@@ -9,8 +9,8 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,30 +32,43 @@ SIDE = 192  # pixels of the square frames that are judged
 MAX_JUDGED = 64  # frames a clip, every STRIDE-th; what comes after them is not trained on
 SCORES = ("cut", "motion", "area_first", "area_last", "stays", "similarity")
 LIMITS = {"cut": "max_cut", "motion": "min_motion", "stays": "min_stays", "similarity": "min_caption"}  # score: its option
-REJECTED = {"num_frames": None, **dict.fromkeys(SCORES), "kept": False, "reason": None}
+REJECTED = {"first_frame": None, "num_frames": None, **dict.fromkeys(SCORES), "kept": False, "reason": None}
 
 
 def judge(clip: Clip, settings: CurateSettings) -> dict:
-    """Make the row of one clip: its scores, whether it is kept, and the reason if it is not."""
+    """Make the row of one clip: its scores, whether it is kept, and the reason if it is not.
+
+    Of a clip with camera cuts, its longest shot is judged, if a loop fits into it; "cut" is of the whole clip.
+    """
     row = dict(REJECTED)
     try:
         with Video(clip) as video:
-            check_length(video, settings.f)
-            row["num_frames"] = min(video.num_frames, STRIDE * (MAX_JUDGED - 1) + 1)
-            frames = video.read(list(range(0, row["num_frames"], STRIDE)), SIDE)
+            needed = check_length(video, settings.f)
+            count = min(video.num_frames, STRIDE * (MAX_JUDGED - 1) + 1)
+            frames = video.read(list(range(0, count, STRIDE)), SIDE)
     except ClipError as error:
         return {**row, "reason": str(error)}
+    flows = list(map(flow_between, frames, frames[1:]))
+    row["cut"] = max(flow.residual for flow in flows)
+    cuts = [index for index, flow in enumerate(flows) if flow.residual > settings.max_cut]
+    first, last = max(pairwise([-1, *cuts, len(flows)]), key=lambda ends: ends[1] - ends[0])  # the cuts beside a shot
+    frames, flows = frames[first + 1 : last + 1], flows[first + 1 : last]
+    row["first_frame"], row["num_frames"] = STRIDE * (first + 1), STRIDE * (len(frames) - 1) + 1
+    if cuts and row["num_frames"] < needed:
+        return {**row, "reason": "camera cut"}
+    if not cuts:
+        row["num_frames"] = count
     (first, clear_first), (last, clear_last) = (automatic_mask(Image.fromarray(frames[k])) for k in (0, -1))
     inside = last > 0.5
     row["area_first"], row["area_last"] = float((first > 0.5).mean()) * clear_first, float(inside.mean()) * clear_last
-    carried, row["cut"], row["motion"] = follow(first, frames)
+    carried = carry(first, flows)
+    row["motion"] = float(np.mean([flow.motion for flow in flows]))
     overlap = float(np.minimum(carried, inside).sum() / max(np.maximum(carried, inside).sum(), 1e-6))
     row["stays"] = overlap if clear_first and clear_last else 0.0
     if settings.caption_check and clear_first:
         row["similarity"] = similarity(settings.clip, crop(frames[0], first), clip.caption)
     unlike = row["similarity"] is not None and row["similarity"] < settings.min_caption
     reasons = {
-        "camera cut": row["cut"] > settings.max_cut,
         "nothing moves": row["motion"] < settings.min_motion,
         "no salient object at the start": not clear_first,
         "no salient object at the end": not clear_last,
@@ -66,24 +79,32 @@ def judge(clip: Clip, settings: CurateSettings) -> dict:
     return {**row, "kept": row["reason"] is None}
 
 
-def follow(mask: np.ndarray, frames: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Carry a mask (S, S) by optical flow through frames (K, S, S, 3); return it with a cut score and a motion score.
+@dataclass(frozen=True)
+class Flow:
+    """From one judged frame to the next."""
 
-    Cut: mean absolute difference of two frames after flow, over the frame's standard deviation; the largest of all pairs.
-    Motion: 95th percentile of displacement between two frames, in short sides; the mean of all pairs.
-    """
-    estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+    source: np.ndarray  # (S, S, xy), where each pixel of the later frame was in the earlier one
+    residual: float  # mean absolute difference of both after flow, over the later one's standard deviation: large at a cut
+    motion: float  # 95th percentile of displacement, in short sides
+
+
+def flow_between(before: np.ndarray, after: np.ndarray) -> Flow:
+    """Optical flow between two frames (S, S, 3)."""
+    before, after = (cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (before, after))
     points = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), axis=-1).astype(np.float32)  # (S, S, xy)
-    carried, residuals, motions = (mask > 0.5).astype(np.float32), [], []
-    for before, after in pairwise(grey):
-        flow = estimator.calc(after, before, None)  # after(p) = before(p + flow)
-        source = points + flow
-        carried = cv2.remap(carried, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        explained = cv2.remap(before, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        residuals.append(float(cv2.absdiff(after, explained).mean() / max(after.std(), 8.0)))
-        motions.append(float(np.percentile(np.linalg.norm(flow, axis=-1), 95)) / SIDE)
-    return carried, max(residuals), float(np.mean(motions))
+    estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = estimator.calc(after, before, None)  # after(p) = before(p + flow)
+    explained = cv2.remap(before, points + flow, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    residual = cv2.absdiff(after, explained).mean() / max(after.std(), 8.0)
+    return Flow(points + flow, float(residual), float(np.percentile(np.linalg.norm(flow, axis=-1), 95)) / SIDE)
+
+
+def carry(mask: np.ndarray, flows: list[Flow]) -> np.ndarray:
+    """A mask (S, S) of a first frame, carried by the flow to the last."""
+    carried = (mask > 0.5).astype(np.float32)
+    for flow in flows:
+        carried = cv2.remap(carried, flow.source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return carried
 
 
 def crop(frame: np.ndarray, mask: np.ndarray) -> Image.Image:
@@ -132,14 +153,14 @@ def curate(settings: CurateSettings) -> Counter:
     manifest, growing = folder / "manifest.jsonl", folder / "manifest.partial"
     if not manifest.is_file():
         done = _whole_rows(growing)
-        todo = [clip for clip in clips if clip.id not in done]
-        rows = with_ray(todo, settings, folder) if settings.ray else with_processes(todo, settings)
+        todo = partial(filter, lambda clip: clip.id not in done, clips)  # anew each time: very many clips are no list
+        rows = with_ray(todo(), settings, folder) if settings.ray else with_processes(todo(), settings)
         with open(growing, "a", encoding="utf-8") as file, one_opencv_thread():
             if not file.tell():
                 unread = {"file": "", "caption": "", "kept": False}
                 for reason, names in skipped.items():
                     file.writelines(_line({"id": name, **unread, "reason": reason}) for name in names)
-            for clip, row in tqdm(zip(todo, rows), "curating", total=len(clips), initial=len(done), mininterval=5):
+            for clip, row in tqdm(zip(todo(), rows), "curating", total=len(clips), initial=len(done), mininterval=5):
                 file.write(_line({**relative(clip, folder), **row}))
                 file.flush()
         growing.rename(manifest)
@@ -147,8 +168,8 @@ def curate(settings: CurateSettings) -> Counter:
     counts = Counter(row["reason"] or "kept" for row in rows)
     limits = {score: getattr(settings, name) for score, name in LIMITS.items()}
     scores = {name: [row[name] for row in rows if row.get(name) is not None] for name in SCORES}
-    with replacing(folder / "summary.svg") as partial:
-        partial.write_text(bars_and_histograms(counts, scores, limits), encoding="utf-8")
+    with replacing(folder / "summary.svg") as path:
+        path.write_text(bars_and_histograms(counts, scores, limits), encoding="utf-8")
     return counts
 
 
@@ -165,7 +186,7 @@ def _whole_rows(growing: Path) -> set[str]:
     return {row["id"] for row in map(json.loads, whole.splitlines()) if row["file"]}
 
 
-def with_processes(clips: list[Clip], settings: CurateSettings) -> Iterator[dict]:
+def with_processes(clips: Iterable[Clip], settings: CurateSettings) -> Iterator[dict]:
     """Judge clips in several processes, in order. A clip whose decoder takes its process down gets a row like any other."""
     ahead, todo = deque(), iter(clips)
     pool = ProcessPoolExecutor(settings.processes, initializer=start_worker)
@@ -192,7 +213,7 @@ def with_processes(clips: list[Clip], settings: CurateSettings) -> Iterator[dict
         pool.shutdown(cancel_futures=True)
 
 
-def with_ray(clips: list[Clip], settings: CurateSettings, folder: Path) -> Iterable[dict]:
+def with_ray(clips: Iterable[Clip], settings: CurateSettings, folder: Path) -> Iterable[dict]:
     """Judge clips over a Ray cluster, every node of which must see them; FOLDER/manifest.parquet holds the rows as well."""
     try:
         import ray

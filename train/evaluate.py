@@ -3,8 +3,10 @@
 import json
 import re
 import shutil
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from loopanimate.checkpoints import load_quietly
 from loopanimate.files.pictures import open_picture, replacing
 from loopanimate.network.encoders import encode_image
 from loopanimate.pipeline import LoopAnimatePipeline
+from loopanimate.presets import MAX_FRAMES
 from loopanimate.scene.saliency import automatic_mask
 from train.clips import VIDEO_ENDINGS, Clip, ClipError, Video, collect, summary
 from train.networks import write_strip
@@ -28,6 +31,8 @@ SIDE = 512  # pixels; pictures are cropped to this square, as the paper's are
 SHEET = 8  # frames in a contact sheet
 COLUMNS = ("CLIP-I", "MSE_F0", "FC", "Motion", "Loop-C")
 SEAM = ("step", "jerk", "pause")
+RESAMPLES = 2000  # of pictures, for an interval
+SHOWN = 40  # loops on the page "find the cut", which holds their frames
 VBENCH = ("subject_consistency", "motion_smoothness", "dynamic_degree")
 PAPER = {  # train/METHOD.md §6, Table 2: the columns, and frames of a loop
     "I2VGen-XL (paper)": (0.882, 64.0, 0.972, 0.740, 0.812, 32),
@@ -86,14 +91,60 @@ def first_picture(clip: Clip) -> Image.Image:
     return ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
 
 
-def image_embedder(pipe: LoopAnimatePipeline, source: str | None) -> Callable[[np.ndarray], np.ndarray] | None:
+@dataclass(frozen=True)
+class Trained:
+    """How a checkpoint's last stage was trained."""
+
+    num_frames: int
+    masked: bool  # False: Z_M was ones
+
+
+def as_trained(pipe: LoopAnimatePipeline) -> Trained:
+    """What its training.json says; without one, as stage 3 was. The motion preset's mask is where its layers lie, too."""
+    file = Path(pipe.config.get("_name_or_path") or "none") / "training.json"
+    told = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    is_masked = pipe.codec.is_motion or told.get("numbers", {}).get("mask") != "ones"
+    return Trained(told.get("num_frames", MAX_FRAMES), is_masked)
+
+
+def clips_of(folder: Path, chosen: list[Entry]) -> dict[str, tuple[Entry, Path]]:
+    """The clips of each picture in a folder, by the names of their loops.
+
+    The clip of cat.png is cat.mp4 or cat.png.mp4; of several seeds, cat-0.mp4, cat-1.mp4, … or cat.png-0.mp4, ….
+    Raises ValueError where a picture has none: means over other pictures could not be compared.
+    """
+    names = {name: entry for entry in chosen for name in (Path(entry.name).stem, entry.name)}
+    found = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        name, _, seed = (path.stem, "", "0") if path.stem in names else path.stem.rpartition("-")
+        if path.suffix.lower() in VIDEO_ENDINGS and name in names and seed.isdigit():
+            found[f"{names[name].name}-{seed}"] = names[name], path
+    lacking = {entry.name for entry in chosen} - {entry.name for entry, _ in found.values()}
+    if lacking:
+        raise ValueError(
+            f"expected a clip of each picture in {folder}, such as {Path(min(lacking)).stem}.mp4,"
+            f" found none of {len(lacking)} pictures"
+        )
+    return found
+
+
+def clip_frames(entry: Entry, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """All frames of a clip, cropped to the picture's square, and the picture: (N, S, S, 3) and (S, S, 3) uint8."""
+    with Video(Clip(entry.name, entry.caption, path)) as video:
+        return video.read(range(video.num_frames), entry.picture.size[0]), np.asarray(entry.picture)
+
+
+def image_embedder(pipe: LoopAnimatePipeline | None, source: str | None) -> Callable[[np.ndarray], np.ndarray] | None:
     """Frames (N, H, W, 3) uint8 → CLIP image embeddings (N, d), by the CLIP of a folder or hub repository, or the pipeline's.
 
     None where the pipeline has no CLIP.
     """
     from transformers import CLIPVisionModelWithProjection
 
-    model = load(source, CLIPVisionModelWithProjection)[0].eval().to(pipe.device) if source else pipe.image_encoder
+    model = pipe and pipe.image_encoder
+    if source:
+        device = pipe.device if pipe else "cuda" if torch.cuda.is_available() else "cpu"
+        model = load(source, CLIPVisionModelWithProjection)[0].eval().to(device)
 
     @torch.no_grad()
     def embed(frames: np.ndarray) -> np.ndarray:
@@ -103,8 +154,12 @@ def image_embedder(pipe: LoopAnimatePipeline, source: str | None) -> Callable[[n
     return embed if isinstance(model, CLIPVisionModelWithProjection) else None
 
 
-def measure(frames: np.ndarray, picture: np.ndarray, embed: Callable | None) -> dict[str, float | None]:
-    """Measure one loop: frames (N, H, W, 3) and the input picture (H, W, 3), uint8. A value is None where CLIP is missing."""
+def measure(frames: np.ndarray, ring: np.ndarray, picture: np.ndarray, embed: Callable | None) -> dict[str, float | None]:
+    """Measure one loop, all uint8; a value is None where CLIP is missing.
+
+    frames (N, H, W, 3) as a method gives them; ring: the frames that are played, without a last one that is the first again;
+    picture (H, W, 3).
+    """
     values = dict.fromkeys(COLUMNS)
     if embed:
         embeddings, own = embed(frames), embed(picture[None])[0]
@@ -112,19 +167,23 @@ def measure(frames: np.ndarray, picture: np.ndarray, embed: Callable | None) -> 
         values["FC"] = metrics.frame_consistency(embeddings)
         values["Loop-C"] = metrics.loop_consistency(embeddings)
     values["MSE_F0"], values["Motion"] = metrics.mse_f0(frames[0], picture), metrics.motion(frames)
-    seam = metrics.seam(frames[:-1])
+    seam = metrics.seam(ring)
     return {**values, **{f"seam {name}": seam[name] for name in SEAM}}
 
 
 def loop_frames(pipe, entry: Entry, settings: EvaluateSettings, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sample one loop: frames (N, H, W, 3) and the picture as the pipeline saw it (H, W, 3), uint8."""
+    """Sample one loop: frames (N, H, W, 3) and the picture as the pipeline saw it (H, W, 3), uint8.
+
+    A checkpoint that was trained with masks of ones, as stage 1 is, gets one.
+    """
+    trained = as_trained(pipe)
     size = pipe.codec.picture_size(*entry.picture.size[::-1])
     picture = entry.picture.resize(size[::-1], Image.Resampling.LANCZOS)
     clip = pipe(
         image=picture,
-        mask_image=entry.mask.resize(size[::-1]),
+        mask_image=entry.mask.resize(size[::-1]) if trained.masked else None,
         prompt=entry.caption,
-        num_frames=settings.num_frames,
+        num_frames=settings.num_frames or trained.num_frames,
         num_inference_steps=settings.steps,
         guidance_scale=settings.guidance,
         hold_ends=settings.hold_ends,
@@ -137,54 +196,122 @@ def loop_frames(pipe, entry: Entry, settings: EvaluateSettings, seed: int) -> tu
 def evaluate(settings: EvaluateSettings) -> dict:
     """Write OUTPUT/table.md, table.json, loops/, sheets/, find_the_cut.html and, with --against, rating.html.
 
-    Returns the mean of each measure over all loops. Raises ValueError, in one sentence, for what cannot be read or loaded.
+    The loops are sampled, or read from --videos. Returns the mean of each measure over pictures. Raises ValueError, in one
+    sentence, for what cannot be read or loaded.
     """
-    pipe = load_quietly(settings.preset, settings.checkpoint)
+    pipe = None if settings.videos else load_quietly(settings.preset, settings.checkpoint)
     chosen, embed = entries(settings.data), image_embedder(pipe, settings.clip)
-    folder = Path(settings.output)
+    folder, others = Path(settings.output), [_table(Path(path)) for path in settings.against]
+    if settings.videos:
+        tasks = {name: partial(clip_frames, *found) for name, found in clips_of(Path(settings.videos), chosen).items()}
+    else:
+        seeds = range(settings.seeds)
+        tasks = {
+            f"{entry.name}-{seed}": partial(loop_frames, pipe, entry, settings, seed) for entry in chosen for seed in seeds
+        }
+    captions = {entry.name: entry.caption for entry in chosen}
     for name in ("loops", "sheets"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     rows, loops = {}, {}
-    for entry in tqdm(chosen, "evaluating"):
-        for seed in range(settings.seeds):
-            name = f"{entry.name}-{seed}"
-            frames, picture = loop_frames(pipe, entry, settings, seed)
-            rows[name] = {"caption": entry.caption, **measure(frames, picture, embed)}
-            strip = write_strip(frames, folder / "loops" / f"{name}.mp4", SHEET)
-            Image.fromarray(strip).save(folder / "sheets" / f"{name}.png")
-            loops[name] = frames[:-1]
-    columns = {name: [row[name] for row in rows.values()] for name in (*COLUMNS, *(f"seam {part}" for part in SEAM))}
-    means = {name: None if None in values else float(np.mean(values)) for name, values in columns.items()}
-    means |= vbench(folder / "loops", folder)
-    table = {"settings": settings.model_dump(), "mean": means, "loops": rows}
+    for name, make in tqdm(tasks.items(), "evaluating"):
+        frames, picture = make()
+        closed = np.concatenate([frames, frames[:1]]) if settings.videos else frames  # the last frame is the first
+        caption = captions[_picture(name)]
+        rows[name] = {"caption": caption, "frames": len(frames), **measure(frames, closed[:-1], picture, embed)}
+        strip = write_strip(closed, folder / "loops" / f"{name}.mp4", SHEET)
+        Image.fromarray(strip).save(folder / "sheets" / f"{name}.png")
+        if len(loops) < SHOWN:
+            loops[name] = closed[:-1]
+    names = (*COLUMNS, *(f"seam {part}" for part in SEAM))
+    columns = {name: by_picture(rows, name) for name in names}
+    means = {name: mean(values) for name, values in columns.items()} | vbench(folder / "loops", folder)
+    intervals = {name: interval(values) for name, values in columns.items()}
+    table = {"settings": settings.model_dump(), "mean": means, "interval": intervals, "loops": rows}
 
     def write(name: str, text: str) -> None:
-        with replacing(folder / name) as partial:
-            partial.write_text(text, encoding="utf-8")
+        with replacing(folder / name) as path:
+            path.write_text(text, encoding="utf-8")
 
     write("table.json", json.dumps(table, indent=2))
-    write("table.md", markdown(settings, means, rows))
+    write("table.md", markdown(table, others))
     write("find_the_cut.html", find_the_cut(loops))
     if settings.against:
-        captions = {name: row["caption"] for name, row in rows.items()}
-        write("rating.html", rating([folder, *map(Path, settings.against)], captions))
+        shown = {name: row["caption"] for name, row in rows.items() if all(name in other["loops"] for other in others)}
+        write("rating.html", rating([folder, *map(Path, settings.against)], shown))
     return means
 
 
-def _cell(value: float | str | None) -> str:
-    return MISSING if value is None else value if isinstance(value, str) else f"{value:.3f}"
+def _table(folder: Path) -> dict:
+    file = folder / "table.json"
+    table = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if "interval" not in table:
+        raise ValueError(f"expected the output of `evaluate --data` of this version, with a table.json, got {folder}")
+    return table
 
 
-def markdown(settings: EvaluateSettings, means: dict, rows: dict) -> str:
-    """Format Table 2 beside the paper's own numbers, the other measures, and a table of all loops."""
-    own = f"this run: {settings.preset}, {settings.checkpoint or 'bundled'}"
-    methods = {**PAPER, own: (*(means[name] for name in COLUMNS), settings.num_frames)}
+def _picture(loop: str) -> str:
+    """The picture of a loop's name: seeds of one picture are not independent of each other."""
+    return loop.rpartition("-")[0]
+
+
+def by_picture(rows: dict[str, dict], name: str) -> dict[str, float] | None:
+    """The mean of a measure over the loops of each picture; None where one lacks it."""
+    values = defaultdict(list)
+    for loop, row in rows.items():
+        values[_picture(loop)].append(row[name])
+    lacks = any(None in part for part in values.values())
+    return None if lacks else {picture: float(np.mean(part)) for picture, part in values.items()}
+
+
+def mean(values: dict[str, float] | None) -> float | None:
+    return float(np.mean(list(values.values()))) if values else None
+
+
+def interval(values: dict[str, float] | None) -> tuple[float, float] | None:
+    """The 95 percent interval of the mean over pictures, by the bootstrap; None for fewer than two."""
+    if not values or len(values) < 2:
+        return None
+    array = np.array(list(values.values()))
+    means = array[np.random.default_rng(0).integers(len(array), size=(RESAMPLES, len(array)))].mean(1)
+    return tuple(map(float, np.percentile(means, (2.5, 97.5))))
+
+
+def _cell(value: float | str | None, between: tuple[float, float] | None = None) -> str:
+    text = MISSING if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+    return text + (f" ({between[0]:.3f} to {between[1]:.3f})" if between else "")
+
+
+def _name(table: dict) -> str:
+    settings = table["settings"]
+    return settings.get("videos") or f"{settings['preset']}, {settings['checkpoint'] or 'bundled'}"
+
+
+def markdown(table: dict, others: list[dict]) -> str:
+    """Format Table 2 beside the paper's own numbers and other evaluations, the other measures, and a table of all loops."""
+    means, rows = table["mean"], table["loops"]
     lines = ["| method | CLIP-I ↑ | MSE_F0 ↓ | FC ↑ | Motion ↑ | Loop-C ↑ | frames |", "|---" * 7 + "|"]
-    for name, (*values, frames) in methods.items():
+    for name, (*values, frames) in PAPER.items():
         lines.append(f"| {name} | {' | '.join(map(_cell, values))} | {frames} |")
-    lines += ["", "The paper's numbers are of its own 99 pictures, which are not public: compare them with care.", ""]
-    others = {name: value for name, value in means.items() if name not in COLUMNS}
-    lines += ["| measure | mean |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in others.items()), ""]
+    for one in (table, *others):
+        cells = [_cell(one["mean"][name], one["interval"][name]) for name in COLUMNS]
+        frames = sorted({row["frames"] for row in one["loops"].values()})
+        name = f"this run: {_name(one)}" if one is table else _name(one)
+        lines.append(f"| {name} | {' | '.join(cells)} | {' to '.join(map(str, frames[:: max(1, len(frames) - 1)]))} |")
+    for other in others:
+        cells = []
+        for name in COLUMNS:
+            ours, theirs = by_picture(rows, name), by_picture(other["loops"], name)
+            both = (
+                {}
+                if ours is None or theirs is None
+                else {picture: ours[picture] - theirs[picture] for picture in ours if picture in theirs}
+            )
+            cells.append(_cell(mean(both), interval(both)))
+        lines.append(f"| this run minus {_name(other)}, paired | {' | '.join(cells)} | |")
+    lines += ["", "In brackets: 95 percent intervals of the mean, by the bootstrap over pictures.", ""]
+    lines += ["The paper's numbers are of its own 99 pictures, which are not public: compare them with care.", ""]
+    rest = {name: _cell(value, table["interval"].get(name)) for name, value in means.items() if name not in COLUMNS}
+    lines += ["| measure | mean |", "|---|---|", *(f"| {name} | {cell} |" for name, cell in rest.items()), ""]
     names = [name for name in next(iter(rows.values())) if name != "caption"]
     lines += [f"| loop | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     lines += [f"| {loop} | {' | '.join(_cell(row[name]) for name in names)} |" for loop, row in rows.items()]

@@ -7,7 +7,7 @@ workers and resuming change nothing.
 import copy
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
@@ -85,7 +85,7 @@ def encode_loops(codec, frames: torch.Tensor, masks: torch.Tensor, captions: tup
 @lru_cache(maxsize=2)
 def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
     """The order in which an epoch goes through `count` items, (count,)."""
-    return np.random.default_rng([seed, epoch]).permutation(count)
+    return np.random.default_rng([seed, epoch]).permutation(np.arange(count, dtype=np.int32))  # half of int64's memory
 
 
 class LoopDataset(Dataset):
@@ -96,7 +96,7 @@ class LoopDataset(Dataset):
     and masks, which the device encodes.
     """
 
-    def __init__(self, clips: list[Clip], f: int, seed: int, codec, masks: bool, flow: Flow = dis_flow):
+    def __init__(self, clips: Sequence[Clip], f: int, seed: int, codec, masks: bool, flow: Flow = dis_flow):
         self.clips, self.f, self.seed, self.flow = clips, f, seed, flow
         self.side = MOTION_SIDE if codec.is_motion else codec.factor * codec.config.short_side  # pixels of a clip's square
         self.masked = (masks or codec.is_motion, masks and not codec.is_motion)  # F0 and F-1: detect the mask; else all ones

@@ -2,9 +2,10 @@
 
 import json
 import random
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,12 +23,15 @@ from loopanimate.network.unet import INJECTION, LoopAnimateUNet
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.presets import NATIVE_FPS, Preset
 from train.grammar import draw
-from train.loader import Loops
 from train.settings import TrainSettings
 from train.sources import first_line
 
+PAGES = Path(__file__).parent / "pages"
+LICENCES = {  # of what is trained, by preset: its name on the hub, and its text
+    "motion": ("apache-2.0", Path(__file__).parents[1] / "LICENSE"),
+    "512": ("creativeml-openrail-m", PAGES / "LICENSE.CreativeML-OpenRAIL-M"),  # Stable Diffusion's, for all derived from it
+}
 SHRINKAGE = 0.003  # added to the variance of token states along each axis, which is 0.2 on average
-SHEET = 5  # frames of a sample loop in the log
 
 
 def starting_point(settings: TrainSettings, preset: Preset) -> Path | None:
@@ -66,7 +70,7 @@ def build(settings: TrainSettings, preset: Preset) -> LoopAnimatePipeline:
             pipe.codec.prior.projection.weight.copy_(white)
             if pipe.unet.config.projects_text:
                 pipe.unet.text_projection.weight.copy_(white)
-    if pipe.codec.is_motion:
+    if pipe.codec.is_motion or settings.cells:
         pipe.codec.register_to_config(short_side=settings.cells or preset.short_side)  # whatever grid the starting point had
     pipe.set_progress_bar_config(disable=True)
     return pipe
@@ -88,6 +92,11 @@ def whitening(pipe: LoopAnimatePipeline) -> torch.Tensor:
     states = states[states.ne(0).any(-1)].double()  # (tokens, width), without padding
     variances, axes = torch.linalg.eigh(states.mT @ states / len(states))
     return ((axes * (variances.clamp(min=0) + SHRINKAGE).rsqrt()) @ axes.mT).float()
+
+
+def encoding(accelerator: Accelerator, pipe: LoopAnimatePipeline):
+    """A context in which VAE and CLIP compute in the run's mixed precision. Displacement is always computed in full."""
+    return nullcontext() if pipe.codec.is_motion else accelerator.autocast()
 
 
 @contextmanager
@@ -119,32 +128,35 @@ def save_folder(pipeline: LoopAnimatePipeline, folder: Path, texts: dict[str, st
 
 
 def save_pipeline(pipeline: LoopAnimatePipeline, folder: Path, record: dict) -> None:
-    """Save a pipeline with how it was trained, and with the origin and licences of its start."""
-    start = pipeline.config.get("_name_or_path")
-    origin = [file for kind in ("provenance.json", "*LICENSE*") for file in Path(start).glob(kind)] if start else ()
-    save_folder(pipeline, folder, {"training.json": json.dumps(record, indent=2)}, {file.name: file for file in origin})
+    """Save a pipeline, ready to be uploaded: how it was trained, its origin, its card and the texts of its licences."""
+    start = Path(pipeline.config.get("_name_or_path") or "none")
+    file = start / "provenance.json"
+    provenance = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    private = {"output", "init", "losses", "skipped"}  # paths of whoever trained, and what is long
+    told = {name: Path(value).name if name in ("data", "validation") else value for name, value in record.items()}
+    stages = [*provenance.get("trained", ()), {name: value for name, value in told.items() if name not in private}]
+    name = "motion" if pipeline.codec.is_motion else "512"
+    values = {
+        "NAME": name,
+        "LICENCE": LICENCES[name][0],
+        "SOURCES": "\n".join(source_row(part, row) for part, row in provenance.get("assembled_from", {}).items()),
+        "STAGES": "\n".join(f"```json\n{json.dumps(stage, indent=1)}\n```" for stage in stages),
+    }
+    card = re.sub("|".join(values), lambda match: values[match[0]], (PAGES / f"trained-{name}.md").read_text(encoding="utf-8"))
+    texts = {
+        "training.json": json.dumps(record, indent=2),
+        "provenance.json": json.dumps({**provenance, "trained": stages}, indent=2),
+        "README.md": card,
+    }
+    save_folder(pipeline, folder, texts, {file.name: file for file in start.glob("*LICENSE*")} | {"LICENSE": LICENCES[name][1]})
+
+
+def source_row(part: str, record: dict) -> str:
+    """A row of a card's table of sources."""
+    return f"| {part} | {record['source']} | {record['commit'] or 'local files'} | {record['licence']} |"
 
 
 def write_strip(frames: np.ndarray, path: Path, count: int) -> np.ndarray:
     """Write frames (N, H, W, 3) uint8 as a loop at the native rate; returns `count` of them side by side (H, count·W, 3)."""
     write_loop(path, iter(frames[:-1]), len(frames) - 1, Coding(Fraction(NATIVE_FPS)))
     return np.concatenate(list(frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]), axis=1)
-
-
-def write_sample(accelerator: Accelerator, pipe, loops: Loops, folder: Path, step: int, num_frames: int) -> None:
-    """Sample the batch's first picture with the networks as they are: a file in FOLDER/samples, a contact sheet in the log."""
-    pipe.unet.eval()
-    image, mask = (value[:1].float() for value in (loops.image, loops.mask))
-    clip = pipe(
-        image=image / 2 + 0.5,
-        mask_image=mask,
-        prompt=loops.captions[0],
-        num_frames=num_frames,
-        generator=torch.Generator().manual_seed(0),
-        output_type="np",
-    ).frames[0]
-    pipe.unet.train()
-    (folder / "samples").mkdir(exist_ok=True)
-    strip = write_strip((clip * 255).round().astype(np.uint8), folder / "samples" / f"{step:07d}.webp", SHEET)
-    for tracker in accelerator.trackers:
-        tracker.writer.add_image("sample", strip, step, dataformats="HWC")

@@ -7,17 +7,21 @@ All other rows are about what is shown.
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from math import atan2, degrees
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
+from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from tqdm import tqdm
 
 from loopanimate.files.pictures import open_picture
 from loopanimate.loop import MotionLoop
+from loopanimate.network.conditioning import mask_code
+from loopanimate.network.encoders import encode_text
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.sampling import obey
 from loopanimate.scene.parts import Part, single
@@ -116,19 +120,27 @@ def evaluate(
     limit: int | None = None,
     rendered: bool = True,
     first: int = 0,
+    control: str | None = None,
     **options,
 ) -> dict:
     """The table of measures; `options` go to the pipeline's call.
+
+    control: None measures the network. "untrained": one of random weights. "prior": the noise itself, which read the words,
+    taken for a motion. "rules": noise that read no words, taken for a motion, so that words act by the edits alone.
 
     folder: of pictures; None takes scikit-image's photographs. sheets: folder for a contact sheet of each loop. limit: pictures
     at most. rendered: False leaves out what is measured on frames, which takes most of the time. first: least seed of a loop.
     """
     chosen = entries(folder)[:limit]
     cases = plan(len(chosen), first)
+    if control == "untrained":
+        torch.manual_seed(0)
+        pipe.register_modules(unet=type(pipe.unet).from_config(pipe.unet.config).eval().to(pipe.device))
+    sample = partial(_prior, words=control == "prior") if control in ("prior", "rules") else partial(_network, options=options)
     samples = []
     for start in tqdm(range(0, len(cases), TOGETHER), mininterval=5):
         batch = cases[start : start + TOGETHER]
-        samples += _sample(pipe, *chosen[batch[0].entry], batch, num_frames, options)
+        samples += _sample(pipe, *chosen[batch[0].entry], batch, num_frames, sample)
     if sheets:
         Path(sheets).mkdir(parents=True, exist_ok=True)
         for index, sample in enumerate(samples, 1):
@@ -147,18 +159,37 @@ def evaluate(
     return table
 
 
-def _sample(pipe, picture: Image.Image, mask: np.ndarray, batch: list[Case], num_frames: int, options: dict) -> list[Sample]:
-    """Loops of one picture, as `loop.make_loops` makes them, but with a prompt each and together."""
-    readings = [read(case.prompt, pipe) for case in batch]
-    latents = pipe(
-        image=[picture] * len(batch),
-        mask_image=[Image.fromarray((mask * 255).round().astype(np.uint8))] * len(batch),
-        prompt=[reading.sentence for reading in readings],
-        generator=[torch.Generator().manual_seed(case.seed) for case in batch],
+def _network(pipe, picture: Image.Image, mask: np.ndarray, prompts: list[str], generators, num_frames: int, options: dict):
+    """Latents (B, 4, N, h, w) of one picture, as the network samples them."""
+    return pipe(
+        image=[picture] * len(prompts),
+        mask_image=[Image.fromarray((mask * 255).round().astype(np.uint8))] * len(prompts),
+        prompt=prompts,
+        generator=generators,
         num_frames=num_frames,
         output_type="latent",
         **options,
     ).frames
+
+
+def _prior(pipe, picture: Image.Image, mask: np.ndarray, prompts: list[str], generators, num_frames: int, words: bool):
+    """Latents as the noise is drawn, from the same random numbers as `_network`'s; with `words`, by those of the prompts."""
+    height, width = pipe.codec.picture_size(*picture.size[::-1])
+    size = pipe.codec.latent_size(height, width)
+    latent_mask = mask_code(torch.from_numpy(mask)[None, None], size).expand(len(prompts), -1, -1, -1)
+    tokens = encode_text(pipe.tokenizer, pipe.text_encoder, prompts if words else [""] * len(prompts))
+    white = randn_tensor((len(prompts), 4, num_frames, *size), generator=generators)
+    with torch.no_grad():
+        latents = pipe.codec.constrain(pipe.codec.noise(white, tokens.float(), latent_mask))
+    latents[:, :, 0] = 0  # as sampling holds it
+    return latents
+
+
+def _sample(pipe, picture: Image.Image, mask: np.ndarray, batch: list[Case], num_frames: int, sample) -> list[Sample]:
+    """Loops of one picture, as `loop.make_loops` makes them, but with a prompt each and together; latents by `sample`."""
+    readings = [read(case.prompt, pipe) for case in batch]
+    generators = [torch.Generator().manual_seed(case.seed) for case in batch]
+    latents = sample(pipe, picture, mask, [reading.sentence for reading in readings], generators, num_frames)
     samples = []
     for case, reading, clip in zip(batch, readings, latents, strict=True):
         sampled = pipe.codec.decode_motion(clip)
@@ -193,6 +224,7 @@ def _words(pairs, num_frames: int) -> dict:
     shown = [off_course(sample.shown.mean[:, 0], motion) for motion, sample in directed]
     sampled = [off_course(sample.sampled.mean[:, 0], motion) for motion, sample in directed]
     strengths = [[sample.shown.peak() for sample in triple] for triple in _groups(pairs, "strength")]
+    sampled_strengths = [[sample.sampled.peak() for sample in triple] for triple in _groups(pairs, "strength")]
     tempos = [[sample.shown.crossings() for sample in pair] for pair in _groups(pairs, "tempo")]
     seeds = [
         float(np.linalg.norm(a.mean[:, 0] - b.mean[:, 0], axis=1).mean() / ((a.peak() + b.peak()) / 2))
@@ -202,6 +234,7 @@ def _words(pairs, num_frames: int) -> dict:
         **{f"direction within {limit} degrees, percent": percent(angle < limit for angle in shown) for limit in (45, 90)},
         **{f"direction within {limit} degrees, as sampled": percent(angle < limit for angle in sampled) for limit in (45, 90)},
         "gently < plainly < strongly, percent of triples": percent(a < b < c for a, b, c in strengths),
+        "gently < plainly < strongly, as sampled": percent(a < b < c for a, b, c in sampled_strengths),
         "median displacement gently, plainly, strongly": [100 * median(part) for part in zip(*strengths)],
         "slowly < quickly, percent of pairs": percent(a < b for a, b in tempos),
         **_kinds(pairs, num_frames),
@@ -246,6 +279,7 @@ def _stillness(pairs) -> dict:
         "outside under a tenth of inside, sampled": percent(ratio < 0.1 for ratio in sampled),
         "90 percent of the mask take part": percent(sample.taking_part() >= 0.9 for sample in whole),
         "median displacement of what moves, percent": 100 * median(sample.shown.peak() for sample in whole),
+        "median displacement of what moves, as sampled": 100 * median(sample.sampled.peak() for sample in whole),
     }
 
 

@@ -13,7 +13,6 @@ from loopanimate.network.unet import LoopAnimateUNet
 from train.loader import Loops
 from train.stages import Stage
 
-DROP_TOKENS = 0.1  # probability that text tokens, and that image tokens, are hidden, so that guidance means something
 MIN_NOISE = 0.1  # share of variance: below it velocity is mostly the noise, which says little about the clean latents
 
 
@@ -52,7 +51,7 @@ def draw(loops: Loops, seed: int, first: int, together: int, pipe, stage: Stage)
     for number in range(first, first + len(latents)):
         generator = torch.Generator().manual_seed(derive_seed(seed, 0, number))
         noise.append(torch.randn(latents.shape[1:], generator=generator))
-        chances.append(torch.rand(4, generator=generator))
+        chances.append(torch.rand(3, generator=generator))
     noise = pipe.codec.noise(torch.stack(noise).to(latents), loops.text_tokens, loops.latent_mask)
     chances = torch.stack(chances).to(latents.device)
     step, place = divmod(first, together)
@@ -61,8 +60,12 @@ def draw(loops: Loops, seed: int, first: int, together: int, pipe, stage: Stage)
     train_timesteps = pipe.scheduler.config.num_train_timesteps
     quiet = 1 - (parts + chances[:, 0]) / together
     timesteps = ((1 - quiet**stage.noisy) * train_timesteps).long().clamp(max=train_timesteps - 1)
-    keep_text, keep_image = ((chance >= DROP_TOKENS).to(latents.dtype) for chance in chances[:, 1:3].T)
-    return Draws(noise, timesteps, chances[:, 3] >= stage.hide_far_end, keep_text, keep_image)
+    text, image, both = stage.recipe.dropped
+    hidden = chances[:, 1]  # up to `text`: text alone; up to `text + both`: both; then the picture alone
+    keep_text = hidden >= text + both
+    keep_image = (hidden < text) | (hidden >= text + both + image)
+    keeps = (keep.to(latents.dtype) for keep in (keep_text, keep_image))
+    return Draws(noise, timesteps, chances[:, 2] >= stage.hide_far_end, *keeps)
 
 
 def derive_seed(*numbers: int) -> int:

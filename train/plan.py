@@ -10,7 +10,7 @@ from loopanimate.network.unet import LoopAnimateUNet
 from loopanimate.presets import Preset
 from train.clips import collect, summary
 from train.settings import TrainSettings
-from train.stages import Stage, trainable_names
+from train.stages import Stage, show, trainable_names
 
 TEXT_TOKENS = 77  # CLIP's; the motion preset has fewer
 CHECKPOINTS = 3  # on disk at a time: two that are kept and one that is written
@@ -26,7 +26,6 @@ def plan(settings: TrainSettings, preset: Preset, stage: Stage, folder: Path) ->
         parameter.requires_grad_(name in names)
     total = sum(parameter.numel() for parameter in unet.parameters())
     trained = sum(parameter.numel() for parameter in unet.parameters() if parameter.requires_grad)
-    width = 2 if settings.mixed_precision != "no" else 4  # bytes of an activation
     if settings.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
     kept = {}  # bytes that a forward pass keeps for the backward pass, by storage
@@ -36,12 +35,14 @@ def plan(settings: TrainSettings, preset: Preset, stage: Stage, folder: Path) ->
         return tensor
 
     side, channels = settings.cells or preset.short_side, unet.config.cross_attention_dim
-    with fake, torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    # in mixed precision, autograd keeps copies of weights beside activations, some of which stay float32
+    halves = torch.autocast("cpu", torch.bfloat16, enabled=settings.mixed_precision != "no")
+    with fake, halves, torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         sample, timesteps = torch.empty(stage.batch, 9, stage.num_frames, side, side), torch.zeros(stage.batch).long()
         text_tokens, image_tokens = (torch.empty(stage.batch, length, channels) for length in (TEXT_TOKENS, 1))
         output = unet(sample, timesteps, text_tokens, image_tokens).sample
     parameters = {parameter.untyped_storage()._cdata for parameter in unet.parameters()}
-    activations = sum(size for storage, size in kept.items() if storage not in parameters) * width / 4
+    activations = sum(size for storage, size in kept.items() if storage not in parameters)
     del output
     state = (2 * 1 if settings.eight_bit_adam else 2 * 4) + (4 if settings.ema else 0)  # bytes beside a weight that trains
     checkpoint = total * 4 + trained * state
@@ -52,16 +53,16 @@ def plan(settings: TrainSettings, preset: Preset, stage: Stage, folder: Path) ->
         found, skipped = collect(settings.data)
         clips = f"{len(found):,} in {settings.data}" + (f"; skipped: {summary(skipped)}" if skipped else "")
     rows = {
-        "preset, stage": f"{preset.name}, {settings.stage}: trains {', '.join(stage.trains)}",
+        "preset, stage": f"{preset.name}, {settings.stage}",
         "clips": clips,
-        "frames of a loop": f"{stage.num_frames} (f = {stage.f})",
+        "frames of a loop": stage.num_frames,
         "parameters": f"{trained:,} of {total:,} train",
-        "learning rate": f"{stage.learning_rate:g}",
-        "steps": f"{stage.iterations:,} of {stage.batch} x {settings.accumulate} loops a device",
+        **{name: show(value) for name, value in stage.numbers().items()},
+        "micro-batches": f"{settings.accumulate} a step",
         "memory": f"about {(fixed + activations) / 1e9:.1f} GB: weights and optimizer {fixed / 1e9:.1f},"
         f" activations {activations / 1e9:.1f}"
         + (" and one recomputed block" if settings.gradient_checkpointing else "")
-        + "; codec and encoders besides",
+        + f"; codec, encoders and, on several devices, {trained * 4 / 1e9:.1f} of gradients in transit besides",
         "disk": f"about {checkpoint * CHECKPOINTS / 1e9:.1f} GB for checkpoints, {free / 1e9:.1f} GB free in {folder}",
     }
     return "\n".join(f"{name:17} {value}" for name, value in rows.items())

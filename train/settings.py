@@ -27,7 +27,7 @@ class Training(Options):
 
     preset: PresetName = "motion"
     data: str | None = option(None, "clips: folder with captions, .tar shards or manifest.jsonl (default: procedural motion)")
-    cells: int | None = option(None, "cells on the short side of the motion preset's grid, a multiple of 4 (default: 12)")
+    cells: int | None = option(None, "cells on the short side of latents, a multiple of 4, or of 8 for 512 (default: 12, 64)")
     workers: int = option(2, "processes that decode clips, for each device", ge=0)
     mixed_precision: Literal["no", "fp16", "bf16"] = option("no", "number format of the network's arithmetic")
     gradient_checkpointing: bool = option(False, "less memory for a third more time")
@@ -43,6 +43,12 @@ class TrainSettings(Training):
     )
     init: str | None = option(None, "pipeline folder to start from (default: the stage before; at stage 0 random weights)")
     steps: int | None = option(None, "optimizer steps (default: the stage table's)", ge=1)
+    recipe: Literal["paper", "guided", "ours"] | None = option(
+        None, "a row of train/METHOD.md's recipes (default: paper for preset 512, ours for motion)"
+    )
+    learning_rate: float | None = option(None, "highest learning rate (default: the stage table's)", gt=0)
+    schedule: Literal["constant", "cosine"] | None = option(None, "of the learning rate (default: the recipe's)")
+    warm_up: int | None = option(None, "steps in which the learning rate rises (default: the recipe's)", ge=0)
     f: int | None = option(None, "forward frames of a clip (default: the table's)", ge=2, le=MAX_F, title="forward frames")
     seed: int = option(0, "of weights, data and noise", ge=0)
     sampling: Sampling = option("native", "of procedural motion; clips are always sampled by ALSS")
@@ -53,11 +59,13 @@ class TrainSettings(Training):
     eight_bit_adam: bool = option(False, "optimizer states in 8 bits; needs bitsandbytes and CUDA")
     ema: bool = option(True, "keep a running mean of the weights as the result; costs a copy of what trains")
     save_every: int = option(100, "steps between checkpoints", ge=1, title="save interval")
-    sample_every: int = option(0, "steps between sample loops; 0 makes none", ge=0, title="sample interval")
+    validation: str | None = option(None, "clips that are never trained on, for loss and sample loops (default: see README)")
+    sample_every: int = option(
+        0, "steps between sample loops and validation losses; 0 makes none", ge=0, title="sample interval"
+    )
     injection: tuple[Tokens, Tokens, Tokens] | None = option(
         None, "tokens that down, mid and up blocks read, as in Table 4 (default: image text text)"
     )
-    every_injection: bool = option(False, "train each row of Table 4 in turn, step by step: a base that favours none of them")
     trains: tuple[str, ...] | None = option(None, "groups of Table 1 that train, as in Table 5 (default: the stage table's)")
     dry_run: bool = option(False, "print the plan and stop")
 
@@ -66,7 +74,7 @@ class TrainSettings(Training):
 
         Raises ValueError, in one sentence, for a stage that the preset lacks and for settings that exclude each other.
         """
-        from train.stages import STAGES  # imports torch, which the help of a command must not wait for
+        from train.stages import RECIPES, STAGES  # imports torch, which the help of a command must not wait for
 
         preset, stages = PRESETS[self.preset], STAGES[self.preset]
         if self.stage not in stages:
@@ -77,17 +85,25 @@ class TrainSettings(Training):
             raise ValueError("expected clips to encode (--data) for preencode")
         if self.flow != "dis" and not (self.data and preset.checkpoint):
             raise ValueError(f"expected clips (--data) of preset motion for flow {self.flow}")
-        if self.preencode and self.sample_every:
-            raise ValueError("expected no sample loops (--sample-every 0) with preencode: it keeps no pictures")
-        if self.cells is not None and (preset.checkpoint is None or self.cells < 4 or self.cells % 4):
-            raise ValueError(f"expected a multiple of 4 cells, of preset motion, got {self.cells} of preset {self.preset}")
+        if self.validation and not (self.data and self.sample_every):
+            raise ValueError("expected clips (--data) and --sample-every with --validation")
+        multiple = 4 if preset.checkpoint else 8  # the networks halve the grid twice, or three times
+        if self.cells is not None and (self.cells < 4 or self.cells % multiple):
+            raise ValueError(f"expected a multiple of {multiple} cells for preset {self.preset}, got {self.cells}")
         stage = stages[self.stage]
-        if self.cells is not None:
+        if self.cells is not None and preset.checkpoint:
             stage = stage.on(self.cells, preset.short_side)
         if self.f is not None:
             stage = replace(stage, f=self.f, shorter=())
-        changes = {"batch": self.batch, "iterations": self.steps, "trains": self.trains}
-        return preset, replace(stage, **{name: value for name, value in changes.items() if value is not None})
+        recipe = RECIPES[self.recipe] if self.recipe else stage.recipe
+        stage = replace(stage, recipe=_change(recipe, schedule=self.schedule, warm_up=self.warm_up))
+        own = {"learning_rate": self.learning_rate, "trains": self.trains}
+        return preset, _change(stage, batch=self.batch, iterations=self.steps, **own)
+
+
+def _change(row, **values):
+    """A row of a table with those of `values` that are given."""
+    return replace(row, **{name: value for name, value in values.items() if value is not None})
 
 
 def check_same(path: Path, now: dict) -> None:
@@ -98,6 +114,15 @@ def check_same(path: Path, now: dict) -> None:
             raise ValueError(
                 f"expected {name} {before.get(name)} as {path.parent} began with, got {value}: choose another output"
             )
+
+
+class ExportSettings(Options):
+    """Write any checkpoint of a stage as a pipeline with card, licences and provenance, ready to be uploaded."""
+
+    run: str = option(..., "folder of a stage, OUTPUT/stageK; its starting point must still be there")
+    output: str = option(..., "new folder")
+    step: int | None = option(None, "steps after which the checkpoint was made (default: the newest)", ge=1)
+    raw: bool = option(False, "the weights as they were, instead of their running mean")
 
 
 class PriorSettings(Options):
@@ -195,13 +220,17 @@ class EvaluateSettings(Options):
     checkpoint: str | None = option(None, "folder or hub repository (default: the bundled one)")
     data: str | None = option(None, "captioned pictures or clips, never trained on (default: obedience is measured instead)")
     output: str = option("runs/evaluation", "folder of tables, loops, sheets and pages")
-    against: tuple[str, ...] = option((), "outputs of other evaluations over the same data, for the rating page")
+    videos: str | None = option(None, "measure clips of any method instead: PICTURE.mp4 or PICTURE-K.mp4 for --data's pictures")
+    against: tuple[str, ...] = option((), "outputs of other evaluations over the same data, for Table 2 and the rating page")
     seeds: int = option(2, "loops of each picture of --data", ge=1)
-    num_frames: NumFrames = option(MAX_FRAMES, "odd, 3 to 35")
+    num_frames: NumFrames | None = option(None, "odd, 3 to 35 (default: as the checkpoint was trained, else 35)")
     steps: int | None = option(None, "sampling steps (default: the checkpoint's)", ge=1, le=1000)
     guidance: float | None = option(None, "guidance scale (default: the checkpoint's)", ge=0, le=50)
     hold_ends: bool = option(False, "hold the first and last frame; the paper does not")
     clip: str | None = option(None, CLIP_VISION)
+    control: Literal["prior", "rules", "untrained"] | None = option(
+        None, "obedience without a trained network: of the prior's noise, of noise that read no words, of random weights"
+    )
     pictures: str | None = option(None, "obedience: folder of pictures (default: scikit-image's photographs)")
     limit: int | None = option(None, "obedience: pictures at most, 36 loops each", ge=1)
     sheets: str | None = option(None, "obedience: folder for a contact sheet of each loop")

@@ -1,11 +1,33 @@
 """The three stages of the paper and stage 0 of the motion preset, as tables (train/METHOD.md §5)."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from diffusers import UNetMotionModel
 
 from loopanimate.network.unet import parameter_groups
+from train.loop_sampling import STRIDE
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How weights move, whatever the stage. The paper names the learning rate alone: all other numbers are ours."""
+
+    schedule: Literal["constant", "cosine"]
+    warm_up: int = 0  # steps
+    dropped: tuple[float, float, float] = (0.09, 0.09, 0.01)  # probability that text alone, picture alone, both are hidden
+    betas: tuple[float, float] = (0.9, 0.99)  # of AdamW
+    weight_decay: float = 0.01
+    max_norm: float = 1.0  # of all gradients together
+    ema_decay: float = 0.999  # of the running mean of the weights, which is the result
+
+
+RECIPES = {
+    "paper": Recipe("constant"),
+    "guided": Recipe("constant", dropped=(0.05, 0.05, 0.05)),  # guidance subtracts what is predicted with both hidden
+    "ours": Recipe("cosine", warm_up=40),
+}
 
 
 @dataclass(frozen=True)
@@ -16,6 +38,7 @@ class Stage:
     iterations: int
     batch: int  # clips a step and device
     salient: bool  # False: Z_M is ones everywhere
+    recipe: Recipe = RECIPES["paper"]
     objective: Literal["velocity", "noise"] = "velocity"  # a key of `objectives.OBJECTIVES`
     hide_far_end: float = 0.5  # r
     noisy: float = 1.0  # above 1, more timesteps at the noisy end of the schedule, where words still decide something
@@ -36,6 +59,45 @@ class Stage:
     def trains_encoder(self) -> bool:
         """Whether the image encoder trains with the UNet."""
         return self.trains == ("all",)
+
+    @property
+    def ema_decay(self) -> float:
+        """Where the learning rate falls, the mean is over at most a twentieth of the run, so that the schedule's end counts."""
+        longest = self.recipe.ema_decay
+        return longest if self.recipe.schedule == "constant" else min(longest, max(0.9, 1 - 20 / self.iterations))
+
+    def rate(self, step: int) -> float:
+        """Factor on the learning rate: a warm-up, then level; by a cosine, level on the small grid and then down to zero."""
+        level = min(1.0, step / self.recipe.warm_up) if self.recipe.warm_up else 1.0
+        if self.recipe.schedule == "constant":
+            return level
+        after = max(0.0, (step - self.small_steps) / max(1, self.iterations - self.small_steps))
+        return level * (0.5 + 0.5 * math.cos(math.pi * min(1.0, after)))
+
+    def numbers(self) -> dict[str, str | float | tuple]:
+        """What decides about a run, by the names of train/METHOD.md's table (§5): printed, recorded and tested against it."""
+        recipe = self.recipe
+        return {
+            "forward frames": self.f,
+            "stride": STRIDE,
+            "far end hidden": self.hide_far_end,
+            "mask": "salient" if self.salient else "ones",
+            "trains": self.trains,
+            "objective": self.objective,
+            "learning rate": self.learning_rate,
+            "schedule": recipe.schedule,
+            "warm-up": recipe.warm_up,
+            "steps": self.iterations,
+            "clips a device": self.batch,
+            "optimizer": ("Muon", "AdamW") if self.muon else ("AdamW",),
+            "betas": recipe.betas,
+            "weight decay": recipe.weight_decay,
+            "gradient norm": recipe.max_norm,
+            "running mean": self.ema_decay,
+            "tokens dropped": recipe.dropped,
+            "noisy timesteps": self.noisy,
+            "last frame": self.last_frame,
+        }
 
     def shape(self, step: int, short_side: int) -> tuple[int, int, int]:
         """(clips, frames, cells on the short side) of a step on procedural motion."""
@@ -76,8 +138,8 @@ PAPER = {
     3: {"f": 18, "trains": ("conv_in", "temm_q", "temm_v"), "salient": True},
 }
 APPEARANCE = {"batch": 1, "objective": "noise"}
-MOTION = {"batch": 6, "last_frame": 6.0}
-FROM_SCRATCH = {"salient": True, "hide_far_end": 0.85, "noisy": 1.5, "words_rate": 2.0, "muon": True}
+MOTION = {"batch": 6, "last_frame": 6.0, "recipe": RECIPES["ours"]}
+FROM_SCRATCH = {"recipe": RECIPES["ours"], "salient": True, "hide_far_end": 0.85, "noisy": 1.5, "words_rate": 2.0, "muon": True}
 EASY_FIRST = {"shorter": (8, 18, 4), "small": 4, "words_first": 0.4}
 STAGES = {
     "512": {
@@ -98,6 +160,11 @@ STAGES = {
         3: Stage(**PAPER[3], learning_rate=4e-4, iterations=300, **MOTION),
     },
 }
+
+
+def show(value: str | float | tuple) -> str:
+    """One of a stage's numbers as text."""
+    return " ".join(map(show, value)) if isinstance(value, tuple) else value if isinstance(value, str) else f"{value:.7g}"
 
 
 def trainable_names(unet: UNetMotionModel, stage: Stage) -> set[str]:

@@ -1,7 +1,6 @@
 """One training loop for every stage: resumable, EMA, logged (train/METHOD.md §3, §5)."""
 
 import json
-import math
 import os
 import re
 import shutil
@@ -25,13 +24,13 @@ from train.clips import Skipped, collect, summary
 from train.encoded import EncodedDataset, encoded_loops, preencode, with_tokens
 from train.flow import estimator
 from train.loader import Batches, LoopDataset, Loops, procedural_loops, real_loops
-from train.networks import build, save_pipeline, write_sample, writing
+from train.networks import build, encoding, save_pipeline, writing
 from train.objectives import TrainedNetworks, clip_loss, derive_seed, draw
 from train.plan import plan
 from train.settings import TrainSettings, check_same
-from train.stages import INJECTIONS, Stage, trainable_names
+from train.stages import Stage, trainable_names
+from train.validation import Validation
 
-WARMUP = 40  # steps
 READS_WORDS = re.compile(r"unet\.(text_projection|(mid|up)_block.*\.attentions\..*\.attn2\.to_[kv])\.")
 OUTER = re.compile(r"unet\.(conv_in|conv_out|time_embedding)\.")  # matrices from or to something else than hidden features
 KEEP_CHECKPOINTS = 2
@@ -64,7 +63,7 @@ class Progress:
 
 
 def train(settings: TrainSettings) -> None:
-    """Train one stage into OUTPUT/stageK; resumes from its newest whole checkpoint.
+    """Train one stage into OUTPUT/stageK; resumes from its newest whole checkpoint, to more steps or fewer if asked.
 
     Raises ValueError, in one sentence, for settings that do not fit, a missing starting point, clips that cannot be
     used, or a checkpoint that cannot be written.
@@ -78,23 +77,30 @@ def train(settings: TrainSettings) -> None:
     set_seed(settings.seed)
     pipe = build(settings, preset)
     together = stage.batch * settings.accumulate * accelerator.num_processes  # clips of one optimizer step
-    _same_run(accelerator, folder, settings, stage, together)
-    networks = _select_trained(settings, stage, pipe, accelerator.device)
+    before = _same_run(accelerator, folder, settings, stage, together)
+    networks = select_trained(settings, stage, pipe, accelerator.device)
     muon = stage.muon and settings.mixed_precision != "fp16"  # fp16's loss scaling does not find flattened gradients
     optimizers = make_optimizers(networks, replace(stage, muon=muon), settings.eight_bit_adam)
-    schedules = [LambdaLR(optimizer, partial(_rate, stage=stage)) for optimizer in optimizers]
+    schedules = [LambdaLR(optimizer, stage.rate) for optimizer in optimizers]
     networks, *optimizers = accelerator.prepare(networks, *optimizers)
     parameters = [parameter for parameter in networks.parameters() if parameter.requires_grad]
     progress = Progress()
-    decay = min(0.999, max(0.9, 1 - 20 / stage.iterations))  # over a twentieth of a run: the end of its schedule counts
-    ema = EMAModel(parameters, decay=decay, use_ema_warmup=True, power=0.75) if settings.ema else None
+    ema = EMAModel(parameters, decay=stage.ema_decay, use_ema_warmup=True, power=0.75) if settings.ema else None
     done = resume(accelerator, folder, ema, [*schedules, progress])
+    _lay_anew(stage, schedules, ema)
+    if before != stage.iterations:
+        laid = stage.recipe.schedule != "constant" or stage.small_steps or stage.words_first
+        told = f": what hangs on their number is laid anew from step {done} on" if laid else ""
+        accelerator.print(f"{stage.iterations} steps instead of {before}{told}")
     accelerator.init_trackers("logs")
     source = _source(accelerator, settings, stage, pipe, folder, done, progress)
+    judge = None
+    if settings.sample_every and accelerator.is_main_process:
+        judge = Validation(accelerator, settings, stage, pipe)
     bar = tqdm(range(done, stage.iterations), initial=done, total=stage.iterations, mininterval=10)
     began = time.perf_counter()
     for step, (loops, loss, waited) in zip(bar, _gradients(accelerator, settings, stage, pipe, networks, source, done)):
-        accelerator.clip_grad_norm_(parameters, 1.0)
+        norm = accelerator.clip_grad_norm_(parameters, stage.recipe.max_norm)
         for part in (*optimizers, *schedules):
             part.step()
         networks.zero_grad()
@@ -105,6 +111,7 @@ def train(settings: TrainSettings) -> None:
         seconds = time.perf_counter() - began
         measured = {
             "loss": loss,
+            "gradient_norm": norm.item(),
             "learning_rate": schedules[-1].get_last_lr()[0],
             "clips_per_second": len(loops.latents) * settings.accumulate * accelerator.num_processes / seconds,
             "waiting_for_clips": waited / seconds,
@@ -114,13 +121,15 @@ def train(settings: TrainSettings) -> None:
         if (step + 1) % settings.save_every == 0 or step + 1 == stage.iterations:
             progress.gather()
             save_state(accelerator, folder, step + 1)
-        if settings.sample_every and (step + 1) % settings.sample_every == 0 and accelerator.is_main_process:
-            write_sample(accelerator, pipe, loops, folder, step + 1, stage.num_frames)
+        if judge and (step + 1) % settings.sample_every == 0:
+            judge.run(step + 1, folder, parameters, ema)
         began = time.perf_counter()
     if ema:
         ema.copy_to(parameters)
     if accelerator.is_main_process:
-        _save_result(settings, stage, pipe, folder, progress, together)
+        if progress.skipped:
+            print(f"skipped: {summary(progress.skipped)}")
+        save_pipeline(pipe, folder / "pipeline", record(settings, stage, progress, stage.iterations, together))
     accelerator.wait_for_everyone()
     accelerator.end_training()
 
@@ -137,7 +146,7 @@ def make_accelerator(mixed_precision: str, folder: Path) -> Accelerator:
     return accelerator
 
 
-def _select_trained(settings: TrainSettings, stage: Stage, pipe, device) -> TrainedNetworks:
+def select_trained(settings: TrainSettings, stage: Stage, pipe, device) -> TrainedNetworks:
     """Freeze what a stage does not train, and move all networks to the device."""
     trainable = trainable_names(pipe.unet, stage)
     for name, parameter in pipe.unet.named_parameters():
@@ -157,30 +166,39 @@ def resume(accelerator: Accelerator, folder: Path, ema: EMAModel | None, others:
     accelerator.register_for_checkpointing(*others, *([ema] if ema else []))
     if accelerator.is_main_process:  # a checkpoint that was being written when the run was cut
         shutil.rmtree(folder / "partial", ignore_errors=True)
-    checkpoints = sorted(folder.glob("checkpoint-*[0-9]"))
-    if not checkpoints:
-        return 0
-    accelerator.load_state(checkpoints[-1])
-    if ema:  # is loaded to the processor
-        ema.to(accelerator.device)
-    return int(checkpoints[-1].name.split("-")[1])
+    checkpoint = newest(folder)
+    if checkpoint:
+        accelerator.load_state(checkpoint)
+        if ema:  # is loaded to the processor
+            ema.to(accelerator.device)
+    return steps_done(checkpoint)
+
+
+def newest(folder: Path) -> Path | None:
+    return max(folder.glob("checkpoint-*[0-9]"), default=None)
+
+
+def steps_done(checkpoint: Path | None) -> int:
+    return int(checkpoint.name.split("-")[1]) if checkpoint else 0
 
 
 def _gradients(
     accelerator: Accelerator, settings: TrainSettings, stage: Stage, pipe, networks, source: Iterator[Loops], done: int
 ) -> Iterator[tuple[Loops, float, float]]:
-    """Add up the gradients of each step from `done` on; yields its last loops, its loss and the seconds it waited for loops."""
+    """Add up the gradients of each step from `done` on; yields its last loops, its loss and the seconds it waited for loops.
+
+    The loss is the mean over all processes.
+    """
     empty, dtype = encode_text(pipe.tokenizer, pipe.text_encoder, [""]), pipe.unet.dtype
     parts, seed = settings.accumulate * accelerator.num_processes, derive_seed(settings.seed, settings.stage)
     for step in count(done):
-        if settings.every_injection:
-            pipe.unet.inject(INJECTIONS[step % len(INJECTIONS)])
-        total, waited = 0.0, 0.0
+        losses, waited = [], 0.0
         for part in range(settings.accumulate):
             began = time.perf_counter()
-            loops = next(source)
-            waited += time.perf_counter() - began
-            loops = with_tokens(loops, pipe, stage.trains_encoder).to(dtype)
+            with encoding(accelerator, pipe):
+                loops = next(source)
+                waited += time.perf_counter() - began
+                loops = with_tokens(loops, pipe, stage.trains_encoder).to(dtype)
             micro_batch = (step * settings.accumulate + part) * accelerator.num_processes + accelerator.process_index
             size = len(loops.latents)
             draws = draw(loops, seed, micro_batch * size, size * parts, pipe, stage)
@@ -188,23 +206,21 @@ def _gradients(
             with nullcontext() if last else accelerator.no_sync(networks):
                 loss = clip_loss(networks, pipe.scheduler, loops, draws, empty.to(dtype), stage) / settings.accumulate
                 accelerator.backward(loss)
-            total += loss.item()
-        yield loops, total, waited
+            losses.append(loss.detach())
+        yield loops, accelerator.reduce(torch.stack(losses).sum(), "mean").item(), waited
 
 
-def _save_result(settings: TrainSettings, stage: Stage, pipe, folder: Path, progress: Progress, together: int) -> None:
-    if progress.skipped:
-        print(f"skipped: {summary(progress.skipped)}")
-    record = {
-        **settings.model_dump(),
-        "steps": stage.iterations,
-        "loss": progress.loss,
+def record(settings: TrainSettings, stage: Stage, progress: Progress, steps: int, together: int) -> dict:
+    """What training.json says of a pipeline: `steps` that were made, of `together` clips each."""
+    return {
+        **settings.model_dump(exclude_none=True),
+        "numbers": stage.numbers(),
+        "steps": steps,
         "num_frames": stage.num_frames,
         "clips_a_step": together,
-        "learning_rate": stage.learning_rate,
+        "loss": progress.loss,
         "skipped": progress.skipped,
     }
-    save_pipeline(pipe, folder / "pipeline", record)
 
 
 class KernelMuon(torch.optim.Muon):
@@ -233,8 +249,9 @@ def make_optimizers(networks: TrainedNetworks, stage: Stage, eight_bit: bool = F
         [{"params": group, "lr": factor * stage.learning_rate} for (matrix, factor), group in groups.items() if matrix == kind]
         for kind in (True, False)
     )
-    optimizers = [KernelMuon(hidden, weight_decay=0.01)] if hidden else []
-    options = {"betas": (0.9, 0.99), "weight_decay": 0.01}
+    recipe = stage.recipe
+    optimizers = [KernelMuon(hidden, weight_decay=recipe.weight_decay)] if hidden else []
+    options = {"betas": recipe.betas, "weight_decay": recipe.weight_decay}
     if not eight_bit:
         return [*optimizers, torch.optim.AdamW(others, **options, fused=True)]
     try:
@@ -242,12 +259,6 @@ def make_optimizers(networks: TrainedNetworks, stage: Stage, eight_bit: bool = F
     except ImportError:
         raise ValueError("expected bitsandbytes for --eight-bit-adam: pip install bitsandbytes") from None
     return [*optimizers, AdamW8bit(others, **options)]
-
-
-def _rate(step: int, stage: Stage) -> float:
-    """Factor on the learning rate: a warm-up, one on the small grid, then half a cosine down to zero."""
-    after = max(0.0, (step - stage.small_steps) / max(1, stage.iterations - stage.small_steps))
-    return min(1.0, step / WARMUP) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, after)))
 
 
 def _source(accelerator: Accelerator, settings: TrainSettings, stage: Stage, pipe, folder: Path, done: int, progress: Progress):
@@ -258,7 +269,8 @@ def _source(accelerator: Accelerator, settings: TrainSettings, stage: Stage, pip
         seeds = count(first + done * parts, accelerator.num_processes)
         numbered = ((done + index // settings.accumulate, seed) for index, seed in enumerate(seeds))
         return procedural_loops(pipe.codec, stage, settings.sampling, numbered, accelerator.device)
-    clips, uncollected = collect(settings.data)
+    with accelerator.main_process_first():  # the first to list very many clips writes an index for all
+        clips, uncollected = collect(settings.data)
     progress.skip(uncollected)
     if uncollected and accelerator.is_main_process:
         print(f"{len(clips)} clips; skipped: {summary(uncollected)}")
@@ -271,23 +283,44 @@ def _source(accelerator: Accelerator, settings: TrainSettings, stage: Stage, pip
         return real_loops(dataset, batches, **load)
     encoded, total = folder / "encoded", settings.preencode * len(clips)
     own = range(rank, total, accelerator.num_processes)
-    preencode(partial(real_loops, dataset, **load), own, pipe, stage.trains_encoder, encoded)
+    with encoding(accelerator, pipe):
+        preencode(partial(real_loops, dataset, **load), own, pipe, stage.trains_encoder, encoded)
     accelerator.wait_for_everyone()
     return encoded_loops(EncodedDataset(encoded, total, settings.seed), batches, settings.workers, accelerator.device)
 
 
-def _same_run(accelerator: Accelerator, folder: Path, settings: TrainSettings, stage: Stage, together: int) -> None:
-    """Raises ValueError if `folder` holds parts of a run with other settings: what came of both would belong to neither."""
+def _same_run(accelerator: Accelerator, folder: Path, settings: TrainSettings, stage: Stage, together: int) -> int:
+    """Note the run in `folder`, and return the steps that it was to have.
+
+    Raises ValueError if the folder holds parts of a run with other settings, as what came of both would belong to neither,
+    or has come further than this run is to go.
+    """
     changeable = {"output", "batch", "accumulate", "workers", "save_every", "sample_every", "dry_run", "gradient_checkpointing"}
-    now = settings.model_dump(mode="json", exclude=changeable) | {"steps": stage.iterations, "clips_a_step": together}
-    path = folder / "settings.json"
+    now = settings.model_dump(mode="json", exclude={*changeable, "steps", "validation"}) | {"clips_a_step": together}
+    now |= {"learning_rate": stage.learning_rate, "schedule": stage.recipe.schedule, "warm_up": stage.recipe.warm_up}
+    path, steps = folder / "settings.json", stage.iterations
     if any(any(folder.glob(pattern)) for pattern in ("checkpoint-*[0-9]", "pipeline", "encoded/*.safetensors")):
         check_same(path, now)
-    elif accelerator.is_main_process:
+        steps = json.loads(path.read_text())["steps"] if path.is_file() else steps
+        done = steps_done(newest(folder))
+        if done > stage.iterations:
+            raise ValueError(f"expected {done} steps or more, as {folder} has come to, got {stage.iterations}: see `export`")
+    accelerator.wait_for_everyone()  # until all have read
+    if accelerator.is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial_path:
-            partial_path.write_text(json.dumps(now, indent=2))
+            partial_path.write_text(json.dumps({**now, "steps": stage.iterations}, indent=2))
     accelerator.wait_for_everyone()
+    return steps
+
+
+def _lay_anew(stage: Stage, schedules: list[LambdaLR], ema: EMAModel | None) -> None:
+    """Go on at rates and a decay as if the run had been as long as it is now from the beginning."""
+    for schedule in schedules:
+        for group, highest, factor in zip(schedule.optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas):
+            group["lr"] = highest * factor(schedule.last_epoch)
+    if ema:
+        ema.decay = stage.ema_decay
 
 
 def save_state(accelerator: Accelerator, folder: Path, step: int) -> None:

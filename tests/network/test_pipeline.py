@@ -162,6 +162,23 @@ def test_lists_and_copies(small_512):
         call(small_512, image=image, prompt=["left"] * 3)
 
 
+def test_noise_and_words_may_be_given_as_tensors(small_512):
+    plain = call(small_512, negative_prompt="left")
+    noise = torch.randn(plain.shape, generator=torch.Generator().manual_seed(0))
+    tokens = encode_text(small_512.tokenizer, small_512.text_encoder, ["left"])
+    given = {"generator": None, "latents": noise, "prompt": None, "prompt_embeds": tokens, "negative_prompt_embeds": tokens}
+    assert torch.equal(call(small_512, **given), plain)
+    assert not torch.equal(call(small_512, **{**given, "prompt_embeds": 2 * tokens}), plain)
+    for wrong, told in (
+        ({"latents": noise[:, :, 1:]}, r"expected latents of shape \(1, 4, 5, 16, 16\), got \(1, 4, 4, 16, 16\)"),
+        ({"prompt": "left"}, "expected either a prompt or embeddings of it, got both"),
+        ({"prompt_embeds": None}, "got neither"),
+        ({"prompt_embeds": tokens[..., 1:]}, r"expected prompt embeddings of shape \(1, L, 32\), got \(1, 12, 31\)"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            call(small_512, **{**given, **wrong})
+
+
 def test_a_loop_does_not_depend_on_its_batch(small_512):
     image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(3))
     seeds = [torch.Generator().manual_seed(seed) for seed in (5, 6)]

@@ -18,10 +18,29 @@ def test_the_interval_is_students():
     assert (mean - half, mean + half) == pytest.approx(expected)
 
 
-def test_a_verdict_needs_the_interval_to_leave_zero_out():
-    assert ablate.verdict([3.0, 3.1, 3.2], [1.0, 1.2, 1.1], True) == "agrees"
-    assert ablate.verdict([3.0, 3.1, 3.2], [1.0, 1.2, 1.1], False) == "disagrees"
-    assert ablate.verdict([3.0, 1.0, 2.0], [2.0, 2.0, 1.9], True) == "cannot be told apart"
+def test_a_verdict_needs_an_effect_that_survives_its_company():
+    clear, chance, tiny = [2.0, 1.9, 2.1], [1.0, -1.0, 0.1], [1e-4, 1.0001e-4]
+    assert ablate.verdicts([clear, [-value for value in clear], chance], [1.0] * 3) == [
+        "agrees",
+        "disagrees",
+        "cannot be told apart",
+    ]
+    assert ablate.verdicts([tiny, [0.3, 0.3], [0.0, 0.0]], [0.005] * 3) == [
+        "cannot be told apart",
+        "agrees",
+        "cannot be told apart",
+    ]
+    assert ablate.verdicts([clear], [2.5]) == ["cannot be told apart"]
+    assert ablate.verdicts([clear, *[chance] * 60], [1.0] * 61)[0] == "cannot be told apart"  # by so many tests, chance is one
+    raw = [stats.ttest_1samp(part, 0).pvalue for part in (clear, chance)]
+    assert ablate.p_values([clear, chance]) == pytest.approx([2 * raw[0], max(2 * raw[0], raw[1])])
+
+
+def test_the_table_measures_before_any_rule():
+    directed = [name for name in ablate.OBEDIENCE if "direction" in name or "kind" in name or "<" in name]
+    assert len(directed) == 4 and all(name.endswith("as sampled") for name in directed)
+    measures = [*(name for name, _ in ablate.NEAREST.values()), *ablate.SAME]
+    assert set(measures) <= set(ablate.LEAST) and set(measures) <= {*ablate.OBEDIENCE, *ablate.SAME, "held-out loss"}
 
 
 @pytest.mark.parametrize("table", [4, 5])
@@ -36,7 +55,7 @@ def test_a_table_from_one_command(tmp_path, monkeypatch, table):
     monkeypatch.setitem(STAGES, "motion", {0: stages[0], 1: replace(stages[3])} if table == 4 else {0: stages[0], 1: stages[3]})
     rows = ablate.TABLES[table]
     monkeypatch.setitem(ablate.TABLES, table, dict(list(rows.items())[:2]))
-    monkeypatch.setattr(ablate, "HELD_OUT_BATCHES", 1)
+    monkeypatch.setattr(ablate, "BATCHES", 1)
     obeyed = dict.fromkeys(ablate.OBEDIENCE, 50.0)
     firsts = []
     monkeypatch.setattr(obedience, "evaluate", lambda *_, first, **__: firsts.append(first) or obeyed)

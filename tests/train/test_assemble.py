@@ -309,8 +309,13 @@ def test_provenance_and_licences(assembled, base, v1_folder):
 
 def test_origin_and_licences_go_with_what_is_trained_from_it(assembled, tmp_path):
     save_pipeline(LoopAnimatePipeline.from_pretrained(assembled), tmp_path / "trained", {"stage": 1})
-    for name in ("provenance.json", "base-LICENSE"):
+    for name in ("LICENSE", "base-LICENSE"):
         assert (tmp_path / "trained" / name).read_bytes() == (assembled / name).read_bytes()
+    origin, trained = (json.loads((folder / "provenance.json").read_text()) for folder in (assembled, tmp_path / "trained"))
+    assert trained == {**origin, "trained": [{"stage": 1}]}
+    card = (tmp_path / "trained" / "README.md").read_text()
+    assert "license: creativeml-openrail-m" in card and origin["assembled_from"]["base"]["source"] in card
+    assert "Use Restrictions" in (tmp_path / "trained" / "LICENSE").read_text()
     assert (tmp_path / "trained" / "safety_checker").is_dir()
 
 

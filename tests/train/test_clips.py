@@ -1,10 +1,12 @@
 import json
+import pickle
 import random
 
 import numpy as np
 import pytest
 
 from tests.videos import number, numbered, scene, write_audio, write_captions, write_shard, write_video
+from train import clips as clips_module
 from train.clips import Clip, ClipError, Video, collect, relative, summary
 from train.loop_sampling import loop_indices
 
@@ -218,6 +220,43 @@ def test_shards_are_read_in_place(tmp_path):
     clips, skipped = collect(tmp_path)
     assert [entry.caption for entry in clips] == ["first"]
     assert any("breaks off" in reason for reason in skipped)
+
+
+def test_very_many_clips_are_listed_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(clips_module, "INDEXED", 3)
+    write_video(tmp_path / "a.mp4", FRAMES[:10])
+    names = ("a.mp4", "b.mp4", "c.mp4", "ü.mp4")
+    for name in names[1:]:
+        (tmp_path / name).touch()
+    write_captions(tmp_path, {**{name: f"caption of {name}" for name in names}, "gone.mp4": "x"})
+    plain = [Clip(name, f"caption of {name}", tmp_path / name) for name in names]
+    listed, skipped = collect(tmp_path)
+    assert list(listed) == plain and listed[3] == plain[3] and len(listed) == 4 and skipped == {"no such file": ["gone.mp4"]}
+    assert list(pickle.loads(pickle.dumps(listed))) == plain
+    with Video(listed[0]) as video:
+        assert video.num_frames == 10
+    with monkeypatch.context() as patch:
+        patch.setattr(clips_module, "_find", None)  # nothing is listed again
+        again, told = collect(tmp_path)
+        assert list(again) == plain and told == skipped
+    (tmp_path / "gone.mp4").touch()
+    assert [clip.id for clip in collect(tmp_path)[0]] == [*names, "gone.mp4"]
+    rows = "".join(json.dumps({**relative(clip, tmp_path / "sub"), "kept": True}) + "\n" for clip in plain)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "manifest.jsonl").write_text(rows)
+    of_manifest = collect(tmp_path / "sub" / "manifest.jsonl")[0]
+    assert len(of_manifest) == 4 and of_manifest[0].path.samefile(plain[0].path)
+    (tmp_path / "sub" / "manifest.jsonl").write_text(rows.partition("\n")[0])
+    assert len(collect(tmp_path / "sub" / "manifest.jsonl")[0]) == 1
+
+
+def test_where_no_index_can_be_written_clips_are_listed_anew(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(clips_module, "INDEXED", 1)
+    (tmp_path / "a.mp4").touch()
+    write_captions(tmp_path, {"a.mp4": "x"})
+    (tmp_path / ".clips-index").touch()  # where its folder would be
+    assert collect(tmp_path) == ([Clip("a.mp4", "x", tmp_path / "a.mp4")], {})
+    assert "each start lists them anew" in capsys.readouterr().out
 
 
 def test_a_malformed_caption_costs_its_own_sample_alone(tmp_path):

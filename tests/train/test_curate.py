@@ -20,9 +20,10 @@ def collection(tmp_path_factory):
     folder = tmp_path_factory.mktemp("collection")
     videos = {
         "sways.mp4": scene(40, 0),
-        "cut.mp4": scene(20, 0) + [255 - frame[::-1, :, ::-1] for frame in scene(20, 7)],
+        "cut.mp4": scene(12, 0) + [255 - frame[::-1, :, ::-1] for frame in scene(12, 7)],
         "still.mp4": scene(1, 0) * 40,
         "leaves.mp4": scene(40, 0, drift=2.5),
+        "two shots.mp4": [255 - frame[::-1, :, ::-1] for frame in scene(14, 7)] + scene(40, 0),
         "short.mp4": scene(10, 0),
         "empty.mp4": [np.full((96, 128, 3), 90, np.uint8) + np.uint8(index) for index in range(40)],
     }
@@ -56,16 +57,22 @@ def test_each_clip_is_kept_or_rejected_for_its_reason(curated):
     }
     assert {name: found[name]["reason"] for name in expected} == expected
     assert found["sways.mp4"]["kept"] and found["sways.mp4"]["stays"] > 0.8
+    shot = found["two shots.mp4"]
+    assert shot["kept"] and shot["cut"] > 0.55 and 14 <= shot["first_frame"] <= 19 and shot["num_frames"] >= 31
+    (clip,) = [clip for clip in collect(folder / "manifest.jsonl")[0] if clip.id == "two shots.mp4"]
+    with Video(clip) as video:
+        assert video.first_frame == shot["first_frame"] and video.num_frames == shot["num_frames"]
+    assert found["sways.mp4"]["first_frame"] == 0 and found["sways.mp4"]["num_frames"] == 40
     assert found["leaves.mp4"]["reason"] in ("no salient object at the end", "the object does not stay")
     assert found["broken.mp4"]["reason"].startswith("not a video")
     assert not found["empty.mp4"]["kept"]
-    assert counts["kept"] == 1 and sum(counts.values()) == 8
+    assert counts["kept"] == 2 and sum(counts.values()) == 9
     assert "nothing moves" in (folder / "summary.svg").read_text()
 
 
 def test_the_manifest_is_what_training_reads(curated):
     clips, _ = collect(curated[0] / "manifest.jsonl")
-    assert [clip.id for clip in clips] == ["sways.mp4"]
+    assert [clip.id for clip in clips] == ["sways.mp4", "two shots.mp4"]
     with Video(clips[0]) as video:
         assert video.num_frames == 40
 
@@ -96,7 +103,7 @@ def test_a_decoder_that_crashes_is_a_row(collection, tmp_path, monkeypatch):
     monkeypatch.setattr(curate, "Video", Crashing)
     curate.curate(CurateSettings(data=str(collection), output=str(tmp_path), **WORDS))
     found = rows(tmp_path)
-    assert len(found) == 8
+    assert len(found) == 9
     assert found["leaves.mp4"]["reason"] == "crashes its decoder"
     assert found["sways.mp4"]["kept"]
 

@@ -71,6 +71,64 @@ def test_table_2_of_a_512_pipeline(data, small_512, tmp_path, capsys):
     assert [page.count("data:image/jpeg") for page in pages] == [2 * 4, 2 * 2 * 4]
 
 
+def test_clips_of_any_method_are_measured_alike(data, small_512, tmp_path):
+    small_512.save_pretrained(tmp_path / "trained")
+    ours = {"preset": "512", "checkpoint": str(tmp_path / "trained"), "data": str(data), "output": str(tmp_path / "ours")}
+    evaluate.evaluate(EvaluateSettings(**ours, **FEW))
+    small_512.image_encoder.save_pretrained(tmp_path / "clip")
+    rival = tmp_path / "rival"
+    rival.mkdir()
+    asked = {"data": str(data), "videos": str(rival), "against": (str(tmp_path / "ours"),), "clip": str(tmp_path / "clip")}
+    settings = EvaluateSettings(output=str(tmp_path / "out"), **asked)
+    write_video(rival / "disc-0.mp4", scene(7, 3))
+    write_video(rival / "disc-1.mp4", scene(7, 4))
+    with pytest.raises(ValueError, match=r"such as clip.mp4, found none of 1 pictures"):
+        evaluate.evaluate(settings)
+    write_video(rival / "clip.mp4", scene(9, 5))
+    means = evaluate.evaluate(settings)
+    table = json.loads((tmp_path / "out" / "table.json").read_text())
+    assert {name: row["frames"] for name, row in table["loops"].items()} == {"disc.png-0": 7, "disc.png-1": 7, "clip.mp4-0": 9}
+    frames = np.stack([Image.fromarray(frame).crop((16, 0, 112, 96)) for frame in scene(7, 4)])
+    assert table["loops"]["disc.png-1"]["Motion"] == pytest.approx(metrics.motion(frames), abs=0.02)  # but for its coding
+    of_picture = {name: np.mean([table["loops"][f"disc.png-{seed}"][name] for seed in (0, 1)]) for name in evaluate.COLUMNS}
+    for name in evaluate.COLUMNS:
+        assert means[name] == pytest.approx((of_picture[name] + table["loops"]["clip.mp4-0"][name]) / 2)
+        assert table["interval"][name][0] <= means[name] <= table["interval"][name][1]
+    own = json.loads((tmp_path / "ours" / "table.json").read_text())["mean"]
+    told = (tmp_path / "out" / "table.md").read_text()
+    assert f"| 512, {tmp_path / 'trained'} | {own['CLIP-I']:.3f} (" in told and "| 7 to 9 |" in told
+    assert f"| this run minus 512, {tmp_path / 'trained'}, paired | {means['CLIP-I'] - own['CLIP-I']:.3f} (" in told
+
+
+def test_an_interval_covers_the_mean_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    found = [evaluate.interval(dict(enumerate(rng.normal(5, 2, 40)))) for _ in range(300)]
+    assert 0.9 < np.mean([low <= 5 <= high for low, high in found]) < 0.98
+    assert evaluate.interval({"one": 1.0}) is None and evaluate.interval(None) is None
+
+
+def test_a_checkpoint_is_measured_as_it_was_trained(data, small_512, tmp_path):
+    small_512.save_pretrained(tmp_path)
+    record = {"num_frames": 7, "numbers": {"mask": "ones"}}
+    pipe = type(small_512).from_pretrained(tmp_path)
+    seen = {}
+
+    class Watched(type(pipe)):
+        def __call__(self, **options):
+            seen.update(options)
+            return super().__call__(**options)
+
+    pipe.__class__ = Watched
+    entry, settings = evaluate.entries(str(data))[0], EvaluateSettings(steps=1)
+    for told, expected in ((None, (35, True)), (record, (7, False)), ({**record, "numbers": {"mask": "salient"}}, (7, True))):
+        if told:
+            (tmp_path / "training.json").write_text(json.dumps(told))
+        evaluate.loop_frames(pipe, entry, settings, 0)
+        assert (seen["num_frames"], seen["mask_image"] is not None) == expected
+    evaluate.loop_frames(pipe, entry, EvaluateSettings(steps=1, num_frames=5), 0)
+    assert seen["num_frames"] == 5
+
+
 def test_the_motion_preset_has_no_clip(data, tmp_path):
     means = evaluate.evaluate(EvaluateSettings(data=str(data), output=str(tmp_path), **FEW))
     assert means["CLIP-I"] is means["FC"] is means["Loop-C"] is None

@@ -1,3 +1,4 @@
+import copy
 import random
 from pathlib import Path
 
@@ -114,3 +115,23 @@ def test_a_table_of_the_bundled_model(motion_pipeline, tmp_path, monkeypatch):
 
 def drift():
     return obedience.Case(0, "it drifts", grammar.Motion("shift", 0.02), 0, "kind")
+
+
+@pytest.mark.parametrize("control", ["prior", "rules", "untrained"])
+def test_controls_know_less_than_the_network(motion_pipeline, control, monkeypatch):
+    pipe, passes = copy.copy(motion_pipeline), []
+    monkeypatch.setattr(
+        obedience, "plan", lambda *_: [case for case in obedience._cases(0, 0) if case.purpose == "direction"][:4]
+    )
+    for rows in ("_words", "_stillness"):
+        monkeypatch.setattr(obedience, rows, lambda *_: {})
+    forward = type(pipe.unet).forward
+    monkeypatch.setattr(type(pipe.unet), "forward", lambda *given, **named: passes.append(1) or forward(*given, **named))
+    samples = obedience._sample
+    sampled = []
+    monkeypatch.setattr(obedience, "_sample", lambda *given: sampled.append(samples(*given)) or sampled[-1])
+    obedience.evaluate(pipe, num_frames=7, limit=1, rendered=False, control=control)
+    obedience.evaluate(pipe, num_frames=7, limit=1, rendered=False, control=control)
+    assert bool(passes) == (control == "untrained")
+    first, second = ([one.sampled.mean for one in batch] for batch in sampled)
+    assert all(np.array_equal(a, b) for a, b in zip(first, second)) and np.abs(first[0]).max() > 0

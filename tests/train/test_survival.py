@@ -1,5 +1,6 @@
 """Runs that are killed, and runs of two processes, in processes of their own: forked from one that has imported torch."""
 
+import json
 import os
 import random
 import signal
@@ -139,6 +140,8 @@ def test_two_processes_equal_one(tmp_path):
     assert max(float(one.abs().max()) for one in gradients[0]) > 1e-3
     weights = [load_file(tmp_path / f"world{world}" / WEIGHTS) for world in (1, 2)]
     assert all(value.dtype == torch.float64 for value in weights[0].values())
+    losses = [json.loads((tmp_path / f"world{world}/stage0/pipeline/training.json").read_text())["loss"] for world in (1, 2)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-6)  # the mean over processes, not the first one's
     difference = max(float((weights[0][name] - weights[1][name]).abs().max()) for name in weights[0])
     print(f"largest difference of weights after {STEPS_TOGETHER} steps: {difference:.2e}")
     assert difference < 1e-6

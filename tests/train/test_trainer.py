@@ -3,22 +3,26 @@ import resource
 import shutil
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
+from safetensors.torch import load_file
 
 from loopanimate.network.motion_codec import MotionCodec
-from loopanimate.network.unet import INJECTION, LoopAnimateUNet
+from loopanimate.network.unet import LoopAnimateUNet
+from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.presets import PRESETS
 from loopanimate.scene.saliency import automatic_mask
 from tests.conftest import SMALL
 from tests.videos import scene, write_captions, write_video
 from train import loader, trainer
+from train.export import export
 from train.prior import fit
-from train.settings import PriorSettings, TrainSettings
-from train.stages import INJECTIONS, STAGES, Stage
-from train.trainer import WARMUP, KernelMuon, _rate
+from train.settings import ExportSettings, PriorSettings, TrainSettings
+from train.stages import STAGES, Recipe, Stage
+from train.trainer import KernelMuon
+from train.validation import Validation, held_out_loss
 
 TINY = replace(PRESETS["motion"], unet={**SMALL, "cross_attention_dim": 384}, short_side=4)
 
@@ -27,10 +31,13 @@ TINY = replace(PRESETS["motion"], unet={**SMALL, "cross_attention_dim": 384}, sh
 def short_stages(monkeypatch):
     monkeypatch.setitem(PRESETS, "motion", TINY)
     for preset, stages in STAGES.items():
-        monkeypatch.setitem(
-            STAGES, preset, {index: replace(stage, f=3, batch=2, shorter=(), small=None) for index, stage in stages.items()}
-        )
-    monkeypatch.setattr(trainer, "WARMUP", 1)
+        short = {
+            index: replace(
+                stage, f=3, batch=2, shorter=(), small=None, recipe=replace(stage.recipe, warm_up=min(1, stage.recipe.warm_up))
+            )
+            for index, stage in stages.items()
+        }
+        monkeypatch.setitem(STAGES, preset, short)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -170,7 +177,16 @@ def test_the_512_preset_trains_on_clips(tmp_path, clips, small_512):
         )
         assert {name for name in after if not torch.equal(after[name], start[name])}
         start = after
-    assert (tmp_path / "stage1" / "samples" / "0000002.webp").stat().st_size > 100
+    assert (tmp_path / "stage1" / "samples" / "0000002-1.webp").stat().st_size > 100
+    for folder in (tmp_path / "stage2" / "pipeline", export_of(tmp_path)):
+        assert "license: creativeml-openrail-m" in (folder / "README.md").read_text()
+        assert "Use Restrictions" in (folder / "LICENSE").read_text()
+        stages = json.loads((folder / "provenance.json").read_text())["trained"]
+        assert [(stage["stage"], stage["numbers"]["schedule"]) for stage in stages] == [(1, "constant"), (2, "constant")]
+
+
+def export_of(folder):
+    return export(ExportSettings(run=str(folder / "stage2"), output=str(folder / "exported"), raw=True))
 
 
 def test_the_ablations_change_injection_and_what_trains(tmp_path):
@@ -184,13 +200,103 @@ def test_the_ablations_change_injection_and_what_trains(tmp_path):
     }
 
 
-def test_a_base_for_every_row_reads_as_each_in_turn(tmp_path, monkeypatch):
-    inject, plans = LoopAnimateUNet.inject, []
-    monkeypatch.setattr(LoopAnimateUNet, "inject", lambda unet, plan: plans.append(tuple(plan)) or inject(unet, plan))
-    run(tmp_path, 0, len(INJECTIONS) + 1, every_injection=True)
-    assert tuple(plans[1 : len(INJECTIONS) + 2]) == (*INJECTIONS, INJECTIONS[0])
-    saved = LoopAnimateUNet.from_pretrained(tmp_path / "stage0" / "pipeline" / "unet")
-    assert tuple(saved.config.injection) == INJECTION
+def test_a_run_at_a_constant_rate_is_lengthened_to_the_same_weights(tmp_path, capsys):
+    level = {"schedule": "constant", "warm_up": 0}
+    whole = run(tmp_path / "whole", 3, 4, init=run_of_stage_0(tmp_path), **level)
+    run(tmp_path / "longer", 3, 2, init=run_of_stage_0(tmp_path), **level)
+    assert equal(run(tmp_path / "longer", 3, 4, init=run_of_stage_0(tmp_path), **level), whole)
+    told = capsys.readouterr().out
+    assert "4 steps instead of 2\n" in told
+    with pytest.raises(ValueError, match="expected 4 steps or more"):
+        run(tmp_path / "longer", 3, 3, init=run_of_stage_0(tmp_path), **level)
+    with pytest.raises(ValueError, match="expected learning_rate 0.0004 as"):
+        run(tmp_path / "longer", 3, 4, init=run_of_stage_0(tmp_path), learning_rate=1e-3, **level)
+
+
+def run_of_stage_0(folder):
+    if not (folder / "stage0").exists():
+        run(folder, 0, 1)
+    return str(folder / "stage0" / "pipeline")
+
+
+def test_a_cosine_is_laid_anew_over_the_length_that_is_asked_for(tmp_path, monkeypatch, capsys):
+    rates, log = [], trainer.Accelerator.log
+    monkeypatch.setattr(trainer.Accelerator, "log", lambda self, values, step: rates.append(values["learning_rate"]))
+    mend = cut_after_a_checkpoint(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, 0, 4)
+    mend()
+    run(tmp_path, 0, 8)  # longer than what was begun
+    stage = replace(STAGES["motion"][0], iterations=8)
+    assert rates[2:] == pytest.approx([stage.learning_rate * stage.rate(step) for step in range(3, 9)]) and rates[-1] == 0
+    assert "8 steps instead of 4: what hangs on their number is laid anew from step 2 on" in capsys.readouterr().out
+    assert log is not trainer.Accelerator.log
+
+
+def test_any_checkpoint_is_exported_with_card_and_licence(tmp_path):
+    made = run(tmp_path, 0, 4)
+    exported = {}
+    for name, values in {"mean": {}, "raw": {"raw": True}, "before": {"step": 2}}.items():
+        folder = export(ExportSettings(run=str(tmp_path / "stage0"), output=str(tmp_path / name), **values))
+        exported[name] = LoopAnimateUNet.from_pretrained(folder / "unet").state_dict()
+    assert equal(exported["mean"], made) and not equal(exported["raw"], made) and not equal(exported["before"], made)
+    raw = load_file(tmp_path / "stage0" / "checkpoint-0000004" / "model.safetensors")
+    assert all(torch.equal(value, raw[f"unet.{name}"]) for name, value in exported["raw"].items() if f"unet.{name}" in raw)
+    told = json.loads((tmp_path / "before" / "training.json").read_text())
+    assert told["steps"] == 2 and told["numbers"]["steps"] == 4 and told["weights"] == "running mean"
+    card = (tmp_path / "raw" / "README.md").read_text()
+    assert card.startswith("---\nlicense: apache-2.0\n") and '"weights": "raw"' in card and str(tmp_path) not in card
+    assert "Apache License" in (tmp_path / "raw" / "LICENSE").read_text()
+    with pytest.raises(ValueError, match="checkpoints of steps 2, 4"):
+        export(ExportSettings(run=str(tmp_path / "stage0"), output=str(tmp_path / "new"), step=3))
+    with pytest.raises(ValueError, match="expected a new folder"):
+        export(ExportSettings(run=str(tmp_path / "stage0"), output=str(tmp_path / "raw")))
+
+
+def test_validation_is_of_the_running_mean_and_changes_nothing(tmp_path, monkeypatch, clips):
+    logged, log = [], trainer.Accelerator.log
+    monkeypatch.setattr(trainer.Accelerator, "log", lambda *given, **named: logged.append(given[1]) or log(*given, **named))
+    plain = run(tmp_path / "plain", data=str(clips))
+    logged.clear()
+    judged = run(tmp_path / "judged", data=str(clips), validation=str(clips), sample_every=2, preencode=0)
+    assert equal(judged, plain)
+    losses = [values["validation_loss"] for values in logged if "validation_loss" in values]
+    samples = sorted(path.name for path in (tmp_path / "judged" / "stage0" / "samples").iterdir())
+    assert len(losses) == 2 and samples == [f"{step:07d}-{number}.webp" for step in (2, 4) for number in (0, 1)]
+    # the last one once more, from what the run left behind
+    settings = TrainSettings(stage=0, steps=4, data=str(clips), validation=str(clips), sample_every=2, workers=0)
+    pipe = LoopAnimatePipeline.from_pretrained(tmp_path / "judged" / "stage0" / "pipeline")
+    accelerator = trainer.make_accelerator("no", tmp_path)
+    judge = Validation(accelerator, settings, settings.table()[1], pipe)
+    assert held_out_loss(judge.networks.eval(), pipe, judge.batches, judge.stage) == pytest.approx(losses[-1], rel=1e-4)
+    with pytest.raises(ValueError, match="expected clips"):
+        TrainSettings(stage=0, validation=str(clips)).table()
+
+
+@pytest.fixture
+def another_precision():
+    AcceleratorState._reset_state()  # a process has one for all its runs
+    yield
+    AcceleratorState._reset_state()
+
+
+def test_vae_and_clip_compute_in_the_runs_precision(tmp_path, clips, small_512, monkeypatch, another_precision):
+    small_512.save_pretrained(tmp_path / "assembled")
+    build, seen = trainer.build, {}
+
+    def watching(*arguments):
+        pipe = build(*arguments)
+        parts = {"vae": pipe.codec.vae.encoder.conv_in, "picture": pipe.image_encoder.visual_projection}
+        for name, module in parts.items():
+            module.register_forward_hook(lambda *given, name=name: seen.update({name: given[2].dtype}))
+        return pipe
+
+    monkeypatch.setattr(trainer, "build", watching)
+    values = {"preset": "512", "data": str(clips), "init": str(tmp_path / "assembled")}
+    run(tmp_path, 1, 1, mixed_precision="bf16", **values)
+    assert seen == {"vae": torch.bfloat16, "picture": torch.bfloat16}
+    saved = LoopAnimatePipeline.from_pretrained(tmp_path / "stage1" / "pipeline")
+    assert equal(saved.codec.state_dict(), small_512.codec.state_dict())  # and not rounded to it
 
 
 @contextmanager
@@ -226,6 +332,7 @@ def test_a_dry_run_allocates_nothing_and_leaves_nothing(tmp_path, clips, capsys)
     trainer.train(TrainSettings(stage=3, preset="512", data=str(clips), output=str(tmp_path / "run"), dry_run=True))
     told = capsys.readouterr().out
     assert "75,802,240 of 1,276,672,964" in told and "5 in" in told and "GB free" in told
+    assert "\nschedule          constant\n" in told and "\ntokens dropped    0.09 0.09 0.01\n" in told
     assert not (tmp_path / "run").exists()
 
 
@@ -243,7 +350,6 @@ def test_a_dry_run_allocates_nothing_and_leaves_nothing(tmp_path, clips, capsys)
         ({"stage": 0, "trains": ()}, "to train, got nothing"),
         ({"stage": 0, "trains": ("q",), "dry_run": True}, "to train, got q"),
         ({"stage": 0, "eight_bit_adam": True}, "bitsandbytes"),
-        ({"stage": 0, "data": "x", "preencode": 1, "sample_every": 1}, "no sample loops"),
     ],
 )
 def test_refuses_what_cannot_start(tmp_path, values, message):
@@ -286,18 +392,21 @@ def test_a_stage_begins_small_and_ends_on_the_presets_grid():
         small=4,
         refine_at=0.7,
         words_first=0.7,
+        recipe=Recipe("cosine", warm_up=40),
     )
     shapes = [stage.shape(step, 12) for step in range(100)]
     assert shapes[:2] == [(7, 35, 4), (16, 15, 4)] and shapes[69][2] == 4 and shapes[70:72] == [(3, 35, 12), (7, 15, 12)]
     costs = [clips * frames * cells**2 for clips, frames, cells in shapes]
     assert max(costs[:70]) <= 1.1 * min(costs[:70]) and max(costs[70:]) <= 1.1 * min(costs[70:])
     assert min(costs[70:]) == pytest.approx(max(costs[:70]) / stage.small_load, rel=0.1)
-    focus, rate = [[function(step) for step in range(101)] for function in (stage.focus, partial(_rate, stage=stage))]
+    focus, rate = [[function(step) for step in range(101)] for function in (stage.focus, stage.rate)]
     assert focus[0] == 0.8 and focus[35] == pytest.approx(0.4) and focus[70:] == [0.0] * 31
-    assert rate[0] == 0 and rate[WARMUP:71] == [1.0] * (71 - WARMUP) and rate[85] == pytest.approx(0.5) and rate[100] == 0
+    assert rate[0] == 0 and rate[40:71] == [1.0] * 31 and rate[85] == pytest.approx(0.5) and rate[100] == 0
     assert replace(stage, shorter=()).on(4, 12).shape(90, 4) == (7, 35, 4)
     plain = replace(stage, small=None, words_first=0.0)
-    assert plain.shape(0, 12) == (3, 35, 12) and plain.focus(0) == 0 and _rate(70, plain) < 1
+    assert plain.shape(0, 12) == (3, 35, 12) and plain.focus(0) == 0 and plain.rate(70) < 1
+    level = replace(plain, recipe=Recipe("constant"))
+    assert [level.rate(step) for step in (0, 50, 100)] == [1.0] * 3
 
 
 def test_muon_turns_kernels_and_matrices_alike():
@@ -322,6 +431,7 @@ def test_muon_turns_kernels_and_matrices_alike():
 def test_a_grid_and_a_length_of_ones_own():
     _, stage = TrainSettings(stage=0, cells=4, f=8).table()
     assert stage.f == 8 and {stage.shape(step, 4) for step in range(stage.iterations)} == {(1, 15, 4)} and stage.focus(0) == 0.8
-    for wrong in ({"cells": 6}, {"cells": 4, "preset": "512", "stage": 1, "data": "clips"}, {"f": 1}, {"f": 19}):
+    assert TrainSettings(stage=1, preset="512", data="clips", cells=32).table()[1] == STAGES["512"][1]  # at 256 x 256
+    for wrong in ({"cells": 6}, {"cells": 4, "preset": "512", "stage": 1, "data": "c"}, {"f": 1}, {"f": 19}):
         with pytest.raises(ValueError, match="expected"):
             TrainSettings(**{"stage": 0, **wrong}).table()
