@@ -206,7 +206,7 @@ def test_a_loop_of_motion_is_shown_and_written_without_a_model_at_the_size_that_
         assert written.path.suffix in form.endings and unpack(read_metadata(written.path))[0] == settings
         assert re.match(f"{written.size[0]} x {written.size[1]}, {written.seconds:.2f} s", text.describe(written, 0))
         if form.kind in ("film", "animation"):
-            plugin = "pyav" if form.planar and form.name != "AVIF" else "pillow"
+            plugin = "pyav" if form.kind == "film" else "pillow"
             assert iio.imread(written.path, plugin=plugin, index=0).shape[1::-1] == written.size
 
 
