@@ -28,10 +28,12 @@ from loopanimate.files.sizes import (
     within,
 )
 from loopanimate.motion.border import borders_of
+from loopanimate.motion.camera import CELLS, Shot, film
 from loopanimate.motion.curve import Motion
 from loopanimate.motion.edits import apply, edits_to_show, limit
 from loopanimate.motion.field import Field
 from loopanimate.motion.hands import direct, freeze
+from loopanimate.motion.spline import latent_grid
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.render.interpolation import Ring
 from loopanimate.render.overlay import Painter
@@ -185,6 +187,7 @@ class MotionLoop(Loop):
     motion: Motion  # of the whole picture; words' edits are applied and the start is chosen
     intents: tuple[Intent, ...]  # of each layer
     device: str = "cpu"  # where frames are rendered, as torch names it
+    shot: Shot | None = field(default=None, kw_only=True)  # cameras that move before it, and how near its layers are
 
     def field(self, view: View) -> Field:
         """The motion of what is shown, by the settings' hands."""
@@ -202,7 +205,14 @@ class MotionLoop(Loop):
             box = tuple(share * side for share, side in zip(part, 2 * frozen.size))
             frozen = frozen.resize(size, Image.Resampling.BILINEAR, box=box)
             motion = freeze(motion, np.asarray(frozen, np.float32) / 255)
-        return Field(limit(motion, borders), borders)
+        motion = limit(motion, borders)
+        if self.shot is None:
+            return Field(motion, borders)
+        fine = latent_grid(*size[::-1], CELLS) if self.shot.cameras else motion.winding.shape[-2:]
+        shot = self.shot.crop(part, fine)
+        if shot.cameras:
+            motion, borders = film(motion, shot, borders, hands.motion_strength)
+        return Field(motion, borders, shot.near)
 
     def _frames(self, view: View, times: Sequence[float], planar: bool) -> Iterator[np.ndarray]:
         scene = np.asarray(view.picture), view.masks, self.field(view), planar
@@ -277,39 +287,39 @@ def make_loops(
         check_appearance(settings.hands)
     output_size(settings.output.size, *picture.size)
     if pipe.codec.is_motion:
-        scene, notes, found, air = stage(pipe, picture, mask, given, settings, models)
-        if scene is None:
-            loops = [_still(pipe, picture, notes, air, settings.change(seed=seed)) for seed in seeds]
+        staged = stage(pipe, picture, mask, given, settings, models)
+        if staged.scene is None or not staged.scene.parts:
+            loops = [_still(pipe, picture, staged, settings.change(seed=seed)) for seed in seeds]
         else:
-            loops = _motion_loops(pipe, picture, scene, notes, found, air, settings, seeds, progress, preview)
+            loops = _motion_loops(pipe, picture, staged, settings, seeds, progress, preview)
         return [replace(loop, alpha=alpha) for loop in loops]
     if given:
         raise ValueError("expected no parts: this preset samples one object")
     return list(_frame_loops(pipe, picture, mask, settings, seeds, progress, models))
 
 
-def _still(pipe, picture, notes, air, settings) -> MotionLoop:
-    """A picture that rests, under light and weather."""
-    grid = pipe.codec.latent_size(*picture.size[::-1])
-    frames = settings.request.num_frames
-    motion = Motion(np.zeros((frames, 1, 2, *grid), np.float32), np.zeros((1, 2, *grid), np.float32))
+def _still(pipe, picture, staged, settings) -> MotionLoop:
+    """A picture in which nothing moves, under light and weather or before a camera that moves."""
+    grid, frames = pipe.codec.latent_size(*picture.size[::-1]), settings.request.num_frames
+    masks, intents = (staged.scene.masks, staged.scene.intents) if staged.scene else ((), (STILL,))
+    motion = Motion(np.zeros((frames, len(intents), 2, *grid), np.float32), np.zeros((len(intents), 2, *grid), np.float32))
     size = mask_size(*picture.size)
-    places = [1 if each.place is None else cut_place(each.place, WHOLE, size) for each in air.effects]
-    mask = reduce(np.maximum, places, np.zeros(size[::-1], np.float32))
-    return MotionLoop(picture, (), mask, True, settings, notes, motion, (STILL,), pipe.device.type, air=air)
+    places = [1 if each.place is None else cut_place(each.place, WHOLE, size) for each in staged.air.effects]
+    shown = reduce(np.maximum, [*places, *masks], np.zeros(size[::-1], np.float32))
+    kept = {"air": staged.air, "shot": staged.shot}
+    return MotionLoop(picture, masks, shown, True, settings, staged.notes, motion, intents, pipe.device.type, **kept)
 
 
-def _motion_loops(pipe, picture, scene, notes, found, air, settings, seeds, progress, preview) -> Iterator[MotionLoop]:
+def _motion_loops(pipe, picture, staged, settings, seeds, progress, preview) -> Iterator[MotionLoop]:
     """One seed is one motion, however much of it a size shows: the whole picture is sampled."""
-    small = shrink(picture)
+    small, (scene, notes, found, air, shot) = shrink(picture), staged
 
     def loop(latents, seed: int, begins: bool) -> MotionLoop:
         motions = [pipe.codec.decode_motion(row) for row in latents]
         motions = [motion.flip() if part.intent.hangs else motion for part, motion in zip(scene.parts, motions, strict=True)]
         motion = obey(motions, scene, small if begins else None)
-        changed = settings.change(seed=seed)
-        device, moving = pipe.device.type, scene.moving
-        return MotionLoop(picture, scene.masks, moving, found, changed, notes, motion, scene.intents, device, air=air)
+        about, kept = (scene.moving, found, settings.change(seed=seed), notes), {"air": air, "shot": shot}
+        return MotionLoop(picture, scene.masks, *about, motion, scene.intents, pipe.device.type, **kept)
 
     def on_step(step, steps, clean):
         if preview is not None:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,10 +12,12 @@ from PIL import Image
 
 from loopanimate.effects.build import Placed, shrink_place
 from loopanimate.files.pictures import check_mask
+from loopanimate.motion.camera import Shot
+from loopanimate.scene.depth import set_up
 from loopanimate.scene.effects import find_front, passes_behind
 from loopanimate.scene.finder import BUNDLED, Finder, Models
 from loopanimate.scene.parts import Part, Scene, single
-from loopanimate.scene.plan import Outcome, camera_alone, clauses_of_masks, names_things, painted, plan, rest_alone
+from loopanimate.scene.plan import Outcome, clauses_of_masks, names_things, painted, plan, rest_alone
 from loopanimate.scene.saliency import automatic_mask, edit
 from loopanimate.settings import Settings
 from loopanimate.words.clauses import Clause, is_english, read_clauses
@@ -44,24 +47,33 @@ class Air:
     front: np.ndarray | None = None  # (h, w) uint8 of the whole picture, small
 
 
-def stage(pipe, picture, mask, given, settings, models) -> tuple[Scene | None, tuple[Note, ...], bool, Air]:
-    """What moves and how, None where light and weather play before a picture that rests; what the words were taken for;
-    whether there is a clear thing; light and weather."""
+class Staged(NamedTuple):
+    """What a sentence and masks make of a picture."""
+
+    scene: Scene | None  # None where light and weather play before a picture that rests; no parts where only a camera moves
+    notes: tuple[Note, ...]
+    found: bool  # whether there is a clear thing
+    air: Air
+    shot: Shot | None = None  # cameras that move, and how near the layers are
+
+
+def stage(pipe, picture, mask, given, settings, models) -> Staged:
+    """Find what the words name in a picture, and say what became of them."""
     given = [(words, check_mask(_fit(picture, own))) for words, own in given]
     mask = None if mask is None else _fit(picture, mask)
     if (size := mask_size(*picture.size)) != picture.size:
         picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     said, *more = _read(pipe, [settings.request.prompt, *(words for words, _ in given)])
     said = clauses_of_masks(said, [(words, clauses) for (words, _), clauses in zip(given, more)])
-    camera, rests = camera_alone(said), rest_alone(said)
-    if not (given or rests) and (camera or not names_things(said)):
+    rests = rest_alone(said)
+    if not (given or rests or names_things(said)):
         from loopanimate.words.read import read  # with torch, which takes seconds to import
 
         mask, found = find_mask(picture, settings, mask, models)
-        reading = read(camera or settings.request.prompt, pipe)
+        reading = read(settings.request.prompt, pipe)
         notes = (Note(reading.note),) if reading.note else ()
         air = Air(front=find_front(Finder(picture, models=models), [mask])) if found and settings.hands.added_effects else Air()
-        return single(Part(reading.sentence, reading.layers[0], mask), reading.layers[1]), notes, found, air
+        return Staged(single(Part(reading.sentence, reading.layers[0], mask), reading.layers[1]), notes, found, air)
     masks = painted(said, mask, given)
     if mask is not None:
         check_mask(_edit(settings, mask))
@@ -70,14 +82,16 @@ def stage(pipe, picture, mask, given, settings, models) -> tuple[Scene | None, t
     drawn = [outcome.effect for outcome in outcomes if outcome.effect is not None]
     # the same in one place is drawn once, as it is said last
     effects = tuple({(each.effect.look, each.place is not None and each.place.tobytes()): each for each in drawn}.values())
-    if scene is None and not (effects or rests):
+    cameras = [outcome.camera for outcome in outcomes if outcome.camera is not None]
+    if scene is None and not (effects or rests or cameras):
         words = " ".join(outcome.said for outcome in outcomes)
         raise ValueError(f"expected something in the picture that can move: {words}")
     front = None
     if settings.hands.added_effects or any(passes_behind(each.effect) for each in effects):
         front = find_front(finder, [part.mask for part in scene.parts if not part.behind] if scene else [])
     notes = [*map(note_of, outcomes), *([Note("So nothing moves.")] if rests else [])]
-    return scene, tuple(notes), True, Air(effects, front)
+    scene, shot = set_up(scene, finder, cameras) if scene or cameras else (None, None)
+    return Staged(scene, tuple(notes), True, Air(effects, front), shot)
 
 
 def find_things(pipe, picture: Image.Image, prompt: str, models: Models = BUNDLED) -> list[Outcome]:

@@ -307,3 +307,18 @@ def test_a_panorama_becomes_a_seamless_loop(make, photos, shape, tmp_path):
     decoded = np.stack(list(iio.imiter(file.path, plugin="pyav")))
     assert decoded.shape == (8, *shape[::-1], 3) and seam(decoded)["step"] <= 1.25
     assert np.abs(decoded.astype(int) - decoded[0]).mean() > 0.3
+
+
+def test_a_camera_moves_a_picture_at_rest_and_one_that_moves(motion_pipeline, coffee):
+    loop = make_loops(motion_pipeline, coffee, make_settings(prompt="the camera moves in slowly", fps=10, num_frames=9))[0]
+    assert not loop.motion.ring.any() and [note.said for note in loop.notes] == ["The camera moves in."]
+    assert loop.motion.num_layers == len(loop.masks) + 1 == len(loop.shot.near)
+    first, middle, again = loop.frames([0, 4, 8])
+    assert np.array_equal(first, np.asarray(coffee)) and np.array_equal(again, first) and psnr(middle, first) < 30
+    still = replace(loop, settings=loop.settings.change(motion_strength=0))
+    assert np.array_equal(next(still.frames([4])), first)
+    phone = loop.field(loop.view(loop.settings.change(size="64x96").output))
+    assert phone.winding.shape[-2:] == (36, 24) and phone.reach > 0.01
+    both = make_loops(motion_pipeline, coffee, make_settings(prompt="the cup rocks, the camera zooms in", num_frames=9))[0]
+    assert both.motion.ring.any() and {note.said for note in both.notes} >= {"The camera moves in."}
+    assert both.field(both.view()).reach > replace(both, shot=None).field(both.view()).reach

@@ -13,17 +13,19 @@ import numpy as np
 from loopanimate.effects import state
 from loopanimate.effects.data import CELLS, CURVE, Grid, Overlay
 from loopanimate.files.pictures import encode_still, replacing
+from loopanimate.motion.border import border_fade
+from loopanimate.motion.camera import OPEN
 from loopanimate.motion.edits import unfolded
 from loopanimate.motion.field import Field
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.render import reference
 from loopanimate.render.overlay import FINEST
 from loopanimate.scene.layers import separate
+from loopanimate.scene.parts import MAX_LAYERS
 
 VERSION = 1  # of the page's data, which the scripts check too (living_page/motion.js)
 PAGE = Path(__file__).parent / "living_page"
 SCRIPTS = ("motion.js", "drawing.js", "effects.js", "player.js")
-MAX_LAYERS = 8  # WebGL 2 promises a shader 16 textures, and a layer that streams takes two
 STRONGEST = 2  # highest strength on the page, as a factor on the loop's own
 SLIDERS = {  # text, least, most, step
     "strength": ("Strength", 0, STRONGEST, 0.05),
@@ -48,8 +50,9 @@ CONSTANTS = {  # the numbers that Python and the page's scripts share
         "contrast": state.CONTRAST,
         "shapes": state.SHAPES,
     },
-    "parallax": (0.008, -0.004),  # short sides that the first and the last layer move with the mouse at the screen's edge
 }
+PARALLAX = 0.008, -0.004  # short sides that the nearest and the farthest move with the mouse at the screen's edge
+PARALLAX_FADE = 0.1  # short sides within which they do so less towards borders where the loop itself does not fade
 HARMONICS_ERROR = 1e-4  # short sides; largest error of leaving out the loop's higher harmonics
 STEP = 4e-6  # short sides; rounding of the coefficients, coarser where 16 bits would not hold them
 OVERSAMPLING = 8  # times in each native frame at which the curve is read
@@ -144,7 +147,19 @@ def motion_of(fields: Sequence[Field]) -> dict:
         for field in fields
     ]
     rows, columns = fields[0].winding.shape[-2:]
-    return {"version": VERSION, "rows": rows, "columns": columns, "period": fields[0].period, "loops": loops}
+    shape = {"version": VERSION, "rows": rows, "columns": columns, "period": fields[0].period}
+    return shape | {"loops": loops, "nudge": _nudge(fields[0])}
+
+
+def _nudge(field: Field) -> dict:
+    """How far each cell of each layer moves with the mouse: bytes (L, h, w), in steps."""
+    nearest, farthest = PARALLAX
+    layers, _, *grid = field.winding.shape
+    order = np.linspace(1, 0, layers).reshape(-1, 1, 1)  # a first layer alone is the nearest
+    nudge = farthest + (nearest - farthest) * (order * np.ones(grid) if field.near is None else field.near)
+    nudge[[borders == OPEN for borders in field.borders]] *= border_fade(*grid, PARALLAX_FADE)
+    step = max(map(abs, PARALLAX)) / 127
+    return {"step": step, "data": base64.b64encode(np.rint(nudge / step).astype(np.int8).tobytes()).decode()}
 
 
 def quantize(field: Field) -> dict:

@@ -26,10 +26,12 @@ class Field:
     other `turns[layer]` times a loop, so often that the winding of one turn stays below MAX_WINDING.
 
     Attributes, all in short sides: winding (L, 2, h, w) of one turn; turns, even, reaches, moves, borders: one item a layer;
-    reach: the farthest that anything goes; curve: the ring as a periodic spline over native frames.
+    reach: the farthest that anything goes; curve: the ring as a periodic spline over native frames; near: inverse depth of
+    the layers (L, h, w) in [0, 1], where it is known.
     """
 
-    def __init__(self, motion: Motion, borders: Sequence[Borders]):
+    def __init__(self, motion: Motion, borders: Sequence[Borders], near: np.ndarray | None = None):
+        self.near = near
         self.borders, self.period, self.layers = tuple(borders), motion.period, motion.num_layers
         self.turns = [turns_of(winding) for winding in motion.winding]
         self.even = [min(1.0, EVEN * turns / self.period) for turns in self.turns]

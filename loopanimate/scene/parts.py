@@ -5,7 +5,7 @@ behind it: water under a boat, sky behind a tree.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -14,7 +14,8 @@ from loopanimate.motion.border import smoothstep
 from loopanimate.motion.curve import Motion
 from loopanimate.words.intent import STILL, Intent
 
-MAX_PARTS = 6  # with what stands still and the background, as many layers as a living page can draw
+MAX_LAYERS = 8  # that a living page can draw: WebGL 2 promises a shader 16 textures, and a layer that streams takes two
+MAX_PARTS = 6  # besides what stands still and the background
 TOUCHING = 0.1  # share of a cell from which two layers meet there
 INSIDE = 0.7  # share of a part that lies in another one that carries it
 RIM_CELLS = 0.8  # cells from its rim with what lies farther behind in which a part behind still things comes to rest
@@ -39,6 +40,7 @@ class Layer:
     channels: int = 0  # of that row: 0 the salient object's, 1 the background's
     settled: bool = False  # it comes to rest towards what lies farther behind
     parent: int | None = None  # the layer that carries it along
+    stands: bool = False  # before all that does not, upright
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def stack(parts: Sequence[Part]) -> Scene:
     """Several parts, of each kind front to back: what stands before, what is still, what lies behind that."""
     order = sorted(parts, key=lambda part: part.behind)
     front, behind = ([row for row, part in enumerate(order) if part.behind == side] for side in (False, True))
-    layers = [Layer(order[row].intent, row, parent=_parent(order, row, front)) for row in front]
+    layers = [Layer(order[row].intent, row, parent=_parent(order, row, front), stands=True) for row in front]
     masks = [order[row].mask for row in front]
     layers.append(Layer(STILL, None))
     if behind:
@@ -78,13 +80,27 @@ def stack(parts: Sequence[Part]) -> Scene:
     return Scene(tuple(order), tuple(layers), tuple(masks))
 
 
+def stand(scene: Scene | None, masks: Sequence[np.ndarray]) -> Scene:
+    """The scene with layers for things that stand still before what does not stand; None: before a picture at rest."""
+    scene = scene or Scene((), (Layer(STILL, None),), ())
+    front = sum(layer.stands for layer in scene.layers)
+    layers = []
+    for layer, mask in zip(scene.layers[:front], scene.masks):
+        holds = (front + place for place, other in enumerate(masks) if lies_in(mask, other))
+        layers.append(layer if layer.parent is not None else replace(layer, parent=next(holds, None)))
+    layers += [Layer(STILL, None, stands=True) for _ in masks]
+    return Scene(scene.parts, (*layers, *scene.layers[front:]), (*scene.masks[:front], *masks, *scene.masks[front:]))
+
+
+def lies_in(mask: np.ndarray, other: np.ndarray) -> bool:
+    """Whether a thing is part of another one, by their masks."""
+    return (mask * (other > 0.3)).sum() > INSIDE * mask.sum()
+
+
 def _parent(parts: Sequence[Part], row: int, front: Sequence[int]) -> int | None:
     """The place of the nearest part behind this one that this one lies in: hair on a head, a sail on a boat."""
-    mask = parts[row].mask
-    for place, other in enumerate(front):
-        if other > row and (mask * (parts[other].mask > 0.3)).sum() > INSIDE * mask.sum():
-            return place
-    return None
+    holds = (place for place, other in enumerate(front) if other > row and lies_in(parts[row].mask, parts[other].mask))
+    return next(holds, None)
 
 
 def carry(scene: Scene, motion: Motion) -> Motion:

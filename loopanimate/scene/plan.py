@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from loopanimate.effects.build import Placed
+from loopanimate.motion.camera import MIDDLE, Camera
+from loopanimate.scene.depth import read_camera
 from loopanimate.scene.effects import ON_THINGS, forms_in_the_air, place_effect, spared_by
 from loopanimate.scene.finder import Finder, Region, name_of
 from loopanimate.scene.parts import MAX_PARTS, Part, Scene, stack
@@ -15,7 +17,7 @@ from loopanimate.words.intent import form_intents
 from loopanimate.words.kinds import KINDS
 from loopanimate.words.lexicon import forms, nouns, singular
 from loopanimate.words.parse import clauses as parse
-from loopanimate.words.vocabulary import CAMERA, DIRECTIONS, STRENGTHS, TEMPOS, say
+from loopanimate.words.vocabulary import DIRECTIONS, STRENGTHS, TEMPOS
 
 SAME = 0.8  # intersection over union from which two regions are one thing
 LEAST = 0.0004  # share of the picture that a region has at least
@@ -31,6 +33,7 @@ class Outcome:
     said: str  # a sentence for the person
     moves: bool = False
     effect: Placed | None = None
+    camera: Camera | None = None
 
     @property
     def name(self) -> str:
@@ -42,17 +45,6 @@ class Outcome:
 def names_things(said: Sequence[Clause]) -> bool:
     """Whether clauses are about more than the one object and what lies behind it, which the network samples together."""
     return any(clause.thing not in UNNAMED or clause.kind == "effect" for clause in _asked(said))
-
-
-def camera_alone(said: Sequence[Clause]) -> str | None:
-    """What the network is asked for where words move the camera alone: then it moves all of the picture."""
-    asked = _asked(said)
-    if not asked or any(clause.thing != "camera" or clause.kind in ("rest", "effect") for clause in asked):
-        return None
-    clause = asked[0]
-    verb = CAMERA["pan" if clause.toward not in ("in", "out") else clause.toward]
-    words = [say("the camera", next(verb for verb in verb if verb.base.startswith(("pan", "zoom"))))]
-    return " ".join([*words, *_adverbs(clause)])
 
 
 def rest_alone(said: Sequence[Clause]) -> bool:
@@ -78,6 +70,8 @@ def painted(said: Sequence[Clause], mask: np.ndarray | None, given: Sequence[tup
     free = [clause for clause in _asked(said) if clause.thing != "camera" and _name(clause) not in masks]
     ranks = [(clause.kind == "rest", clause.kind == "effect", place_of(clause.thing).behind) for clause in free]
     first = free[ranks.index(min(ranks))] if free else None
+    if first is None and any(clause.thing == "camera" for clause in _asked(said)):
+        return masks if mask is None else {"camera": mask, **masks}  # what stands before the rest
     return masks if mask is None or first is None else {_name(first): mask, **masks}
 
 
@@ -180,8 +174,10 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
     """guessed: things that the salient object was taken for already; it is not two of them."""
     name = _name(clause)
     if clause.thing == "camera":
-        stays = clause.kind == "rest"
-        return Outcome(clause, None, "The camera stands still." if stays else "A camera that moves is not drawn yet.")
+        if clause.kind == "rest":
+            return Outcome(clause, None, "The camera stands still.")
+        camera = replace(read_camera(clause), centre=_aim(clause, finder))
+        return Outcome(clause, None, camera.said, camera=camera)
     if clause.kind == "effect":
         return _light(clause, finder)
     region = finder.find(clause.thing, clause.which)
@@ -198,6 +194,16 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
     missing = f' ("{clause.toward}" is not drawn yet)' if clause.toward else ""
     guess = " Is it there? If not, paint it." if region.unsure else ""
     return Outcome(clause, region, f"{name}: {sentence_of([clause])}{missing}.{guess}", moves=True)
+
+
+def _aim(clause: Clause, finder: Finder) -> tuple[float, float]:
+    """What a camera moves in on, "on the face": its middle in fractions of the picture; the picture's where nothing is named."""
+    for region in (finder.find(word, clause.which) for word in clause.which if word in nouns() and place_of(word).regions):
+        if region and not region.guessed:
+            y, x = np.nonzero(region.mask > 0.5)
+            if len(x):
+                return tuple(float((part.mean() + 0.5) / side) for part, side in zip((x, y), finder.picture.size))
+    return MIDDLE, MIDDLE
 
 
 def _light(clause: Clause, finder: Finder) -> Outcome:

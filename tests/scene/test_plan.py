@@ -6,7 +6,7 @@ from PIL import Image
 
 from loopanimate.scene import finder as finders
 from loopanimate.scene.finder import Finder, Models, describe, pick
-from loopanimate.scene.plan import camera_alone, clauses_of_masks, names_things, painted, plan, rest_alone
+from loopanimate.scene.plan import clauses_of_masks, names_things, painted, plan, rest_alone
 from loopanimate.scene.regions import CLASSES
 from loopanimate.words.clauses import read_clauses
 
@@ -203,12 +203,20 @@ def test_which_prompts_name_things():
         assert not names_things(read_clauses(prompt))
     for prompt in ("the waves crash", "her hair sways", "it snows"):
         assert names_things(read_clauses(prompt))
-    assert camera_alone(read_clauses("slow zoom in")) == "the camera zooms in slowly"
-    assert camera_alone(read_clauses("pan right")) == "the camera pans to the right"
-    assert camera_alone(read_clauses("static camera, the boat rocks")) is None
+    for prompt in ("slow zoom in", "static camera, the boat rocks"):
+        assert not rest_alone(read_clauses(prompt))
     for prompt in ("freeze", "it never moves", "no motion", "the tree does not sway", "static camera"):
-        assert rest_alone(read_clauses(prompt)) and camera_alone(read_clauses(prompt)) is None
+        assert rest_alone(read_clauses(prompt))
     assert not rest_alone(read_clauses("the tree does not sway, it snows")) and not rest_alone(())
+
+
+def test_a_camera_moves_beside_things(finder):
+    built, (camera, sea) = scene(finder, "the camera zooms in on the left boat slowly while the sea ripples")
+    assert len(built.parts) == 1 and sea.moves and not camera.moves and camera.said == "The camera moves in."
+    assert camera.camera.amount < 1 and camera.camera.centre == pytest.approx((12.5 / 60, 27 / 40), abs=0.05)
+    mask = np.ones(SIZE, np.float32)
+    assert painted(read_clauses("the camera zooms in, the boat rocks"), mask, ()) == {"boat": mask}
+    assert painted(read_clauses("zoom in"), mask, ()) == {"camera": mask}
 
 
 def test_pieces():

@@ -1,6 +1,6 @@
 // The renderer in WebGL 2: each layer is moved by its displacement and lies over the layers behind it. The picture is
 // separated into its layers once for each size on the screen. Mirrors loopanimate/render/reference.py.
-const SUBDIVISIONS = 4; // of a cell's side: the displacement is a cubic at the corners of the mesh and linear between them
+const EDGES = 48; // of the mesh on the short side, about: the displacement is a cubic at its corners and linear between them
 
 // One triangle that covers the target.
 const WHOLE = `
@@ -83,7 +83,6 @@ uniform vec2 size; // pixels of the layers before they are doubled
 uniform float border; // width of the fade at the picture's borders, in short sides
 uniform float alikeness; // a stream's two phases are alike by exp(-alikeness * their distance in short sides)
 uniform vec4 touched[${layers.length}]; // left, top, right, bottom: 1 where the layer touches that border
-uniform vec2 nudge[${layers.length}]; // added to the displacement, in short sides
 uniform float offset[${layers.length}]; // of the first texel's centre, in pixels of \`size\`
 uniform float weight[${layers.length}], streams[${layers.length}]; // how much shows the earlier phase; how much it streams
 out vec4 colour;
@@ -120,7 +119,7 @@ in vec2 moved${k};
 ${streams ? `uniform sampler2D mean${k};\nin vec2 wound${k};` : ""}
 vec3 from${k}() {
   float unit = fade(touched[${k}]);
-  vec2 at = place * size - (moved${k} + nudge[${k}]) * unit - offset[${k}];
+  vec2 at = place * size - moved${k} * unit - offset[${k}];
   vec4 front = textureLod(pixels${k}, at / size, 0.0);
   ${streams ? `if (streams[${k}] > 0.0) {
     vec2 winding = wound${k} * unit;
@@ -156,13 +155,15 @@ class Drawing {
   // Makes the mesh and the shaders that the motion's grid and streams need. The next frame prepares the layers anew.
   fitToMotion() {
     const { gl, loop: { columns, rows, loops, layers } } = this;
+    const { step, data } = this.loop.nudge;
+    this.nudge = Float32Array.from(atob(data), (letter) => ((letter.charCodeAt(0) << 24) >> 24) * step); // of signed bytes
     this.kinds = layers.map((_, k) => ({
       streams: loops.some((one) => one.streams[k]), moves: loops.some((one) => one.peaks[k] > 0),
     }));
     if (this.composite) gl.deleteProgram(this.composite.program);
     this.composite = this.program(MESH(this.kinds), COMPOSITE(this.kinds));
     [this.across, this.down] = [columns, rows].map((cells) => {
-      const edges = cells * SUBDIVISIONS;
+      const edges = cells * Math.ceil(EDGES / Math.min(columns, rows));
       return Array.from({ length: edges + 1 }, (_, corner) => splineAt(corner / edges, cells));
     });
     const wide = this.across.length, triangles = [];
@@ -283,13 +284,14 @@ class Drawing {
     this.size = [wide, high];
   }
 
-  // state: of Walk; fit: the whole picture within the canvas instead of the canvas filled; nudge: x, y of each layer;
+  // state: of Walk; fit: the whole picture within the canvas instead of the canvas filled; follow: where the mouse draws it, -1 to 1;
   // painter: of light and weather, or null; time: its own, in loops; amount: factor on it.
-  draw(state, fit, nudge, painter = null, time = 0, amount = 0) {
+  draw(state, fit, follow, painter = null, time = 0, amount = 0) {
     const { gl, loop, canvas } = this;
     const across = canvas.width / loop.width, down = canvas.height / loop.height;
     const scale = fit ? Math.min(across, down) : Math.max(across, down);
     this.prepare(scale * loop.width);
+    if (follow.some(Boolean)) this.nudge.forEach((share, i) => follow.forEach((way, axis) => (state.displacement[2 * i + axis] += share * way)));
     let at = 0;
     const textures = {};
     this.layers.forEach(({ pixels, mean }, k) => {
@@ -305,7 +307,7 @@ class Drawing {
     this.use(this.composite, textures, {
       mesh: [this.across.length - 1, this.down.length - 1], canvas: [canvas.width, canvas.height], size: this.size,
       scale: shown,
-      border: [state.border], alikeness: [constants.alikeness], nudge, weight: state.weights, streams: state.streams,
+      border: [state.border], alikeness: [constants.alikeness], weight: state.weights, streams: state.streams,
       touched: loop.layers.flatMap((layer) => layer.borders), offset: this.layers.map((layer) => layer.offset),
     });
     gl.viewport(0, 0, canvas.width, canvas.height);

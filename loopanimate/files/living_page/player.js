@@ -53,10 +53,7 @@ function draw() {
   if (!drawing || drawing.gl.isContextLost()) return;
   canvas.width = Math.max(1, Math.round(canvas.clientWidth * devicePixelRatio));
   canvas.height = Math.max(1, Math.round(canvas.clientHeight * devicePixelRatio));
-  const [front, back] = constants.parallax, layers = walk.now.motion.turns.length;
-  const nudge = Array.from({ length: layers }, (_, k) => front + ((back - front) * k) / Math.max(1, layers - 1));
-  const nudges = nudge.flatMap((share) => follow.map((way) => share * way));
-  drawing.draw(walk.state(settings.strength), settings.fit === "fit", nudges, painter, walk.weather, settings.effects);
+  drawing.draw(walk.state(settings.strength), settings.fit === "fit", follow, painter, walk.weather, settings.effects);
   page.classList.add("playing");
 }
 
