@@ -90,7 +90,7 @@ def is_english(prompt: str) -> bool:
 
 def _free_weather(event: Event, words: list[Word]) -> Event:
     """Take "it" for nothing that was named before where it rains or snows."""
-    if event.verb in WEATHER and words[event.start].text == "it":
+    if event.verb in WEATHER and [word.text for word in words[event.start : event.start + 1]] == ["it"]:
         spared = event.thing.which if SPARED in event.thing.which else []
         return replace(event, thing=Phrase("it", which=spared))
     return event

@@ -1,4 +1,5 @@
 import math
+import shutil
 
 import pytest
 import torch
@@ -118,6 +119,8 @@ def test_a_cut_run_resumes_to_the_same_weights_and_learns(tmp_path, monkeypatch)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(distill, "save_state", cut)
+    # the teacher's half precision does not make the same loops to the bit twice on every processor
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut", ignore=shutil.ignore_patterns("checkpoint-*", "pipeline"))
     with pytest.raises(KeyboardInterrupt):
         run("cut")
     monkeypatch.setattr(distill, "save_state", trainer.save_state)
