@@ -149,11 +149,12 @@ def passes_behind(effect: Effect) -> bool:
 
 
 def find_front(finder: Finder, front: list[np.ndarray]) -> np.ndarray | None:
-    """(h, w) uint8, small: what stands in front, of masks (H, W) that are known, or the salient object; None: nothing does."""
-    if not front:
-        mask, found = finder.salient
-        front = [mask] if found else []
-    if not front:
+    """(h, w) uint8, small: what stands in front, masks (H, W) that are known and the salient object; None: nothing does.
+
+    What is known may be a piece of it: of her of whom the hair moves, the face stands before the snow too.
+    """
+    mask, found = finder.salient
+    if not (front or found):
         return None
-    mask = np.maximum.reduce(front)
+    mask = np.maximum.reduce([*front, *([mask] if found else [])])
     return shrink_place(mask) if mask.mean() < FRONT else None

@@ -8,6 +8,7 @@ from PIL import Image
 
 from loopanimate.effects.names import read_colours
 from loopanimate.scene import finder as finders
+from loopanimate.scene.effects import find_front
 from loopanimate.scene.finder import Finder
 from loopanimate.scene.plan import plan
 from loopanimate.scene.regions import CLASSES
@@ -67,3 +68,11 @@ def test_sentences_give_the_look_named_in_the_place_named_in_the_colour_named(fi
 def test_rain_strikes_water_that_is_there(finder):
     placed = plan(read_clauses("it rains"), finder)[1][0].effect
     assert list(placed.strikes) == ["water"] and is_in(placed.strikes["water"], "water")
+
+
+def test_snow_behind_her_is_behind_all_of_her_though_her_hair_alone_moves(finder, monkeypatch):
+    hair, her = np.zeros(SIZE, np.float32), np.zeros(SIZE, np.float32)
+    hair[10:16, 20:30] = her[14:40, 20:30] = 1
+    monkeypatch.setattr(finders, "automatic_mask", lambda picture, model: (her, True))
+    front = find_front(finder, [hair])
+    assert (front[10:40, 20:30] == 255).all() and front[:, :18].max() == 0
