@@ -80,7 +80,7 @@ def stage(pipe, picture, mask, given, settings, models) -> Staged:
     finder = Finder(picture, masks, partial(_edit, settings), models)
     scene, outcomes = plan(said, finder)
     drawn = [outcome.effect for outcome in outcomes if outcome.effect is not None]
-    # the same in one place is drawn once, as it is said last
+    # A look that is said twice for one place is drawn once; the last clause decides how.
     effects = tuple({(each.effect.look, each.place is not None and each.place.tobytes()): each for each in drawn}.values())
     cameras = [outcome.camera for outcome in outcomes if outcome.camera is not None]
     if scene is None and not (effects or rests or cameras):

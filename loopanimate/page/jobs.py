@@ -59,7 +59,7 @@ class Shown:
         return all(Path(path).is_file() for path in (self.path, self.file.path, self.thumbnail))
 
     def pack(self) -> "Shown":
-        """As it is kept for the visit: without the picture, which is in a file, and with the masks in 8 bits."""
+        """The form that the visit's history keeps: masks in 8 bits, and no picture, which is read from its file again."""
         return self._convert(None, lambda mask: np.rint(mask * 255).astype(np.uint8))
 
     def unpack(self) -> "Shown":

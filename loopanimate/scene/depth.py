@@ -29,7 +29,7 @@ STANDING = (  # classes that are one thing where they touch
     ("vehicle",),
     ("lamp", "object", "fire"),
 )
-LAND = ("tree",), ("flower",), ("rock", "waterfall"), ("building",)  # the same, of what also is land: woods, hills, cities
+LAND = ("tree",), ("flower",), ("rock", "waterfall"), ("building",)  # the same: far away these are the ground itself
 LAYERED = ("person", "animal")  # things that are looked for, besides the salient object, to be layers
 SLOW = 0.6  # factor on the amount of a slow camera: a loop's time is given
 HORIZON = 0.15  # inverse depth of what stands at the horizon; the sky's is 0
