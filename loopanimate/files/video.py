@@ -209,7 +209,8 @@ def _to_planes(pixels: np.ndarray, codec: Codec) -> av.VideoFrame:
             pixels = pixels[:height, :width]
         coloured = fill_clear(pixels)[..., :3] if pixels.shape[2] == 4 else pixels
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(coloured), format="rgb24")
-        frame = frame.reformat(format=codec.opaque, dst_colorspace="ITU709", dst_color_range="MPEG")
+        # by one thread: of several, one writes past its last row's end over what another has written (findings/)
+        frame = frame.reformat(format=codec.opaque, dst_colorspace="ITU709", dst_color_range="MPEG", threads=1)
         if pixels.shape[2] == 4:
             frame = _add_alpha(frame, pixels[..., 3], codec.clear)
     frame.colorspace = frame.color_primaries = frame.color_trc = BT709

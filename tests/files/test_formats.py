@@ -145,7 +145,8 @@ def test_three_turns_are_one_three_times(ending, codec, tmp_path):
     path = write(tmp_path / f"three{ending}", ring(), 10, "words", lambda *done: told.append(done), repeats=3)
     three = decode(path).astype(int)
     assert len(three) == 24 and read_metadata(path) == "words" and len(list(tmp_path.iterdir())) == 2
-    assert np.abs(three - np.concatenate([one] * 3)).mean() < {".gif": 2, ".webp": 2, ".mov": 0.1}.get(ending, 1e-9)
+    near = {".gif": 2, ".webp": 2, ".mov": 0.02}.get(ending, 1e-9)  # FFmpeg decodes ProRes that was copied to fewer bits
+    assert np.abs(three - np.concatenate([one] * 3)).mean() < near
     assert told[-1] == ((8, 8) if film(by_ending(ending)) else (24, 24))  # a film's turn is coded once
     if film(by_ending(ending)):
         with av.open(str(path)) as container:
