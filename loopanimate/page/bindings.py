@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from loopanimate.page.canvas import read_directions, write_directions
+from loopanimate.page.canvas import Painting
 from loopanimate.settings import Settings
 
 
@@ -19,7 +19,7 @@ class Binding:
     setting: str  # where it stands in Settings, such as "request.seed"
     control: gr.components.Component
     read: Callable[[Any], Any]  # what the control holds → the setting
-    show: Callable[[Any], Any]  # the setting → what the control holds
+    show: Callable[[Any], Any] | None  # the setting → what the control holds; None: it is painted (Painting)
 
     @property
     def name(self) -> str:
@@ -32,8 +32,9 @@ READ = {  # where a control holds something else than the setting
     "request.num_inference_steps": lambda steps: steps or None,
     "request.guidance_scale": lambda scale: scale or None,
     "request.negative_prompt": lambda words: words or "",
-    "hands.arrows": lambda texts: read_directions(texts)[0],
-    "hands.pins": lambda texts: read_directions(texts)[1],
+    "hands.arrows": lambda text: painting.arrows if (painting := Painting.read(text)) else (),
+    "hands.pins": lambda text: painting.pins if (painting := Painting.read(text)) else (),
+    "hands.freeze": lambda text: (painting := Painting.read(text)) and painting.freeze_png(),
     "hands.added_effects": lambda texts: tuple((text,) for text in texts or ()),
     "output.size": lambda size: size or "source",
     "output.codec": lambda is_av1: "av1" if is_av1 else None,
@@ -42,8 +43,9 @@ READ = {  # where a control holds something else than the setting
 SHOW = {
     "request.num_inference_steps": lambda steps: steps or 0,
     "request.guidance_scale": lambda scale: scale or 0,
-    "hands.arrows": lambda arrows: write_directions("arrow", arrows),
-    "hands.pins": lambda pins: write_directions("pin", pins),
+    "hands.arrows": None,
+    "hands.pins": None,
+    "hands.freeze": None,
     "hands.added_effects": lambda added: [name if amount == 1 else f"{name}={amount:g}" for name, amount in added],
     "output.fps": lambda fps: f"{fps:g}" if isinstance(fps, float) else fps or "30",
     "output.size": str.lower,
@@ -71,16 +73,15 @@ def read(bindings: Iterable[Binding], values: dict) -> dict:
 
 
 def show(bindings: Iterable[Binding], settings: Settings) -> tuple[dict, list[str]]:
-    """What the controls hold for these settings, and in words what they cannot hold in full.
-
-    Where two settings share a control, it holds a list, in which one stands after the other.
-    """
+    """What the controls hold for these settings, and in words what they cannot hold in full."""
     given, values, changes = settings.flat(), {}, []
     for binding in bindings:
+        if binding.show is None:
+            continue
         value, control = binding.show(given[binding.name]), binding.control
         most = getattr(control, "maximum", None)
         if most is not None and value > most:
             changes.append(f"{control.label} {most:g}, not {value:g}")
             value = most
-        values[control] = values[control] + value if control in values else value
+        values[control] = value
     return values, changes

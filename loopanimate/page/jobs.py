@@ -5,6 +5,7 @@ Generators yield HTML that says how it goes, or None when there is nothing new; 
 
 import os
 import random
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -32,7 +33,10 @@ from loopanimate.settings import Machine, Output, Settings
 from loopanimate.staging import find_things
 
 LIVING_SIDE = 800  # pixels on the long side of the living preview
+STAGE_SIDE = 2048  # pixels on the long side of the picture on the page
 GLIMPSE_SIDE, GLIMPSE_SECONDS = 224, 0.7  # pixels of the moving picture while sampling, and how often it is renewed
+CHOICE_SIDE = 448  # pixels on the long side of each of four seeds
+ALIKE = 12.0  # levels of 255 by which a loop's first frame may differ from its picture in the mean: coding, light and weather
 KEEP_SECONDS = 3600  # finished files on disk
 ON_ZERO = spaces is not None and os.environ.get("SPACES_ZERO_GPU") is not None
 BROWSABLE = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "AVIF", "BMP")  # pictures that every browser shows
@@ -70,8 +74,14 @@ class Shown:
         parts = [(words, form(own)) for words, own in self.parts]
         return replace(self, loop=loop, mask=None if self.mask is None else form(self.mask), parts=parts)
 
+    @property
+    def name(self) -> str:
+        """Of the picture, as its file is called."""
+        return Path(self.path).stem
+
     def caption(self) -> str:
-        return f"{self.loop.settings.request.prompt} · seed {self.loop.settings.request.seed}"
+        settings = self.loop.settings
+        return f"seed {settings.request.seed}, strength {settings.hands.motion_strength:g}: {settings.request.prompt}"
 
 
 class Held:
@@ -100,6 +110,7 @@ class Server:
         self.machine, self.public = machine or Machine(), public or "SPACE_ID" in os.environ
         self.folder = tempfile.TemporaryDirectory(prefix="loopanimate-")
         self.pipe, self.named, self.salient = Held(), Held(), Held()
+        self.render_seconds: float | None = None  # that the last loop took after sampling
         # ZeroGPU runs this in a fork, which inherits the models: only arguments and words travel between the processes
         self.sample = gpu(self._sample)
 
@@ -120,13 +131,15 @@ class Server:
         given = {} if self.public else {name: words.strip() for name, words in typed.items() if (words or "").strip()}
         return self.machine.model_copy(update=given)
 
-    def new_file(self, ending: str) -> Path:
-        """A name for a finished file; old ones go."""
+    def new_file(self, ending: str, name: str = "") -> Path:
+        """A finished file's place, in a folder of its own; old ones go."""
         folder = Path(self.folder.name)
         for old in folder.iterdir():
             if time.time() - old.stat().st_mtime > KEEP_SECONDS:
-                old.unlink(missing_ok=True)
-        return folder / f"loop-{random.getrandbits(48):012x}{ending}"
+                shutil.rmtree(old, ignore_errors=True)
+        own = folder / f"{random.getrandbits(48):012x}"
+        own.mkdir()
+        return own / f"{name or 'loop'}{ending}"
 
     def find_mask(self, picture: Image.Image) -> tuple[np.ndarray, bool]:
         """The automatic mask (H, W) in [0, 1], and whether there is a clear object."""
@@ -143,41 +156,52 @@ class Server:
         Image.fromarray((mask * 255).round().astype(np.uint8)).save(target)
         return str(target)
 
-    def save_glimpse(self, loop: Loop, fps: float) -> str:
+    def save_glimpse(self, loop: Loop, fps: float, side: int = GLIMPSE_SIDE) -> str:
         """A small moving picture of a loop, as a file."""
         target = self.new_file(".webp")
-        target.write_bytes(webp(loop, GLIMPSE_SIDE, fps))
+        target.write_bytes(webp(loop, side, fps))
         return str(target)
 
-    def to_browsable(self, path: str) -> str:
-        """The picture's file, or a JPEG copy of one that not every browser shows."""
+    def show_picture(self, path: str) -> str:
+        """The picture's file, or a JPEG copy of one that is larger than a stage or that not every browser shows."""
         with Image.open(path) as file:
-            if file.format in BROWSABLE:
+            if file.format in BROWSABLE and max(file.size) <= STAGE_SIDE:
                 return path
-        copy = self.new_file(".jpg")
-        open_cached(path).save(copy, quality=95, subsampling=0)
-        return str(copy)
+        copy, target = open_cached(path).copy(), self.new_file(".jpg")
+        copy.thumbnail((STAGE_SIDE, STAGE_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        copy.save(target, quality=95, subsampling=0)
+        return str(target)
 
-    def restore(self, file: str, path: str | None) -> tuple[Settings, np.ndarray | None, str, Parts]:
-        """Settings, mask, picture and parts of a finished loop; its first frame is the picture where there is none at `path`."""
+    def restore(self, file: str, path: str | None, sure: bool = False) -> tuple[Settings, np.ndarray | None, str, Parts]:
+        """Settings, mask, picture and parts of a finished loop. The picture is the one at `path` if it is the loop's, which is
+        seen, unless sure, on its first frame; otherwise that frame is the picture."""
         recipe = read_metadata(file)
         settings, mask = unpack(recipe)
         parts = unpack_parts(recipe)
-        if path is None:
-            frame, whole = first_frame(file), settings.output.size == "source"
+        frame = None if sure else first_frame(file)
+        if frame is not None and not (path and is_same(frame, open_cached(path))):
+            whole = settings.output.size == "source"
             if mask is not None:
                 frame, settings, mask = of_frame(frame, settings, mask)
             parts = parts if whole else ()  # which of a cut picture is left is known by a mask alone: they are found again
-            path = str(self.new_file(".png"))
+            path = str(self.new_file(".png", Path(file).stem.partition("-")[0]))
             frame.save(path)
         return settings, mask, path, parts
 
-    def repaint(self, settings: Settings, mask: np.ndarray | None, path: str) -> canvas.Painting:
+    def repaint(self, settings: Settings, mask: np.ndarray | None, path: str, parts: Parts = ()) -> canvas.Painting:
         """What was painted for a loop; the mask is found where none was painted, and edited as the settings have it."""
-        small, request, freeze = canvas.shrink(open_cached(path)), settings.request, settings.hands.freeze
-        mask = self.find_mask(small)[0] if mask is None else canvas.fit(mask, small.size)
-        mask = edit(mask, request.mask_grow, request.mask_feather, request.mask_invert)
-        return canvas.Painting(small, mask, freeze and canvas.fit(open_small_png(freeze), small.size))
+        small, request, hands = canvas.shrink(open_cached(path)), settings.request, settings.hands
+
+        def fit(own):
+            return None if own is None else canvas.fit(own, small.size)
+
+        found, given = (
+            None if own is None else edit(own, request.mask_grow, request.mask_feather, request.mask_invert)
+            for own in (self.find_mask(small)[0], fit(mask))
+        )
+        parts = tuple((thing, fit(own)) for thing, own in parts)
+        freeze = fit(hands.freeze and open_small_png(hands.freeze))
+        return canvas.Painting(path, found, given, parts, freeze, hands.arrows, hands.pins)
 
     def _sample(self, picture: Image.Image, settings: Settings, seeds: list[int], mask, parts: Parts, machine: Machine):
         """make_loops as a generator of (step, steps, glimpse as WebP or None), or None; its last word is the loops."""
@@ -220,18 +244,21 @@ class Server:
                 yield None
                 continue
             step, steps, glimpse = word
-            left = max(1, round((time.monotonic() - begun) / step * (steps - step)))
-            yield text.working(f"Step {step} of {steps} · about {left} s left", step / (steps + 1), glimpse)
+            past = time.monotonic() - begun
+            left = past / step * (steps - step) + (self.render_seconds or 0.0)
+            then = "" if self.render_seconds else ", then rendering"
+            yield text.working(f"Step {step} of {steps} · {text.left(left)}{then}", past / (past + left + 1e-3), glimpse)
 
     def render(self, loop: Loop, path: str, mask: np.ndarray | None, parts: Parts, embed: bool, living: LoopFile | None):
         """Generator; returns what the page shows of a loop. embed: settings and masks travel in the file."""
+        begun = time.monotonic()
         small, thumbnail = shrink(loop, text.SHOWN_SIDE), self.save_glimpse(loop, NATIVE_FPS)
         output = Output(**{name: getattr(small.settings.output, name) for name in ("fps", "size", "fit", "repeats")})
-        glimpse, recipe = Path(thumbnail).read_bytes(), pack(loop.settings, mask, parts) if embed else None
+        recipe = pack(loop.settings, mask, parts) if embed else None
         file = yield from relay(
-            follow_writing(small, self.new_file(".mp4"), output, recipe),
-            lambda word: word and text.working("Rendering", word[0] / word[1], glimpse, bool(living)),
+            follow_writing(small, self.new_file(".mp4"), output, recipe), lambda word: word and count(word, begun, "Rendering")
         )
+        self.render_seconds = time.monotonic() - begun
         return Shown(path, mask, loop, parts, file, thumbnail, living, text.details(loop))
 
     def write(self, shown: Shown, settings: Settings, form: Format, embed: bool, machine: Machine):
@@ -239,13 +266,15 @@ class Server:
         loop, output, before = direct(shown.loop, settings), settings.output, shown.loop.settings.output
         if not isinstance(loop, MotionLoop) and (output.size, output.fit) != (before.size, before.fit):
             sampling = self.sample_loops(shown.path, settings, 1, shown.mask, machine)
-            (loop,) = yield from relay(sampling, lambda _: "Fitting the loop to the size …")
+            (loop,) = yield from relay(sampling, lambda _: text.working("Fitting the loop to the size …"))
         held = {"codec": output.codec if output.codec in form.codecs else None}
         if form.rates and output.fps not in ("native", *form.rates):
             held["fps"] = None  # the format's own
         recipe = pack(settings, shown.mask, shown.parts) if embed else None
-        writing = follow_writing(loop, self.new_file(form.endings[0]), output.model_copy(update=held), recipe)
-        return (yield from relay(writing, lambda word: word and f"Writing frame {word[0]} of {word[1]} …"))
+        name = "-".join(filter(None, (text.slug(shown.name), text.slug(settings.request.prompt))))
+        target = self.new_file(form.endings[0], "{}-{}x{}".format(name, *form.size(*loop.size(output))))
+        begun, writing = time.monotonic(), follow_writing(loop, target, output.model_copy(update=held), recipe)
+        return (yield from relay(writing, lambda word: word and count(word, begun, f"Writing {form.name}")))
 
     def write_living(self, loop: Loop) -> LoopFile | None:
         """A small living page of the loop at its own pace, for the page around it to play with; None for frames."""
@@ -271,6 +300,21 @@ def load_named(regions_model: str | None, device: str):
 def follow_writing(loop: Loop, target: Path, output: Output, recipe: str | None):
     """Generator of (frames written, frames in all) or None; returns the file."""
     return follow(lambda tell: loop.write(target, output, recipe, lambda *done: tell(done)))
+
+
+def count(done: tuple[int, int], begun: float, doing: str) -> dict:
+    """How far the frames are that are written since `begun`."""
+    frames, total = done
+    left = (time.monotonic() - begun) / frames * (total - frames)
+    return text.working(f"{doing} · {text.left(left)}", frames / total)
+
+
+def is_same(one: Image.Image, other: Image.Image) -> bool:
+    """Whether two pictures show the same, whatever their size."""
+    if abs(one.width / one.height - other.width / other.height) > 0.02 * other.width / other.height:
+        return False
+    small = (np.asarray(each.convert("RGB").resize((32, 32), Image.Resampling.BOX), np.float32) for each in (one, other))
+    return bool(np.abs(next(small) - next(small)).mean() < ALIKE)
 
 
 def direct(loop: Loop, settings: Settings) -> Loop:

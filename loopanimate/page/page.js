@@ -1,131 +1,367 @@
-// The page's own script, run by the living preview: its element, and what Gradio gives such a script, are here by name.
+// The page around the stage (stage.js, which this goes on from): the loop in the picture's place, jobs, files.
+
+// --- what the stage shows: the picture, the loop in its place, or four seeds
+
+const video = $("video"), frame = $("iframe");
+let film = null, seeds = null, resting = 0;
+const hasLoop = () => Boolean(film);
+// arrows, pins and frozen places are drawn over the loop that they change, where it has the picture's shape
+const isOver = () => Boolean(film?.size && art && ["arrow", "pin", "freeze"].includes(tool) && Math.abs((film.size[0] / film.size[1]) * (art.height / art.width) - 1) < 0.03);
+const hint = (words) => ($(".hint").textContent = words);
+const preview = () => (frame.hasAttribute("srcdoc") ? frame.contentWindow.living : null);
+
+function show(wanted) {
+  if (wanted !== "picture" && tool) use("");
+  stage.dataset.show = wanted;
+  for (const button of all(".bar [data-show]")) button.setAttribute("aria-pressed", button.dataset.show === wanted);
+  // the view has the shape of what it shows
+  const [width, height] = wanted === "loop" && film ? film.size : art ? [art.width, art.height] : [3, 2];
+  view.style.setProperty("--shape", width / height);
+  if (!paused && film) video.play().catch(() => {});
+  if (wanted === "loop") zoomTo(1, { x: 0, y: 0 });
+}
+
+let paused = matchMedia("(prefers-reduced-motion: reduce)").matches;
+function pause(wish = !paused) {
+  paused = wish;
+  $("[data-do=pause]").textContent = paused ? "Play" : "Pause";
+  paused ? video.pause() : video.play().catch(() => {});
+  preview()?.set({ paused });
+}
 
 // The living preview answers hands at once; the video follows when they rest.
-let resting = 0;
-const living = element.closest("#living"), frame = () => living.querySelector("iframe");
-// an attribute of the element itself: the page's style sheet is confined to what lies within the app
-const show = (live) => {
-  living.toggleAttribute("data-live", live);
+function live(on) {
+  stage.toggleAttribute("data-live", on);
   // a browser does not begin to play what came while it was hidden
-  if (!live) document.querySelector(".result video")?.play().catch(() => {});
-};
+  if (!on && !paused) video.play().catch(() => {});
+}
 
-const settle = (milliseconds) => {
+function settle(milliseconds) {
   clearTimeout(resting);
   resting = setTimeout(() => {
     resting = 0;
     trigger("settled");
   }, milliseconds);
-};
+}
 
-const play = (strength, tempo, effects) => {
-  const preview = frame()?.contentWindow.living, own = Number(frame()?.dataset.strength);
-  if (!preview) return;
-  preview.set({ strength: own > 0 ? strength / own : 1, tempo, effects, panel: false });
-  show(true);
-  preview.ready.then((drawn) => drawn || show(false));
-};
+function play(strength, tempo, effects) {
+  const page = preview(), own = Number(frame.dataset.strength);
+  if (!page) return;
+  page.set({ strength: own > 0 ? strength / own : 1, tempo, effects, paused, panel: false });
+  if (!tool) show("loop");
+  live(true);
+  page.ready.then((drawn) => drawn || live(false));
+}
 
-// what the server hands to the page
+function arrived(another) {
+  if (another) forget();
+  if (!art) use("");
+  if (another && art) keepPicture();
+  show(stage.dataset.show);
+}
+
+function forget() {
+  [film, seeds] = [null, null];
+  video.removeAttribute("src");
+  frame.removeAttribute("srcdoc");
+  for (const name of ["data-loop", "data-live", "data-seeds", "data-glimpse"]) stage.removeAttribute(name);
+  say("");
+  show("picture");
+}
+
+function say(words, share = null, problem = false) {
+  const line = $(".work p");
+  line.innerHTML = words;
+  line.setAttribute("role", problem ? "alert" : "status");
+  $(".work").classList.toggle("problem", problem);
+  stage.toggleAttribute("data-said", Boolean(words));
+  $(".work progress").hidden = share === null;
+  $(".work progress").value = share ?? 0;
+}
+
+// What the server hands over, each with the name of the picture that it is of: what comes too late for its picture is dropped.
+let opened = open(props.value);
 const given = {
+  picked: takePick,
+  job({ words, share, glimpse, problem }) {
+    if (art && !running.size && !problem) return; // of a job that has ended
+    say(words, share, problem);
+    stage.toggleAttribute("data-glimpse", Boolean(glimpse));
+    if (glimpse) {
+      $(".glimpse").src = glimpse;
+      show("picture");
+    }
+  },
+  living({ page, strength, size }) {
+    frame.dataset.strength = strength;
+    frame.srcdoc = page;
+    stage.removeAttribute("data-glimpse");
+    film = { ...film, size };
+    frame.addEventListener("load", () => {
+      preview()?.set({ panel: false, paused });
+      live(true);
+      if (!tool) show("loop");
+      preview()?.ready.then((drawn) => drawn || live(false));
+    }, { once: true });
+  },
+  film({ source, words, size }) {
+    film = { source, size };
+    stage.setAttribute("data-loop", "");
+    stage.removeAttribute("data-glimpse");
+    video.setAttribute("aria-label", words);
+    video.src = source;
+    if (!resting) live(false);
+    if (!tool) show("loop");
+  },
   motion({ motion, motion_strength, tempo, effect_strength }) {
-    const preview = frame()?.contentWindow.living;
-    if (motion && preview) {
-      frame().dataset.strength = motion.own;
-      preview.replace(motion.loops);
+    if (motion && preview()) {
+      frame.dataset.strength = motion.own;
+      preview().replace(motion.loops);
       play(motion_strength, tempo, effect_strength);
     }
     settle(50); // once the preview has drawn it
   },
-  file(path) {
-    const link = document.createElement("a");
-    link.href = "gradio_api/file=" + encodeURI(path);
-    link.download = path.split("/").pop();
-    link.click();
+  async regions({ regions: found, first: thing }) {
+    const { of, width, height } = art;
+    const read = await Promise.all(found.map(async (one) => ({ ...one, pixels: await decode(one.place, width, height) })));
+    if (of !== art?.of) return;
+    [regions, first] = [read.filter((one) => one.pixels), thing];
+    draw();
+  },
+  seeds({ seeds: made }) {
+    seeds = made;
+    stage.removeAttribute("data-glimpse");
+    stage.setAttribute("data-seeds", "");
+    $(".seeds").replaceChildren(...made.map(({ source, seed }, index) => {
+      const button = Object.assign(document.createElement("button"), { type: "button" }), image = new Image();
+      button.dataset.index = index;
+      [image.src, image.alt] = [source, ""];
+      button.append(image, `Use seed ${seed}`);
+      return button;
+    }));
+    show("seeds");
+  },
+  file({ path, name }) {
+    Object.assign(document.createElement("a"), { href: "gradio_api/file=" + encodeURI(path), download: name }).click();
   },
 };
-for (const [name, take] of Object.entries(given)) watch(name, () => take(props[name]));
+const early = new Map(); // words that came just before their picture: Gradio hands over what came together one after the other
+const take = (name, word) => word.of === (art?.of ?? null) && (given[name](word), true);
+watch("value", () => {
+  opened = open(props.value).then(() => {
+    for (const [name, { word, since }] of early) if (performance.now() - since < 2000) take(name, word);
+    early.clear();
+  });
+});
+for (const name of Object.keys(given))
+  watch(name, () => {
+    const word = props[name];
+    opened.then(() => word && (take(name, word) || early.set(name, { word, since: performance.now() })));
+  });
 
-// jobs that run or wait, while Cancel is there
-const running = new Set();
-let cancelling = false; // until all of them have ended: Gradio drops a click for a job that still runs
-const offer = () => living.toggleAttribute("data-busy", running.size > 0);
-window.loopanimate = {
+// --- jobs that run or wait
+
+const WISHES = ["animate", "four", "download"];
+const running = new Map();
+let cancelling = false, wished = "", asked = -Infinity; // until all have ended: Gradio drops a wish for a job that still runs
+const offer = () => stage.toggleAttribute("data-busy", running.size > 0);
+
+function over(name) {
+  if (!running.delete(name)) return;
+  offer();
+  if (running.size) return;
+  if (!$(".work").classList.contains("problem")) say("");
+  stage.removeAttribute("data-glimpse");
+  if (!resting) live(false);
+  const wish = wished, cancelled = cancelling && !wish;
+  [cancelling, wished, asked] = [false, "", -Infinity];
+  if (wish) trigger(wish);
+  if (cancelled) {
+    hint("Cancelled.");
+    trigger("cancelled");
+  }
+}
+
+const jobs = window.loopanimate = {
+  painting: () => props.value,
   slide(...values) {
     play(...values);
     settle(600);
   },
-  // what was painted may be frozen: of use where a loop is there to freeze
-  paint: (milliseconds) => void setTimeout(() => frame() && trigger("painted"), milliseconds),
-  begin(name, words) {
-    if (cancelling) return undefined; // which leaves what is there
-    running.add(name);
-    offer();
-    return words;
+  // The newest wish counts: one that comes while another is at work takes its place.
+  wish(name) {
+    if (!WISHES.includes(name) || performance.now() - asked < 500) return; // of a double click, one
+    asked = performance.now();
+    if (!running.size) return void trigger(name);
+    wished = name;
+    jobs.cancel();
   },
-  end(name) {
-    running.delete(name);
+  begin(name, words) {
+    if (!running.size) say("");
+    running.set(name, {});
     offer();
-    if (!resting) show(false);
-    if (cancelling && !running.size) {
-      cancelling = false;
-      trigger("cancelled");
-    }
+    setTimeout(() => running.has(name) && !$(".work p").textContent && say(words), 1500); // the server has a word at once when it is free
+  },
+  // Gradio tells once of a job that ends by itself, and twice of one that is cancelled: that its stream has closed, and that the
+  // server knows. Until then it may drop a wish for another, and the second word would be taken for that one's.
+  end(name) {
+    const own = running.get(name);
+    if (!own?.cancelled || own.told) return over(name);
+    own.told = true;
+    setTimeout(() => running.get(name) === own && over(name), 5000); // it had just ended
   },
   fail(name, words) {
-    const said = running.has(name) && !cancelling ? words : undefined;
-    this.end(name);
-    return said;
+    if (running.has(name) && !running.get(name).cancelled) say(words, null, true);
+    jobs.end(name);
   },
   cancel() {
-    cancelling = running.size > 0;
-    return cancelling ? "Cancelling …" : undefined;
+    clearTimeout(resting); // nor is rendered what waits for hands to rest
+    resting = 0;
+    if (!running.size || cancelling) return;
+    cancelling = true;
+    for (const own of running.values()) own.cancelled = true;
+    say("Stopping …");
+    trigger("stop");
   },
 };
+
+const DEEDS = {
+  undo: () => step(past, future),
+  redo: () => step(future, past),
+  whole(button) {
+    const menu = $(".whole");
+    menu.hidden = !menu.hidden;
+    button.setAttribute("aria-expanded", !menu.hidden);
+  },
+  open: () => document.querySelector("#mask input[type=file]").click(),
+  save: () => trigger("handed"),
+  cancel: () => jobs.cancel(),
+  pause: () => pause(),
+  change: () => $("#choose").click(),
+};
+
+// Held, the still picture shows: the button, or the loop itself.
+const hold = (on) => stage.toggleAttribute("data-held", on);
+$("[data-do=hold]").addEventListener("keydown", ({ key }) => hold([" ", "Enter"].includes(key)));
+for (const target of [view, $("[data-do=hold]")])
+  target.addEventListener("pointerdown", () => stage.dataset.show === "loop" && hold(true));
+for (const kind of ["pointerup", "pointercancel", "keyup", "blur"]) addEventListener(kind, () => hold(false));
 
 // a clause of the sentence, chosen to mend where its thing is
 document.addEventListener("click", ({ target }) => {
   const chip = target.closest?.("#understood [data-thing]");
-  if (!chip) return;
-  trigger("chosen", { thing: chip.dataset.thing });
-  document.querySelector("#editor").scrollIntoView({ behavior: "smooth", block: "nearest" });
+  if (!chip || !art) return;
+  choose(chip.dataset.thing);
+  stage.scrollIntoView({ behavior: "smooth", block: "nearest" });
 });
 
-let painting = false;
-document.addEventListener("pointerdown", ({ target }) => (painting = Boolean(target.closest?.("#editor"))), true);
-document.addEventListener("pointerup", () => {
-  if (painting) loopanimate.paint(100); // once the stroke is drawn
-  painting = false;
-}, true);
+// --- examples: one film plays after the other, while the strip is seen; many at once are much for a small machine
 
-// What is dropped on the page: a finished loop gives its settings back, a picture becomes the picture. No file is left to
-// the browser, which would leave the page for it.
-const film = /\.(mp4|webm|html|zip)$/i, either = /\.(gif|webp|png|apng|avif)$/i, phone = /\.(heic|heif)$/i;
-const PICTURE = "#picture input[type=file]";
+document.addEventListener("click", ({ target }) => {
+  const example = target.closest?.("[data-example]");
+  if (!example) return;
+  jobs.cancel();
+  trigger("example", { name: example.dataset.example });
+  stage.scrollIntoView({ behavior: "smooth", block: "nearest" });
+});
+const reel = [...document.querySelectorAll("[data-example] video")], stripped = reel[0]?.closest("#examples");
+let turned = -1;
+function turn() {
+  turned = (turned + 1) % reel.length;
+  reel[turned].play().catch(() => {});
+}
+for (const each of reel) {
+  each.addEventListener("ended", turn);
+  each.parentElement.addEventListener("pointerenter", () => each.play().catch(() => {}));
+}
+if (stripped && !paused)
+  new IntersectionObserver(([{ isIntersecting }]) => (isIntersecting ? turn() : reel.forEach((each) => each.pause()))).observe(stripped);
+
+// --- files: dropped, pasted or chosen. A finished loop gives its settings back, a picture becomes the picture. No file is left
+// to the browser, which would leave the page for it.
+
+const loops = /\.(mp4|webm|html|zip)$/i, either = /\.(gif|webp|png|apng|avif)$/i, phone = /\.(heic|heif)$/i;
 // a browser that does not know HEIC gives it no type, and what has none is no picture to Gradio
 const typed = (file) => (phone.test(file.name) && !file.type ? new File([file], file.name, { type: "image/heic" }) : file);
-const put = (input, file) => {
-  const transfer = new DataTransfer();
+
+function put(selector, file) {
+  const input = document.querySelector(`${selector} input[type=file]`), transfer = new DataTransfer();
+  if (!file || !input) return;
   transfer.items.add(typed(file));
   input.files = transfer.files;
-};
+  input.dispatchEvent(new Event("change", { bubbles: true }));
+}
+
+$("#choose").addEventListener("change", ({ target }) => {
+  put("#picture", target.files[0]);
+  target.value = "";
+});
 const carries = (event) => event.dataTransfer?.types.includes("Files");
 document.addEventListener("dragover", (event) => carries(event) && event.preventDefault());
 document.addEventListener("drop", (event) => {
   if (!carries(event)) return;
   event.preventDefault();
   event.stopPropagation();
-  const file = event.dataTransfer.files[0];
-  const loop = film.test(file?.name) || (either.test(file?.name) && !event.target.closest("#picture"));
-  const input = document.querySelector(loop ? "#restore input[type=file]" : PICTURE);
-  if (!file || !input) return;
-  put(input, file);
-  input.dispatchEvent(new Event("change", { bubbles: true }));
+  const file = event.dataTransfer.files[0], name = file?.name ?? "";
+  put(loops.test(name) || (either.test(name) && !event.target.closest?.(".view")) ? "#restore" : "#picture", file);
 }, true);
-document.addEventListener("click", ({ target }) => {
-  if (target.matches?.(PICTURE)) target.accept = "image/*,.heic,.heif";
-}, true);
+document.addEventListener("paste", ({ clipboardData }) => {
+  const file = [...(clipboardData?.files ?? [])].find(({ type }) => type.startsWith("image/"));
+  if (file) put("#picture", file);
+});
+// another picture takes the place of what is at work for the former one
 document.addEventListener("change", ({ target }) => {
-  const file = target.matches?.(PICTURE) && target.files[0];
-  if (file && typed(file) !== file) put(target, file);
+  if (!target.matches?.("#picture input, #restore input")) return;
+  jobs.cancel();
+  if (target.closest("#picture")) chosen = target.files[0];
 }, true);
+
+// --- what survives a reload, in this browser: the picture, what is painted, and the controls
+
+const STORE = "session";
+const shelf = new Promise((done) => {
+  const opening = indexedDB.open("loopanimate", 1);
+  opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);
+  opening.onsuccess = () => done(opening.result);
+  opening.onerror = () => done(null); // a browser that keeps nothing
+});
+const ask = (mode, request) => shelf.then((base) => base && new Promise((done) => {
+  const asked = request(base.transaction(STORE, mode).objectStore(STORE));
+  asked.onsuccess = () => done(asked.result);
+  asked.onerror = () => done(null);
+}));
+const keep = (name, value) => ask("readwrite", (store) => store.put(value, name));
+const kept = (name) => ask("readonly", (store) => store.get(name));
+let chosen = null, waitingFor = null, controls = null; // the file that was chosen; what was painted on the kept picture
+
+async function keepPicture() {
+  const { of, picture, width, height } = art, file = chosen ?? (await fetch(picture).then((answer) => answer.blob()).catch(() => null));
+  chosen = null;
+  if (of !== art?.of || !file) return;
+  keep("picture", new File([file], file.name ?? picture.split("/").pop(), { type: file.type }));
+  const before = waitingFor;
+  waitingFor = null;
+  if (before?.width === width && before.height === height) open(JSON.stringify({ ...before, of, picture })).then(() => (props.value = write()));
+  else keepPaint();
+}
+const keepPaint = () => keep("painting", props.value);
+
+let looked = false; // whether what was kept has been read
+jobs.keep = (names, values) => void (looked && !controls && keep("controls", JSON.stringify(Object.fromEntries(names.map((name, i) => [name, values[i]])))));
+jobs.controls = (names, values) => {
+  const back = controls ?? {};
+  controls = null;
+  return names.map((name, i) => back[name] ?? values[i]);
+};
+
+Promise.all(["picture", "painting", "controls"].map(kept)).then(([picture, painting, values]) => {
+  looked = true;
+  if (!picture || art || running.size) return;
+  [waitingFor, controls] = [painting, values].map((text) => (text ? JSON.parse(text) : null));
+  if (controls) trigger("kept");
+  put("#picture", picture);
+});
+
+addEventListener("keyup", ({ key }) => key === " " && hold(false));
+pause(paused);
+show("picture");

@@ -9,7 +9,7 @@ from zipfile import BadZipFile, ZipFile
 import av
 import cv2
 import numpy as np
-from PIL import Image, ImageColor
+from PIL import Image
 
 from loopanimate.files.formats import by_ending
 from loopanimate.files.living import read_picture
@@ -41,23 +41,6 @@ def shrink(loop: Loop, side: int) -> Loop:
         masks=tuple(cv2.resize(mask, whole, interpolation=cv2.INTER_AREA) for mask in loop.masks),
         settings=loop.settings.model_copy(update={"output": output}),
     )
-
-
-def draw_places(picture: Image.Image, places: list[np.ndarray | None], colours: list[str]) -> bytes:
-    """A small picture with places (h, w) uint8 of things tinted and outlined, each in a colour of CSS, as WebP."""
-    size = next(place.shape[::-1] for place in places if place is not None)
-    pixels = np.array(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0).convert("RGB"))
-    for place, colour in zip(places, colours):
-        if place is None:
-            continue
-        tint = np.array(ImageColor.getrgb(colour))
-        pixels[:] = pixels + 0.35 * (place[..., None] / 255) * (tint - pixels)
-        outlines, _ = cv2.findContours((place > 127).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        for shade, width in ((0, 0, 0), 3), (tuple(map(int, tint)), 1):  # the dark rim shows on any picture
-            cv2.drawContours(pixels, outlines, -1, shade, width, cv2.LINE_AA)
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "WEBP", quality=80)
-    return file.getvalue()
 
 
 def webp(loop: Loop, side: int, fps: float = NATIVE_FPS) -> bytes:

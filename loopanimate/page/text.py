@@ -5,11 +5,13 @@ import html
 import os
 import re
 import tempfile
-from pathlib import Path
+import unicodedata
+
+from PIL import ImageColor
 
 from loopanimate.files.formats import by_ending
 from loopanimate.loop import Loop, LoopFile
-from loopanimate.page.preview import draw_places, measure
+from loopanimate.page.preview import measure
 from loopanimate.staging import Note
 
 SHOWN_SIDE = 1280  # pixels on the long side of the loop on the page; a download has the size that was asked for
@@ -22,38 +24,23 @@ SUGGESTIONS = (
     "the candle flickers",
     "it breathes slowly",
 )
-EMPTY = '<div class="empty">Your loop will play here.<br>Choose a picture, say what should move, press Animate.</div>'
-MASKED = (
-    "Red moves. Paint what else should, erase what should not; blue stays frozen. As long as you paint nothing, what your "
-    "sentence names moves instead: it is found for you."
-)
-NOT_FOUND = (
-    "**No clear object found**, so the whole picture is marked. Leave it, erase what should stay, "
-    "or clear it and click on what should move (below)."
-)
-CLICKS = "Two clicks draw an arrow: this point goes there. A pin stays where it is."
-HEAD = "Now click where this point goes."
-DIRECTED = "The loop follows the arrow. Set a pin where something should stay."
-DIRECTIONS = "In percent of the picture; × removes one, and you can type them: arrow 20 30 45 30, pin 50 50"
+MASKED = "Red moves as long as your sentence names nothing else. Paint or click to change it."
+NOT_FOUND = "No clear object found, so the whole picture is marked. Select or paint what should move, or leave it."
+LOOKING = "Looking at the picture …"
 ADDED = "Besides what the sentence says; an amount may follow: snow=0.5"
 AV1 = "AV1 in MP4 and WebM: smaller; at small, with a step at the wrap"
 UNMEASURED = "Seam and stillness are measured when a loop is made."
 NO_PICTURE = "choose a picture first"
 GONE = "the files of this loop went after an hour: choose its picture again and press Animate"
-EXAMPLE = "A finished example. Change anything and press Animate."
+NO_SENTENCE = f"say what should move, such as “{SUGGESTIONS[0]}”"
 WAITING = "Waiting for its turn …"
-FAILED = (
-    '<div class="problem" role="alert">That did not work. If a message names what is wrong, change it; '
-    "then press Animate again.</div>"
-)
-UNWRITTEN = "**The file was not written. If a message names what is wrong, change it; then press Download again.**"
-CANCELLED = '<div class="empty">Cancelled. Change anything and press Animate.</div>'
-FOUR = '<div class="empty">Four seeds are ready below: click one to see it in full.</div>'
+BEGUN = "Starting …"
+FAILED = "That did not work. If a message names what is wrong, change it; then try again."
 MEASURES = {
     "step": "Seam step (1.25 or less is none)",
     "jerk": "Seam jerk (1.25 or less is none)",
     "pause": "Seam pause (below 1 it stops there)",
-    "inside": "Mean change where red, of 255",
+    "inside": "Mean change where it moves, of 255",
     "outside": "Mean change elsewhere, of 255",
 }
 
@@ -69,43 +56,28 @@ def plain(error: Exception) -> str:
 
 
 def sentence(error: Exception) -> str:
-    words = plain(error)
+    """A mistake as a person is told of it: what is needed, and what came."""
+    words = re.sub("^expected ", "this needs ", plain(error))
+    words = re.sub(r", got (?=\S)", ". It was given ", words, count=1) if words.startswith("this needs") else words
     return html.escape(words[:1].upper() + words[1:] + ".")
 
 
-def problem(error: Exception) -> str:
-    return f'<div class="problem" role="alert">{sentence(error)}</div>'
-
-
-def working(words: str, share: float | None = None, glimpse: bytes | None = None, lives: bool = False) -> str:
-    """How the work goes. lives: the living preview plays above, so the glimpse is for browsers that cannot draw it."""
-    picture = '<div class="empty">Your loop is on its way.</div>'
-    if glimpse:
-        picture = f'<img alt="The motion so far" src="data:image/webp;base64,{base64.b64encode(glimpse).decode()}">'
-    bar = f'<progress aria-label="Progress" max="1" value="{share:.3f}"></progress>' if share is not None else ""
-    kind = "result lives" if lives else "result"
-    return f'<div class="{kind}" aria-busy="true">{picture}{bar}<p role="status">{html.escape(words)}</p></div>'
-
-
-def say(error: Exception) -> str:
-    return f"**{sentence(error)}**"
-
-
-def play(file: Path, prompt: str) -> str:
-    source = html.escape(f"gradio_api/file={file}")
-    label = html.escape(prompt)
-    return f'<div class="result"><video src="{source}" loop muted autoplay playsinline controls aria-label="{label}"></video></div>'
-
-
-def live(page: LoopFile | None, loop: Loop) -> str:
-    """The living preview, a page within the page."""
-    if page is None:
-        return ""
-    strength, (width, height) = loop.settings.hands.motion_strength, page.size
+def slug(words: str, most: int = 40) -> str:
+    """Words as part of a file's name."""
+    plain_words = re.sub(r"[^a-z0-9]+", "-", unicodedata.normalize("NFKD", words.lower()).encode("ascii", "ignore").decode())
     return (
-        f'<iframe class="living" title="The motion, live" data-strength="{strength}" tabindex="-1" '
-        f'style="aspect-ratio: {width} / {height}" srcdoc="{html.escape(page.path.read_text(encoding="utf-8"))}"></iframe>'
+        plain_words.strip("-")[: most + 1].rpartition("-")[0] if len(plain_words.strip("-")) > most else plain_words.strip("-")
     )
+
+
+def working(words: str, share: float | None = None, glimpse: bytes | None = None) -> dict:
+    """How the work goes: words, the share that is done, and the motion so far as WebP."""
+    picture = glimpse and f"data:image/webp;base64,{base64.b64encode(glimpse).decode()}"
+    return {"words": html.escape(words), "share": share, "glimpse": picture}
+
+
+def left(seconds: float) -> str:
+    return f"about {max(1, round(seconds))} s left"
 
 
 def describe(file: LoopFile, seed: int) -> str:
@@ -121,33 +93,26 @@ def made(file: LoopFile, loop: Loop) -> str:
     return words
 
 
+def colours(loop: Loop) -> list[tuple[int, int, int]]:
+    """A colour for each note."""
+    return [ImageColor.getrgb(f"hsl({round(40 + 360 * place * 0.381966) % 360}, 90%, 60%)") for place in range(len(loop.notes))]
+
+
 def understood(loop: Loop) -> str:
-    """Each clause of the sentence with what became of it, in the colour that its place has in the picture beside."""
-    if not loop.notes:
-        return ""
-    colours = [f"hsl({round(40 + 360 * place * 0.381966) % 360}, 90%, 60%)" for place in range(len(loop.notes))]
-    lines, picture = [f"<li>{_chip(note, colour)}</li>" for note, colour in zip(loop.notes, colours)], ""
-    if any(note.place is not None for note in loop.notes):
-        drawn = base64.b64encode(draw_places(loop.picture, [note.place for note in loop.notes], colours)).decode()
-        picture = f'<img alt="What the words were found to name" src="data:image/webp;base64,{drawn}">'
-    return f'<div class="understood">{picture}<ul>{"".join(lines)}</ul></div>'
+    """Each clause of the sentence with what became of it, in the colour that its place has in the picture."""
+    lines = [f"<li>{_chip(note, colour)}</li>" for note, colour in zip(loop.notes, colours(loop))]
+    return f'<ul class="understood">{"".join(lines)}</ul>' if lines else ""
 
 
-def _chip(note: Note, colour: str) -> str:
-    """A clause; where it has a thing, a button that takes that thing's mask to the editor."""
-    mark = f'<span style="background: {colour if note.place is not None else "none"}">{"?" if note.unsure else ""}</span>'
+def _chip(note: Note, colour: tuple[int, int, int]) -> str:
+    """A clause; where it has a thing, a button that has that thing's mask painted on."""
+    colour = f"rgb{colour}" if note.place is not None else "none"
+    mark = f'<span style="background: {colour}">{"?" if note.unsure else ""}</span>'
     if not note.thing:
         return mark + html.escape(note.said)
     title = html.escape(f"Mend where “{note.thing}” is")
     return (
         f'<button type="button" data-thing="{html.escape(note.thing)}" title="{title}">{mark}{html.escape(note.said)}</button>'
-    )
-
-
-def mending(thing: str) -> str:
-    return (
-        f"Red is **{html.escape(thing)}** now. Paint or erase until it is right, then press Animate. "
-        "Choose it again below the loop to go back to what moves as a whole."
     )
 
 

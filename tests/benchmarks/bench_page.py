@@ -11,17 +11,18 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from tests.browser.conftest import CHROMIUM, CHROMIUM_OPTIONS, ROOT, free_port, waited
+from tests.browser.conftest import CHROMIUM, CHROMIUM_OPTIONS, ROOT, free_port
+from tests.browser.steps import LIVING, VIDEO, draw
 
 BARE = "import sys, gradio as gr\nwith gr.Blocks() as page: gr.Button()\npage.launch(server_port=int(sys.argv[2]))"
 PAINTED = "performance.getEntriesByName('first-contentful-paint')"
-LIVING = "document.querySelector('#living iframe').contentWindow.living"
 TERMS = f"Array.from({LIVING}.walk.motions[0].terms)"
 
 
@@ -48,9 +49,20 @@ class Server:
         with ExitStack() as stack:
             log, self.started = stack.enter_context(tempfile.TemporaryFile("w+")), time.monotonic()
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environment)
-            self.address = waited(f"http://127.0.0.1:{port}", self.process, log)
+            self.address = f"http://127.0.0.1:{port}"
+            while not self.is_up():
+                log.seek(0)
+                assert self.process.poll() is None, log.read()
+                time.sleep(0.02)
             self.answers = time.monotonic() - self.started
             self.files = stack.pop_all()
+
+    def is_up(self) -> bool:
+        try:
+            with urlopen(self.address):
+                return True
+        except OSError:
+            return False
 
     def __enter__(self):
         return self
@@ -105,15 +117,13 @@ def main() -> None:
             page.get_by_label("What should move, and how?").fill("it sways")
             begun = time.monotonic()
             page.get_by_role("button", name="Animate", exact=True).click()
-            page.wait_for_function(f"document.querySelector('#living iframe') && {LIVING}")
+            page.wait_for_function(LIVING)
             row("living preview of 35 frames after Animate", time.monotonic() - begun)
-            page.wait_for_function("document.querySelector('.result video')?.currentTime > 0")
+            page.wait_for_function(f"{VIDEO}.currentTime > 0")
             row("finished video after Animate", time.monotonic() - begun)
-            page.get_by_role("button", name="Click to select").click()
             before = page.evaluate(TERMS)
-            page.get_by_label("Arrows and pins").fill("arrow 45 50 52 50")
+            draw(page, "arrow", (0.45, 0.5), (0.52, 0.5))
             begun = time.monotonic()
-            page.get_by_label("Arrows and pins").press("Enter")
             page.wait_for_function(f"before => {TERMS}.some((term, i) => Math.abs(term - before[i]) > 0.005)", arg=before)
             row("living preview follows an arrow", time.monotonic() - begun)
         with Server("-c", BARE) as server:

@@ -1,9 +1,12 @@
 """The one table of controls and settings: everything is in it once, and goes both ways."""
 
 import gradio as gr
+import numpy as np
 import pytest
 
+from loopanimate.files.recipe import open_small_png, small_png
 from loopanimate.page.bindings import bind, read, show
+from loopanimate.page.canvas import Painting
 from loopanimate.page.events import Page
 from loopanimate.page.jobs import Server
 from loopanimate.settings import Machine, Settings, make_settings
@@ -20,7 +23,7 @@ CHANGED = {
     "tempo": 2.0,
     "arrows": ((0.2, 0.3, 0.45, 0.3),),
     "pins": ((0.5, 0.123), (0.1, 0.9)),
-    "freeze": b"png",
+    "freeze": small_png(np.eye(8)),
     "effect_strength": 0.5,
     "added_effects": (("snow", 1.0), ("embers", 0.25)),
     "fps": 12.5,
@@ -57,16 +60,25 @@ def test_every_setting_has_its_control(page):
     assert set(CHANGED) == {binding.name for binding in page.bindings} - {"preset"}
 
 
+def paint(page, values, settings):
+    """Put what hands drew where the page's script has it."""
+    hands = settings.hands
+    freeze = None if hands.freeze is None else open_small_png(hands.freeze)
+    drawn = Painting("a.png", np.zeros((8, 8), np.float32), None, (), freeze, hands.arrows, hands.pins)
+    return {**values, page.stage: drawn.write("a.png")}
+
+
 @pytest.mark.parametrize("changes", [{"prompt": "it sways"}, CHANGED, {**CHANGED, "fps": "native", "preset": "512"}])
 def test_what_controls_show_is_what_they_ask_for(page, changes):
     settings = make_settings(**changes)
     values, said = show(page.bindings, settings)
-    assert make_settings(**read(page.bindings, values)) == settings.change(fps=settings.output.fps or 30.0) and not said
+    asked = make_settings(**read(page.bindings, paint(page, values, settings)))
+    assert asked == settings.change(fps=settings.output.fps or 30.0) and not said
 
 
 def test_controls_begin_with_the_defaults(page):
     values = {binding.control: binding.control.value for binding in page.bindings}
-    values[page.controls["request.prompt"]] = "it sways"
+    values |= {page.controls["request.prompt"]: "it sways", page.stage: ""}
     assert make_settings(**read(page.bindings, values)) == make_settings(prompt="it sways", fps=30.0)
 
 
@@ -79,14 +91,15 @@ def test_the_ends_of_every_slider_are_allowed(page):
 
 def test_what_a_control_cannot_hold_is_said(page):
     values, said = show(page.bindings, make_settings(prompt="x", num_inference_steps=60, repeats=21, motion_strength=3.5))
-    assert said == ["Turns in the file 20, not 21", "Sampling steps 50, not 60"]
+    assert sorted(said) == ["Rounds in the file 20, not 21", "Sampling steps 50, not 60"]
     assert values[page.controls["request.num_inference_steps"]] == 50 and values[page.controls["hands.motion_strength"]] == 3.5
 
 
 @pytest.mark.parametrize(
-    "name, typed", [("output.fps", "abc"), ("output.fps", ""), ("output.fps", "500"), ("hands.arrows", ["x"])]
+    "name, typed", [("output.fps", "abc"), ("output.fps", ""), ("output.fps", "500"), ("hands.arrows", "x")]
 )
 def test_what_is_mistyped_gets_a_sentence(page, name, typed):
-    values, _ = show(page.bindings, make_settings(prompt="it sways"))
+    settings = make_settings(prompt="it sways")
+    values = paint(page, show(page.bindings, settings)[0], settings)
     with pytest.raises(ValueError, match="^expected"):
         make_settings(**read(page.bindings, {**values, page.controls[name]: typed}))

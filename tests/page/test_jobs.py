@@ -93,7 +93,7 @@ def test_whoever_waits_for_a_model_can_stop(monkeypatch, tmp_path):
     loads = threading.Event()
     monkeypatch.setattr(jobs, "load", lambda *_: loads.wait(60))
     waiting = Server().sample_loops(str(tmp_path / "picture.png"), make_settings(prompt="it sways"), 1, None, Machine())
-    assert "Loading" in next(waiting) and "Loading" in next(waiting)
+    assert "Loading" in next(waiting)["words"] and "Loading" in next(waiting)["words"]
     waiting.close()
     loads.set()
 
@@ -154,17 +154,41 @@ def test_a_mask_that_was_found_is_found_again(server, photos, tmp_path):
     freeze = small_png(np.eye(4))
     settings = make_settings(prompt="x", mask_invert=True, freeze=freeze)
     painting = server.repaint(settings, None, str(tmp_path / "picture.png"))
-    assert painting.mask.shape == painting.freeze.shape == (200, 300)
-    assert 0.3 < painting.mask.mean() < 0.95 and painting.mask[0, 0] == 1
+    assert painting.automatic.shape == painting.freeze.shape == (200, 300) and painting.mask is None
+    assert 0.3 < painting.automatic.mean() < 0.95 and painting.automatic[0, 0] == 1
 
 
 def test_a_picture_that_browsers_do_not_show_gets_a_copy(server, tmp_path):
     frame = Image.fromarray(scene(1, 0)[0])
     frame.save(tmp_path / "a.png")
     frame.save(tmp_path / "a.heic")
-    assert server.to_browsable(str(tmp_path / "a.png")) == str(tmp_path / "a.png")
-    with Image.open(server.to_browsable(str(tmp_path / "a.heic"))) as copy:
+    assert server.show_picture(str(tmp_path / "a.png")) == str(tmp_path / "a.png")
+    with Image.open(server.show_picture(str(tmp_path / "a.heic"))) as copy:
         assert copy.format == "JPEG" and copy.size == frame.size
+    frame.resize((3000, 1500)).save(tmp_path / "large.png")
+    with Image.open(server.show_picture(str(tmp_path / "large.png"))) as copy:
+        assert copy.size == (2048, 1024)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_loop_that_comes_back_brings_its_own_picture_unless_that_is_there(server, tmp_path, blob, kept):
+    image, mask = blob
+    recipe = pack(make_settings(prompt="it sways", num_frames=9), mask)
+    write_loop(tmp_path / "loop.mp4", iter([image] * 4), 4, Coding(Fraction(10)), recipe)
+    other = Image.fromarray(image).resize((512, 384)) if kept else Image.fromarray(image[::-1].copy())
+    other.save(tmp_path / "other.png")
+    *_, path, _ = server.restore(str(tmp_path / "loop.mp4"), str(tmp_path / "other.png"))
+    assert (path == str(tmp_path / "other.png")) == kept
+    with Image.open(path) as picture:
+        assert np.abs(np.asarray(picture.convert("RGB").resize((128, 96)), dtype=int) - image).mean() < 6
+
+
+def test_files_are_named_after_picture_and_words(server, loop, tmp_path):
+    loop.picture.save(tmp_path / "Mein Strand.png")
+    settings = make_settings(prompt="the wáves roll in; slowly & for ever and ever, as they do", num_frames=9)
+    shown = Shown(str(tmp_path / "Mein Strand.png"), None, replace(loop, settings=settings))
+    file, _ = run(server.write(shown, settings, FORMATS[0], False, None))
+    assert file.path.name == "mein-strand-the-waves-roll-in-slowly-for-ever-and-126x94.mp4"
 
 
 def test_a_loop_of_the_visit_is_kept_small_and_knows_whether_its_files_have_gone(loop, tmp_path):
@@ -198,7 +222,11 @@ def test_a_loop_of_motion_is_shown_and_written_without_a_model_at_the_size_that_
     assert living.size == loop.picture.size and move(loop)["own"] == 1
     loop.picture.save(tmp_path / "picture.png")
     shown, said = run(server.render(loop, str(tmp_path / "picture.png"), loop.mask, (), True, living))
-    assert all("Rendering" in word for word in said) and shown.is_kept() and "| Seed | 0 |" in shown.details
+    assert (
+        all("Rendering · about" in word["words"] and 0 < word["share"] <= 1 for word in said)
+        and shown.is_kept()
+        and "| Seed | 0 |" in shown.details
+    )
     assert unpack(read_metadata(shown.file.path))[0] == loop.settings
     settings = loop.settings.change(motion_strength=0.5, quality="small", codec="av1", tempo=2.0)
     for form in FORMATS:

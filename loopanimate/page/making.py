@@ -1,0 +1,198 @@
+"""Jobs: what samples, renders and writes. Each can be cancelled, and tells how it goes on the picture."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import wraps
+
+import gradio as gr
+import numpy as np
+
+from loopanimate.files.formats import FORMATS
+from loopanimate.files.recipe import Parts
+from loopanimate.loop import Loop, LoopFile
+from loopanimate.page import text
+from loopanimate.page.base import QUIET, Events, hand
+from loopanimate.page.bindings import read
+from loopanimate.page.canvas import Painting, shrink_mask, url
+from loopanimate.page.jobs import CHOICE_SIDE, ON_ZERO, Shown, direct
+from loopanimate.page.work import relay
+from loopanimate.presets import NATIVE_FPS
+from loopanimate.scene.plan import names, painted
+from loopanimate.settings import make_settings
+from loopanimate.words.clauses import read_clauses
+
+HISTORY = 12  # loops of this visit
+DEVICE = {"concurrency_id": "device", "concurrency_limit": 4 if ON_ZERO else 1}  # ZeroGPU gives each job a device
+NAMED = {form.name: form for form in FORMATS}
+
+
+class JobEvents(Events):
+    def wire_jobs(self) -> None:
+        kept, hands = {self.embed, self.history}, {self.current, self.picture, *self.holding("hands.")}
+        asked = {self.picture, self.checkpoint, self.regions_model, *self.holding(""), *kept}
+        written = {self.file_format, self.embed, self.checkpoint, *self.holding("output."), *hands}
+        for events, wish in (
+            ([self.go.click, self.controls["request.prompt"].submit], "animate"),
+            ([self.four.click], "four"),
+            ([self.save.click], "download"),
+        ):
+            gr.on(events, None, js=f"() => loopanimate.wish({json.dumps(wish)})", **QUIET)
+        runs = [
+            self.run(self.stage.animate, self.animate_one, asked),
+            self.run(self.stage.four, self.animate_four, asked),
+            self.run(self.stage.chose, self.choose, {self.four_loops, self.picture, *kept}),
+            self.run(self.stage.download, self.download, written),
+            self.run(self.stage.settled, self.redirect, {*hands, *kept}, "always_last"),
+        ]
+        self.stage.stop(None, cancels=runs, **QUIET)
+        self.listen(self.stage.cancelled, self.bring_back, {self.current, self.picture}, queue=False)
+
+    def run(self, on: Callable, job: Callable, reads: set, mode: str = "once"):
+        """Run a job that can be cancelled. That it waits, how it goes, and what its mistake is, is said on the picture."""
+
+        @wraps(job)
+        def work(*values):
+            path = values[0][self.picture]
+            yield {self.stage: hand(path, job=text.working(text.BEGUN))}  # its turn has come
+            try:
+                yield from job(*values)
+            except ValueError as error:
+                yield {self.stage: hand(path, job={"words": text.sentence(error), "problem": True})}
+
+        name = json.dumps(job.__name__)
+        on(None, js=f"() => loopanimate.begin({name}, {json.dumps(text.WAITING)})", **QUIET)
+        # the newest hands count, even those that moved while a loop was rendered
+        run = on(work, reads, self.of_loop, trigger_mode=mode, **DEVICE, **QUIET)
+        run.success(None, js=f"() => loopanimate.end({name})", **QUIET)
+        run.failure(None, js=f"() => loopanimate.fail({name}, {json.dumps(text.FAILED)})", **QUIET)
+        return run
+
+    def tell(self, path: str, words: Iterator) -> Iterator:
+        """Say on the picture how work goes; return what it returns."""
+        return relay(words, lambda word: {self.stage: gr.skip() if word is None else hand(path, job=word)})
+
+    def animate_one(self, values: dict):
+        """Picture and controls → the loop."""
+        mask, parts, (loop,) = yield from self.sample(values, 1)
+        yield from self.render(loop, values[self.picture], mask, parts, values)
+
+    def animate_four(self, values: dict):
+        """Four seeds, as moving pictures to choose from."""
+        path = values[self.picture]
+        mask, parts, loops = yield from self.sample(values, 4)
+        seeds = []
+        for count, loop in enumerate(loops):
+            yield {self.stage: hand(path, job=text.working(f"Drawing seed {count + 1} of 4", count / 4))}
+            film = f"gradio_api/file={self.server.save_glimpse(loop, 2 * NATIVE_FPS, CHOICE_SIDE)}"
+            seeds.append({"source": film, "seed": loop.settings.request.seed})
+        yield {self.stage: hand(path, seeds={"seeds": seeds}), self.four_loops: (path, mask, parts, loops)}
+
+    def sample(self, values: dict, count: int):
+        """Return the painted mask, those of things, and loops of that many seeds as the controls have it."""
+        path, painting = values[self.picture], Painting.read(values[self.stage])
+        if path is None or painting is None or painting.path != path:
+            raise ValueError(text.NO_PICTURE)
+        if not (values[self.controls["request.prompt"]] or "").strip():
+            raise ValueError(text.NO_SENTENCE)
+        machine = self.server.choose(checkpoint=values[self.checkpoint], regions_model=values[self.regions_model])
+        settings, mask = make_settings(**read(self.bindings, values)), painting.mask
+        named = names(read_clauses(settings.request.prompt))
+        parts = [(thing, own) for thing, own in painting.parts if thing in named]
+        loops = yield from self.tell(path, self.server.sample_loops(path, settings, count, mask, machine, parts))
+        found = any(note.place is not None for note in loops[0].notes)
+        if mask is None and loops[0].masks and not found:  # the object that was found, not what words name
+            mask = shrink_mask(loops[0].mask)
+        return mask, parts, loops
+
+    def choose(self, values: dict, event: gr.EventData):
+        """One of the four seeds in full."""
+        four = values[self.four_loops]
+        if four is None or four[0] != values[self.picture]:
+            raise ValueError(text.GONE)
+        path, mask, parts, loops = four
+        loop = loops[int(event.index)]
+        yield {self.controls["request.seed"]: loop.settings.request.seed}
+        yield from self.render(loop, path, mask, parts, values)
+
+    def redirect(self, values: dict):
+        """The same loop by other hands: rendered, not sampled again."""
+        shown = self.get_shown(values)
+        if shown is not None:
+            loop = direct(shown.loop, self.change_settings(shown, values, "hands."))
+            if loop.settings == shown.loop.settings:  # hands went back to where they were
+                yield {self.stage: hand(shown.path, film=self.film(shown))}
+            else:
+                yield from self.render(loop, shown.path, shown.mask, shown.parts, values, shown.living)
+
+    def render(
+        self, loop: Loop, path: str, mask: np.ndarray | None, parts: Parts, values: dict, living: LoopFile | None = None
+    ):
+        """The one road of a loop onto the page. living: its living page, if there is one already."""
+        if living is None and (living := self.server.write_living(loop)):
+            yield {self.stage: hand(path, living=self.living(living, loop), job=text.working("Rendering", 0.0))}
+        shown = yield from self.tell(path, self.server.render(loop, path, mask, parts, values[self.embed], living))
+        kept = [shown.pack(), *(earlier for earlier in values[self.history] if earlier.is_kept())][:HISTORY]
+        yield {
+            **self.display(shown),
+            self.stage: hand(path, **self.on_stage(shown)),
+            self.history: kept,
+            self.past: [(item.thumbnail, item.caption()) for item in kept],
+        }
+
+    def on_stage(self, shown: Shown) -> dict:
+        """What the script takes of a loop: its film, and where the words' things are."""
+        loop = shown.loop
+        places = zip(loop.notes, text.colours(loop))
+        regions = [
+            {"thing": note.thing, "colour": colour, "place": url(note.place / np.float32(255))}
+            for note, colour in places
+            if note.place is not None
+        ]
+        first = next(iter(painted(read_clauses(loop.settings.request.prompt), loop.mask, ())), "")
+        return {"film": self.film(shown), "regions": {"regions": regions, "first": first}}
+
+    def film(self, shown: Shown) -> dict:
+        source = f"gradio_api/file={shown.file.path}"
+        return {"source": source, "words": shown.loop.settings.request.prompt, "size": shown.file.size}
+
+    def living(self, page: LoopFile, loop: Loop) -> dict:
+        """The living preview, a page within the page."""
+        content, strength = page.path.read_text(encoding="utf-8"), loop.settings.hands.motion_strength
+        return {"page": content, "strength": strength, "size": page.size}
+
+    def display(self, shown: Shown) -> dict:
+        """What is said of a loop beside the stage."""
+        return {
+            self.made: text.made(shown.file, shown.loop),
+            self.understood: text.understood(shown.loop),
+            self.details: shown.details,
+            self.note: "",
+            self.current: shown,
+            self.save: gr.Button(interactive=True),
+        }
+
+    def download(self, values: dict):
+        """The loop on the page as a file: of the format, size and rate, and by the hands, that the controls have now."""
+        shown, form = self.get_shown(values), NAMED[values[self.file_format]]
+        if shown is None:
+            raise ValueError(text.GONE)
+        machine = self.server.choose(checkpoint=values[self.checkpoint])
+        settings = self.change_settings(shown, values, "output.", "hands.")
+        file = yield from self.tell(shown.path, self.server.write(shown, settings, form, values[self.embed], machine))
+        handed = hand(shown.path, file={"path": str(file.path), "name": file.path.name})
+        yield {self.stage: handed, self.made: f"{form.name}: {text.describe(file, settings.request.seed)}"}
+
+    def bring_back(self, values: dict):
+        """The loop that was there before what was cancelled."""
+        shown = self.get_shown(values)
+        if shown is None or not shown.is_kept():
+            return gr.skip()
+        shown, words = self.reopen(shown)
+        return {**self.display(shown), self.stage: hand(shown.path, **words)}
+
+    def reopen(self, shown: Shown) -> tuple[Shown, dict]:
+        """A loop that was there before, with a living page by its hands, and what the script takes of it."""
+        living = self.server.write_living(shown.loop)
+        words = self.on_stage(shown) | ({"living": self.living(living, shown.loop)} if living else {})
+        return replace(shown, living=living), words

@@ -1,0 +1,80 @@
+"""The picture and its mask: what finds it, what a click selects, what comes from a file and goes into one."""
+
+import gradio as gr
+
+from loopanimate.files.pictures import open_mask
+from loopanimate.page import text
+from loopanimate.page.base import QUIET, Events, hand
+from loopanimate.page.bindings import show
+from loopanimate.page.canvas import Painting, fit, shrink, url
+from loopanimate.page.jobs import open_cached
+from loopanimate.scene.regions import select
+from loopanimate.settings import Hands, make_settings
+
+
+class MaskEvents(Events):
+    def wire_masks(self) -> None:
+        # the picture as it came, as Gradio opens it itself otherwise, and answers a bad one without a sentence
+        came, asked = {self.picture}, {self.current, *self.holding("request.prompt")}
+        self.listen(self.picture.upload, self.clear_picture, asked, queue=False)
+        # of two pictures that come soon after each other the last one counts
+        self.listen(self.picture.upload, self.find_object, came, trigger_mode="always_last", preprocess=False)
+        self.listen(self.stage.picked, self.select, {self.picture}, trigger_mode="multiple", concurrency_limit=None)
+        opened = self.listen(self.mask_in.upload, self.open_mask, {self.mask_in, self.picture, self.stage})
+        for ended in (opened.then, opened.failure):  # room for the next one
+            ended(lambda: None, None, self.mask_in, queue=False, **QUIET)
+        self.listen(self.stage.handed, self.save_mask, {self.picture, self.stage})
+
+    def clear_picture(self, values: dict) -> dict:
+        """Nothing of the former picture, nor what was asked of it."""
+        changes = {**self.start_afresh(), self.stage: hand(None, "", job=text.working(text.LOOKING))}
+        shown, prompt = values[self.current], self.controls["request.prompt"]
+        if shown is not None:
+            settings = make_settings(prompt=values[prompt] or "it moves").model_copy(update={"hands": Hands()})
+            hands = [binding for binding in self.bindings if binding.setting.startswith("hands.")]
+            changes |= show(hands, settings)[0]
+            if values[prompt] == shown.loop.settings.request.prompt:
+                changes[prompt] = ""
+        return changes
+
+    def find_object(self, values: dict) -> dict:
+        path = values[self.picture]["path"]
+        try:
+            small = shrink(open_cached(path))
+        except ValueError as error:
+            return {self.picture: None, self.stage: hand(None, "", job={"words": text.sentence(error), "problem": True})}
+        mask, found = self.server.find_mask(small)
+        painting = Painting(path, mask)
+        return {self.stage: self.paint(painting), self.note: text.MASKED if found else text.NOT_FOUND}
+
+    def paint(self, painting: Painting, **words) -> gr.HTML:
+        """Put a painting, and what else the script takes, onto the stage."""
+        address = f"gradio_api/file={self.server.show_picture(painting.path)}"
+        return hand(painting.path, painting.write(address), **words)
+
+    def read_painting(self, values: dict) -> Painting:
+        painting = Painting.read(values[self.stage])
+        if painting is None or painting.path != values[self.picture]:
+            raise ValueError(text.NO_PICTURE)
+        return painting
+
+    def select(self, values: dict, event: gr.EventData) -> dict:
+        """Find the thing at a place of the picture."""
+        path, (x, y) = values[self.picture], (min(1.0, max(0.0, float(part))) for part in (event.x, event.y))
+        if path is None:
+            raise ValueError(text.NO_PICTURE)
+        found = url(select(shrink(open_cached(path)), x, y))
+        return {self.stage: hand(path, picked={"mask": found, "takes": bool(event.takes), "number": int(event.number)})}
+
+    def open_mask(self, values: dict) -> dict:
+        self.read_painting(values)
+        path = values[self.picture]
+        mask = open_mask(values[self.mask_in], shrink(open_cached(path)).size, gr.Info)
+        return {self.stage: hand(path, picked={"mask": url(mask), "replaces": True, "number": 0})}
+
+    def save_mask(self, values: dict) -> dict:
+        """Hand out the mask as it is painted, at the picture's own size."""
+        painting, path = self.read_painting(values), values[self.picture]
+        drawn = painting.automatic if painting.mask is None else painting.mask
+        mask = fit(drawn if painting.shown is None else painting.shown, open_cached(path).size)
+        return {self.stage: hand(path, file={"path": self.server.save_mask(mask), "name": "mask.png"})}

@@ -1,0 +1,74 @@
+"""Settings that come back: from a finished loop's file, from this visit, from an example."""
+
+import json
+import shutil
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+from gradio.processing_utils import save_file_to_cache
+
+from loopanimate.files.formats import by_ending
+from loopanimate.files.recipe import Parts
+from loopanimate.page import text
+from loopanimate.page.base import QUIET
+from loopanimate.page.bindings import show
+from loopanimate.page.making import JobEvents
+from loopanimate.page.masks import MaskEvents
+from loopanimate.page.preview import first_frame
+from loopanimate.presets import ASSETS
+from loopanimate.settings import Settings
+
+
+class ReturnEvents(MaskEvents, JobEvents):
+    def wire_returns(self) -> None:
+        files = {self.dropped, self.picked, self.picture}
+        taken = self.listen([self.dropped.upload, self.picked.upload], self.restore, files)
+        for ended in (taken.then, taken.failure):  # room for the next one
+            ended(lambda: None, None, self.dropped, queue=False, **QUIET)
+        self.past.select(None, js="() => loopanimate.cancel()", **QUIET)
+        self.listen(self.past.select, self.recall, {self.history})
+        shown = self.listen(self.stage.example, self.show_example, None, trigger_mode="always_last")
+        shown.success(None, js="() => loopanimate.wish('animate')", **QUIET)
+        # kept by the browser, which gives them back when the page is opened again
+        kept = {name: control for name, control in self.controls.items() if control is not self.stage}
+        controls, names = [*kept.values()], json.dumps([*kept])
+        keep = f"(...values) => loopanimate.keep({names}, values)"
+        gr.on([control.change for control in controls], None, controls, None, js=keep, **QUIET)
+        self.stage.kept(None, controls, controls, js=f"(...values) => loopanimate.controls({names}, values)", **QUIET)
+
+    def show_settings(self, settings: Settings, mask: np.ndarray | None, path: str, parts: Parts = (), **words) -> dict:
+        """All controls as a loop's settings have them, and what else the stage's script takes."""
+        path = save_file_to_cache(path, self.picture.GRADIO_CACHE)  # as Gradio will call it
+        painting, (values, changes) = self.server.repaint(settings, mask, path, parts), show(self.bindings, settings)
+        stage = {self.picture: path, self.stage: self.paint(painting, **words)}
+        return {**self.start_afresh(), **values, **stage, self.note: text.restored(mask is None, changes)}
+
+    def restore(self, values: dict, event: gr.EventData) -> dict:
+        """The settings of a finished loop's file, and its film where a browser plays it."""
+        file = values[event.target]
+        settings, mask, path, parts = self.server.restore(file, values[self.picture])
+        words = {"film": watch(file, settings)} if by_ending(file).kind == "film" else {}
+        return self.show_settings(settings, mask, path, parts, **words)
+
+    def recall(self, values: dict, event: gr.SelectData) -> dict:
+        """A loop of this visit, with all its settings."""
+        shown = values[self.history][event.index]
+        if not shown.is_kept():
+            raise ValueError(text.GONE)
+        shown, words = self.reopen(shown.unpack())
+        settings = self.show_settings(shown.loop.settings, shown.mask, shown.path, shown.parts, **words)
+        return {**settings, **self.display(shown), self.note: settings[self.note]}
+
+    def show_example(self, event: gr.EventData) -> dict:
+        """A finished loop; it is made anew at once, so that hands and download are there for it too."""
+        folder = next(folder for folder in (ASSETS / "examples").iterdir() if folder.name == event.name)
+        picture = next(folder.glob("picture.*"))
+        named = shutil.copy(picture, self.server.new_file(picture.suffix, folder.name))
+        settings, mask, path, parts = self.server.restore(folder / "loop.mp4", str(named), sure=True)
+        return self.show_settings(settings, mask, path, parts, film=watch(folder / "loop.mp4", settings))
+
+
+def watch(file: str | Path, settings: Settings) -> dict:
+    """A finished film, as the stage's script takes it."""
+    return {"source": f"gradio_api/file={file}", "words": settings.request.prompt, "size": first_frame(file).size}

@@ -1,0 +1,519 @@
+// The stage: the picture, once, with what is painted on it. Gradio runs this with page.js, and gives it by name: the element,
+// `trigger` for events, `props` and `watch` for what the server hands over.
+const $ = (selector) => element.querySelector(selector), all = (selector) => [...element.querySelectorAll(selector)];
+const stage = $(".stage"), view = $(".view"), still = $(".still"), canvas = $(".paint"), pen = canvas.getContext("2d");
+const RED = [255, 64, 64], BLUE = [48, 96, 255], STEPS = 60; // colours of what moves and of what is frozen; undo's length
+const HINTS = {
+  brush: "Paint what should move.",
+  erase: "Erase paint, arrows and pins.",
+  select: "Click on a thing to add it; with Alt, to take it away.",
+  arrow: "Drag from a place to where it goes.",
+  pin: "Click on a place that stays.",
+  freeze: "Paint what must not move.",
+};
+
+// What is painted. It is never changed, only replaced, so that undo has each state before.
+// of, picture: the picture's name on the server and its address; width, height: of all masks, which hold a byte a pixel;
+// automatic: what was found; masks: what was painted, by thing, "" is what moves as a whole; chosen: the thing that is mended;
+// arrows, pins: in fractions of the picture.
+let art = null, past = [], future = [], turns = 0;
+let regions = [], first = ""; // where the words' things were found; the thing that a whole mask belongs to
+let tool = "", size = 36, takes = false;
+let zoom = { scale: 1, x: 0, y: 0 };
+
+// --- masks and their PNGs
+
+const texts = new WeakMap(); // PNG of a mask
+const sheet = (width, height) => Object.assign(document.createElement("canvas"), { width, height });
+
+function encode(pixels) {
+  if (!pixels) return null;
+  if (!texts.has(pixels)) {
+    const paper = sheet(art.width, art.height), image = new ImageData(art.width, art.height), grey = new Uint32Array(image.data.buffer);
+    for (let i = 0; i < pixels.length; i++) grey[i] = 0xff000000 | (pixels[i] * 0x10101);
+    paper.getContext("2d").putImageData(image, 0, 0);
+    texts.set(pixels, paper.toDataURL("image/png"));
+  }
+  return texts.get(pixels);
+}
+
+async function decode(source, width, height) {
+  if (!source) return null;
+  const image = Object.assign(new Image(), { src: source }), ink = sheet(width, height).getContext("2d");
+  await image.decode();
+  ink.drawImage(image, 0, 0, width, height);
+  return firstChannel(ink.getImageData(0, 0, width, height));
+}
+
+function firstChannel({ data }) {
+  const pixels = new Uint8Array(data.length / 4);
+  for (let i = 0; i < pixels.length; i++) pixels[i] = data[4 * i];
+  return pixels;
+}
+
+// The mask that is painted on, and the one that a thing has before anybody paints.
+const start = (thing) => (thing ? regions.find((one) => one.thing === thing)?.pixels ?? new Uint8Array(art.width * art.height) : art.automatic);
+const mask = () => art.masks[art.chosen] ?? start(art.chosen);
+
+const write = () => JSON.stringify({
+  of: art.of, picture: art.picture, width: art.width, height: art.height, automatic: encode(art.automatic),
+  mask: encode(art.masks[""]), parts: Object.entries(art.masks).filter(([thing]) => thing).map(([thing, own]) => [thing, encode(own)]),
+  freeze: encode(art.freeze), arrows: art.arrows, pins: art.pins, shown: encode(mask()),
+});
+
+// What the server hands over: another picture, or the same with other paint.
+async function open(text) {
+  const turn = ++turns, given = text ? JSON.parse(text) : null;
+  let next = null;
+  if (given) {
+    const { width, height } = given, read = (source) => decode(source, width, height);
+    const parts = await Promise.all(given.parts.map(async ([thing, source]) => [thing, await read(source)]));
+    const whole = await read(given.mask);
+    const masks = Object.fromEntries(whole ? [["", whole], ...parts] : parts);
+    next = { ...given, masks, chosen: "", automatic: await read(given.automatic), freeze: await read(given.freeze) };
+  }
+  if (turn !== turns) return; // a newer one is on its way
+  const another = next?.of !== art?.of;
+  if (another) [past, future, zoom] = [[], [], { scale: 1, x: 0, y: 0 }];
+  else if (art && next) past.push(art);
+  [art, regions, first] = [next, [], ""];
+  if (art && still.getAttribute("src") !== art.picture) still.src = art.picture;
+  still.alt = art ? "Your picture" : "";
+  arrived(another);
+  draw();
+}
+
+// --- changes, and the one history of them
+
+function change(next) {
+  const before = art;
+  art = { ...art, ...next };
+  commit(before);
+}
+
+function commit(before) {
+  past = [...past.slice(1 - STEPS), before];
+  future = [];
+  share(before);
+}
+
+function step(from, to) {
+  if (!from.length || act) return;
+  const before = art;
+  to.push(art);
+  art = from.pop();
+  share(before);
+}
+
+// Tells the server, and everybody who shows it. Arrows, pins and frozen places change a loop that is there; a mask does not.
+function share(before) {
+  props.value = write();
+  keepPaint();
+  const directed = ["arrows", "pins", "freeze"].some((name) => art[name] !== before[name]);
+  if (directed) trigger("directed");
+  if (!directed && hasLoop() && art.masks !== before.masks) hint("Press Animate to use this mask.");
+  else hint(HINTS[tool] ?? "");
+  draw();
+}
+
+const paintOver = (pixels) => change({ masks: { ...art.masks, [art.chosen]: pixels } });
+
+// Each pixel's extreme within a disc, or its mean under a Gaussian; lengths are in percent of the short side, as on the server.
+function spread(pixels, extreme) {
+  const { width, height } = art, radius = Math.max(1, Math.round(Math.min(width, height) / 100)), out = pixels.slice();
+  for (let dy = -radius; dy <= radius; dy++) {
+    const reach = Math.floor(Math.sqrt(radius * radius - dy * dy));
+    for (let dx = -reach; dx <= reach; dx++)
+      for (let y = Math.max(0, -dy); y < Math.min(height, height - dy); y++)
+        for (let i = y * width + Math.max(0, -dx), end = y * width + Math.min(width, width - dx), by = dy * width + dx; i < end; i++)
+          out[i] = extreme(out[i], pixels[i + by]);
+  }
+  return out;
+}
+
+function soften(pixels) {
+  const { width, height } = art, paper = sheet(width, height), ink = paper.getContext("2d");
+  const image = Object.assign(new Image(), { src: encode(pixels) });
+  return image.decode().then(() => {
+    const blur = Math.min(width, height) / 100, edge = Math.ceil(3 * blur);
+    ink.filter = `blur(${blur}px)`;
+    // drawn past its borders, or the blur would darken them
+    for (const [x, y, w, h] of [[-edge, -edge, width + 2 * edge, height + 2 * edge], [0, 0, width, height]]) ink.drawImage(image, x, y, w, h);
+    return firstChannel(ink.getImageData(0, 0, width, height));
+  });
+}
+
+const WHOLE = { // what each makes of the whole mask
+  Clear: () => change({ masks: { ...art.masks, [art.chosen]: new Uint8Array(mask().length) }, freeze: null }),
+  Invert: () => paintOver(mask().map((value) => 255 - value)),
+  Grow: () => paintOver(spread(mask(), (one, other) => (one > other ? one : other))),
+  Shrink: () => paintOver(spread(mask(), (one, other) => (one < other ? one : other))),
+  Feather: () => soften(mask()).then(paintOver),
+  "Whole picture": () => paintOver(new Uint8Array(mask().length).fill(255)),
+  Unfreeze: () => change({ freeze: null }),
+  Found() {
+    const { [art.chosen]: _, ...masks } = art.masks;
+    change({ masks });
+  },
+};
+
+// Mends where a thing is; chosen again, what moves as a whole is painted.
+function choose(thing) {
+  const { "": whole, ...things } = art.masks;
+  const moved = whole && !art.chosen && first; // what was painted as a whole is the mask of what moves first
+  change({ chosen: thing === art.chosen ? "" : thing, masks: moved ? { [first]: whole, ...things } : art.masks });
+  use(tool || "brush");
+  hint(art.chosen ? `This is where “${art.chosen}” is. Paint or erase until it is right, then press Animate.` : HINTS[tool]);
+}
+
+// --- drawing
+
+const tints = new WeakMap(), outlines = new WeakMap();
+let due = 0;
+const draw = () => void (due ||= requestAnimationFrame(paint));
+new ResizeObserver(draw).observe(view);
+
+// The regions that are shown: each thing that words name, or the one mask; and what is frozen.
+function layers() {
+  const things = regions.filter((one) => one.thing !== art.chosen).map((one) => ({ ...one, pixels: art.masks[one.thing] ?? one.pixels }));
+  const own = { pixels: mask(), colour: regions.find((one) => one.thing === art.chosen)?.colour ?? RED };
+  const shown = isOver() ? [] : art.chosen || art.masks[""] || !things.length ? [own] : things;
+  return art.freeze ? [...shown, { pixels: art.freeze, colour: BLUE, striped: true }] : shown;
+}
+
+function tint({ pixels, colour, striped }) {
+  if (!tints.has(pixels)) {
+    const paper = sheet(art.width, art.height), image = new ImageData(art.width, art.height), { data } = image;
+    for (let i = 0; i < pixels.length; i++) {
+      if (!pixels[i]) continue;
+      [data[4 * i], data[4 * i + 1], data[4 * i + 2]] = colour;
+      data[4 * i + 3] = pixels[i] * (striped && ((i % art.width) + Math.floor(i / art.width)) % 8 < 4 ? 0.75 : 0.4);
+    }
+    paper.getContext("2d").putImageData(image, 0, 0);
+    tints.set(pixels, paper);
+  }
+  return tints.get(pixels);
+}
+
+// Along the border of what is masked, from the middle of one pixel's edge to the next.
+function outline(pixels) {
+  if (outlines.has(pixels)) return outlines.get(pixels);
+  const { width, height } = art, wide = width + 1, next = new Map(), path = new Path2D();
+  const inside = (x, y) => x >= 0 && y >= 0 && x < width && y < height && pixels[y * width + x] > 127;
+  const edge = (from, to) => (next.has(from) ? next.get(from).push(to) : next.set(from, [to]));
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      if (pixels[y * width + x] <= 127) continue;
+      const corner = y * wide + x;
+      if (!inside(x, y - 1)) edge(corner, corner + 1);
+      if (!inside(x + 1, y)) edge(corner + 1, corner + wide + 1);
+      if (!inside(x, y + 1)) edge(corner + wide + 1, corner + wide);
+      if (!inside(x - 1, y)) edge(corner + wide, corner);
+    }
+  for (const begin of next.keys())
+    while (next.get(begin).length) {
+      let from = begin, to, begun = false;
+      do {
+        to = next.get(from).pop();
+        const middle = [((from % wide) + (to % wide)) / 2, (Math.floor(from / wide) + Math.floor(to / wide)) / 2];
+        begun ? path.lineTo(...middle) : path.moveTo(...middle);
+        [from, begun] = [to, true];
+      } while (from !== begin);
+      path.closePath();
+    }
+  outlines.set(pixels, path);
+  return path;
+}
+
+function paint() {
+  due = 0;
+  stage.toggleAttribute("data-picture", Boolean(art));
+  all("[data-do=undo]").concat(all("[data-do=redo]")).forEach((button) => (button.disabled = !(button.dataset.do === "undo" ? past : future).length));
+  const [wide, high, sharp] = [view.clientWidth, view.clientHeight, devicePixelRatio];
+  [canvas.width, canvas.height] = [Math.round(wide * sharp), Math.round(high * sharp)];
+  for (const each of [still, video, frame]) each.style.transform = `translate(${zoom.x}px, ${zoom.y}px) scale(${zoom.scale})`;
+  stage.toggleAttribute("data-over", isOver());
+  if (!art || !wide) return;
+  const unit = (wide * zoom.scale) / art.width, thin = 1 / unit; // pixels of the screen in one of the mask's
+  pen.setTransform(unit * sharp, 0, 0, unit * sharp, zoom.x * sharp, zoom.y * sharp);
+  pen.lineCap = pen.lineJoin = "round";
+  for (const layer of layers()) {
+    pen.drawImage(tint(layer), 0, 0);
+    const path = outline(layer.pixels);
+    stroke(path, "#000", 3.4 * thin);
+    stroke(path, "#fff", 2 * thin);
+    pen.setLineDash([5 * thin, 5 * thin]);
+    stroke(path, `rgb(${layer.colour.map((part) => part * 0.75)})`, 2 * thin);
+    pen.setLineDash([]);
+  }
+  const own = ([x, y]) => [x * art.width, y * art.height];
+  for (const [x0, y0, x1, y1] of act?.arrow ? [...art.arrows, act.arrow] : art.arrows) drawArrow(own([x0, y0]), own([x1, y1]), thin);
+  for (const pin of art.pins) drawPin(own(pin), thin);
+  if (cursor && tool) drawCursor(thin);
+}
+
+function stroke(path, colour, width) {
+  pen.strokeStyle = colour;
+  pen.lineWidth = width;
+  pen.stroke(path);
+}
+
+function drawArrow([x0, y0], [x1, y1], thin) {
+  const way = Math.atan2(y1 - y0, x1 - x0), path = new Path2D();
+  path.moveTo(x0, y0);
+  path.lineTo(x1, y1);
+  for (const side of [-1, 1]) {
+    path.moveTo(x1, y1);
+    path.lineTo(x1 - 13 * thin * Math.cos(way + side * 0.5), y1 - 13 * thin * Math.sin(way + side * 0.5));
+  }
+  stroke(path, "#fff", 7 * thin);
+  stroke(path, "#000", 3 * thin);
+}
+
+function drawPin([x, y], thin) {
+  for (const [radius, colour] of [[8, "#fff"], [6, "#000"], [2, "#fff"]]) {
+    pen.fillStyle = colour;
+    pen.beginPath();
+    pen.arc(x, y, radius * thin, 0, 2 * Math.PI);
+    pen.fill();
+  }
+}
+
+function drawCursor(thin) {
+  const path = new Path2D(), { x, y } = cursor, radius = tool in STROKES ? (size / 2) * thin : 9 * thin;
+  path.arc(x, y, radius, 0, 2 * Math.PI);
+  if (!(tool in STROKES) || keyed) for (const [dx, dy] of [[1, 0], [0, 1]]) {
+    path.moveTo(x - 14 * thin * dx, y - 14 * thin * dy);
+    path.lineTo(x + 14 * thin * dx, y + 14 * thin * dy);
+  }
+  stroke(path, "#000", 3 * thin);
+  stroke(path, "#fff", 1.4 * thin);
+}
+
+// --- tools
+
+const STROKES = { brush: 255, erase: 0, freeze: 255 };
+let act = null, cursor = null, keyed = false; // what a hand is doing; where it is, in pixels of the mask; by keys
+
+function use(name) {
+  tool = name;
+  stage.dataset.tool = name;
+  for (const button of all(".tools [data-tool]")) button.setAttribute("aria-pressed", button.dataset.tool === name);
+  if (!name) [cursor, act] = [null, null];
+  else show("picture");
+  hint(HINTS[name] ?? "");
+  draw();
+}
+
+function spot({ clientX, clientY }) {
+  const box = view.getBoundingClientRect(), unit = art.width / (box.width * zoom.scale);
+  return { x: (clientX - box.left - view.clientLeft - zoom.x) * unit, y: (clientY - box.top - view.clientTop - zoom.y) * unit };
+}
+
+const share01 = ({ x, y }) => [x / art.width, y / art.height].map((part) => Math.min(1, Math.max(0, part)));
+
+function begin(at, alt = false) {
+  cursor = at;
+  act = { before: art, at, from: at, alt };
+  if (tool === "arrow") act.arrow = [...share01(at), ...share01(at)];
+  if (tool in STROKES) {
+    if (tool !== "freeze") art = { ...art, masks: { ...art.masks, [art.chosen]: mask().slice() } };
+    if (tool === "freeze" || (tool === "erase" && art.freeze)) art = { ...art, freeze: art.freeze?.slice() ?? new Uint8Array(mask().length) };
+    drag(at);
+  }
+  draw();
+}
+
+function drag(at) {
+  cursor = at;
+  if (act && tool in STROKES) {
+    const radius = (size / 2) * (art.width / (view.clientWidth * zoom.scale));
+    if (tool !== "freeze") stamp(art.masks[art.chosen], act.at, at, radius, STROKES[tool]);
+    if (tool !== "brush" && art.freeze) stamp(art.freeze, act.at, at, radius, STROKES[tool]);
+    if (tool === "erase") {
+      const away = (x, y) => Math.hypot(x * art.width - at.x, y * art.height - at.y) > radius;
+      const arrows = art.arrows.filter(([x0, y0, x1, y1]) => away(x0, y0) && away(x1, y1)), pins = art.pins.filter(([x, y]) => away(x, y));
+      if (arrows.length < art.arrows.length) art = { ...art, arrows };
+      if (pins.length < art.pins.length) art = { ...art, pins };
+    }
+  } else if (act?.arrow) act.arrow.splice(2, 2, ...share01(at));
+  if (act) act.at = at;
+  draw();
+}
+
+function finish() {
+  const { before, at, from, arrow, alt } = act;
+  act = null;
+  if (tool in STROKES) {
+    if (art.freeze && !art.freeze.some(Boolean)) art = { ...art, freeze: null };
+    if (tool === "erase" && before.freeze && art.freeze && before.freeze.every((value, i) => value === art.freeze[i])) art = { ...art, freeze: before.freeze };
+    commit(before);
+  } else if (arrow && Math.hypot(at.x - from.x, at.y - from.y) > 3) change({ arrows: [...art.arrows, arrow] });
+  else if (tool === "pin") change({ pins: [...art.pins, share01(at)] });
+  else if (tool === "select") select(at, takes !== alt);
+  draw();
+}
+
+function abandon() { // of a stroke that a second finger ends
+  if (act) art = act.before;
+  act = null;
+  draw();
+}
+
+// The brush from one place to another: a pixel's share of a line with round ends.
+function stamp(pixels, from, to, radius, value) {
+  const { width, height } = art, [dx, dy] = [to.x - from.x, to.y - from.y], length = dx * dx + dy * dy || 1;
+  const [left, right] = [Math.min(from.x, to.x), Math.max(from.x, to.x)], [top, bottom] = [Math.min(from.y, to.y), Math.max(from.y, to.y)];
+  for (let y = Math.max(0, Math.floor(top - radius)); y < Math.min(height, bottom + radius + 1); y++)
+    for (let x = Math.max(0, Math.floor(left - radius)); x < Math.min(width, right + radius + 1); x++) {
+      const along = Math.min(1, Math.max(0, ((x + 0.5 - from.x) * dx + (y + 0.5 - from.y) * dy) / length));
+      const away = Math.hypot(x + 0.5 - from.x - along * dx, y + 0.5 - from.y - along * dy);
+      const here = Math.min(1, Math.max(0, radius + 0.5 - away)), i = y * width + x;
+      pixels[i] = value ? Math.max(pixels[i], 255 * here) : Math.min(pixels[i], 255 * (1 - here));
+    }
+  for (const cache of [tints, outlines, texts]) cache.delete(pixels);
+}
+
+// The server finds the thing at a place; what was painted meanwhile stays.
+let picks = 0;
+function select(at, away) {
+  const [x, y] = share01(at);
+  view.classList.add("picking");
+  trigger("picked", { x, y, takes: away, of: art.of, number: ++picks });
+}
+
+async function takePick({ of, number, takes, replaces, mask: source }) {
+  if (number === picks) view.classList.remove("picking");
+  const found = await decode(source, art.width, art.height);
+  if (of !== art?.of) return;
+  paintOver(replaces ? found : mask().map((value, i) => (takes ? Math.min(value, 255 - found[i]) : Math.max(value, found[i]))));
+}
+
+// --- fingers, the mouse and keys; without a tool the page scrolls over the picture
+
+const fingers = new Map();
+let pinch = null;
+
+view.addEventListener("pointerdown", (event) => {
+  if (!art || !tool || event.button > 0 || event.target.closest("button, label")) return;
+  event.preventDefault();
+  view.focus({ preventScroll: true });
+  view.setPointerCapture(event.pointerId);
+  fingers.set(event.pointerId, event);
+  keyed = false;
+  if (fingers.size === 2) {
+    abandon();
+    pinch = { ...measure(), zoom };
+  } else if (fingers.size === 1) {
+    begin(spot(event), event.altKey);
+  }
+});
+
+view.addEventListener("pointermove", (event) => {
+  if (!art || !tool) return;
+  if (fingers.has(event.pointerId)) fingers.set(event.pointerId, event);
+  if (pinch) return void (fingers.size === 2 && follow());
+  if (fingers.size > 1) return;
+  const passed = act ? event.getCoalescedEvents?.() ?? [] : [];
+  for (const each of passed.length ? passed : [event]) drag(spot(each));
+});
+
+for (const kind of ["pointerup", "pointercancel"])
+  view.addEventListener(kind, (event) => {
+    if (!fingers.delete(event.pointerId)) return;
+    if (pinch) pinch = fingers.size ? pinch : null;
+    else if (act && kind === "pointerup") finish();
+    else abandon();
+    if (event.pointerType === "touch") cursor = null;
+  });
+
+view.addEventListener("pointerleave", () => {
+  if (!act) cursor = null;
+  draw();
+});
+
+// The middle of two fingers within the view, and how far they are apart.
+function measure() {
+  const box = view.getBoundingClientRect(), [one, other] = [...fingers.values()];
+  const middle = { x: (one.clientX + other.clientX) / 2 - box.left, y: (one.clientY + other.clientY) / 2 - box.top };
+  return { middle, apart: Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY) };
+}
+
+function follow() {
+  const now = measure();
+  zoomTo((pinch.zoom.scale * now.apart) / pinch.apart, pinch.middle, now.middle, pinch.zoom);
+}
+
+// What was at `from` in the view comes to `to`.
+function zoomTo(wish, from, to = from, before = zoom) {
+  const scale = Math.min(12, Math.max(1, wish)), ends = [view.clientWidth, view.clientHeight];
+  const [x, y] = ["x", "y"].map((axis, i) => Math.min(0, Math.max(ends[i] * (1 - scale), to[axis] - ((from[axis] - before[axis]) * scale) / before.scale)));
+  zoom = { scale, x, y };
+  draw();
+}
+
+view.addEventListener("wheel", (event) => {
+  if (!art || !(tool || event.ctrlKey) || stage.dataset.show !== "picture") return;
+  event.preventDefault();
+  const box = view.getBoundingClientRect();
+  zoomTo(zoom.scale * Math.exp(-event.deltaY / 400), { x: event.clientX - box.left, y: event.clientY - box.top });
+}, { passive: false });
+
+const KEYS = { b: "brush", e: "erase", s: "select", a: "arrow", p: "pin", f: "freeze" };
+const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const typing = (target) => target.closest?.("textarea, select, [contenteditable], input:not([type=range], [type=checkbox], [type=file])");
+
+document.addEventListener("keydown", (event) => {
+  if (!art || typing(event.target) || !(event.ctrlKey || event.metaKey) || event.altKey) return;
+  const key = event.key.toLowerCase();
+  if (key !== "z" && key !== "y") return;
+  event.preventDefault();
+  key === "y" || event.shiftKey ? step(future, past) : step(past, future);
+});
+
+view.addEventListener("keydown", (event) => {
+  if (!art || event.ctrlKey || event.metaKey || event.target !== view) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key, middle = { x: view.clientWidth / 2, y: view.clientHeight / 2 };
+  if (KEYS[key]) use(tool === KEYS[key] ? "" : KEYS[key]);
+  else if (key === "Escape") use("");
+  else if (key === "[" || key === "]") resize(size * (key === "[" ? 0.8 : 1.25));
+  else if (key === "+" || key === "-") zoomTo(zoom.scale * (key === "+" ? 1.25 : 0.8), middle);
+  else if (key === "0") zoomTo(1, middle);
+  else if (WAYS[key] && tool) {
+    const far = (event.shiftKey ? 40 : 8) * (art.width / (view.clientWidth * zoom.scale)), [dx, dy] = WAYS[key];
+    const from = cursor ?? { x: art.width / 2, y: art.height / 2 };
+    keyed = true;
+    drag({ x: Math.min(art.width, Math.max(0, from.x + dx * far)), y: Math.min(art.height, Math.max(0, from.y + dy * far)) });
+  } else if ((key === " " || key === "Enter") && tool) {
+    keyed = true;
+    cursor ??= { x: art.width / 2, y: art.height / 2 };
+    if (event.repeat) return event.preventDefault();
+    if (act) finish();
+    else {
+      begin(cursor, event.altKey);
+      if (tool !== "arrow" && !(tool in STROKES && key === " ")) finish(); // Space puts the brush down until it is pressed again
+      else if (tool === "arrow") hint("Move to where it goes, then press Enter.");
+    }
+  } else if (key === " ") pause();
+  else return;
+  event.preventDefault();
+});
+
+function resize(wish) {
+  size = Math.min(160, Math.max(6, wish));
+  $(".size input").value = size;
+  draw();
+}
+$(".size input").addEventListener("input", ({ target }) => resize(Number(target.value)));
+$(".take input").addEventListener("change", ({ target }) => (takes = target.checked));
+
+stage.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button || !stage.contains(button)) return;
+  const { tool: name, whole, do: deed, show: wanted, index } = button.dataset;
+  if (name && art) use(tool === name ? "" : name);
+  if (whole && art) WHOLE[whole]();
+  if (wanted) show(wanted);
+  if (index) trigger("chose", { index: Number(index) });
+  DEEDS[deed]?.(button);
+});
