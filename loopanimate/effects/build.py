@@ -2,20 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import cv2
 import numpy as np
 
 from loopanimate.effects.data import CURVE, Effect, Frozen, Grid, Lamp, Overlay, Rays, grid_shape
 from loopanimate.effects.light import FOUND_SIDE, make_lamps, make_rays, make_sparks
-from loopanimate.effects.state import COVER, GAIN, SHAPES, SPRITE, find_beams, smooth, sprites_at
+from loopanimate.effects.state import COVER, GAIN, SHAPES, SPRITE, TAU, find_beams, smooth, sprites_at
 from loopanimate.effects.weather import LOOKS, light_of, make_fog, make_particles, make_strikes
 
 PLACE_SIDE = 512  # pixels on the long side of the places of effects, and of the object that they pass behind
 WHOLE = (0.0, 0.0, 1.0, 1.0)  # left, top, right, bottom in shares of a picture
-EVEN = 0.006  # share of its mean by which a picture may get brighter before all of it is dimmed for it
+EVEN = 0.006  # share of its mean by which a picture may get brighter or darker before all of it is dimmed or lit for it
 MOST_HIDING = 4  # planes that a texture of the living page holds; a place beyond them is all over
 LEAST_STRUCK = 0.01  # share of the picture that is seen to be struck at least
+RIM, OPEN = 0.4, 0.5  # shares of a place's height and width, the lesser of which is how far down from its top steam rises
 SEEN_SIDE = 192  # pixels on the short side of the picture in which light is measured
 
 
@@ -77,7 +79,8 @@ def build(
         if each.effect.amount <= 0:
             continue
         plane = 0
-        if each.place is not None and each.effect.look in LOOKS and each.effect.look != "embers" and len(hiding) < MOST_HIDING:
+        row = LOOKS.get(each.effect.look)
+        if each.place is not None and row and not row.source and len(hiding) < MOST_HIDING:
             outside = 1 - _cut_small(each.place, part)
             hiding.append(outside if each.effect.side == "before" or not hidden else np.maximum(outside, hiding[0]))
             plane = len(hiding)
@@ -87,11 +90,11 @@ def build(
     overlay = Overlay(width=size[0], height=size[1], hiding=planes, **{name: tuple(drawn) for name, drawn in parts.items()})
     is_all_over = len(hiding) == hidden and all(each.effect.side == "both" for each in placed)
     excess = _excess(overlay, seen) if is_all_over else 0.0  # what has a place or a side leaves the rest as it is
-    if excess < EVEN:
+    if abs(excess) < EVEN:
         return overlay
     everywhere = Grid.of(np.ones(grid_shape(*size), np.float32))
-    less = Lamp(place=everywhere, colour=(0, 0, 0), curve=(0.0,) * CURVE, tint=(-2 * excess,) * 3)  # of roots, half as much
-    return overlay.model_copy(update={"lamps": (*overlay.lamps, less)})
+    evened = Lamp(place=everywhere, colour=(0, 0, 0), curve=(0.0,) * CURVE, tint=(-2 * excess,) * 3)  # of roots, half as much
+    return overlay.model_copy(update={"lamps": (*overlay.lamps, evened)})
 
 
 def _excess(overlay: Overlay, seen: np.ndarray) -> float:
@@ -100,21 +103,21 @@ def _excess(overlay: Overlay, seen: np.ndarray) -> float:
     for time in np.arange(6) / 6:
         sprites = sprites_at(overlay, time, 1.0)
         sprites = sprites[(sprites[:, SPRITE.index("shape")] == SHAPES["disc"]) & (sprites[:, SPRITE.index("mode")] != GAIN)]
-        x, y, length, wide, mode, soft, share = (
-            sprites[:, SPRITE.index(name)] for name in ("x", "y", "length", "width", "mode", "soft", "share")
+        x, y, cos, sin, length, wide, mode, soft, share = (
+            sprites[:, SPRITE.index(name)]
+            for name in ("x", "y", "along_x", "along_y", "length", "width", "mode", "soft", "share")
         )
-        inside = (np.abs(x / width - 0.5) < 0.5) & (np.abs(y / height - 0.5) < 0.5)
-        rows, columns = (
-            np.clip(at / side * cells, 0, cells - 1).astype(int)
-            for at, side, cells in zip((y, x), (height, width), light.shape)
-        )
-        under, own = light[rows, columns], sprites[:, SPRITE.index("r") : SPRITE.index("b") + 1]
-        for away in np.sqrt(np.arange(0.1, 1, 0.2)):  # of the radius, by equal areas
-            here = (share * smooth(np.minimum(1, (1 - away) / soft)))[:, None]
+        own = sprites[:, SPRITE.index("r") : SPRITE.index("b") + 1]
+        for away, way in product(np.sqrt(np.arange(0.1, 1, 0.2)), TAU * np.arange(4) / 4):  # of the radius, by equal areas
+            along, across = away * length * np.cos(way), away * wide * np.sin(way)
+            over, down = (x + along * cos - across * sin) / width, (y + along * sin + across * cos) / height
+            inside = (np.abs(over - 0.5) < 0.5) & (np.abs(down - 0.5) < 0.5)
+            rows, columns = (np.clip(at * cells, 0, cells - 1).astype(int) for at, cells in zip((down, over), light.shape))
+            under, here = light[rows, columns], (share * smooth(np.minimum(1, (1 - away) / soft)))[:, None]
             after = under * (1 - here * (mode == COVER)[:, None]) + own * here
             change = (np.sqrt(np.clip(after, 0, 1)) - np.sqrt(under)).mean(1)
             added.append(float((inside * np.pi * length * wide * change).sum() / (width * height)))
-    return float(np.sum(added) / 30 / max(seen.mean(), 1e-3))
+    return float(np.sum(added) / (6 * 5 * 4) / max(seen.mean(), 1e-3))
 
 
 def _cut_small(place: np.ndarray, part: tuple[float, float, float, float]) -> np.ndarray:
@@ -168,11 +171,17 @@ def _make(placed: Placed, picture, seen, part, size, seconds, seed, front):
 
 def source_of(look: str, seen: np.ndarray, place: np.ndarray | None) -> np.ndarray | None:
     """(h, w) where things of a look begin; None: anywhere."""
-    if look == "embers":
-        light = seen[..., 0] ** 2 * np.clip(3 * (seen[..., 0] - seen[..., 2]), 0, 1)  # where it is warm and bright
+    kind = LOOKS[look].source
+    if kind == "warm":
+        light = seen[..., 0] ** 2 * np.clip(3 * (seen[..., 0] - seen[..., 2]), 0, 1)
         source = light * (1 if place is None or place.max() <= 0 else place)
         source = np.where(source > 0.5 * source.max(), source, 0)
         return source if source.max() > 0.1 else None
+    if kind == "rim" and place is not None and place.max() > 0.5:
+        inside = place > 0.5
+        rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
+        inside[rows[0] + max(1, round(min(RIM * len(rows), OPEN * len(columns)))) :] = False
+        return inside.astype(np.float32)
     return None
 
 

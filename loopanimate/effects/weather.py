@@ -1,6 +1,7 @@
 """Weather: what falls, drifts and rises in the air, and fog."""
 
 from collections.abc import Callable
+from typing import Literal
 from zlib import crc32
 
 import numpy as np
@@ -35,6 +36,8 @@ class Look(Frozen):
     adds: bool = False
     lit: float = 0.75  # how much darker it is in a dark picture: an exponent, 0 for what shines
     colours: tuple[Colour, ...] = ((1, 1, 1),)
+    grow: float = 0  # share of its size that comes on its way, while as much of it thins out
+    source: Literal["", "warm", "rim"] = ""  # of its place, what it begins at: what is warm and bright, or the upper rim
 
 
 WHITE, SLATE = (0.97, 0.98, 1.0), (0.82, 0.87, 0.93)
@@ -71,7 +74,7 @@ LOOKS = {
     ),
     "embers": Look(
         count=200, radius=(0.0024, 0.008), speed=(0.1, 0.4), heading=270, spread=24, wind=0.5, sway=(0.006, 0.035),
-        blink=(2, 7), opacity=(1.6, 1.4), nearness=3, adds=True, lit=0,
+        blink=(2, 7), opacity=(1.6, 1.4), nearness=3, adds=True, lit=0, source="warm",
         colours=((1.0, 0.62, 0.22), (1.0, 0.45, 0.14), (1.0, 0.78, 0.40)),
     ),
     "bubbles": Look(
@@ -92,6 +95,19 @@ LOOKS = {
         nearness=3, colours=((0.45, 0.43, 0.42), (0.62, 0.60, 0.58)),
     ),
 }  # fmt: skip
+LOOKS["steam"] = Look(
+    count=150, radius=(0.07, 0.15), speed=(0.06, 0.13), heading=270, spread=6, wind=0.6, ratio=(0.45, 0.8), spin=1,
+    sway=(0.01, 0.03), swing=(1, 2), opacity=(0.28, 0.2), nearness=1.2, grow=0.65, source="rim", colours=(WHITE,),
+)  # fmt: skip
+LOOKS["smoke"] = LOOKS["steam"].model_copy(
+    update={
+        "count": 190,
+        "radius": (0.08, 0.18),
+        "speed": (0.07, 0.15),
+        "opacity": (0.36, 0.27),
+        "colours": ((0.74, 0.73, 0.72),),
+    }
+)
 LOOKS["roses"] = LOOKS["petals"].model_copy(update={"colours": ((0.80, 0.10, 0.16), (0.66, 0.06, 0.12), (0.90, 0.22, 0.26))})
 STRIKES = {  # what drops do where they strike: how many, half their size far and near, seconds, and how much of them there is
     "water": (240, (0.005, 0.042), 0.9, 0.75),
@@ -142,7 +158,7 @@ def make_particles(effect: Effect, size: Pair, seconds: float, seed: int, light:
             path, passes, fade = _path(places[index], direction, speed * seconds, margin, size, source is not None)
         behind = {"both": near < 0.45 and random.random() < 0.7, "behind": True, "before": False}[effect.side]
         table.append((
-            *path, passes, random.random(), 1, row.along, fade, 0, sway * random.uniform(0.6, 1),
+            *path, passes, random.random(), 1, row.along, fade, row.grow, sway * random.uniform(0.6, 1),
             random.integers(row.swing[0], row.swing[1] + 1),
             random.random(), radius * random.uniform(0.85, 1.15), ratio, way if row.along else random.uniform(0, 2 * np.pi),
             random.integers(1, row.spin + 1) * random.choice((-1, 1)) if row.spin else 0,

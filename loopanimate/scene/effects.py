@@ -22,7 +22,8 @@ SHINING = ("light", "candle", "sign", "lamplike", "fire", "star", "sun", "ray", 
 FOUND_BY_ITSELF = ("twinkle", "sparkle", "rays", "lightning")  # points of light, or what comes from the brightest place
 ON_THINGS = ("sparkle", "fire")  # effects that may be on something else than what has them: "the sun glitters on the water"
 POINTS = ("twinkle", "sparkle")  # looks of points of light that the picture has
-FORMED = ("fog",)  # classes that are drawn where the picture does not show them: "fog rolls in"
+FORMED = ("fog", "smoke")  # classes that are drawn where the picture does not show them: "fog rolls in"
+RISING = {"steam": re.compile(r"\bsteam"), "smoke": re.compile(r"\b(?:smok|fum)")}  # looks → what words say: "the pot steams"
 AMOUNTS = {"barely": 0.4, "gently": 0.6, "": 1.0, "plainly": 1.0, "strongly": 1.6, "wildly": 2.2}  # by names of STRENGTHS
 PACES = {"slowly": 0.6, "": 1.0, "quickly": 1.7}  # by names of TEMPOS
 FRONT = 0.7  # share of the picture from which an object in front is all there is to see
@@ -50,6 +51,9 @@ def _place_effect(clause: Clause, finder: Finder) -> tuple[Placed | None, Region
     name, look = name_of(clause.thing, clause.which), look_of(clause.effect or "fog", clause.thing)
     if look is None:
         return None, None, f'"{clause.text}" is understood, but not drawn.'
+    kind = nouns().get(clause.thing, ("",))[0]
+    if look == "fog" and kind != "fog":
+        look = next((rising for rising, words in RISING.items() if words.search(clause.text)), look)
     side = next(
         (word for word, said in (("behind", ("behind",)), ("before", ("before", "front"))) if {*said} & {*clause.which}), "both"
     )
@@ -60,6 +64,8 @@ def _place_effect(clause: Clause, finder: Finder) -> tuple[Placed | None, Region
         colours=_colours(clause),
     )  # fmt: skip
     said = looks()[look].said
+    if look in RISING:
+        return _place_rising(clause, kind, asked, finder)
     if asked.name in IN_THE_AIR and look != "embers":
         region, where = _find_air(clause, finder)
         strikes = _find_struck(finder) if asked.name == "rain" else {}
@@ -69,12 +75,24 @@ def _place_effect(clause: Clause, finder: Finder) -> tuple[Placed | None, Region
     if region is not None:
         guess = " Is it there? If not, paint it." if region.unsure else ""
         return Placed(asked, shrink_place(region.mask)), region, f"{name}: {said}.{guess}"
-    kind = nouns().get(clause.thing, ("",))[0]
     if asked.name in FOUND_BY_ITSELF and kind in (*SHINING, "whole"):
         return Placed(asked), None, f"{name}: {said}."
     if kind in SHINING or look == "embers":
         return Placed(asked), None, f"{name}: {said}. {WHERE_BRIGHT}"
     return None, None, f"{name}: not found. Click on it or paint it."
+
+
+def _place_rising(clause: Clause, kind: str, asked: Effect, finder: Finder) -> tuple[Placed | None, Region | None, str]:
+    """Steam and smoke, from the top of what they are said to rise from, or of what steams."""
+    sources = [word for word in clause.which if word in nouns()] if kind == "smoke" else [clause.thing]
+    for source in sources:
+        region = finder.find(source, () if kind == "smoke" else clause.which)
+        if region is not None:
+            guess = " Is it there? If not, paint it." if region.unsure else ""
+            asked = asked if asked.side != "both" else asked.model_copy(update={"side": "before"})
+            return Placed(asked, shrink_place(region.mask)), region, f"{source}: {looks()[asked.look].said}.{guess}"
+    missing = f"the {sources[0]} that it rises from is not found" if sources else "not found"
+    return None, None, f"{name_of(clause.thing, clause.which)}: {missing}. Click on it or paint it."
 
 
 def _is_aurora(clause: Clause) -> bool:

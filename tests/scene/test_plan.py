@@ -106,6 +106,19 @@ def test_what_words_say_of_an_effect(finder, prompt, look, side, rows):
         assert place[inside].mean() > 200 and place[~inside].mean() < 20
 
 
+def test_steam_and_smoke_that_are_not_there_rise_from_what_is_named(finder):
+    for prompt, look, said in (
+        ("steam rises from the boats", "steam", "boats: rising steam."),
+        ("the boats steam", "steam", "boats: rising steam."),
+        ("black smoke billows out of the left boat", "smoke", "boat: rising smoke."),
+    ):
+        built, (outcome,) = scene(finder, prompt)
+        assert built is None and outcome.effect.effect.look == look and outcome.said == said
+        assert outcome.effect.place[24:30, 8:16].min() > 200 and not outcome.effect.place[:20].any()
+    missing = scene(finder, "smoke rises from the chimney")[1][0]
+    assert missing.effect is None and "the chimney that it rises from is not found" in missing.said
+
+
 def test_a_light_that_is_not_there_is_said(finder):
     _, (candle, eyes) = scene(finder, "the candle flickers and her eyes glow")
     assert candle.effect is not None and "brightest" in candle.said and candle.name == "candle"
