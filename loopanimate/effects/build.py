@@ -17,6 +17,7 @@ WHOLE = (0.0, 0.0, 1.0, 1.0)  # left, top, right, bottom in shares of a picture
 EVEN = 0.006  # share of its mean by which a picture may get brighter or darker before all of it is dimmed or lit for it
 MOST_HIDING = 4  # planes that a texture of the living page holds; a place beyond them is all over
 LEAST_STRUCK = 0.01  # share of the picture that is seen to be struck at least
+SAMPLES = 6 * 5 * 4  # times of a loop, radii and ways in which a thing in the air is looked at
 RIM, OPEN = 0.4, 0.5  # shares of a place's height and width, the lesser of which is how far down from its top steam rises
 SEEN_SIDE = 192  # pixels on the short side of the picture in which light is measured
 
@@ -99,7 +100,7 @@ def build(
 
 def _excess(overlay: Overlay, seen: np.ndarray) -> float:
     """By what share of the picture's mean the round things in the air, which are most of them, brighten it over a loop."""
-    light, (width, height), added = np.square(seen), (overlay.width, overlay.height), []
+    light, (width, height), added, covered = np.square(seen), (overlay.width, overlay.height), [], []
     for time in np.arange(6) / 6:
         sprites = sprites_at(overlay, time, 1.0)
         sprites = sprites[(sprites[:, SPRITE.index("shape")] == SHAPES["disc"]) & (sprites[:, SPRITE.index("mode")] != GAIN)]
@@ -116,8 +117,12 @@ def _excess(overlay: Overlay, seen: np.ndarray) -> float:
             under, here = light[rows, columns], (share * smooth(np.minimum(1, (1 - away) / soft)))[:, None]
             after = under * (1 - here * (mode == COVER)[:, None]) + own * here
             change = (np.sqrt(np.clip(after, 0, 1)) - np.sqrt(under)).mean(1)
-            added.append(float((inside * np.pi * length * wide * change).sum() / (width * height)))
-    return float(np.sum(added) / (6 * 5 * 4) / max(seen.mean(), 1e-3))
+            area = inside * np.pi * length * wide / (width * height)
+            added.append(float((area * change).sum()))
+            covered.append(float((area * here[:, 0] * (mode == COVER)).sum()))
+    covers = np.sum(covered) / SAMPLES
+    overlap = -np.expm1(-covers) / max(covers, 1e-6) if covers else 1.0  # what lies over each other by chance covers less
+    return float(overlap * np.sum(added) / SAMPLES / max(seen.mean(), 1e-3))
 
 
 def _cut_small(place: np.ndarray, part: tuple[float, float, float, float]) -> np.ndarray:
