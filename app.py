@@ -21,6 +21,8 @@ def launch(server: Server, **given) -> gr.Blocks:
     blocks.queue(max_size=32).launch(
         allowed_paths=[server.folder.name, str(ASSETS / "examples")],
         css_paths=Path(page.__file__).with_name("page.css"),
+        # fonts of the machine: Gradio's own are there without a network in some weights only, and letters of others stand between
+        theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         footer_links=["api", "gradio", "settings"],
         prevent_thread_lock=True,
         **given,

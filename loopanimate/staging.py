@@ -37,6 +37,7 @@ class Note:
     thing: str = ""  # what a mask for it is called; empty where it needs none
     unsure: bool = False  # somebody should look at its place
     drawn: bool = False  # it is of light or weather, which hands may turn off
+    clause: str = ""  # the words that it is of
 
 
 @dataclass(frozen=True)
@@ -110,9 +111,9 @@ def _read(pipe, prompts: Sequence[str]) -> list[list[Clause]]:
 def note_of(outcome: Outcome) -> Note:
     region = outcome.region
     if region is None:
-        return Note(outcome.said, thing=outcome.name, drawn=outcome.effect is not None)
+        return Note(outcome.said, thing=outcome.name, drawn=outcome.effect is not None, clause=outcome.clause.text)
     place = shrink_place(region.mask, NOTE_SIDE)
-    return Note(outcome.said, place, outcome.name, region.unsure, outcome.effect is not None)
+    return Note(outcome.said, place, outcome.name, region.unsure, outcome.effect is not None, outcome.clause.text)
 
 
 def find_mask(picture: Image.Image, settings: Settings, mask: np.ndarray | None, models: Models) -> tuple[np.ndarray, bool]:

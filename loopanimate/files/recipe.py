@@ -23,15 +23,16 @@ KEY, VERSION = "loopanimate", 2  # 2 may have parts
 Parts = Sequence[tuple[str, np.ndarray]]  # words and the mask (H, W) in [0, 1] that was painted for them
 
 
-def pack(settings: Settings, mask: np.ndarray | None, parts: Parts = ()) -> str:
-    """Settings, the painted mask (H, W) in [0, 1], before `mask_grow` and the like, and those of parts, as JSON."""
+def pack(settings: Settings, mask: np.ndarray | None, parts: Parts = (), side: int = MASK_SIDE) -> str:
+    """Settings, the painted mask (H, W) in [0, 1], before `mask_grow` and the like, and those of parts, as JSON; masks have at
+    most `side` pixels a side."""
     values = settings.flat()
     if values["freeze"] is not None:
         values["freeze"] = base64.b64encode(values["freeze"]).decode()
     if mask is not None:
-        values["mask"] = base64.b64encode(small_png(mask)).decode()
+        values["mask"] = base64.b64encode(small_png(mask, side)).decode()
     if parts:
-        values["parts"] = [[words, base64.b64encode(small_png(own)).decode()] for words, own in parts]
+        values["parts"] = [[words, base64.b64encode(small_png(own, side)).decode()] for words, own in parts]
     return json.dumps({KEY: VERSION, **values}, ensure_ascii=False)
 
 
@@ -118,10 +119,10 @@ def of_frame(frame: Image.Image, settings: Settings, mask: np.ndarray) -> tuple[
     return frame, settings, part(mask)
 
 
-def small_png(mask: np.ndarray) -> bytes:
+def small_png(mask: np.ndarray, side: int = MASK_SIDE) -> bytes:
     """A mask (H, W) in [0, 1] as a small grey PNG."""
     picture = Image.fromarray((np.clip(mask, 0, 1) * 255).round().astype(np.uint8))
-    picture.thumbnail((MASK_SIDE, MASK_SIDE), Image.Resampling.BOX)
+    picture.thumbnail((side, side), Image.Resampling.BOX)
     return encode_still(np.asarray(picture), "PNG", optimize=True)
 
 

@@ -43,7 +43,7 @@ class Events(Layout):
     def __init__(self, server: Server):
         super().__init__(server)
         self.bindings = bind(self.controls)
-        shown = [self.stage, self.note, self.understood, self.made, self.save, self.details, self.past]
+        shown = [self.stage, self.note, self.understood, self.made, self.save, self.details]
         states = [self.current, self.four_loops, self.history]
         self.of_loop = [*shown, *states, self.controls["request.seed"]]
         self.everything = [*{*self.controls.values(), *self.of_loop, self.picture}]  # all that a function may change

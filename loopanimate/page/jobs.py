@@ -20,7 +20,8 @@ from PIL import Image
 from loopanimate.files.formats import Format, read_metadata
 from loopanimate.files.living import motion_of, overlay_data
 from loopanimate.files.pictures import open_picture
-from loopanimate.files.recipe import Parts, of_frame, open_small_png, pack, unpack, unpack_parts
+from loopanimate.files.project import ENDING, is_project, read_project, write_project
+from loopanimate.files.recipe import MOST_SIDE, Parts, of_frame, open_small_png, pack, unpack, unpack_parts
 from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, make_loops
 from loopanimate.page import canvas, spaces, text
 from loopanimate.page.preview import first_frame, shrink, webp
@@ -173,20 +174,33 @@ class Server:
         return str(target)
 
     def restore(self, file: str, path: str | None, sure: bool = False) -> tuple[Settings, np.ndarray | None, str, Parts]:
-        """Settings, mask, picture and parts of a finished loop. The picture is the one at `path` if it is the loop's, which is
+        """Settings, mask, picture and parts of a project or a finished loop. A loop's picture is the one at `path` if it is the loop's, which is
         seen, unless sure, on its first frame; otherwise that frame is the picture."""
-        recipe = read_metadata(file)
+        project = is_project(file)
+        name = Path(file).name.removesuffix(ENDING) if project else Path(file).stem.partition("-")[0]
+        if project:
+            recipe, path = read_project(file, self.new_file("", name))
+            open_cached(path := str(path))
+        else:
+            recipe = read_metadata(file)
         settings, mask = unpack(recipe)
         parts = unpack_parts(recipe)
+        if project:
+            return settings, mask, path, parts
         frame = None if sure else first_frame(file)
         if frame is not None and not (path and is_same(frame, open_cached(path))):
             whole = settings.output.size == "source"
             if mask is not None:
                 frame, settings, mask = of_frame(frame, settings, mask)
             parts = parts if whole else ()  # which of a cut picture is left is known by a mask alone: they are found again
-            path = str(self.new_file(".png", Path(file).stem.partition("-")[0]))
+            path = str(self.new_file(".png", name))
             frame.save(path)
         return settings, mask, path, parts
+
+    def save_project(self, path: str, settings: Settings, mask: np.ndarray | None, parts: Parts) -> Path:
+        """A picture and what is made of it as one file, which `restore` reads."""
+        name = "-".join(filter(None, (text.slug(Path(path).stem), text.slug(settings.request.prompt))))
+        return write_project(self.new_file(ENDING, name), Path(path), pack(settings, mask, parts, MOST_SIDE))
 
     def repaint(self, settings: Settings, mask: np.ndarray | None, path: str, parts: Parts = ()) -> canvas.Painting:
         """What was painted for a loop; the mask is found where none was painted, and edited as the settings have it."""

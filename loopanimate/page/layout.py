@@ -16,7 +16,17 @@ from loopanimate.presets import ASSETS, MAX_FRAMES, MIN_FRAMES, PRESETS, REGIONS
 from loopanimate.settings import Machine
 
 SmallButton = partial(gr.Button, size="sm")
-HANDED = ("job", "living", "film", "motion", "regions", "seeds", "picked", "file")  # what the page's script takes: page.js
+HANDED = (
+    "job",
+    "living",
+    "film",
+    "motion",
+    "regions",
+    "seeds",
+    "picked",
+    "file",
+    "visit",
+)  # what the page's script takes: page.js
 
 
 class Layout:
@@ -43,7 +53,7 @@ class Layout:
                 with gr.Accordion("Expert", open=False):
                     self.place_expert()
                 with gr.Accordion("This visit", open=False):
-                    self.past = gr.Gallery(show_label=False, columns=1, height="auto", allow_preview=False, buttons=[])
+                    self.past = gr.HTML("", elem_id="past")
 
     def place_examples(self) -> None:
         with gr.Column(elem_id="examples"):
@@ -59,7 +69,9 @@ class Layout:
 
     def place_stage(self) -> None:
         folder = Path(__file__).parent
-        script = "".join((folder / name).read_text(encoding="utf-8") for name in ("stage.js", "page.js"))
+        script = "".join(
+            (folder / name).read_text(encoding="utf-8") for name in ("stage.js", "tools.js", "page.js", "keeping.js")
+        )
         markup = (folder / "stage.html").read_text(encoding="utf-8")
         nothing = dict.fromkeys(HANDED)
         self.stage = gr.HTML("", html_template=markup, js_on_load=script, apply_default_css=False, elem_id="stage", **nothing)
@@ -111,8 +123,9 @@ class Layout:
         add("output.fit", gr.Checkbox(False, label="Whole picture within the size, instead of cut to it"))
         looks = limits("output.repeats") | {"maximum": 20}
         add("output.repeats", gr.Slider(**looks, step=1, label="Rounds in the file"))
-        label = "Settings of a finished loop (or drop it on the page)"
-        self.picked = gr.UploadButton(label, size="sm", file_types=[*ENDINGS])
+        with gr.Row():
+            self.project = SmallButton("Save project", min_width=120)
+            self.picked = gr.UploadButton("Open a project or a finished loop", size="sm", file_types=[*ENDINGS], min_width=160)
 
     def place_expert(self) -> None:
         add, own = self.controls.__setitem__, "0: the model's own"

@@ -135,10 +135,14 @@ class JobEvents(Events):
         kept = [shown.pack(), *(earlier for earlier in values[self.history] if earlier.is_kept())][:HISTORY]
         yield {
             **self.display(shown),
-            self.stage: hand(path, **self.on_stage(shown)),
+            self.stage: hand(path, **self.on_stage(shown), visit=self.visit(shown)),
             self.history: kept,
-            self.past: [(item.thumbnail, item.caption()) for item in kept],
         }
+
+    def visit(self, shown: Shown) -> dict:
+        """What the browser keeps of a loop: a project that makes it again, and a glimpse of it."""
+        project = self.server.save_project(shown.path, shown.loop.settings, shown.mask, shown.parts)
+        return {"project": str(project), "thumbnail": shown.thumbnail, "caption": shown.caption()}
 
     def on_stage(self, shown: Shown) -> dict:
         """What the script takes of a loop: its film, and where the words' things are."""
@@ -165,7 +169,7 @@ class JobEvents(Events):
         """What is said of a loop beside the stage."""
         return {
             self.made: text.made(shown.file, shown.loop),
-            self.understood: text.understood(shown.loop),
+            self.understood: text.understood(shown.loop.settings.request.prompt, shown.loop),
             self.details: shown.details,
             self.note: "",
             self.current: shown,

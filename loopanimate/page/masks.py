@@ -1,5 +1,7 @@
 """The picture and its mask: what finds it, what a click selects, what comes from a file and goes into one."""
 
+from functools import lru_cache
+
 import gradio as gr
 
 from loopanimate.files.pictures import open_mask
@@ -8,8 +10,10 @@ from loopanimate.page.base import QUIET, Events, hand
 from loopanimate.page.bindings import show
 from loopanimate.page.canvas import Painting, fit, shrink, url
 from loopanimate.page.jobs import open_cached
-from loopanimate.scene.regions import select
+from loopanimate.scene.regions import Selector
 from loopanimate.settings import Hands, make_settings
+
+selector_of = lru_cache(maxsize=8)(lambda path: Selector(shrink(open_cached(path))))
 
 
 class MaskEvents(Events):
@@ -29,6 +33,7 @@ class MaskEvents(Events):
         """Nothing of the former picture, nor what was asked of it."""
         changes = {**self.start_afresh(), self.stage: hand(None, "", job=text.working(text.LOOKING))}
         shown, prompt = values[self.current], self.controls["request.prompt"]
+        changes[self.understood] = text.understood(values[prompt] or "")
         if shown is not None:
             settings = make_settings(prompt=values[prompt] or "it moves").model_copy(update={"hands": Hands()})
             hands = [binding for binding in self.bindings if binding.setting.startswith("hands.")]
@@ -59,18 +64,18 @@ class MaskEvents(Events):
         return painting
 
     def select(self, values: dict, event: gr.EventData) -> dict:
-        """Find the thing at a place of the picture."""
+        """Find the thing at a place of the picture: it is clicked, or a hand is over it."""
         path, (x, y) = values[self.picture], (min(1.0, max(0.0, float(part))) for part in (event.x, event.y))
         if path is None:
             raise ValueError(text.NO_PICTURE)
-        found = url(select(shrink(open_cached(path)), x, y))
-        return {self.stage: hand(path, picked={"mask": found, "takes": bool(event.takes), "number": int(event.number)})}
+        flags = {"takes": bool(event.takes), "over": bool(event.over)}
+        return {self.stage: hand(path, picked={"mask": url(selector_of(path).select(x, y)), **flags})}
 
     def open_mask(self, values: dict) -> dict:
         self.read_painting(values)
         path = values[self.picture]
         mask = open_mask(values[self.mask_in], shrink(open_cached(path)).size, gr.Info)
-        return {self.stage: hand(path, picked={"mask": url(mask), "replaces": True, "number": 0})}
+        return {self.stage: hand(path, picked={"mask": url(mask), "replaces": True})}
 
     def save_mask(self, values: dict) -> dict:
         """Hand out the mask as it is painted, at the picture's own size."""

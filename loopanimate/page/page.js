@@ -1,4 +1,4 @@
-// The page around the stage (stage.js, which this goes on from): the loop in the picture's place, jobs, files.
+// The page around the stage (stage.js and tools.js, which this goes on from): the loop in the picture's place, jobs, files.
 
 // --- what the stage shows: the picture, the loop in its place, or four seeds
 
@@ -14,12 +14,31 @@ function show(wanted) {
   if (wanted !== "picture" && tool) use("");
   stage.dataset.show = wanted;
   for (const button of all(".bar [data-show]")) button.setAttribute("aria-pressed", button.dataset.show === wanted);
-  // the view has the shape of what it shows
+  // the view has the shape of what it shows, and a loop that of where it will hang
   const [width, height] = wanted === "loop" && film ? film.size : art ? [art.width, art.height] : [3, 2];
-  view.style.setProperty("--shape", width / height);
+  const shape = (wanted === "loop" && film && PLACES[$(".place").value]) || width / height;
+  stage.dataset.place = shape === width / height ? "" : $(".place").value;
+  view.style.setProperty("--shape", shape);
+  video.style.objectPosition = crop(width / height / shape);
   if (!paused && film) video.play().catch(() => {});
   if (wanted === "loop") zoomTo(1, { x: 0, y: 0 });
 }
+
+// Where it is cut to a place's shape the mask's middle stays in its middle, as in a file of that shape (files/sizes.py: cover_box).
+const PLACES = { phone: 9 / 19.5, screen: 16 / 9, screens: 32 / 9 };
+function crop(wider) { // how much wider than the place it is
+  if (!art || !stage.dataset.place) return "";
+  const pixels = mask(), sums = [0, 0];
+  let all = 0;
+  for (let i = 0; i < pixels.length; i++) {
+    all += pixels[i];
+    sums[0] += pixels[i] * ((i % art.width) + 0.5);
+    sums[1] += pixels[i] * (Math.floor(i / art.width) + 0.5);
+  }
+  const share = (sum, side, long) => (long > 1 ? Math.min(1, Math.max(0, ((all ? sum / all / side : 0.5) * long - 0.5) / (long - 1))) : 0.5) * 100;
+  return `${share(sums[0], art.width, wider)}% ${share(sums[1], art.height, 1 / wider)}%`;
+}
+$(".place").addEventListener("change", () => show("loop"));
 
 let paused = matchMedia("(prefers-reduced-motion: reduce)").matches;
 function pause(wish = !paused) {
@@ -96,10 +115,10 @@ const given = {
     frame.dataset.strength = strength;
     frame.srcdoc = page;
     stage.removeAttribute("data-glimpse");
-    film = { ...film, size };
+    film = { ...film, size, awaited: true };
     frame.addEventListener("load", () => {
       preview()?.set({ panel: false, paused });
-      live(true);
+      if (film?.awaited) live(true); // the film may have been quicker
       if (!tool) show("loop");
       preview()?.ready.then((drawn) => drawn || live(false));
     }, { once: true });
@@ -141,6 +160,7 @@ const given = {
     }));
     show("seeds");
   },
+  visit: (word) => takeVisit(word),
   file({ path, name }) {
     Object.assign(document.createElement("a"), { href: "gradio_api/file=" + encodeURI(path), download: name }).click();
   },
@@ -247,8 +267,10 @@ for (const target of [view, $("[data-do=hold]")])
   target.addEventListener("pointerdown", () => stage.dataset.show === "loop" && hold(true));
 for (const kind of ["pointerup", "pointercancel", "keyup", "blur"]) addEventListener(kind, () => hold(false));
 
-// a clause of the sentence, chosen to mend where its thing is
+// a clause of the sentence: in other words, or chosen to mend where its thing is
 document.addEventListener("click", ({ target }) => {
+  const handle = target.closest?.("#understood [data-revise]");
+  if (handle) trigger("revised", { index: Number(handle.closest("[data-clause]").dataset.clause), change: JSON.parse(handle.dataset.revise) });
   const chip = target.closest?.("#understood [data-thing]");
   if (!chip || !art) return;
   choose(chip.dataset.thing);
@@ -315,52 +337,6 @@ document.addEventListener("change", ({ target }) => {
   jobs.cancel();
   if (target.closest("#picture")) chosen = target.files[0];
 }, true);
-
-// --- what survives a reload, in this browser: the picture, what is painted, and the controls
-
-const STORE = "session";
-const shelf = new Promise((done) => {
-  const opening = indexedDB.open("loopanimate", 1);
-  opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);
-  opening.onsuccess = () => done(opening.result);
-  opening.onerror = () => done(null); // a browser that keeps nothing
-});
-const ask = (mode, request) => shelf.then((base) => base && new Promise((done) => {
-  const asked = request(base.transaction(STORE, mode).objectStore(STORE));
-  asked.onsuccess = () => done(asked.result);
-  asked.onerror = () => done(null);
-}));
-const keep = (name, value) => ask("readwrite", (store) => store.put(value, name));
-const kept = (name) => ask("readonly", (store) => store.get(name));
-let chosen = null, waitingFor = null, controls = null; // the file that was chosen; what was painted on the kept picture
-
-async function keepPicture() {
-  const { of, picture, width, height } = art, file = chosen ?? (await fetch(picture).then((answer) => answer.blob()).catch(() => null));
-  chosen = null;
-  if (of !== art?.of || !file) return;
-  keep("picture", new File([file], file.name ?? picture.split("/").pop(), { type: file.type }));
-  const before = waitingFor;
-  waitingFor = null;
-  if (before?.width === width && before.height === height) open(JSON.stringify({ ...before, of, picture })).then(() => (props.value = write()));
-  else keepPaint();
-}
-const keepPaint = () => keep("painting", props.value);
-
-let looked = false; // whether what was kept has been read
-jobs.keep = (names, values) => void (looked && !controls && keep("controls", JSON.stringify(Object.fromEntries(names.map((name, i) => [name, values[i]])))));
-jobs.controls = (names, values) => {
-  const back = controls ?? {};
-  controls = null;
-  return names.map((name, i) => back[name] ?? values[i]);
-};
-
-Promise.all(["picture", "painting", "controls"].map(kept)).then(([picture, painting, values]) => {
-  looked = true;
-  if (!picture || art || running.size) return;
-  [waitingFor, controls] = [painting, values].map((text) => (text ? JSON.parse(text) : null));
-  if (controls) trigger("kept");
-  put("#picture", picture);
-});
 
 addEventListener("keyup", ({ key }) => key === " " && hold(false));
 pause(paused);

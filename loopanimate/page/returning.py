@@ -9,15 +9,16 @@ import numpy as np
 from gradio.processing_utils import save_file_to_cache
 
 from loopanimate.files.formats import by_ending
+from loopanimate.files.project import is_project
 from loopanimate.files.recipe import Parts
 from loopanimate.page import text
-from loopanimate.page.base import QUIET
-from loopanimate.page.bindings import show
+from loopanimate.page.base import QUIET, hand
+from loopanimate.page.bindings import read, show
 from loopanimate.page.making import JobEvents
 from loopanimate.page.masks import MaskEvents
 from loopanimate.page.preview import first_frame
 from loopanimate.presets import ASSETS
-from loopanimate.settings import Settings
+from loopanimate.settings import Settings, make_settings
 
 
 class ReturnEvents(MaskEvents, JobEvents):
@@ -26,8 +27,10 @@ class ReturnEvents(MaskEvents, JobEvents):
         taken = self.listen([self.dropped.upload, self.picked.upload], self.restore, files)
         for ended in (taken.then, taken.failure):  # room for the next one
             ended(lambda: None, None, self.dropped, queue=False, **QUIET)
-        self.past.select(None, js="() => loopanimate.cancel()", **QUIET)
-        self.listen(self.past.select, self.recall, {self.history})
+        taken.success(None, js="() => loopanimate.returned()", **QUIET)
+        self.listen(self.stage.recalled, self.recall, {self.history})
+        self.stage.visited(None, None, self.past, js="() => loopanimate.visits()", **QUIET)
+        self.listen(self.project.click, self.save_project, {self.picture, *self.holding("")})
         shown = self.listen(self.stage.example, self.show_example, None, trigger_mode="always_last")
         shown.success(None, js="() => loopanimate.wish('animate')", **QUIET)
         # kept by the browser, which gives them back when the page is opened again
@@ -42,19 +45,28 @@ class ReturnEvents(MaskEvents, JobEvents):
         path = save_file_to_cache(path, self.picture.GRADIO_CACHE)  # as Gradio will call it
         painting, (values, changes) = self.server.repaint(settings, mask, path, parts), show(self.bindings, settings)
         stage = {self.picture: path, self.stage: self.paint(painting, **words)}
-        return {**self.start_afresh(), **values, **stage, self.note: text.restored(mask is None, changes)}
+        words = {self.understood: text.understood(settings.request.prompt)}
+        return {**self.start_afresh(), **words, **values, **stage, self.note: text.restored(mask is None, changes)}
 
     def restore(self, values: dict, event: gr.EventData) -> dict:
         """The settings of a finished loop's file, and its film where a browser plays it."""
         file = values[event.target]
         settings, mask, path, parts = self.server.restore(file, values[self.picture])
-        words = {"film": watch(file, settings)} if by_ending(file).kind == "film" else {}
+        words = {"film": watch(file, settings)} if not is_project(file) and by_ending(file).kind == "film" else {}
         return self.show_settings(settings, mask, path, parts, **words)
 
-    def recall(self, values: dict, event: gr.SelectData) -> dict:
-        """A loop of this visit, with all its settings."""
-        shown = values[self.history][event.index]
-        if not shown.is_kept():
+    def save_project(self, values: dict) -> dict:
+        painting = self.read_painting(values)
+        if not (values[self.controls["request.prompt"]] or "").strip():
+            raise ValueError(text.NO_SENTENCE)
+        settings = make_settings(**read(self.bindings, values))
+        file = self.server.save_project(painting.path, settings, painting.mask, painting.parts)
+        return {self.stage: hand(painting.path, file={"path": str(file), "name": file.name})}
+
+    def recall(self, values: dict, event: gr.EventData) -> dict:
+        """A loop that was made since the page was opened, with all its settings."""
+        shown = next((each for each in values[self.history] if each.thumbnail == event.thumbnail), None)
+        if shown is None or not shown.is_kept():
             raise ValueError(text.GONE)
         shown, words = self.reopen(shown.unpack())
         settings = self.show_settings(shown.loop.settings, shown.mask, shown.path, shown.parts, **words)

@@ -7,6 +7,7 @@ const HINTS = {
   brush: "Paint what should move.",
   erase: "Erase paint, arrows and pins.",
   select: "Click on a thing to add it; with Alt, to take it away.",
+  lasso: "Draw round a thing to add it; with Alt, to take it away.",
   arrow: "Drag from a place to where it goes.",
   pin: "Click on a place that stays.",
   freeze: "Paint what must not move.",
@@ -184,10 +185,11 @@ function layers() {
 function tint({ pixels, colour, striped }) {
   if (!tints.has(pixels)) {
     const paper = sheet(art.width, art.height), image = new ImageData(art.width, art.height), { data } = image;
+    const most = pixels.every((value) => value > 127) ? 0.12 : 0.4; // of a mask that is all of it, the picture is what counts
     for (let i = 0; i < pixels.length; i++) {
       if (!pixels[i]) continue;
       [data[4 * i], data[4 * i + 1], data[4 * i + 2]] = colour;
-      data[4 * i + 3] = pixels[i] * (striped && ((i % art.width) + Math.floor(i / art.width)) % 8 < 4 ? 0.75 : 0.4);
+      data[4 * i + 3] = pixels[i] * (striped && ((i % art.width) + Math.floor(i / art.width)) % 8 < 4 ? 0.75 : most);
     }
     paper.getContext("2d").putImageData(image, 0, 0);
     tints.set(pixels, paper);
@@ -246,6 +248,15 @@ function paint() {
     stroke(path, `rgb(${layer.colour.map((part) => part * 0.75)})`, 2 * thin);
     pen.setLineDash([]);
   }
+  if (tool === "select" && cursor && isUnder(cursor)) {
+    stroke(outline(ghost.pixels), "#000", 4 * thin);
+    stroke(outline(ghost.pixels), "#fff", 2 * thin);
+  }
+  if (act?.lasso) {
+    const path = roundLasso();
+    stroke(path, "#000", 3.4 * thin);
+    stroke(path, "#fff", 1.6 * thin);
+  }
   const own = ([x, y]) => [x * art.width, y * art.height];
   for (const [x0, y0, x1, y1] of act?.arrow ? [...art.arrows, act.arrow] : art.arrows) drawArrow(own([x0, y0]), own([x1, y1]), thin);
   for (const pin of art.pins) drawPin(own(pin), thin);
@@ -289,231 +300,3 @@ function drawCursor(thin) {
   stroke(path, "#000", 3 * thin);
   stroke(path, "#fff", 1.4 * thin);
 }
-
-// --- tools
-
-const STROKES = { brush: 255, erase: 0, freeze: 255 };
-let act = null, cursor = null, keyed = false; // what a hand is doing; where it is, in pixels of the mask; by keys
-
-function use(name) {
-  tool = name;
-  stage.dataset.tool = name;
-  for (const button of all(".tools [data-tool]")) button.setAttribute("aria-pressed", button.dataset.tool === name);
-  if (!name) [cursor, act] = [null, null];
-  else show("picture");
-  hint(HINTS[name] ?? "");
-  draw();
-}
-
-function spot({ clientX, clientY }) {
-  const box = view.getBoundingClientRect(), unit = art.width / (box.width * zoom.scale);
-  return { x: (clientX - box.left - view.clientLeft - zoom.x) * unit, y: (clientY - box.top - view.clientTop - zoom.y) * unit };
-}
-
-const share01 = ({ x, y }) => [x / art.width, y / art.height].map((part) => Math.min(1, Math.max(0, part)));
-
-function begin(at, alt = false) {
-  cursor = at;
-  act = { before: art, at, from: at, alt };
-  if (tool === "arrow") act.arrow = [...share01(at), ...share01(at)];
-  if (tool in STROKES) {
-    if (tool !== "freeze") art = { ...art, masks: { ...art.masks, [art.chosen]: mask().slice() } };
-    if (tool === "freeze" || (tool === "erase" && art.freeze)) art = { ...art, freeze: art.freeze?.slice() ?? new Uint8Array(mask().length) };
-    drag(at);
-  }
-  draw();
-}
-
-function drag(at) {
-  cursor = at;
-  if (act && tool in STROKES) {
-    const radius = (size / 2) * (art.width / (view.clientWidth * zoom.scale));
-    if (tool !== "freeze") stamp(art.masks[art.chosen], act.at, at, radius, STROKES[tool]);
-    if (tool !== "brush" && art.freeze) stamp(art.freeze, act.at, at, radius, STROKES[tool]);
-    if (tool === "erase") {
-      const away = (x, y) => Math.hypot(x * art.width - at.x, y * art.height - at.y) > radius;
-      const arrows = art.arrows.filter(([x0, y0, x1, y1]) => away(x0, y0) && away(x1, y1)), pins = art.pins.filter(([x, y]) => away(x, y));
-      if (arrows.length < art.arrows.length) art = { ...art, arrows };
-      if (pins.length < art.pins.length) art = { ...art, pins };
-    }
-  } else if (act?.arrow) act.arrow.splice(2, 2, ...share01(at));
-  if (act) act.at = at;
-  draw();
-}
-
-function finish() {
-  const { before, at, from, arrow, alt } = act;
-  act = null;
-  if (tool in STROKES) {
-    if (art.freeze && !art.freeze.some(Boolean)) art = { ...art, freeze: null };
-    if (tool === "erase" && before.freeze && art.freeze && before.freeze.every((value, i) => value === art.freeze[i])) art = { ...art, freeze: before.freeze };
-    commit(before);
-  } else if (arrow && Math.hypot(at.x - from.x, at.y - from.y) > 3) change({ arrows: [...art.arrows, arrow] });
-  else if (tool === "pin") change({ pins: [...art.pins, share01(at)] });
-  else if (tool === "select") select(at, takes !== alt);
-  draw();
-}
-
-function abandon() { // of a stroke that a second finger ends
-  if (act) art = act.before;
-  act = null;
-  draw();
-}
-
-// The brush from one place to another: a pixel's share of a line with round ends.
-function stamp(pixels, from, to, radius, value) {
-  const { width, height } = art, [dx, dy] = [to.x - from.x, to.y - from.y], length = dx * dx + dy * dy || 1;
-  const [left, right] = [Math.min(from.x, to.x), Math.max(from.x, to.x)], [top, bottom] = [Math.min(from.y, to.y), Math.max(from.y, to.y)];
-  for (let y = Math.max(0, Math.floor(top - radius)); y < Math.min(height, bottom + radius + 1); y++)
-    for (let x = Math.max(0, Math.floor(left - radius)); x < Math.min(width, right + radius + 1); x++) {
-      const along = Math.min(1, Math.max(0, ((x + 0.5 - from.x) * dx + (y + 0.5 - from.y) * dy) / length));
-      const away = Math.hypot(x + 0.5 - from.x - along * dx, y + 0.5 - from.y - along * dy);
-      const here = Math.min(1, Math.max(0, radius + 0.5 - away)), i = y * width + x;
-      pixels[i] = value ? Math.max(pixels[i], 255 * here) : Math.min(pixels[i], 255 * (1 - here));
-    }
-  for (const cache of [tints, outlines, texts]) cache.delete(pixels);
-}
-
-// The server finds the thing at a place; what was painted meanwhile stays.
-let picks = 0;
-function select(at, away) {
-  const [x, y] = share01(at);
-  view.classList.add("picking");
-  trigger("picked", { x, y, takes: away, of: art.of, number: ++picks });
-}
-
-async function takePick({ of, number, takes, replaces, mask: source }) {
-  if (number === picks) view.classList.remove("picking");
-  const found = await decode(source, art.width, art.height);
-  if (of !== art?.of) return;
-  paintOver(replaces ? found : mask().map((value, i) => (takes ? Math.min(value, 255 - found[i]) : Math.max(value, found[i]))));
-}
-
-// --- fingers, the mouse and keys; without a tool the page scrolls over the picture
-
-const fingers = new Map();
-let pinch = null;
-
-view.addEventListener("pointerdown", (event) => {
-  if (!art || !tool || event.button > 0 || event.target.closest("button, label")) return;
-  event.preventDefault();
-  view.focus({ preventScroll: true });
-  view.setPointerCapture(event.pointerId);
-  fingers.set(event.pointerId, event);
-  keyed = false;
-  if (fingers.size === 2) {
-    abandon();
-    pinch = { ...measure(), zoom };
-  } else if (fingers.size === 1) {
-    begin(spot(event), event.altKey);
-  }
-});
-
-view.addEventListener("pointermove", (event) => {
-  if (!art || !tool) return;
-  if (fingers.has(event.pointerId)) fingers.set(event.pointerId, event);
-  if (pinch) return void (fingers.size === 2 && follow());
-  if (fingers.size > 1) return;
-  const passed = act ? event.getCoalescedEvents?.() ?? [] : [];
-  for (const each of passed.length ? passed : [event]) drag(spot(each));
-});
-
-for (const kind of ["pointerup", "pointercancel"])
-  view.addEventListener(kind, (event) => {
-    if (!fingers.delete(event.pointerId)) return;
-    if (pinch) pinch = fingers.size ? pinch : null;
-    else if (act && kind === "pointerup") finish();
-    else abandon();
-    if (event.pointerType === "touch") cursor = null;
-  });
-
-view.addEventListener("pointerleave", () => {
-  if (!act) cursor = null;
-  draw();
-});
-
-// The middle of two fingers within the view, and how far they are apart.
-function measure() {
-  const box = view.getBoundingClientRect(), [one, other] = [...fingers.values()];
-  const middle = { x: (one.clientX + other.clientX) / 2 - box.left, y: (one.clientY + other.clientY) / 2 - box.top };
-  return { middle, apart: Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY) };
-}
-
-function follow() {
-  const now = measure();
-  zoomTo((pinch.zoom.scale * now.apart) / pinch.apart, pinch.middle, now.middle, pinch.zoom);
-}
-
-// What was at `from` in the view comes to `to`.
-function zoomTo(wish, from, to = from, before = zoom) {
-  const scale = Math.min(12, Math.max(1, wish)), ends = [view.clientWidth, view.clientHeight];
-  const [x, y] = ["x", "y"].map((axis, i) => Math.min(0, Math.max(ends[i] * (1 - scale), to[axis] - ((from[axis] - before[axis]) * scale) / before.scale)));
-  zoom = { scale, x, y };
-  draw();
-}
-
-view.addEventListener("wheel", (event) => {
-  if (!art || !(tool || event.ctrlKey) || stage.dataset.show !== "picture") return;
-  event.preventDefault();
-  const box = view.getBoundingClientRect();
-  zoomTo(zoom.scale * Math.exp(-event.deltaY / 400), { x: event.clientX - box.left, y: event.clientY - box.top });
-}, { passive: false });
-
-const KEYS = { b: "brush", e: "erase", s: "select", a: "arrow", p: "pin", f: "freeze" };
-const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const typing = (target) => target.closest?.("textarea, select, [contenteditable], input:not([type=range], [type=checkbox], [type=file])");
-
-document.addEventListener("keydown", (event) => {
-  if (!art || typing(event.target) || !(event.ctrlKey || event.metaKey) || event.altKey) return;
-  const key = event.key.toLowerCase();
-  if (key !== "z" && key !== "y") return;
-  event.preventDefault();
-  key === "y" || event.shiftKey ? step(future, past) : step(past, future);
-});
-
-view.addEventListener("keydown", (event) => {
-  if (!art || event.ctrlKey || event.metaKey || event.target !== view) return;
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key, middle = { x: view.clientWidth / 2, y: view.clientHeight / 2 };
-  if (KEYS[key]) use(tool === KEYS[key] ? "" : KEYS[key]);
-  else if (key === "Escape") use("");
-  else if (key === "[" || key === "]") resize(size * (key === "[" ? 0.8 : 1.25));
-  else if (key === "+" || key === "-") zoomTo(zoom.scale * (key === "+" ? 1.25 : 0.8), middle);
-  else if (key === "0") zoomTo(1, middle);
-  else if (WAYS[key] && tool) {
-    const far = (event.shiftKey ? 40 : 8) * (art.width / (view.clientWidth * zoom.scale)), [dx, dy] = WAYS[key];
-    const from = cursor ?? { x: art.width / 2, y: art.height / 2 };
-    keyed = true;
-    drag({ x: Math.min(art.width, Math.max(0, from.x + dx * far)), y: Math.min(art.height, Math.max(0, from.y + dy * far)) });
-  } else if ((key === " " || key === "Enter") && tool) {
-    keyed = true;
-    cursor ??= { x: art.width / 2, y: art.height / 2 };
-    if (event.repeat) return event.preventDefault();
-    if (act) finish();
-    else {
-      begin(cursor, event.altKey);
-      if (tool !== "arrow" && !(tool in STROKES && key === " ")) finish(); // Space puts the brush down until it is pressed again
-      else if (tool === "arrow") hint("Move to where it goes, then press Enter.");
-    }
-  } else if (key === " ") pause();
-  else return;
-  event.preventDefault();
-});
-
-function resize(wish) {
-  size = Math.min(160, Math.max(6, wish));
-  $(".size input").value = size;
-  draw();
-}
-$(".size input").addEventListener("input", ({ target }) => resize(Number(target.value)));
-$(".take input").addEventListener("change", ({ target }) => (takes = target.checked));
-
-stage.addEventListener("click", (event) => {
-  const button = event.target.closest("button");
-  if (!button || !stage.contains(button)) return;
-  const { tool: name, whole, do: deed, show: wanted, index } = button.dataset;
-  if (name && art) use(tool === name ? "" : name);
-  if (whole && art) WHOLE[whole]();
-  if (wanted) show(wanted);
-  if (index) trigger("chose", { index: Number(index) });
-  DEEDS[deed]?.(button);
-});

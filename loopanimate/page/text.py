@@ -2,6 +2,7 @@
 
 import base64
 import html
+import json
 import os
 import re
 import tempfile
@@ -13,6 +14,9 @@ from loopanimate.files.formats import by_ending
 from loopanimate.loop import Loop, LoopFile
 from loopanimate.page.preview import measure
 from loopanimate.staging import Note
+from loopanimate.words.clauses import Clause, read_clauses
+from loopanimate.words.kinds import KINDS
+from loopanimate.words.revise import AMOUNTS
 
 SHOWN_SIDE = 1280  # pixels on the long side of the loop on the page; a download has the size that was asked for
 SUGGESTIONS = (
@@ -36,6 +40,9 @@ NO_SENTENCE = f"say what should move, such as “{SUGGESTIONS[0]}”"
 WAITING = "Waiting for its turn …"
 BEGUN = "Starting …"
 FAILED = "That did not work. If a message names what is wrong, change it; then try again."
+NOT_UNDERSTOOD = "“{}” is no motion that is known here: say it in other words, or leave it out."
+REVISED = "Press Animate to see it."
+WAYS = {180: ("←", "To the left"), 270: ("↑", "Up"), 90: ("↓", "Down"), 0: ("→", "To the right")}  # degrees, y down
 MEASURES = {
     "step": "Seam step (1.25 or less is none)",
     "jerk": "Seam jerk (1.25 or less is none)",
@@ -98,22 +105,59 @@ def colours(loop: Loop) -> list[tuple[int, int, int]]:
     return [ImageColor.getrgb(f"hsl({round(40 + 360 * place * 0.381966) % 360}, 90%, 60%)") for place in range(len(loop.notes))]
 
 
-def understood(loop: Loop) -> str:
-    """Each clause of the sentence with what became of it, in the colour that its place has in the picture."""
-    lines = [f"<li>{_chip(note, colour)}</li>" for note, colour in zip(loop.notes, colours(loop))]
-    return f'<ul class="understood">{"".join(lines)}</ul>' if lines else ""
+def understood(prompt: str, loop: Loop | None = None) -> str:
+    """Each clause of a sentence as a chip: what became of it in the loop, in the colour that its place has in the picture, and
+    buttons that change the sentence's words."""
+    notes = list(zip(loop.notes, colours(loop))) if loop else []
+    made = loop is not None and loop.settings.request.prompt == prompt
+    chips = []
+    for index, clause in enumerate(read_clauses(prompt)):
+        same = [pair for pair in notes if clause.text == pair[0].clause] or [pair for pair in notes if _is_of(pair[0], clause)]
+        note, colour = same[0] if same else (Note("" if not made or clause.kind else NOT_UNDERSTOOD.format(clause.text)), ())
+        notes = [pair for pair in notes if pair[0] is not note]
+        chips.append(f'<li data-clause="{index}">{_chip(note, colour, clause)}{_handles(clause)}</li>')
+    chips += [f"<li>{_chip(note, colour)}</li>" for note, colour in notes if made]
+    return f'<ul class="understood">{"".join(chips)}</ul>' if chips else ""
 
 
-def _chip(note: Note, colour: tuple[int, int, int]) -> str:
-    """A clause; where it has a thing, a button that has that thing's mask painted on."""
+def _is_of(note: Note, clause: Clause) -> bool:
+    return bool(note.thing) and note.thing.endswith(clause.thing)
+
+
+def _chip(note: Note, colour: tuple[int, ...], clause: Clause | None = None) -> str:
+    """What is said of a clause; where it has a thing, a button that has that thing's mask painted on."""
+    said = html.escape(note.said or clause.text)
     colour = f"rgb{colour}" if note.place is not None else "none"
-    mark = f'<span style="background: {colour}">{"?" if note.unsure else ""}</span>'
+    mark = f'<span style="background: {colour}">{"?" if note.unsure or note.said.startswith("“") else ""}</span>'
     if not note.thing:
-        return mark + html.escape(note.said)
-    title = html.escape(f"Mend where “{note.thing}” is")
-    return (
-        f'<button type="button" data-thing="{html.escape(note.thing)}" title="{title}">{mark}{html.escape(note.said)}</button>'
-    )
+        return f"<p>{mark}{said}</p>"
+    thing, title = html.escape(note.thing), html.escape(f"Mend where “{note.thing}” is")
+    return f'<button type="button" data-thing="{thing}" title="{title}">{mark}{said}</button>'
+
+
+def _handles(clause: Clause) -> str:
+    """What changes a clause's words: less and more, a way, and leaving it out."""
+    name, moves, parts = html.escape(clause.text), clause.kind not in (None, "rest"), []
+
+    def button(sign: str, label: str, change: dict, more: str = "") -> str:
+        label = html.escape(f"{label}: {clause.text}")
+        return (
+            f'<button type="button" data-revise="{html.escape(json.dumps(change))}" aria-label="{label}" {more}>{sign}</button>'
+        )
+
+    if moves:
+        amounts = [*AMOUNTS[:2], "", *AMOUNTS[2:]]
+        place = amounts.index(clause.strength if clause.strength in amounts else "")
+        less, more = (amounts[min(max(place + by, 0), len(amounts) - 1)] for by in (-1, 1))
+        ends = ["disabled" if other == amounts[place] else "" for other in (less, more)]
+        scale = f'<meter min="0" max="{len(amounts) - 1}" value="{place}" aria-label="How strongly: {name}"></meter>'
+        parts += [button("−", "Less", {"strength": less}, ends[0]), scale, button("+", "More", {"strength": more}, ends[1])]
+    if moves and (clause.heading is not None or clause.kind in KINDS and KINDS[clause.kind].directed != "none"):
+        for heading, (sign, label) in WAYS.items():
+            on = clause.heading == heading
+            parts.append(button(sign, label, {"heading": None if on else heading}, f'aria-pressed="{str(on).lower()}"'))
+    parts.append(button("×", "Leave out", {"remove": True}))
+    return f'<span class="handles">{"".join(parts)}</span>'
 
 
 def details(loop: Loop) -> str:

@@ -331,3 +331,48 @@ def test_the_film_of_an_example_is_one_click_and_its_loop_is_live(page):
         put(page, "Sampling steps", 1)
     animate(page)
     expect(page.get_by_role("button", name="Download MP4")).to_be_enabled()
+
+
+def test_a_hand_over_the_picture_sees_what_a_click_would_select(page, tmp_path):
+    red = Image.new("RGB", (300, 200), (60, 110, 50))
+    red.paste((200, 60, 40), (100, 50, 200, 150))
+    red.save(tmp_path / "square.png")
+    upload(page, tmp_path / "square.png")
+    press(page, "Clear")
+    page.locator(".tools [data-tool=select]").click()
+    outlined = """() => {  // white on the square's edge, a place that the mouse is not at
+        const { canvas, canvas: { width, height } } = document.querySelector(".paint").getContext("2d");
+        const row = canvas.getContext("2d").getImageData(width / 3 - 8, height / 2, 16, 1).data;
+        return row.some((value, i) => i % 4 === 3 && value > 200 && row[i - 1] > 200);
+    }"""
+    box, before = page.locator(".view").bounding_box(), painted(page)
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.4 * box["height"])
+    page.wait_for_function(outlined)
+    assert painted(page) == before
+    page.mouse.down()
+    page.mouse.up()
+    square = mask_of(page)  # at once: what is outlined is taken without asking
+    assert square[55:145, 105:195].mean() > 0.95 and square.mean() < 0.25
+
+
+def test_a_lasso_adds_what_it_is_drawn_round_and_takes_it_away(page, picture):
+    upload(page, picture)
+    press(page, "Clear")
+    ring = [(0.3, 0.3), (0.7, 0.3), (0.7, 0.7), (0.3, 0.7)]
+    draw(page, "lasso", *ring)
+    added = mask_of(page)
+    assert added[65:135, 95:205].all() and added.mean() == pytest.approx(0.16, abs=0.01)
+    page.get_by_label("takes away").check()
+    draw(page, "lasso", *[(0.4 + x / 3, 0.4 + y / 3) for x, y in ring])
+    assert not mask_of(page)[105:120, 155:185].any() and mask_of(page)[70, 100]
+    press(page, "Undo")
+    assert np.array_equal(mask_of(page), added)
+    page.get_by_label("takes away").uncheck()
+    page.keyboard.down("Alt")
+    draw(page, "lasso", *ring)
+    page.keyboard.up("Alt")
+    assert not mask_of(page).any()
+    page.locator(".view").focus()
+    for key in ("Enter", "Shift+ArrowRight", "Shift+ArrowDown", "Shift+ArrowLeft", "Enter"):
+        page.keyboard.press(key)
+    assert 0.002 < mask_of(page).mean() < 0.1

@@ -254,7 +254,7 @@ def test_a_checkpoint_of_the_512_preset_is_picked_and_drawn(page, picture, small
     assert page.evaluate(f"{VIDEO}.videoWidth") == 300
     held = server.pipe
     page.get_by_role("button", name="This visit").click()
-    page.locator(".grid-container button").first.click()
+    page.locator("[data-visit]").first.click()
     page.get_by_text("The settings are back").wait_for()
     assert server.pipe is held  # a loop of the visit needs no model
     page.get_by_label("A folder, or a hub repository").fill(str(tmp_path))
@@ -353,7 +353,7 @@ def test_a_new_picture_starts_afresh_and_a_loop_of_the_visit_comes_back(page, pi
     until_mask(page, lambda mask: mask.shape == (107, 160))
 
     page.get_by_role("button", name="This visit").click()
-    caption = page.locator(".grid-container button").first
+    caption = page.locator("[data-visit]").first
     expect(caption).to_contain_text("seed 0, strength 1: it sways to the left")
     caption.click()
     page.get_by_text("The settings are back").wait_for()
