@@ -26,19 +26,22 @@ LOOK = 0.12  # lengths of the eye that an iris goes
 LIFT = 0.09  # the same, up or down
 ROOM = 0.85  # of the white beside an iris that it may cross
 SHORTEST = 6  # pixels of an eye that is seen moving
-OPEN = 0.13  # of an eye's length, below which it is closed already
-COVERED = 0.5  # brightness of the skin around an eye over the cheek's, below which it is behind dark glasses
-MEET = 0.86  # of the eye's opening from above: where the lids meet
+OPEN = 0.2  # of an eye's length, below which it is closed already
+# Distances in 8-bit CIELAB from the cheek of what is below an eye, at most, and below the better one of both: of 40 faces they
+# leave out those behind dark glasses and drawn eyes that are larger than any real ones; side light comes to 84 and 52.
+UNLIKE, BOTH_UNLIKE = 95, 60
+MEET = 0.92  # of the eye's opening from above: where the lids meet
 WIDE = 0.07  # of its length that an eye reaches beyond its corners
 IRIS = 1.12  # of its radius, within which an iris with its rim moves in one piece
 EVEN = 0.06  # of its length; deviation of the Gaussian that lets what a lid does fade beside the corners
-LASHES = 0.75  # of the way of a lid that its skin has at least to be stretched over
+LASHES = 0.55  # of the way of a lid that its skin has at least to be stretched over
 BELOW = 0.45  # lengths of the eye that the lower lid's skin reaches down
 BRIM = 0.14  # face heights within its outline in which a smile fades
 # of a smile, in half widths of the mouth across and the like down: how much wider, how far up its corners and the cheeks, how
 # far down its middle
 WIDER, CORNERS, CHEEKS, MIDDLE = 0.13, 0.27, 0.16, 0.05
-MOUTH, CHEEK_POINTS, FOREHEAD, CHIN = (61, 291), (50, 280), 10, 152  # points of the mesh
+MOUTH, FOREHEAD, CHIN = (61, 291), 10, 152  # points of the mesh
+CHEEKS_AT = (50, 101, 205), (280, 330, 425)  # below the left and the right eye
 HALF_MOUTH = 0.145  # face heights
 
 
@@ -81,7 +84,9 @@ def outline(face: FacePoints, size: tuple[int, int]) -> np.ndarray:
 
 def can_move_eyes(face: FacePoints, pixels: np.ndarray) -> list[bool]:
     """Whether each eye of a face is open and to be seen, in a picture (H, W, 3) uint8."""
-    return [_opens(eye) and not _is_covered(face, eye, pixels) for eye in face.eyes]
+    unlike = [_unlike_skin(face, side, pixels) for side in (0, 1)]
+    seen = min(unlike) <= BOTH_UNLIKE
+    return [seen and _opens(eye) and apart <= UNLIKE for eye, apart in zip(face.eyes, unlike)]
 
 
 def _opens(eye: EyePoints) -> bool:
@@ -89,16 +94,19 @@ def _opens(eye: EyePoints) -> bool:
     return length >= SHORTEST and np.linalg.norm(eye.lower - eye.upper, axis=1).max() > OPEN * length
 
 
-def _is_covered(face: FacePoints, eye: EyePoints, pixels: np.ndarray) -> bool:
-    """Whether dark glasses are before an eye: skin below it is much darker than the cheeks."""
+def _unlike_skin(face: FacePoints, side: int, pixels: np.ndarray) -> float:
+    """Distance, of 8-bit CIELAB, of what is below an eye from the cheek: large where dark glasses or a drawn eye reach there."""
+    eye = face.eyes[side]
     down = np.array([eye.upper[0, 1] - eye.upper[-1, 1], eye.upper[-1, 0] - eye.upper[0, 0]])
-    below = _brightness(pixels, eye.lower[2:7] + 0.22 * down)
-    return below < COVERED * _brightness(pixels, face.mesh[list(CHEEK_POINTS), :2])
+    below = _colours(pixels, np.concatenate([eye.lower[2:7] + share * down for share in (0.15, 0.25)]))
+    cheek = np.median(_colours(pixels, face.mesh[list(CHEEKS_AT[side]), :2]), axis=0)
+    return float(np.median(np.linalg.norm(below - cheek, axis=1)))
 
 
-def _brightness(pixels: np.ndarray, points: np.ndarray) -> float:
+def _colours(pixels: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(P, 3) of 8-bit CIELAB at points (P, 2)."""
     x, y = (np.clip(np.rint(part).astype(int), 0, side - 1) for part, side in zip(points.T, pixels.shape[1::-1]))
-    return float(pixels[y, x].mean())
+    return cv2.cvtColor(pixels[y, x][None], cv2.COLOR_RGB2LAB)[0].astype(np.float32)
 
 
 def form_face(face: FacePoints, usable: Sequence[bool], acts: Sequence[Act], short: int, seconds: float, seed: int) -> Face:
@@ -180,9 +188,11 @@ def _rise(times: np.ndarray, start: float, rise: float, end: float, fall: float)
 
 
 def _blink_at(start: float, seconds: float, pace: float) -> np.ndarray:
-    scale = min(1 / pace, 0.6 * seconds / (CLOSING + SHUT + OPENING))  # a short loop has a quick one
-    end = start + scale * (CLOSING + SHUT + OPENING)
-    return _rise(_times(seconds), start, scale * CLOSING, end, scale * OPENING)
+    """One blink, quick enough for a short loop; it ends before the wrap, wherever it is to start."""
+    scale = min(1 / pace, 0.6 * seconds / (CLOSING + SHUT + OPENING))
+    length = scale * (CLOSING + SHUT + OPENING)
+    start = min(start, CLEAR[1] * seconds - length)
+    return _rise(_times(seconds), start, scale * CLOSING, start + length, scale * OPENING)
 
 
 def _blink(rng: np.random.Generator, seconds: float, pace: float) -> np.ndarray:
