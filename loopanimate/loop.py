@@ -31,6 +31,7 @@ from loopanimate.motion.border import borders_of
 from loopanimate.motion.camera import CELLS, Shot, film
 from loopanimate.motion.curve import Motion
 from loopanimate.motion.edits import apply, edits_to_show, limit
+from loopanimate.motion.faces import Face
 from loopanimate.motion.field import Field
 from loopanimate.motion.hands import direct, freeze
 from loopanimate.motion.spline import latent_grid
@@ -188,6 +189,7 @@ class MotionLoop(Loop):
     intents: tuple[Intent, ...]  # of each layer
     device: str = "cpu"  # where frames are rendered, as torch names it
     shot: Shot | None = field(default=None, kw_only=True)  # cameras that move before it, and how near its layers are
+    faces: tuple[Face, ...] = field(default=(), kw_only=True)  # what faces do, in short sides of the whole picture
 
     def field(self, view: View) -> Field:
         """The motion of what is shown, by the settings' hands."""
@@ -203,16 +205,25 @@ class MotionLoop(Loop):
         if hands.freeze:
             frozen = Image.open(io.BytesIO(hands.freeze)).convert("L")
             box = tuple(share * side for share, side in zip(part, 2 * frozen.size))
-            frozen = frozen.resize(size, Image.Resampling.BILINEAR, box=box)
-            motion = freeze(motion, np.asarray(frozen, np.float32) / 255)
+            frozen = np.asarray(frozen.resize(size, Image.Resampling.BILINEAR, box=box), np.float32) / 255
+            motion = freeze(motion, frozen)
         motion = limit(motion, borders)
+        faces = self._faces(view, frozen if hands.freeze else None)
         if self.shot is None:
-            return Field(motion, borders)
+            return Field(motion, borders, faces=faces)
         fine = latent_grid(*size[::-1], CELLS) if self.shot.cameras else motion.winding.shape[-2:]
         shot = self.shot.crop(part, fine)
         if shot.cameras:
             motion, borders = film(motion, shot, borders, hands.motion_strength)
-        return Field(motion, borders, shot.near)
+        return Field(motion, borders, shot.near, faces)
+
+    def _faces(self, view: View, frozen: np.ndarray | None) -> list[Face]:
+        """What faces do in a view, each with the layers that show it; frozen: (H, W) in [0, 1]."""
+        width, height = (side / min(self.picture.size) for side in self.picture.size)
+        faces = [face.crop(view.part, (width, height)) for face in self.faces]
+        strength = self.settings.hands.motion_strength
+        faces = [replace(face, layers=face.layers_of(view.masks), strength=strength) for face in faces]
+        return faces if frozen is None else [face for face in faces if face.share_of(frozen) < 0.5]
 
     def _frames(self, view: View, times: Sequence[float], planar: bool) -> Iterator[np.ndarray]:
         scene = np.asarray(view.picture), view.masks, self.field(view), planar
@@ -306,19 +317,27 @@ def _still(pipe, picture, staged, settings) -> MotionLoop:
     size = mask_size(*picture.size)
     places = [1 if each.place is None else cut_place(each.place, WHOLE, size) for each in staged.air.effects]
     shown = reduce(np.maximum, [*places, *masks], np.zeros(size[::-1], np.float32))
-    kept = {"air": staged.air, "shot": staged.shot}
+    shown = reduce(np.maximum, [actor.mask for actor in staged.actors], shown)
+    kept = {"air": staged.air, "shot": staged.shot, "faces": _form_faces(staged, settings)}
     return MotionLoop(picture, masks, shown, True, settings, staged.notes, motion, intents, pipe.device.type, **kept)
+
+
+def _form_faces(staged, settings) -> tuple[Face, ...]:
+    request = settings.request
+    return tuple(actor.form((request.num_frames - 1) / NATIVE_FPS, request.seed) for actor in staged.actors)
 
 
 def _motion_loops(pipe, picture, staged, settings, seeds, progress, preview) -> Iterator[MotionLoop]:
     """One seed is one motion, however much of it a size shows: the whole picture is sampled."""
-    small, (scene, notes, found, air, shot) = shrink(picture), staged
+    small, (scene, notes, found, air, shot, actors) = shrink(picture), staged
+    moving = reduce(np.maximum, [actor.mask for actor in actors], scene.moving)
 
     def loop(latents, seed: int, begins: bool) -> MotionLoop:
         motions = [pipe.codec.decode_motion(row) for row in latents]
         motions = [motion.flip() if part.intent.hangs else motion for part, motion in zip(scene.parts, motions, strict=True)]
         motion = obey(motions, scene, small if begins else None)
-        about, kept = (scene.moving, found, settings.change(seed=seed), notes), {"air": air, "shot": shot}
+        about, kept = (moving, found, settings.change(seed=seed), notes), {"air": air, "shot": shot}
+        kept["faces"] = _form_faces(staged, settings.change(seed=seed))
         return MotionLoop(picture, scene.masks, *about, motion, scene.intents, pipe.device.type, **kept)
 
     def on_step(step, steps, clean):

@@ -15,6 +15,7 @@ from loopanimate.files.pictures import check_mask
 from loopanimate.motion.camera import Shot
 from loopanimate.scene.depth import set_up
 from loopanimate.scene.effects import find_front, passes_behind
+from loopanimate.scene.expressions import Act, Actor, can_move_eyes
 from loopanimate.scene.finder import BUNDLED, Finder, Models
 from loopanimate.scene.parts import Part, Scene, single
 from loopanimate.scene.plan import Outcome, clauses_of_masks, names_things, painted, plan, rest_alone
@@ -56,6 +57,7 @@ class Staged(NamedTuple):
     found: bool  # whether there is a clear thing
     air: Air
     shot: Shot | None = None  # cameras that move, and how near the layers are
+    actors: tuple[Actor, ...] = ()  # faces that do something
 
 
 def stage(pipe, picture, mask, given, settings, models) -> Staged:
@@ -84,7 +86,8 @@ def stage(pipe, picture, mask, given, settings, models) -> Staged:
     # A look that is said twice for one place is drawn once; the last clause decides how.
     effects = tuple({(each.effect.look, each.place is not None and each.place.tobytes()): each for each in drawn}.values())
     cameras = [outcome.camera for outcome in outcomes if outcome.camera is not None]
-    if scene is None and not (effects or rests or cameras):
+    actors = _cast(outcomes, finder)
+    if scene is None and not (effects or rests or cameras or actors):
         words = " ".join(outcome.said for outcome in outcomes)
         raise ValueError(f"expected something in the picture that can move: {words}")
     front = None
@@ -92,7 +95,19 @@ def stage(pipe, picture, mask, given, settings, models) -> Staged:
         front = find_front(finder, [part.mask for part in scene.parts if not part.behind] if scene else [])
     notes = [*map(note_of, outcomes), *([Note("So nothing moves.")] if rests else [])]
     scene, shot = set_up(scene, finder, cameras) if scene or cameras else (None, None)
-    return Staged(scene, tuple(notes), True, Air(effects, front), shot)
+    return Staged(scene, tuple(notes), True, Air(effects, front), shot, actors)
+
+
+def _cast(outcomes: Sequence[Outcome], finder: Finder) -> tuple[Actor, ...]:
+    """The faces that do something, each once, with all that it does."""
+    acts: dict[int, list[Act]] = {}
+    for number, act in (each for outcome in outcomes for each in outcome.acts):
+        acts.setdefault(number, []).append(act)
+    pixels = np.asarray(finder.picture)
+    return tuple(
+        Actor(face := finder.faces[number], finder.picture.size, tuple(can_move_eyes(face, pixels)), tuple(done))
+        for number, done in acts.items()
+    )
 
 
 def find_things(pipe, picture: Image.Image, prompt: str, models: Models = BUNDLED) -> list[Outcome]:

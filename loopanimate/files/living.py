@@ -13,6 +13,7 @@ import numpy as np
 from loopanimate.effects import state
 from loopanimate.effects.data import CELLS, CURVE, Grid, Overlay
 from loopanimate.files.pictures import encode_still, replacing
+from loopanimate.motion import faces
 from loopanimate.motion.border import border_fade
 from loopanimate.motion.camera import OPEN
 from loopanimate.motion.edits import unfolded
@@ -25,7 +26,7 @@ from loopanimate.scene.parts import MAX_LAYERS
 
 VERSION = 1  # of the page's data, which the scripts check too (living_page/motion.js)
 PAGE = Path(__file__).parent / "living_page"
-SCRIPTS = ("motion.js", "drawing.js", "effects.js", "player.js")
+SCRIPTS = ("motion.js", "faces.js", "drawing.js", "effects.js", "player.js")
 STRONGEST = 2  # highest strength on the page, as a factor on the loop's own
 SLIDERS = {  # text, least, most, step
     "strength": ("Strength", 0, STRONGEST, 0.05),
@@ -38,6 +39,17 @@ CONSTANTS = {  # the numbers that Python and the page's scripts share
     **reference.CONSTANTS,
     "nativeFps": NATIVE_FPS,
     "strongest": STRONGEST,
+    "faces": {
+        "field": faces.FIELD,
+        "knots": faces.KNOTS,
+        "ends": faces.ENDS,
+        "upperRim": faces.UPPER_RIM,
+        "lowerRim": faces.LOWER_RIM,
+        "soft": faces.SOFT,
+        "follows": faces.FOLLOWS,
+        "openWay": faces.OPEN_WAY,
+        "columns": faces.GAZE + 2,
+    },
     "effects": {
         "cells": CELLS,
         "curve": CURVE,
@@ -148,7 +160,32 @@ def motion_of(fields: Sequence[Field]) -> dict:
     ]
     rows, columns = fields[0].winding.shape[-2:]
     shape = {"version": VERSION, "rows": rows, "columns": columns, "period": fields[0].period}
-    return shape | {"loops": loops, "nudge": _nudge(fields[0])}
+    return shape | {"loops": loops, "nudge": _nudge(fields[0]), "faces": [_pack_face(face) for face in fields[0].faces]}
+
+
+def _pack_face(face: faces.Face) -> dict:
+    """What a face does, as the page's scripts read it (living_page/faces.js): numbers of 16 bits, with 0 kept as it is."""
+    steps = np.maximum(np.abs(face.curve).max(0), 1e-9) / 32767
+    step = max(float(np.abs(face.fields).max(initial=0)), 1e-9) / 32767
+    curve, fields = np.rint(face.curve / steps), np.rint(np.moveaxis(face.fields, 1, -1) / step)  # x and y side by side
+    return {
+        "box": face.box,
+        "layers": face.layers,
+        "strength": face.strength,
+        "reach": face.reach,
+        "eyes": [
+            {
+                "side": eye.side,
+                "corner": eye.corner,
+                "along": eye.along,
+                "lids": [[round(float(height), 4) for height in line] for line in eye.lids],
+                "iris": eye.iris,
+            }
+            for eye in face.eyes
+        ],
+        "curve": {"steps": steps.tolist(), "data": base64.b64encode(curve.astype("<i2").tobytes()).decode()},
+        "fields": {"step": step, "data": base64.b64encode(fields.astype("<i2").tobytes()).decode()},
+    }
 
 
 def _nudge(field: Field) -> dict:

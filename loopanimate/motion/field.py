@@ -7,6 +7,7 @@ from scipy.interpolate import CubicSpline
 
 from loopanimate.motion.border import Borders, smoothstep
 from loopanimate.motion.curve import Motion
+from loopanimate.motion.faces import Face
 
 MAX_WINDING = 0.06  # short sides between the two phases that are cross-faded: more would ghost, or fold at rims
 EVEN = 4  # native frames; a cross-fade that is shorter grows evenly, a longer one eases in and out the more, the longer it is
@@ -27,11 +28,11 @@ class Field:
 
     Attributes, all in short sides: winding (L, 2, h, w) of one turn; turns, even, reaches, moves, borders: one item a layer;
     reach: the farthest that anything goes; curve: the ring as a periodic spline over native frames; near: inverse depth of
-    the layers (L, h, w) in [0, 1], where it is known.
+    the layers (L, h, w) in [0, 1], where it is known; faces: what faces do within their layers, before these move.
     """
 
-    def __init__(self, motion: Motion, borders: Sequence[Borders], near: np.ndarray | None = None):
-        self.near = near
+    def __init__(self, motion: Motion, borders: Sequence[Borders], near: np.ndarray | None = None, faces: Sequence[Face] = ()):
+        self.near, self.faces = near, tuple(faces)
         self.borders, self.period, self.layers = tuple(borders), motion.period, motion.num_layers
         self.turns = [turns_of(winding) for winding in motion.winding]
         self.even = [min(1.0, EVEN * turns / self.period) for turns in self.turns]

@@ -63,9 +63,9 @@ def place(down, across, fade, x, y, out):
             out[1, row, column] = y[row] - out[1, row, column] * fade[row, column]
 
 
-def spread(alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find the least and the greatest alpha (h, w) uint8 within LATTICE pixels of every LATTICE-th pixel."""
-    around = np.ones((2 * LATTICE + 1,) * 2, np.uint8)
+def spread(alpha: np.ndarray, more: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Find the least and the greatest alpha (h, w) uint8 within LATTICE and some more pixels of every LATTICE-th pixel."""
+    around = np.ones((2 * (LATTICE + more) + 1,) * 2, np.uint8)
     return tuple(np.ascontiguousarray(widen(alpha, around)[::LATTICE, ::LATTICE]) for widen in (cv2.erode, cv2.dilate))
 
 

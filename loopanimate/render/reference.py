@@ -10,6 +10,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from loopanimate.motion.border import BORDER_REACH, MAX_BORDER, MIN_BORDER, border_fade, border_reach
+from loopanimate.motion.faces import ENDS, FIELD, KNOTS, Face, eye_frame, shift_eye
 from loopanimate.motion.field import ALIKE, MEAN_SIGMA, Field
 from loopanimate.motion.spline import spline_matrix
 from loopanimate.render.planes import HALF_WAY, cut, enlarge
@@ -43,11 +44,48 @@ def draw(image: np.ndarray, masks: Sequence[np.ndarray], field: Field, time: flo
         frame = 0.0
         for k in reversed(range(field.layers)):
             large = np.stack([part if planes.ratio == 2 else enlarge(part) for part in planes.layers[k]]).astype(np.float64)
+            for face in field.faces:
+                if k in face.layers:
+                    large = move_face(large, face, time / field.period, planes.ratio)
             shown = show(large, field, k, displacement[k], weights[k])
             colours, alpha = shown[: len(planes.picture)], shown[len(planes.picture) :] / 255  # the background has no alpha
             frame = np.rint(colours + (1 - alpha) * frame if len(alpha) else colours)  # whole: at rest it is the very picture
         drawn.append(np.clip(frame, 0, 255).astype(np.uint8))
     return np.concatenate([part.ravel() for part in drawn]).reshape(-1, image.shape[1]) if planar else np.dstack(drawn[0])
+
+
+def move_face(large: np.ndarray, face: Face, share: float, ratio: int) -> np.ndarray:
+    """Draw a face at a share of the loop in the enlarged planes (C, 2H, 2W) of a layer, which `motion.faces` defines."""
+    eyes, field = face.at(share)
+    height, width = large.shape[1] // 2, large.shape[2] // 2
+    short = min(height, width)
+    rows, columns = np.mgrid[: large.shape[1], : large.shape[2]]
+    scale = ratio / 2 / short
+    shifts = 0.5 / short, (0.5 if ratio == 1 else 1) / short  # colour lies on a column, and between two rows
+    x, y = columns * scale + shifts[0], rows * scale + shifts[1]
+    left, top, right, bottom = face.box
+    if field is not None:
+        at = (y - top) / (bottom - top) * (FIELD - 1), (x - left) / (right - left) * (FIELD - 1)
+        dx, dy = (map_coordinates(plane, at, order=1, mode="constant", output=np.float64) for plane in field)
+        x, y = x - dx, y - dy
+
+    def read(x, y):
+        places = [(y - shifts[1]) / scale, (x - shifts[0]) / scale]
+        return np.stack([map_coordinates(plane, places, order=1, mode="nearest") for plane in large])
+
+    shown, free = read(x, y), np.ones(x.shape, bool)
+    for eye, now in eyes:
+        (ax, ay), (cx, cy) = eye.along, eye.corner
+        u, v = eye_frame(eye, x, y)
+        over, under = (np.interp(u, np.linspace(*ENDS, KNOTS), eye.lids[part]) for part in (0, 3))
+        inside = free & (u > ENDS[0]) & (u < ENDS[1]) & (v > over) & (v < under)
+        free &= ~inside
+        sources, shares = shift_eye(eye, now, u[inside], v[inside], 2 * scale / np.hypot(ax, ay))
+        ball, lower, upper = (read(cx + u * ax - v * ay, cy + u * ay + v * ax) for u, v in sources)
+        for lid, covers in zip((lower, upper), shares):
+            ball = ball + covers * (lid - ball)
+        shown[:, inside] = ball
+    return np.rint(shown)
 
 
 def show(large: np.ndarray, field: Field, layer: int, displacement: np.ndarray, weight: float) -> np.ndarray:

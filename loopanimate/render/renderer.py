@@ -5,8 +5,9 @@ and sampled linearly: that is nearer to the ideal shift than a bicubic sample of
 drawn in tiles, in which only the layers that show are drawn.
 """
 
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
@@ -16,9 +17,11 @@ import cv2
 import numpy as np
 
 from loopanimate.motion.border import border_ramp, border_reach
+from loopanimate.motion.faces import Face
 from loopanimate.motion.field import MEAN_SIGMA, Field
 from loopanimate.motion.spline import spline_at
 from loopanimate.render import kernels
+from loopanimate.render.faces import FacePlanes, crop_of
 from loopanimate.render.planes import Planes, bound_reach, cut, enlarge
 from loopanimate.render.reference import correlate, restore_contrast
 
@@ -76,7 +79,8 @@ class Renderer:
         parts = cut(image, masks, field, planar)
         self.still = np.concatenate([plane[:: part.ratio, :: part.ratio].ravel() for part in parts for plane in part.picture])
         alphas = [layer[-1] for layer in parts[0].layers[:-1]]
-        self.spreads = [kernels.spread(alpha) for alpha in alphas]
+        self.spreads = [kernels.spread(alpha, self._face_reach(index)) for index, alpha in enumerate(alphas)]
+        self.faces: list[FacePlanes] = []
         self.groups = [
             _Group(part.ratio, len(part.picture), [self._prepare(part, index) for index in range(field.layers)])
             for part in parts
@@ -96,7 +100,31 @@ class Renderer:
         self.workers = max(2, (os.cpu_count() or 1) // 2)  # an encoder needs the other cores
         self.threads = ThreadPoolExecutor(self.workers)
 
+    def _face_reach(self, index: int) -> int:
+        """Pixels that a layer's faces move within it, at most."""
+        return max((math.ceil(face.reach * self.short) for face in self.field.faces if index in face.layers), default=0)
+
     def _prepare(self, part: Planes, index: int) -> _Layer:
+        layer = self._prepare_at_rest(part, index)
+        for face in self.field.faces:
+            if index in face.layers:
+                self._add_face(face, part, layer, self.field.moves[index], part.layers[index])
+        return layer
+
+    def _add_face(self, face: Face, part: Planes, layer: _Layer, moves: bool, planes: list[np.ndarray]) -> None:
+        rows, columns = crop_of(face, self.short, part.ratio, tuple(side * 2 // part.ratio for side in planes[0].shape))
+        if part.ratio == 1:  # enlarge no more than the face
+            source = [plane[rows.start // 2 : rows.stop // 2, columns.start // 2 : columns.stop // 2] for plane in planes]
+            rest = [enlarge(plane) for plane in source if plane.size]
+        else:
+            rest = [plane[rows, columns] for plane in planes]
+        if rest and min(rest[0].shape) > 1:
+            first = (layer.top, layer.left) if moves else (0, 0)
+            every = 1 if moves else 2
+            corner = rows.start, columns.start
+            self.faces.append(FacePlanes(face, layer.planes, np.stack(rest), corner, first, every, part.ratio, self.short))
+
+    def _prepare_at_rest(self, part: Planes, index: int) -> _Layer:
         planes, box, means = part.layers[index], (slice(None), slice(None)), None
         if self.field.streams(index):
             resting = [plane[:: part.ratio, :: part.ratio].astype(np.float32) for plane in planes]
@@ -130,9 +158,18 @@ class Renderer:
                     break
             else:
                 candidates.append(len(alphas))
-            if any(self.field.moves[index] for index in candidates):
+            if any(self.field.moves[index] or self._shows_face(index, near) for index in candidates):
                 moving.append((box, candidates))
         return moving, len(moving) < len(rows) * len(columns)
+
+    def _shows_face(self, index: int, near: Box) -> bool:
+        boxes = [np.array(face.box) * self.short for face in self.field.faces if index in face.layers]
+        ends = [(part.start, part.stop) for part in near]
+        return any(box[1] < ends[0][1] and box[3] > ends[0][0] and box[0] < ends[1][1] and box[2] > ends[1][0] for box in boxes)
+
+    def _run(self, jobs: Iterable[Callable[[], None]]) -> None:
+        for job in [self.threads.submit(job) for job in jobs]:
+            job.result()
 
     def frame(self, time: float) -> np.ndarray:
         """Draw the picture at `time` in native frames, uint8; at time 0 it is the picture itself."""
@@ -144,6 +181,8 @@ class Renderer:
             frame.append(flat[start : start + np.prod(shape)].reshape(shape))
             start += frame[-1].size
         if moves:
+            for face in self.faces:
+                face.draw(time / self.field.period, self._run)
             displacement, weights = self.field.at(time)
             moved = [self._move(*layer) for layer in zip(range(len(weights)), displacement, weights)]
             tiles = iter(self.tiles)  # each thread takes the next one when it is free

@@ -32,8 +32,9 @@ class TorchRenderer(Renderer):
 
     @torch.inference_mode()
     def frame(self, time: float) -> np.ndarray:
-        if not time % self.field.period or not any(self.field.moves):
+        if not time % self.field.period or not (any(self.field.moves) or self.faces):
             return super().frame(0)
+        self._draw_faces(time / self.field.period)
         displacement, weights = self.field.at(time)
         rows, columns = self.splines
         known = [
@@ -52,6 +53,17 @@ class TorchRenderer(Renderer):
         if self.planar:
             return np.concatenate([planes.ravel() for planes in drawn]).reshape(-1, self.width)
         return np.ascontiguousarray(drawn[0].transpose(1, 2, 0))
+
+    def _draw_faces(self, share: float) -> None:
+        known = {
+            id(layer.planes): tensor
+            for group, tensors in zip(self.groups, self.tensors)
+            for layer, tensor in zip(group.layers, tensors)
+        }
+        for face in self.faces:
+            for top, bottom, left, right in face.draw(share, self._run):
+                changed = np.ascontiguousarray(face.planes[:, top:bottom, left:right])
+                known[id(face.planes)][:, top:bottom, left:right] = self._tensor(changed)
 
     def _show_whole(self, group: int, index: int, known: list[torch.Tensor], weight: float) -> torch.Tensor:
         """Draw the planes (C, H, W) of a layer, 0 to 255."""

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.presets import BUNDLED_SALIENT
+from loopanimate.scene.faces import FacePoints, find_faces
 from loopanimate.scene.places import is_plural, place_of
 from loopanimate.scene.regions import CLASSES, classify
 from loopanimate.scene.saliency import automatic_mask
@@ -77,6 +78,11 @@ class Finder:
     @cached_property
     def salient(self) -> tuple[np.ndarray, bool]:
         return automatic_mask(self.picture, self.models.salient)
+
+    @cached_property
+    def faces(self) -> list[FacePoints]:
+        """All faces, the largest first."""
+        return find_faces(self.picture)
 
     def find(self, thing: str, which: Sequence[str] = ()) -> Region | None:
         """The region of a thing, of those that `which` picks out ("left", "small", "background"); None: it is not there."""

@@ -9,18 +9,21 @@ from loopanimate.effects.build import Placed
 from loopanimate.motion.camera import MIDDLE, Camera
 from loopanimate.scene.depth import read_camera
 from loopanimate.scene.effects import ON_THINGS, forms_in_the_air, place_effect, spared_by
-from loopanimate.scene.finder import Finder, Region, name_of
+from loopanimate.scene.expressions import AMOUNTS, PACES, Act, can_move_eyes, outline
+from loopanimate.scene.faces import FacePoints
+from loopanimate.scene.finder import SIDES, Finder, Region, name_of
 from loopanimate.scene.parts import MAX_PARTS, Part, Scene, stack
-from loopanimate.scene.places import place_of
+from loopanimate.scene.places import is_plural, place_of
 from loopanimate.words.clauses import Clause, read_names
 from loopanimate.words.intent import form_intents
-from loopanimate.words.kinds import KINDS
+from loopanimate.words.kinds import FACE_KINDS, KINDS
 from loopanimate.words.lexicon import forms, nouns, singular
 from loopanimate.words.parse import clauses as parse
 from loopanimate.words.vocabulary import DIRECTIONS, STRENGTHS, TEMPOS
 
 SAME = 0.8  # intersection over union from which two regions are one thing
 LEAST = 0.0004  # share of the picture that a region has at least
+MANY = ("everything", "everyone", "everybody", "all", "they", "people")  # things that are all faces of a picture
 UNNAMED = ("it", "everything", "background", "top", "bottom", "part", "half")
 
 
@@ -34,6 +37,7 @@ class Outcome:
     moves: bool = False
     effect: Placed | None = None
     camera: Camera | None = None
+    acts: tuple[tuple[int, Act], ...] = ()  # numbers of faces, the largest first, and what each does
 
     @property
     def name(self) -> str:
@@ -44,7 +48,7 @@ class Outcome:
 
 def names_things(said: Sequence[Clause]) -> bool:
     """Whether clauses are about more than the one object and what lies behind it, which the network samples together."""
-    return any(clause.thing not in UNNAMED or clause.kind == "effect" for clause in _asked(said))
+    return any(clause.thing not in UNNAMED or clause.kind in ("effect", *FACE_KINDS) for clause in _asked(said))
 
 
 def rest_alone(said: Sequence[Clause]) -> bool:
@@ -180,6 +184,8 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
         return Outcome(clause, None, camera.said, camera=camera)
     if clause.kind == "effect":
         return _light(clause, finder)
+    if clause.kind in FACE_KINDS:
+        return _act(clause, finder)
     region = finder.find(clause.thing, clause.which)
     if region and region.guessed and guessed - {clause.thing}:
         region = None
@@ -213,6 +219,59 @@ def _light(clause: Clause, finder: Finder) -> Outcome:
         clause = replace(clause, kind="stream", heading=270.0 if clause.heading is None else clause.heading)
         return Outcome(clause, region, said, moves=True, effect=effect)
     return Outcome(clause, region, said, effect=effect)
+
+
+def _act(clause: Clause, finder: Finder) -> Outcome:
+    """What a face does within itself."""
+    kind, name = FACE_KINDS[clause.kind], _name(clause)
+    numbers = _choose_faces(clause, finder)
+    if not numbers:
+        where = "" if finder.faces else " in the picture"
+        return Outcome(clause, None, f"{name}: no face was found{where}, so that it {kind.said} is not drawn.")
+    mask = np.maximum.reduce([outline(finder.faces[number], finder.picture.size) for number in numbers])
+    region = Region(mask, "named", 1.0)
+    if kind.eyes:
+        pixels = np.asarray(finder.picture)
+        numbers = [number for number in numbers if any(can_move_eyes(finder.faces[number], pixels))]
+        if not numbers:
+            said = "no open eyes are seen, they are closed, hidden or too small"
+            return Outcome(clause, region, f"face: {said}, so that it {kind.said} is not drawn.")
+    way = f" {DIRECTIONS[int(clause.heading)][0]}" if clause.kind == "gaze" and clause.heading is not None else ""
+    way = way or (" to either side" if clause.kind == "gaze" else "")
+    single = clause.which if nouns().get(clause.thing, ("",))[0] == "eye" else ()
+    side = next((place for place, word in enumerate(("left", "right")) if word in single), None)
+    act = Act(clause.kind, clause.heading, side, AMOUNTS[clause.strength], PACES[clause.tempo])
+    who = "face: it" if len(numbers) == 1 else f"{len(numbers)} faces: each"
+    return Outcome(clause, region, f"{who} {kind.said}{way}.", acts=tuple((number, act) for number in numbers))
+
+
+def _choose_faces(clause: Clause, finder: Finder) -> list[int]:
+    """Numbers of the faces that a clause is about: those in its thing, of these the one that words pick out, or the largest."""
+    numbers = [*range(len(finder.faces))]
+    if not numbers:
+        return []
+    kind = "person" if clause.thing == "person" else nouns().get(clause.thing, ("object",))[0]
+    region = finder.find(clause.thing) if place_of(clause.thing).regions or clause.thing in finder.given else None
+    if region is not None and not region.guessed and clause.thing != "it":
+        inside = [number for number in numbers if _stands_in(finder.faces[number], region.mask)]
+        if not inside and (kind != "person" or region.how == "painted"):
+            return []
+        numbers = inside or numbers
+    elif kind in ("animal", "bird", "fish"):
+        return []
+    rank = next((rank for words, rank in SIDES.items() for word in clause.which if word in words), None)
+    if rank is not None and kind != "eye":
+        sizes = np.array(finder.picture.size)
+        boxes = [finder.faces[number].box.reshape(2, 2) / sizes for number in numbers]
+        ranks = [rank(float(np.prod(high - low)), *((low + high) / 2)) for low, high in boxes]
+        return [numbers[int(np.argmax(ranks))]]
+    return numbers if clause.thing in MANY or kind == "person" and is_plural(clause.thing) else numbers[:1]
+
+
+def _stands_in(face: FacePoints, mask: np.ndarray) -> bool:
+    low, high = face.box.reshape(2, 2)
+    x, y = (int(np.clip(middle, 0, side - 1)) for middle, side in zip((low + high) / 2, mask.shape[::-1]))
+    return bool(mask[y, x] > 0.3)
 
 
 def _many(outcome: Outcome) -> str:

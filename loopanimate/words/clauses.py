@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from loopanimate.words.events import OPPOSITES, SPARED, Event, merge
 from loopanimate.words.grammar import parse
-from loopanimate.words.kinds import KINDS
+from loopanimate.words.kinds import FACE_KINDS, KINDS
 from loopanimate.words.lexicon import Word, is_known, likely_meaning, manners, meanings, natures, verb_tables, words_of
 from loopanimate.words.phrases import AGENTS, Phrase, make_phrase, read_phrase, sort_of
 from loopanimate.words.wording import split
@@ -41,7 +41,7 @@ class Clause:
     text: str  # the words it came from
     thing: str  # head noun as written, lower case; or "it", "everything", "background", "camera", "person"
     which: tuple[str, ...]  # words that pick it out or say its place: left, small, behind, hill
-    kind: str | None  # a name of KINDS, "rest" or "effect"; None: it describes and asks nothing
+    kind: str | None  # a name of KINDS or FACE_KINDS, "rest" or "effect"; None: it describes and asks nothing
     heading: float | None  # degrees, x right and y down
     toward: str  # "away", "towards", "clockwise", "counterclockwise", "in", "out" or ""
     strength: str  # a name of STRENGTHS or ""
@@ -112,7 +112,8 @@ def _join(events: list[Event]) -> list[Event]:
             ways |= {"down" for verb in (last.verb, event.verb) if meanings().get(verb) == "fall"}
             pair = ways == {"up", "down"} and last.thing is event.thing
             if {last.verb, event.verb} in OPPOSITES[:2] and sort_of(last.thing.noun) != "hung":  # "the wings open and close"
-                last.verb = "pulse" if sort_of(last.thing.noun) in ("rigid", "fixed") else "beat"
+                still = sort_of(last.thing.noun) in ("rigid", "fixed")
+                last.verb = "blink" if last.thing.noun == "eye" else "pulse" if still else "beat"
                 continue
             if {last.verb, event.verb} in COMINGS and last.thing is event.thing:  # "comes in and goes out"
                 continue
@@ -200,11 +201,11 @@ def _kind(event: Event, name: str, text: list[str], guess) -> tuple[str | None, 
     if meaning is None and guess and natures()[name].sort not in FLOWING:
         scores = {kind: score for kind, score in guess(" ".join(text)).items() if kind != "stream"}
         meaning = max(scores, key=scores.get)
-    shown = _shown(event, name, meaning or "move")
-    return (shown, "", known) if shown in (None, "rest", *KINDS) else ("effect", shown, known)
+    shown = _shown(event, name, meaning or "move", text)
+    return (shown, "", known) if shown in (None, "rest", *KINDS, *FACE_KINDS) else ("effect", shown, known)
 
 
-def _shown(event: Event, name: str, meaning: str) -> str | None:
+def _shown(event: Event, name: str, meaning: str, text: list[str]) -> str | None:
     """The kind or effect that a verb of some meaning is for a thing of some class; None: nothing that is shown."""
     nature, likeness = natures()[name], natures().get(event.likeness)
     if meaning in ("snow", "rain") and name not in ("whole", meaning):  # "confetti rains down"
@@ -235,7 +236,20 @@ def _shown(event: Event, name: str, meaning: str) -> str | None:
         shown = "shift"
     if "flicker" in event.manner:
         shown = "flicker"
+    if name == "eye":
+        shown = _by_eyes(event, meaning) or shown
+    if shown == "gaze" and not event.manner.keys() & {"way", "both"} and "around" not in text:  # "looks at the sea"
+        return None
     return nature.effect if name in RAYS and shown in ("glow", "flicker", "shift", "tremble") else shown
+
+
+def _by_eyes(event: Event, meaning: str) -> str | None:
+    """The kind that a verb is of eyes and lids, where it is not what it is of other parts of a body."""
+    if meaning == "open":
+        return None if event.verb == "open" else "close"
+    if meaning in ("move", "go") and event.manner.keys() & {"way", "both"}:
+        return "gaze"
+    return "blink" if meaning in ("beat", "flutter") else None
 
 
 def _travels(event: Event, sort: str, meaning: str, shown: str | None) -> bool:

@@ -1,6 +1,7 @@
 """The kinds of motion: one row each, for whatever reads, samples, edits, teaches or measures motion.
 
-A new kind is a row here, its verbs in `words.tsv` and the motion that `train/synthetic.py` makes of it.
+A new kind is a row of KINDS, its verbs in `words.tsv` and the motion that `train/synthetic.py` makes of it. What only a face
+does is a row of FACE_KINDS, its verbs in `verbs.tsv` and `manners.tsv`.
 """
 
 from dataclasses import dataclass
@@ -75,6 +76,27 @@ KINDS = {
         Kind("tremble", level=True, size=0.4, rate=2.2),
         Kind("zoom", in_place=True),
         Kind("stream", "stream", directed="any", soft=True),
+    )
+}
+
+
+@dataclass(frozen=True)
+class FaceKind:
+    """What a face does within itself; the network samples none of it (`scene/expressions.py` makes it)."""
+
+    name: str
+    said: str  # "face: it ..."
+    eyes: bool = True  # open eyes that can be seen are needed for it
+
+
+FACE_KINDS = {
+    kind.name: kind
+    for kind in (
+        FaceKind("blink", "blinks"),
+        FaceKind("wink", "winks"),
+        FaceKind("close", "closes its eyes for a while"),
+        FaceKind("gaze", "looks"),
+        FaceKind("smile", "smiles", eyes=False),
     )
 }
 SPOKEN = tuple(name for name, kind in KINDS.items() if kind.verbs)  # what words can ask of a thing

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -14,8 +15,12 @@ from loopanimate.effects.names import looks
 from loopanimate.files.living import motion_of, overlay_data, write_living
 from loopanimate.metrics import psnr, seam
 from loopanimate.motion.border import touched_borders
+from loopanimate.motion.curve import Motion
+from loopanimate.motion.field import Field
 from loopanimate.render.overlay import Painter
 from loopanimate.render.renderer import Renderer
+from loopanimate.scene.expressions import Act, form_face
+from loopanimate.scene.faces import find_faces
 from tests.fields import curve, field_of, random_field
 
 SIDE = 192  # pixels of the short side
@@ -132,6 +137,31 @@ def test_the_page_draws_what_the_renderer_draws(opened, photos, name, streams):
         assert psnr(draw(page, time), frame) > 42
     assert page.errors == []
     assert all(url.startswith(("file:", "data:")) for url in page.requests)
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_the_page_draws_faces_as_the_renderer_does(opened, photos, moves):
+    image, mask = small(photos["astronaut"])
+    moving = random_field(4, grid(image), borders=touched_borders(mask))
+    motion = Motion(moving.ring * moves, np.zeros_like(moving.winding))
+    acts = (Act("blink"), Act("gaze", 180.0), Act("smile"))
+    face = form_face(find_faces(photos["astronaut"])[0], (True, True), acts, min(photos["astronaut"].size), 4.25, 0)
+    still = Field(motion, moving.borders)
+    field = Field(motion, moving.borders, faces=[replace(face, layers=face.layers_of([mask]))])
+    without, renderer, page = Renderer(image, [mask], still), Renderer(image, [mask], field), opened(image, [mask], [field])
+    assert np.array_equal(draw(page, 0), image)
+    shut = float(face.curve[:, 0].argmax() / len(face.curve))
+    (left, top), (right, bottom) = np.rint(np.reshape(face.box, (2, 2)) * SIDE).astype(int)
+    for time in (shut, 0.3, 0.5, 0.6):
+        frame, plain = renderer.frame(time * field.period), without.frame(time * field.period)
+        assert psnr(draw(page, time), frame) > 42
+        drawn, frame, plain = (each[top:bottom, left:right] for each in (draw(page, time), frame, plain))
+        assert psnr(drawn, frame) > psnr(plain, frame) + 6  # the page shows the face's motion, not only all else
+    page.evaluate("living.set({ strength: 0 })")
+    assert np.array_equal(draw(page, 0.5), image)
+    page.evaluate("given => (living.set({ strength: 1 }), living.replace(given))", motion_of([still]))
+    assert psnr(draw(page, 0.5), without.frame(0.5 * field.period)) > 42
+    assert page.errors == []
 
 
 @pytest.mark.parametrize("look", looks())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from loopanimate.words.clauses import Clause, is_english, read_clauses
-from loopanimate.words.kinds import KINDS
+from loopanimate.words.kinds import FACE_KINDS, KINDS
 from loopanimate.words.lexicon import forms, manners, meanings, natures, nouns, phrases, verb_tables
 from loopanimate.words.vocabulary import STRENGTHS, TEMPOS
 from tests.words.score import compare, pair, rows_of, score
@@ -106,7 +106,9 @@ def test_any_text_is_read_without_an_error():
     ]
     for text in texts:
         for clause in read_clauses(text):
-            assert clause.kind in (None, "rest", "effect", *KINDS) and (clause.kind == "effect") == bool(clause.effect), text
+            assert clause.kind in (None, "rest", "effect", *KINDS, *FACE_KINDS) and (clause.kind == "effect") == bool(
+                clause.effect
+            ), text
             assert clause.effect in ("", *EFFECTS) and clause.strength in ("", *STRENGTHS) and clause.tempo in ("", *TEMPOS)
             assert clause.thing and (clause.heading is None or 0 <= clause.heading < 360)
         is_english(text)
@@ -179,7 +181,7 @@ def test_tables_name_only_what_there_is():
         assert nature.natural in kinds and nature.effect in ("", *EFFECTS)
     for name, sorts in manners().items():
         assert {nature.sort for nature in natures().values()} == sorts.keys(), name
-        assert set(sorts.values()) <= {*kinds, "=", "*", "none", "rest"}, name
+        assert set(sorts.values()) <= {*kinds, *FACE_KINDS, "=", "*", "none", "rest"}, name
     assert set(meanings().values()) <= {*manners(), *kinds, "none", "rest"}
     for name in ("up", "down"):
         assert verb_tables()[name].keys() <= meanings().keys()

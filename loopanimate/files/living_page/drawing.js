@@ -141,6 +141,8 @@ class Drawing {
     this.separate = this.program(WHOLE, SEPARATE);
     this.double = this.program(WHOLE, DOUBLE);
     this.blur = this.program(WHOLE, BLUR);
+    this.shift = null; // of faces, made when there are any
+    this.faces = [];
     this.frame = gl.createFramebuffer();
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
     this.pathBuffer = gl.createBuffer();
@@ -154,12 +156,14 @@ class Drawing {
 
   // Makes the mesh and the shaders that the motion's grid and streams need. The next frame prepares the layers anew.
   fitToMotion() {
-    const { gl, loop: { columns, rows, loops, layers } } = this;
+    const { gl, loop, loop: { columns, rows, loops, layers } } = this;
     const { step, data } = this.loop.nudge;
     this.nudge = Float32Array.from(atob(data), (letter) => ((letter.charCodeAt(0) << 24) >> 24) * step); // of signed bytes
     this.kinds = layers.map((_, k) => ({
-      streams: loops.some((one) => one.streams[k]), moves: loops.some((one) => one.peaks[k] > 0),
+      streams: loops.some((one) => one.streams[k]),
+      moves: loops.some((one) => one.peaks[k] > 0) || this.facesOf(k).length > 0,
     }));
+    if (loop.faces?.length) this.shift ??= this.program(WHOLE, SHIFT);
     if (this.composite) gl.deleteProgram(this.composite.program);
     this.composite = this.program(MESH(this.kinds), COMPOSITE(this.kinds));
     [this.across, this.down] = [columns, rows].map((cells) => {
@@ -181,6 +185,10 @@ class Drawing {
       gl.vertexAttribPointer(place, 2, gl.FLOAT, false, 0, 4 * values * place);
     }
     this.size = [0, 0];
+  }
+
+  facesOf(layer) {
+    return (this.loop.faces ?? []).filter(({ layers }) => layers.includes(layer));
   }
 
   program(...sources) {
@@ -247,6 +255,7 @@ class Drawing {
     if (this.size[0] === wide && this.size[1] === high) return;
     const free = (...textures) => textures.forEach((texture) => texture && gl.deleteTexture(texture));
     this.layers.forEach(({ pixels, mean }) => free(pixels, mean));
+    this.faces.forEach((face) => face.free());
     const scaled = document.createElement("canvas");
     [scaled.width, scaled.height] = [wide, high];
     const paint = scaled.getContext("2d");
@@ -281,16 +290,19 @@ class Drawing {
       free(pixels);
       return { pixels: doubled, mean, offset: 0.25 };
     });
+    this.faces = this.layers.flatMap(({ pixels }, k) =>
+      this.facesOf(k).map((face) => new FaceDrawing(this, face, pixels, [2 * wide, 2 * high], 2 * Math.min(wide, high))));
     this.size = [wide, high];
   }
 
   // state: of Walk; fit: the whole picture within the canvas instead of the canvas filled; follow: where the mouse draws it, -1 to 1;
-  // painter: of light and weather, or null; time: its own, in loops; amount: factor on it.
-  draw(state, fit, follow, painter = null, time = 0, amount = 0) {
+  // painter: of light and weather, or null; time: its own and that of faces, in loops; amount: factor on it; strength: on faces.
+  draw(state, fit, follow, painter = null, time = 0, amount = 0, strength = 1) {
     const { gl, loop, canvas } = this;
     const across = canvas.width / loop.width, down = canvas.height / loop.height;
     const scale = fit ? Math.min(across, down) : Math.max(across, down);
     this.prepare(scale * loop.width);
+    this.faces.forEach((face) => face.draw(time, strength));
     if (follow.some(Boolean)) this.nudge.forEach((share, i) => follow.forEach((way, axis) => (state.displacement[2 * i + axis] += share * way)));
     let at = 0;
     const textures = {};

@@ -53,7 +53,7 @@ function draw() {
   if (!drawing || drawing.gl.isContextLost()) return;
   canvas.width = Math.max(1, Math.round(canvas.clientWidth * devicePixelRatio));
   canvas.height = Math.max(1, Math.round(canvas.clientHeight * devicePixelRatio));
-  drawing.draw(walk.state(settings.strength), settings.fit === "fit", follow, painter, walk.weather, settings.effects);
+  drawing.draw(walk.state(settings.strength), settings.fit === "fit", follow, painter, walk.weather, settings.effects, settings.strength);
   page.classList.add("playing");
 }
 
