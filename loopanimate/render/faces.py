@@ -48,7 +48,7 @@ class FacePlanes:
         if not eyes and field is None:
             return before
         packed = np.stack([self._pack(*eye) for eye in eyes]) if eyes else np.empty((0, STATE + CURVES), np.float32)
-        places = [self.face.box] if field is not None else [_around(eye) for eye, _ in eyes]
+        places = [_around(eye) for eye, _ in eyes] + ([] if field is None else [_where(field, self.face.box)])
         grid = np.zeros((2, FIELD, FIELD), np.float32) if field is None else np.ascontiguousarray(field, np.float32)
         box = np.float32(self.face.box)
         jobs = []
@@ -104,6 +104,17 @@ def _around(eye) -> tuple[float, float, float, float]:
     (along_x, along_y), (x, y) = eye.along, eye.corner
     across, down = x + u * along_x - v * along_y, y + u * along_y + v * along_x
     return float(across.min()), float(down.min()), float(across.max()), float(down.max())
+
+
+def _where(field: np.ndarray, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """The part of a face's box in which a displacement (2, FIELD, FIELD) is not zero."""
+    moves = field.any(0)
+    edges = []
+    for axis, low, high in ((0, box[0], box[2]), (1, box[1], box[3])):
+        points = np.flatnonzero(moves.any(axis))
+        first, last = (max(points[0] - 1, 0), min(points[-1] + 1, FIELD - 1)) if len(points) else (0, 0)
+        edges.append([low + (high - low) * float(point) / (FIELD - 1) for point in (first, last)])
+    return edges[0][0], edges[1][0], edges[0][1], edges[1][1]
 
 
 @njit(**FAST)
