@@ -30,6 +30,8 @@ class FacePlanes:
         self.every, self.scale = every, np.float32(ratio / 2 / short)
         # the middle of an enlarged pixel of colour lies on a column, and between two rows
         self.shifts = np.float32(0.5 / short), np.float32((0.5 if ratio == 1 else 1.0) / short)
+        # within a layer alpha is the same all over the face, and needs no drawing
+        self.count = len(rest) - bool(rest[-1].min() == rest[-1].max())
         self.drawn: list[tuple[int, int, int, int]] = []
 
     def draw(self, share: float, run: Run) -> list[tuple[int, int, int, int]]:
@@ -44,7 +46,7 @@ class FacePlanes:
                     (left * self.every + self.first[1], right * self.every + self.first[1], self.corner[1]),
                 )
             )
-            self.planes[:, top:bottom, left:right] = self.rest[:, rows, columns]
+            self.planes[: self.count, top:bottom, left:right] = self.rest[: self.count, rows, columns]
         if not eyes and field is None:
             return before
         packed = np.stack([self._pack(*eye) for eye in eyes]) if eyes else np.empty((0, STATE + CURVES), np.float32)
@@ -66,7 +68,7 @@ class FacePlanes:
 
     def _draw(self, eyes, grid, has_field, box, limits) -> None:
         _shift(
-            self.rest, *self.corner, self.planes, *self.first, self.every, self.scale, *self.shifts, grid, has_field, box, eyes,
+            self.rest, *self.corner, self.planes[: self.count], *self.first, self.every, self.scale, *self.shifts, grid, has_field, box, eyes,
             *limits,
         )  # fmt: skip
 
@@ -209,6 +211,9 @@ def _shift(
                     _smooth((height - lower_edge) / soft + half),
                     _smooth((upper_edge - height) / soft + half),
                 )
+                if sinks == 0 and rises == 0 and (over_upper >= 1 or over_lower >= 1):  # skin that rests
+                    over_lower = over_upper = zero
+                    break
                 u[0] = u[1] = u[2] = here
                 v[0] = height
                 v[1] = height - rises * _smooth((under - height) / (under - lower_edge))
