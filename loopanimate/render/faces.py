@@ -30,6 +30,8 @@ class FacePlanes:
         self.every, self.scale = every, np.float32(ratio / 2 / short)
         # the middle of an enlarged pixel of colour lies on a column, and between two rows
         self.shifts = np.float32(0.5 / short), np.float32((0.5 if ratio == 1 else 1.0) / short)
+        # within a layer alpha is the same all over the face, and needs no drawing
+        self.count = len(rest) - bool(rest[-1].min() == rest[-1].max())
         self.drawn: list[tuple[int, int, int, int]] = []
 
     def draw(self, share: float, run: Run) -> list[tuple[int, int, int, int]]:
@@ -44,11 +46,11 @@ class FacePlanes:
                     (left * self.every + self.first[1], right * self.every + self.first[1], self.corner[1]),
                 )
             )
-            self.planes[:, top:bottom, left:right] = self.rest[:, rows, columns]
+            self.planes[: self.count, top:bottom, left:right] = self.rest[: self.count, rows, columns]
         if not eyes and field is None:
             return before
         packed = np.stack([self._pack(*eye) for eye in eyes]) if eyes else np.empty((0, STATE + CURVES), np.float32)
-        places = [self.face.box] if field is not None else [_around(eye) for eye, _ in eyes]
+        places = [_around(eye) for eye, _ in eyes] + ([] if field is None else [_where(field, self.face.box)])
         grid = np.zeros((2, FIELD, FIELD), np.float32) if field is None else np.ascontiguousarray(field, np.float32)
         box = np.float32(self.face.box)
         jobs = []
@@ -66,7 +68,7 @@ class FacePlanes:
 
     def _draw(self, eyes, grid, has_field, box, limits) -> None:
         _shift(
-            self.rest, *self.corner, self.planes, *self.first, self.every, self.scale, *self.shifts, grid, has_field, box, eyes,
+            self.rest, *self.corner, self.planes[: self.count], *self.first, self.every, self.scale, *self.shifts, grid, has_field, box, eyes,
             *limits,
         )  # fmt: skip
 
@@ -104,6 +106,17 @@ def _around(eye) -> tuple[float, float, float, float]:
     (along_x, along_y), (x, y) = eye.along, eye.corner
     across, down = x + u * along_x - v * along_y, y + u * along_y + v * along_x
     return float(across.min()), float(down.min()), float(across.max()), float(down.max())
+
+
+def _where(field: np.ndarray, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """The part of a face's box in which a displacement (2, FIELD, FIELD) is not zero."""
+    moves = field.any(0)
+    edges = []
+    for axis, low, high in ((0, box[0], box[2]), (1, box[1], box[3])):
+        points = np.flatnonzero(moves.any(axis))
+        first, last = (max(points[0] - 1, 0), min(points[-1] + 1, FIELD - 1)) if len(points) else (0, 0)
+        edges.append([low + (high - low) * float(point) / (FIELD - 1) for point in (first, last)])
+    return edges[0][0], edges[1][0], edges[0][1], edges[1][1]
 
 
 @njit(**FAST)
@@ -198,6 +211,9 @@ def _shift(
                     _smooth((height - lower_edge) / soft + half),
                     _smooth((upper_edge - height) / soft + half),
                 )
+                if sinks == 0 and rises == 0 and (over_upper >= 1 or over_lower >= 1):  # skin that rests
+                    over_lower = over_upper = zero
+                    break
                 u[0] = u[1] = u[2] = here
                 v[0] = height
                 v[1] = height - rises * _smooth((under - height) / (under - lower_edge))

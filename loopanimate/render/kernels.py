@@ -63,6 +63,25 @@ def place(down, across, fade, x, y, out):
             out[1, row, column] = y[row] - out[1, row, column] * fade[row, column]
 
 
+@compile_kernel(f"void({KNOWN}, {KNOWN}, float64, float64, float64, float64)")
+def bend(known, field, left, top, right, bottom):
+    """Take a face's displacement at each place of `place` off it: field (2, rows, columns) in pixels, over a box of pixels."""
+    rows, columns = field.shape[1:]
+    across, down = (columns - 1) / (right - left), (rows - 1) / (bottom - top)
+    for row in range(known.shape[1]):
+        for column in range(known.shape[2]):
+            x, y = (known[0, row, column] - left) * across, (known[1, row, column] - top) * down
+            if x <= 0 or y <= 0 or x >= columns - 1 or y >= rows - 1:
+                continue
+            cell_x, cell_y = int(x), int(y)
+            share_x, share_y = x - cell_x, y - cell_y
+            for axis in range(2):
+                plane = field[axis]
+                upper = plane[cell_y, cell_x] + share_x * (plane[cell_y, cell_x + 1] - plane[cell_y, cell_x])
+                lower = plane[cell_y + 1, cell_x] + share_x * (plane[cell_y + 1, cell_x + 1] - plane[cell_y + 1, cell_x])
+                known[axis, row, column] -= upper + share_y * (lower - upper)
+
+
 def spread(alpha: np.ndarray, more: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Find the least and the greatest alpha (h, w) uint8 within LATTICE and some more pixels of every LATTICE-th pixel."""
     around = np.ones((2 * (LATTICE + more) + 1,) * 2, np.uint8)

@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from loopanimate.motion.border import border_ramp, border_reach
-from loopanimate.motion.faces import Face
+from loopanimate.motion.faces import GAZE, Face
 from loopanimate.motion.field import MEAN_SIGMA, Field
 from loopanimate.motion.spline import spline_at
 from loopanimate.render import kernels
@@ -122,6 +122,8 @@ class Renderer:
             first = (layer.top, layer.left) if moves else (0, 0)
             every = 1 if moves else 2
             corner = rows.start, columns.start
+            if moves:  # the smooth part is added to where the layer is sampled, at a fiftieth of the cost
+                face = replace(face, fields=face.fields[:0], curve=face.curve[:, : GAZE + 2])
             self.faces.append(FacePlanes(face, layer.planes, np.stack(rest), corner, first, every, part.ratio, self.short))
 
     def _prepare_at_rest(self, part: Planes, index: int) -> _Layer:
@@ -149,6 +151,7 @@ class Renderer:
             [slice(first, min(first + TILE, side)) for first in range(0, side, TILE)] for side in (self.height, self.width)
         )
         reach, moving = bound_reach(self.field, self.short) + kernels.REACH, []
+        reach += max(map(self._face_reach, range(self.field.layers)))
         for box in product(rows, columns):
             near, candidates = tuple(slice(max(0, part.start - reach), part.stop + reach) for part in box), []
             for index, alpha in enumerate(alphas):
@@ -184,7 +187,7 @@ class Renderer:
             for face in self.faces:
                 face.draw(time / self.field.period, self._run)
             displacement, weights = self.field.at(time)
-            moved = [self._move(*layer) for layer in zip(range(len(weights)), displacement, weights)]
+            moved = [self._move(*layer, time) for layer in zip(range(len(weights)), displacement, weights)]
             tiles = iter(self.tiles)  # each thread takes the next one when it is free
             jobs = [self.threads.submit(self._draw, frame, moved, tiles) for _ in range(self.workers)]
             for job in jobs:
@@ -197,11 +200,23 @@ class Renderer:
             return []
         return [displacement, displacement - self.field.winding[index]] if self.field.streams(index) else [displacement]
 
-    def _move(self, index: int, displacement: np.ndarray, weight: float) -> _Moved:
+    def _list_bends(self, index: int, time: float) -> list[tuple[np.ndarray, tuple[float, ...]]]:
+        """List the smooth displacements (2, FIELD, FIELD) of faces in a layer that moves, and their boxes, in pixels."""
+        bends = []
+        for face in self.field.faces if self.field.moves[index] else ():
+            field = face.at(time / self.field.period)[1] if index in face.layers else None
+            if field is not None:
+                bends.append((field * np.float32(self.short), tuple(edge * self.short - 0.5 for edge in face.box)))
+        return bends
+
+    def _move(self, index: int, displacement: np.ndarray, weight: float, time: float) -> _Moved:
         moved = _Moved([], float(weight))  # a numpy scalar would bring float64 to the kernels
+        bends = self._list_bends(index, time)
         for phase in self._list_phases(index, displacement):
             moved.places.append(np.empty((2, len(self.y), len(self.x)), np.float32))
             kernels.place(self.rows @ phase, self.columns, self.fades[index], self.x, self.y, moved.places[-1])
+            for field, box in bends:
+                kernels.bend(moved.places[-1], field, *box)
         return moved
 
     def _draw(self, frame: list[np.ndarray], moved: list[_Moved], tiles: Iterator[Tile]) -> None:

@@ -39,10 +39,16 @@ class TorchRenderer(Renderer):
         rows, columns = self.splines
         known = [
             [
-                torch.stack([point - rows @ axis @ columns * fade for point, axis in zip(self.points, self._tensor(phase))])
+                self._bend(
+                    torch.stack(
+                        [point - rows @ axis @ columns * fade for point, axis in zip(self.points, self._tensor(phase))]
+                    ),
+                    bends,
+                )
                 for phase in self._list_phases(index, displacement[index])
             ]
             for index, fade in enumerate(self.torch_fades)
+            for bends in [self._list_bends(index, time)]
         ]
         drawn = []
         for group in range(len(self.groups)):
@@ -53,6 +59,14 @@ class TorchRenderer(Renderer):
         if self.planar:
             return np.concatenate([planes.ravel() for planes in drawn]).reshape(-1, self.width)
         return np.ascontiguousarray(drawn[0].transpose(1, 2, 0))
+
+    def _bend(self, known: torch.Tensor, bends: list) -> torch.Tensor:
+        """Take what faces do off the places (2, rows, columns) of a layer, as `kernels.bend` does."""
+        for field, box in bends:
+            low, high = torch.tensor(box, device=self.device, dtype=torch.float32).view(2, 2, 1, 1)
+            grid = ((known - low) / (high - low) * 2 - 1).permute(1, 2, 0)[None]
+            known = known - F.grid_sample(self._tensor(field)[None], grid, padding_mode="zeros", align_corners=True)[0]
+        return known
 
     def _draw_faces(self, share: float) -> None:
         known = {

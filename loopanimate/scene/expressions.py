@@ -36,6 +36,7 @@ IRIS = 1.12  # of its radius, within which an iris with its rim moves in one pie
 EVEN = 0.06  # of its length; deviation of the Gaussian that lets what a lid does fade beside the corners
 LASHES = 0.55  # of the way of a lid that its skin has at least to be stretched over
 BELOW = 0.45  # lengths of the eye that the lower lid's skin reaches down
+UNSEEN = 1e-4  # short sides; what moves less is left alone, and costs nothing
 BRIM = 0.14  # face heights within its outline in which a smile fades
 # of a smile, in half widths of the mouth across and the like down: how much wider, how far up its corners and the cheeks, how
 # far down its middle
@@ -217,7 +218,7 @@ def _wink(rng: np.random.Generator, seconds: float, pace: float) -> np.ndarray:
 def _winking(eyes: Sequence[Eye], side: int | None) -> int:
     """The eye that winks: the one that words name, or the nearer one, which is the larger."""
     sizes = {eye.side: float(np.hypot(*eye.along)) for eye in eyes}
-    return side if side is not None else max(sizes, key=sizes.get, default=0)
+    return side if side in sizes else max(sizes, key=sizes.get, default=0)
 
 
 def _stay(seconds: float, ease: float) -> np.ndarray:
@@ -285,7 +286,8 @@ def _smile(face: FacePoints, box: Sequence[float], short: int) -> np.ndarray:
     up = CORNERS * corners * bump(np.maximum(abs(x) - 1, 0), y, 0.5, 0.6) + CHEEKS * bump(abs(x) - 1.4, y + 1.7, 0.8, 0.8)
     up = up - MIDDLE * bump(x, y, 0.5, 0.5)
     fade = _inside(mesh[list(OVAL)], places, BRIM * height)
-    return ((half * aside * across[:, None, None] - size * up * down[:, None, None]) * fade).astype(np.float32)
+    moved = (half * aside * across[:, None, None] - size * up * down[:, None, None]) * fade
+    return (moved * smoothstep(np.clip(np.hypot(*moved) / UNSEEN - 1, 0, 1))).astype(np.float32)
 
 
 def _inside(outline: np.ndarray, places: np.ndarray, brim: float) -> np.ndarray:

@@ -61,7 +61,8 @@ def test_the_renderers_draw_what_the_definition_says(image, moves, planar):
         expected = draw(image, [mask()], field, time, planar).astype(int)
         for renderer in (ours, theirs):
             apart = np.abs(renderer.frame(time).astype(int) - expected)[28:100, 28:100]  # within the layer's rim
-            assert np.percentile(apart, 98) <= 3 and apart.mean() < 0.3
+            # a layer that moves is bent as it moves: every few pixels, linear between, which hard edges show
+            assert np.percentile(apart, 98) <= (8 if moves else 1) and apart.mean() < (0.4 if moves else 0.01)
 
 
 def test_at_rest_it_is_the_very_picture(image):
