@@ -67,7 +67,7 @@ class Events(Layout):
         bindings = [binding for binding in self.bindings if binding.setting.startswith(groups)]
         return shown.loop.settings.change(**read(bindings, values))
 
-    def start_afresh(self) -> dict:
-        """Nothing of a loop that belongs to another picture."""
-        words = {self.understood: "", self.made: "", self.details: text.UNMEASURED, self.note: ""}
+    def start_afresh(self, prompt: str | None = None) -> dict:
+        """Nothing of a loop that belongs to another picture; chips of the sentence alone."""
+        words = {self.understood: text.understood(prompt or ""), self.made: "", self.details: text.UNMEASURED, self.note: ""}
         return {**words, self.current: None, self.four_loops: None, self.save: gr.Button(interactive=False)}

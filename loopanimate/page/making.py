@@ -46,7 +46,8 @@ class JobEvents(Events):
             self.run(self.stage.settled, self.redirect, {*hands, *kept}, "always_last"),
         ]
         self.stage.stop(None, cancels=runs, **QUIET)
-        self.listen(self.stage.cancelled, self.bring_back, {self.current, self.picture}, queue=False)
+        asked = {self.current, self.picture, self.controls["request.prompt"]}
+        self.listen(self.stage.cancelled, self.bring_back, asked, queue=False)
 
     def run(self, on: Callable, job: Callable, reads: set, mode: str = "once"):
         """Run a job that can be cancelled. That it waits, how it goes, and what its mistake is, is said on the picture."""
@@ -190,8 +191,9 @@ class JobEvents(Events):
     def bring_back(self, values: dict):
         """The loop that was there before what was cancelled."""
         shown = self.get_shown(values)
-        if shown is None or not shown.is_kept():
-            return gr.skip()
+        if shown is None or not shown.is_kept():  # what was cancelled may have come to its end beside another picture
+            afresh = self.start_afresh(values[self.controls["request.prompt"]])
+            return {widget: value for widget, value in afresh.items() if widget is not self.note}
         shown, words = self.reopen(shown)
         return {**self.display(shown), self.stage: hand(shown.path, **words)}
 

@@ -19,7 +19,8 @@ selector_of = lru_cache(maxsize=8)(lambda path: Selector(shrink(open_cached(path
 class MaskEvents(Events):
     def wire_masks(self) -> None:
         # the picture as it came, as Gradio opens it itself otherwise, and answers a bad one without a sentence
-        came, asked = {self.picture}, {self.current, *self.holding("request.prompt")}
+        prompt = self.holding("request.prompt")
+        came, asked = {self.picture, *prompt}, {self.current, *prompt}
         self.listen(self.picture.upload, self.clear_picture, asked, queue=False)
         # of two pictures that come soon after each other the last one counts
         self.listen(self.picture.upload, self.find_object, came, trigger_mode="always_last", preprocess=False)
@@ -31,9 +32,11 @@ class MaskEvents(Events):
 
     def clear_picture(self, values: dict) -> dict:
         """Nothing of the former picture, nor what was asked of it."""
-        changes = {**self.start_afresh(), self.stage: hand(None, "", job=text.working(text.LOOKING))}
+        changes = {
+            **self.start_afresh(values[self.controls["request.prompt"]]),
+            self.stage: hand(None, "", job=text.working(text.LOOKING)),
+        }
         shown, prompt = values[self.current], self.controls["request.prompt"]
-        changes[self.understood] = text.understood(values[prompt] or "")
         if shown is not None:
             settings = make_settings(prompt=values[prompt] or "it moves").model_copy(update={"hands": Hands()})
             hands = [binding for binding in self.bindings if binding.setting.startswith("hands.")]
@@ -50,7 +53,9 @@ class MaskEvents(Events):
             return {self.picture: None, self.stage: hand(None, "", job={"words": text.sentence(error), "problem": True})}
         mask, found = self.server.find_mask(small)
         painting = Painting(path, mask)
-        return {self.stage: self.paint(painting), self.note: text.MASKED if found else text.NOT_FOUND}
+        # once more, as the last words of what was made of the former picture may have come meanwhile
+        afresh = self.start_afresh(values[self.controls["request.prompt"]])
+        return {**afresh, self.stage: self.paint(painting), self.note: text.MASKED if found else text.NOT_FOUND}
 
     def paint(self, painting: Painting, **words) -> gr.HTML:
         """Put a painting, and what else the script takes, onto the stage."""

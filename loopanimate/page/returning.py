@@ -45,8 +45,12 @@ class ReturnEvents(MaskEvents, JobEvents):
         path = save_file_to_cache(path, self.picture.GRADIO_CACHE)  # as Gradio will call it
         painting, (values, changes) = self.server.repaint(settings, mask, path, parts), show(self.bindings, settings)
         stage = {self.picture: path, self.stage: self.paint(painting, **words)}
-        words = {self.understood: text.understood(settings.request.prompt)}
-        return {**self.start_afresh(), **words, **values, **stage, self.note: text.restored(mask is None, changes)}
+        return {
+            **self.start_afresh(settings.request.prompt),
+            **values,
+            **stage,
+            self.note: text.restored(mask is None, changes),
+        }
 
     def restore(self, values: dict, event: gr.EventData) -> dict:
         """The settings of a finished loop's file, and its film where a browser plays it."""

@@ -151,7 +151,11 @@ def _handles(clause: Clause) -> str:
         less, more = (amounts[min(max(place + by, 0), len(amounts) - 1)] for by in (-1, 1))
         ends = ["disabled" if other == amounts[place] else "" for other in (less, more)]
         scale = f'<meter min="0" max="{len(amounts) - 1}" value="{place}" aria-label="How strongly: {name}"></meter>'
-        parts += [button("−", "Less", {"strength": less}, ends[0]), scale, button("+", "More", {"strength": more}, ends[1])]
+        parts += [
+            button("−", "Weaker", {"strength": less}, ends[0]),
+            scale,
+            button("+", "Stronger", {"strength": more}, ends[1]),
+        ]
     if moves and (clause.heading is not None or clause.kind in KINDS and KINDS[clause.kind].directed != "none"):
         for heading, (sign, label) in WAYS.items():
             on = clause.heading == heading

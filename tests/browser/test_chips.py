@@ -13,7 +13,7 @@ def test_chips_change_the_sentence_and_the_sentence_the_chips(page, picture, tmp
     prepare(page, picture, frames=3, steps=1, prompt=SENTENCE)
     words, chips = page.get_by_label("What should move, and how?"), page.locator(".understood li")
     expect(chips).to_have_count(3)
-    chips.nth(0).get_by_role("button", name="More:").click()
+    chips.nth(0).get_by_role("button", name="Stronger:").click()
     expect(words).to_have_value(SENTENCE.replace("ripples", "ripples strongly"))
     expect(chips.nth(0).locator("meter")).to_have_js_property("value", 3)
     expect(chips.nth(1).get_by_role("button", name="To the left:")).to_have_attribute("aria-pressed", "true")
