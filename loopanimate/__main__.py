@@ -16,6 +16,7 @@ from loopanimate.files.manifests import write_manifests
 from loopanimate.files.pictures import STILLS, check_still, open_mask, open_picture, replacing, write_still
 from loopanimate.files.recipe import pack, small_png
 from loopanimate.files.sizes import output_size, size_limit
+from loopanimate.presets import PRESETS
 from loopanimate.settings import Machine, Settings
 
 
@@ -121,7 +122,7 @@ def animate(
     if not is_page and (files.variations > 1 or files.manifests):
         pages = list_endings(lambda form: form.kind == "page")
         raise ValueError(f"expected an output ending in {pages} for --variations and --manifests, got {output}")
-    if is_page and settings.preset != "motion":
+    if is_page and PRESETS[settings.preset].checkpoint is None:
         raise ValueError(f"expected the motion preset for a living page, got {settings.preset}: it makes frames, not motion")
     mask_output = check_mask_output(files.save_mask) if files.save_mask else None
     seeds = [settings.request.seed + index for index in range(files.variations)]

@@ -13,6 +13,8 @@ from safetensors import SafetensorError, safe_open
 from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor
 from transformers.utils import logging as transformers_logging
 
+from loopanimate.network.few_passes import FewPassScheduler
+from loopanimate.network.unet import LoopAnimateUNet
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.presets import PRESETS, REGIONS_MODELS
 from loopanimate.scene.prompted import Prompted
@@ -37,6 +39,8 @@ def load_pipeline(preset: str = "motion", checkpoint: str | Path | None = None, 
     if preset not in PRESETS:
         raise ValueError(f"expected a preset out of {', '.join(PRESETS)}, got {preset!r}")
     device = _choose_device(device)
+    if PRESETS[preset].student_of and checkpoint is None:
+        return _load_student(preset, device)
     source = checkpoint or PRESETS[preset].checkpoint
     if source is None:
         raise ValueError(f"preset {preset} {PRESETS[preset].needs}; name it with --checkpoint")
@@ -60,6 +64,15 @@ def load_pipeline(preset: str = "motion", checkpoint: str | Path | None = None, 
         return pipeline
     # ZeroGPU gives a process its GPU for seconds at a time, in which compiling never pays
     return pipeline.to(device).speed_up(compile_blocks="SPACES_ZERO_GPU" not in os.environ)
+
+
+def _load_student(preset: str, device: str) -> LoopAnimatePipeline:
+    chosen = PRESETS[preset]
+    teacher = load_pipeline(chosen.student_of, device=device)
+    unet = LoopAnimateUNet.from_pretrained(chosen.checkpoint / "unet", torch_dtype=torch.float32)
+    learned = {"unet": unet.to(teacher.device), "scheduler": FewPassScheduler.from_pretrained(chosen.checkpoint / "scheduler")}
+    names = ("num_inference_steps", "guidance_scale", "guidance_interval")
+    return LoopAnimatePipeline(**{**teacher.components, **learned}, **{name: getattr(chosen, name) for name in names})
 
 
 def load_quietly(preset: str, checkpoint: str | None = None, device: str = "auto") -> LoopAnimatePipeline:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from loopanimate.checkpoints import load_quietly
 from loopanimate.files.recipe import small_png
 from loopanimate.loop import FrameLoop, make_loops
 from loopanimate.metrics import psnr, seam
@@ -116,6 +117,26 @@ def test_the_network_obeys_a_direction(motion_pipeline, photos, word, sign):
         mean = motion_pipeline.codec.decode_motion(clip).unrolled()[:, 0, :, 2:10, 2:10].mean((-2, -1))  # (N, 2)
         obeyed += mean[np.linalg.norm(mean, axis=1).argmax(), 0] * sign > 0
     assert obeyed >= 8
+
+
+@pytest.mark.parametrize("word, sign", [("left", -1), ("right", 1)])
+def test_the_student_obeys_a_direction_in_two_passes(photos, word, sign):
+    pipe = load_quietly("quick")
+    passes = []
+    pipe.unet.register_forward_hook(lambda *_: passes.append(1))
+    y, x = np.mgrid[0:256, 0:256]
+    mask = Image.fromarray((255 * (np.hypot(x - 130, y - 130) < 90)).astype(np.uint8))
+    latents = pipe(
+        image=photos["chelsea"].resize((384, 256)).crop((50, 0, 306, 256)),
+        mask_image=mask,
+        prompt=f"the cat moves to the {word}",
+        output_type="latent",
+        num_videos_per_prompt=10,
+        generator=[torch.Generator().manual_seed(seed) for seed in range(10)],
+    ).frames
+    means = [pipe.codec.decode_motion(clip).unrolled()[:, 0, :, 2:10, 2:10].mean((-2, -1)) for clip in latents]
+    assert len(passes) == 2
+    assert sum(mean[np.linalg.norm(mean, axis=1).argmax(), 0] * sign > 0 for mean in means) >= 8
 
 
 def test_a_wrap_is_proved_on_the_motion_that_is_shown(motion_pipeline, photos, monkeypatch):

@@ -14,7 +14,7 @@ from loopanimate.presets import MAX_FRAMES, PRESETS, Preset, check_num_frames
 if TYPE_CHECKING:
     from train.stages import Stage
 
-PresetName = Literal[tuple(PRESETS)]
+PresetName = Literal[tuple(name for name, preset in PRESETS.items() if not preset.student_of)]  # a student is distilled
 Tokens = Literal["image", "text", "none"]
 Sampling = Literal["native", "alss"]
 NumFrames = Annotated[int, AfterValidator(lambda count: check_num_frames(count) or count)]
