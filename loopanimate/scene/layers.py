@@ -16,6 +16,8 @@ ALPHA_RAMP = (0.3, 0.7)  # raw mask values that become alpha 0 and 1
 COVERED = 0.05  # alpha above which the plate is filled ...
 SAFE = 1  # ... and this many pixels of PLATE_SIDE around, because mattes are not exact
 FINE = 3.0  # pixels; deviation of the Gaussian that separates texture from what is coarser
+AROUND = 40.0  # pixels of PLATE_SIDE; deviation of the Gaussian that says how strong the texture of a place is ...
+STANDS_OUT = 2.0  # ... and how many times that what is mirrored may have
 MOSTLY = 80  # of 255; from this alpha on, a pixel counts as the layer's
 FAINT = 0.016  # alpha up to which the plate turns from the picture into the fill
 CLEAR_BAND = 0.06  # short sides that masks reach beyond a cut-out's rim: alpha is unknown 0.02 on each side of their edge
@@ -124,7 +126,9 @@ def fill_plate(image: np.ndarray, alpha: np.ndarray, band: int) -> np.ndarray:
     known = small.reshape(-1, small.shape[2])[nearest]
     parts = (np.ascontiguousarray(part) for part in (known[..., :3], known[..., 3:]) if part.size)  # all that OpenCV takes
     filled = np.dstack([cv2.inpaint(part, near.astype(np.uint8), 4, cv2.INPAINT_TELEA) for part in parts]).astype(np.float32)
-    filled[near] = cv2.GaussianBlur(filled, (0, 0), FINE / 2)[near] + _mirror(_texture(small, hole == 0), nearest, near)
+    filled[near] = cv2.GaussianBlur(filled, (0, 0), FINE / 2)[near] + _mirror(
+        _calm(_texture(small, hole == 0), hole == 0, 1), nearest, near
+    )
     filled = cv2.resize(filled, (width, height), interpolation=cv2.INTER_CUBIC)
     if scale < 1:  # add the detail that the small picture cannot hold
         hole = cv2.resize(hole, (width, height), interpolation=cv2.INTER_NEAREST)
@@ -132,7 +136,8 @@ def fill_plate(image: np.ndarray, alpha: np.ndarray, band: int) -> np.ndarray:
             slice(max(0, where[0] - band), where[-1] + band + 1) for where in map(np.flatnonzero, (hole.any(1), hole.any(0)))
         )
         near, nearest = _outside(hole[box], band)
-        filled[box][near] += _mirror(_detail(image[box], hole[box] == 0, scale), nearest, near)
+        detail = _calm(_detail(image[box], hole[box] == 0, scale), hole[box] == 0, scale)
+        filled[box][near] += _mirror(detail, nearest, near)
     plate, covered = image.copy(), alpha > 0
     weight = np.clip(alpha[covered] / FAINT, 0, 1)[:, None]
     plate[covered] = _to_bytes(plate[covered] + (filled[covered] - plate[covered]) * weight)
@@ -163,6 +168,21 @@ def _detail(image: np.ndarray, known: np.ndarray, scale: float) -> np.ndarray:
     mass = cv2.resize(share, small, interpolation=cv2.INTER_AREA)[..., None]
     coarse = cv2.resize(image * share, small, interpolation=cv2.INTER_AREA) / np.maximum(mass, 1e-3)
     return share * (image - cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC))
+
+
+def _calm(texture: np.ndarray, known: np.ndarray, scale: float) -> np.ndarray:
+    """Texture (h, w, C) without what stands out of it: an eye, a lamp or a letter must not be there twice.
+
+    How strong it is around a place is the mean of roots, squared, which a few strong pixels hardly change.
+    """
+    strength = np.abs(texture).max(2)
+    size = [max(1, round(side * scale)) for side in strength.shape[::-1]]
+    roots, share = (
+        cv2.GaussianBlur(cv2.resize(part.astype(np.float32), size, interpolation=cv2.INTER_AREA), (0, 0), AROUND)
+        for part in (np.sqrt(strength), known)
+    )
+    usual = cv2.resize(np.square(roots / np.maximum(share, 1e-3)), strength.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return texture * np.minimum(1, STANDS_OUT * usual / np.maximum(strength, 1e-3))[..., None]
 
 
 def _mirror(values: np.ndarray, nearest: np.ndarray, where: np.ndarray) -> np.ndarray:

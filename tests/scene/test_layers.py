@@ -132,6 +132,18 @@ def test_plate_goes_on_with_what_is_around_and_with_nothing_of_the_layer(size):
     assert 0.5 < roughness(band) / roughness(around) < 2  # Telea's alone has a tenth
 
 
+@pytest.mark.parametrize("size", [1, 3])
+def test_what_stands_out_beside_a_layer_is_not_there_twice(size):
+    """An eye below the hair must not be mirrored onto the forehead behind it."""
+    y, x = np.mgrid[0 : 400 * size, 0 : 400 * size] / size
+    skin = 180 + 3 * np.random.default_rng(0).standard_normal(x.shape)
+    image = np.where(np.hypot(x - 200, y - 212) < 5, 20, skin)
+    image = np.where(y < 200, 60, image)[..., None].repeat(3, 2).astype(np.uint8)
+    alpha = np.clip(size * (200 - y) + 0.5, 0, 1).astype(np.float32)
+    band = fill_plate(image, alpha, band=24 * size)[(y > 178) & (y < 196) & (abs(x - 200) < 12)]
+    assert band.mean() > 165 and band.min() > 140 and band.std() > 1
+
+
 def test_masks_continue_behind_the_layers_in_front():
     """Two discs side by side: behind the front one, the other goes on, not the background."""
     y, x = np.mgrid[0:96, 0:128]
