@@ -149,12 +149,17 @@ def _places(like: torch.Tensor) -> torch.Tensor:
     return torch.cat([rows, columns], dim=1)
 
 
-def load_examples(pictures: str | Path) -> list[Example]:
-    """All labelled pictures, looked for under a folder of unpacked packages by their paths, or by their names as JPEGs."""
+def load_examples(pictures: str | Path, held: bool | None = None) -> list[Example]:
+    """Labelled pictures, looked for under a folder of unpacked packages by their paths, or by their names as JPEGs.
+
+    held: only those that are held out, or that are not; None: all.
+    """
     folder, found = Path(pictures), []
     with open(LABELS / "pictures.tsv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     for row in rows:
+        if held not in (None, row["split"] == "held"):
+            continue
         labels = np.asarray(Image.open(LABELS / f"{row['name']}.png"))
         path = next((path for path in (folder / row["path"], folder / f"{row['name']}.jpg") if path.is_file()), None)
         if path is None:

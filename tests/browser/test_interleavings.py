@@ -13,7 +13,7 @@ from loopanimate.files.recipe import open_small_png, small_png
 from loopanimate.page.canvas import open_url
 from tests.browser.steps import VIDEO, animate, draw, painted, prepare, put, recipe, saved, until, until_idle
 
-DEEDS = int(os.environ.get("INTERLEAVINGS", "60"))
+DEEDS = int(os.environ.get("INTERLEAVINGS", "16"))
 SENTENCES = ("it sways to the left", "it bobs gently", "everything ripples")
 COLOURS = {"red": (200, 60, 40), "green": (60, 160, 50), "blue": (40, 70, 200)}
 

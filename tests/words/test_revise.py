@@ -10,7 +10,7 @@ from loopanimate.words.revise import revise
 from tests.words.score import rows_of
 
 SENTENCES = Path(__file__).parents[1] / "sentences.tsv"
-LEAST = {"strength": 0.85, "heading": 0.8, "remove": 0.7}  # shares that can be said; 0.92, 0.89 and 0.77 seen
+LEAST = {"strength": 0.85, "heading": 0.8, "remove": 0.7}  # shares that can be said; 0.93, 0.89 and 0.77 seen
 
 
 def test_what_changes_is_what_was_asked_and_other_words_stay():
