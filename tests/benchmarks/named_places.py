@@ -70,6 +70,7 @@ def main(pictures: str, sheets: str | None = None) -> None:
         verdict = "right" if all(right) and beside <= RESTS else f"WRONG {right} beside {beside:.2f}"
         print(f"{row['name']}\t{row['sentence']}\t{verdict}\t{words}", flush=True)
         if sheets and loop is not None:
+            Path(sheets).mkdir(parents=True, exist_ok=True)
             shown = example.picture // 2 + np.uint8([127, 0, 0]) * stirring(loop)[..., None]
             Image.fromarray(shown).save(Path(sheets) / f"{row['name']}-{row['sentence'].replace(' ', '-')[:60]}.jpg")
     shares = {
