@@ -84,9 +84,11 @@ def prepare(page, picture, frames=5, steps=2, prompt="it sways to the left"):
     page.get_by_label("What should move, and how?").fill(prompt)
     page.get_by_role("button", name="More").click()
     page.get_by_role("button", name="Expert").click()
+    wanted = {"Frames of the model": frames, "Sampling steps": steps}
     for _ in range(2):  # a fold's controls may be mounted a second time on a busy machine, with their first values
-        put(page, "Frames of the model", frames)
-        put(page, "Sampling steps", steps)
+        for label, value in wanted.items():
+            put(page, label, value)
+        page.wait_for_timeout(200)
 
 
 def put(page, label, value):
