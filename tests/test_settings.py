@@ -32,7 +32,7 @@ def test_a_change_is_checked_and_leaves_the_original_alone():
         ({"tempo": float("nan")}, "0.25 to 4, got nan"),
         ({"arrows": ((0, 0, 0, 7),)}, "within the picture"),
         ({"pins": ((0.5, 0.5),) * 40}, "at most 32 arrows and pins, got 40"),
-        ({"preset": "big"}, "a preset out of motion, 512, got big"),
+        ({"preset": "big"}, "a preset out of motion, 512, quick, got big"),
         ({"codec": "h265"}, "out of h264, vp9, av1"),
         ({"repeats": 0}, "1 to 1000"),
         ({"added_effects": (("hail",),)}, "got hail"),
