@@ -16,7 +16,7 @@ from transformers.utils import logging as transformers_logging
 from loopanimate.network.few_passes import FewPassScheduler
 from loopanimate.network.unet import LoopAnimateUNet
 from loopanimate.pipeline import LoopAnimatePipeline
-from loopanimate.presets import PRESETS, REGIONS_MODELS
+from loopanimate.presets import PRESETS, REGIONS_MODELS, Preset
 from loopanimate.scene.prompted import Prompted
 
 COMPONENTS = ("unet", "scheduler", "codec", "image_encoder", "tokenizer", "text_encoder")
@@ -39,9 +39,9 @@ def load_pipeline(preset: str = "motion", checkpoint: str | Path | None = None, 
     if preset not in PRESETS:
         raise ValueError(f"expected a preset out of {', '.join(PRESETS)}, got {preset!r}")
     device = _choose_device(device)
-    if PRESETS[preset].student_of and checkpoint is None:
-        return _load_student(preset, device)
-    source = checkpoint or PRESETS[preset].checkpoint
+    chosen = PRESETS[preset]
+    learned = chosen if chosen.student_of and checkpoint is None else None
+    source = checkpoint or (PRESETS[chosen.student_of] if learned else chosen).checkpoint
     if source is None:
         raise ValueError(f"preset {preset} {PRESETS[preset].needs}; name it with --checkpoint")
     folder = _fetch(source, "checkpoint")
@@ -52,7 +52,12 @@ def load_pipeline(preset: str = "motion", checkpoint: str | Path | None = None, 
     dtype = torch.float16 if is_appearance and device != "cpu" else torch.float32
     try:
         pipeline = LoopAnimatePipeline.from_pretrained(
-            folder, dtype=dtype, variant=variant, use_safetensors=True, local_files_only=True
+            folder,
+            dtype=dtype,
+            variant=variant,
+            use_safetensors=True,
+            local_files_only=True,
+            **(_load_student(learned) if learned else {}),
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -66,13 +71,12 @@ def load_pipeline(preset: str = "motion", checkpoint: str | Path | None = None, 
     return pipeline.to(device).speed_up(compile_blocks="SPACES_ZERO_GPU" not in os.environ)
 
 
-def _load_student(preset: str, device: str) -> LoopAnimatePipeline:
-    chosen = PRESETS[preset]
-    teacher = load_pipeline(chosen.student_of, device=device)
-    unet = LoopAnimateUNet.from_pretrained(chosen.checkpoint / "unet", torch_dtype=torch.float32)
-    learned = {"unet": unet.to(teacher.device), "scheduler": FewPassScheduler.from_pretrained(chosen.checkpoint / "scheduler")}
+def _load_student(student: Preset) -> dict:
+    """What a student has of its own, in place of its teacher's: network, schedule and how many passes."""
+    unet = LoopAnimateUNet.from_pretrained(student.checkpoint / "unet", torch_dtype=torch.float32)
+    scheduler = FewPassScheduler.from_pretrained(student.checkpoint / "scheduler")
     names = ("num_inference_steps", "guidance_scale", "guidance_interval")
-    return LoopAnimatePipeline(**{**teacher.components, **learned}, **{name: getattr(chosen, name) for name in names})
+    return {"unet": unet, "scheduler": scheduler, **{name: getattr(student, name) for name in names}}
 
 
 def load_quietly(preset: str, checkpoint: str | None = None, device: str = "auto") -> LoopAnimatePipeline:

@@ -119,6 +119,11 @@ def save_folder(pipeline: LoopAnimatePipeline, folder: Path, texts: dict[str, st
     shutil.rmtree(partial, ignore_errors=True)
     with writing("the pipeline", partial):
         pipeline.save_pretrained(partial)
+        # of what was loaded, diffusers notes the folder: a path of whoever trained
+        for path in (partial / "model_index.json", *partial.glob("*/config.json")):
+            config = json.loads(path.read_text(encoding="utf-8"))
+            if config.pop("_name_or_path", None) is not None:
+                path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         for name, text in texts.items():
             (partial / name).write_text(text, encoding="utf-8")
         for name, path in copies.items():

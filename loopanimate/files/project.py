@@ -34,8 +34,9 @@ def write_project(path: Path, picture: Path, recipe: str) -> Path:
 
 
 def read_project(path: str | Path, to: Path) -> tuple[str, Path]:
-    """The recipe of a project, and its picture's file, named `to` with the ending that it has. Nothing is read of what is
-    larger than it says, and no name in it becomes a path.
+    """The recipe of a project, and its picture's file, which is called `to` with the picture's own ending.
+
+    No more is read than the sizes that the file says, and no name in it becomes a path.
 
     Raises: ValueError in one sentence for anything but the two files of a project.
     """
@@ -51,6 +52,7 @@ def read_project(path: str | Path, to: Path) -> tuple[str, Path]:
             target = to.with_name(to.name + ending)
             with file.open(name) as stream, target.open("wb") as written:  # no more is read than the size that was checked
                 shutil.copyfileobj(stream, written)
+    # zipfile raises RuntimeError for a password and NotImplementedError for a compression that it does not know
     except (BadZipFile, KeyError, OSError, EOFError, RuntimeError, NotImplementedError, TypeError, ValueError):
         raise ValueError(f"expected a project that LoopAnimate saved, got {Path(path).name}") from None
     return recipe, target

@@ -174,8 +174,11 @@ class Server:
         return str(target)
 
     def restore(self, file: str, path: str | None, sure: bool = False) -> tuple[Settings, np.ndarray | None, str, Parts]:
-        """Settings, mask, picture and parts of a project or a finished loop. A loop's picture is the one at `path` if it is the loop's, which is
-        seen, unless sure, on its first frame; otherwise that frame is the picture."""
+        """Settings, mask, picture and parts of a project or a finished loop.
+
+        A project has its picture. A loop's is the one at `path`, if the loop's first frame shows it or `sure` says so; otherwise
+        that frame.
+        """
         project = is_project(file)
         name = Path(file).name.removesuffix(ENDING) if project else Path(file).stem.partition("-")[0]
         if project:

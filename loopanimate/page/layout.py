@@ -16,17 +16,8 @@ from loopanimate.presets import ASSETS, MAX_FRAMES, MIN_FRAMES, PRESETS, REGIONS
 from loopanimate.settings import Machine
 
 SmallButton = partial(gr.Button, size="sm")
-HANDED = (
-    "job",
-    "living",
-    "film",
-    "motion",
-    "regions",
-    "seeds",
-    "picked",
-    "file",
-    "visit",
-)  # what the page's script takes: page.js
+# what the page's script takes: page.js
+HANDED = ("job", "living", "film", "motion", "regions", "seeds", "picked", "file", "visit")
 
 
 class Layout:

@@ -96,7 +96,7 @@ def _opens(eye: EyePoints) -> bool:
 
 
 def _unlike_skin(face: FacePoints, side: int, pixels: np.ndarray) -> float:
-    """Distance, of 8-bit CIELAB, of what is below an eye from the cheek: large where dark glasses or a drawn eye reach there."""
+    """How far the colour below an eye is from that of the cheek, in 8-bit CIELAB. Dark glasses and large drawn eyes are far."""
     eye = face.eyes[side]
     down = np.array([eye.upper[0, 1] - eye.upper[-1, 1], eye.upper[-1, 0] - eye.upper[0, 0]])
     below = _colours(pixels, np.concatenate([eye.lower[2:7] + share * down for share in (0.15, 0.25)]))

@@ -13,7 +13,13 @@ BETWEEN = r"(?:\s*[,.;!\n]\s*|\s+)(?:(?:and|but|while|as)\s+)?"  # what parts cl
 
 
 def revise(prompt: str, index: int, *, strength: str | None = None, heading: int | None = -1, remove: bool = False) -> str:
-    """The prompt with its clause `index` changed: `strength` as it is said ("" plainly), `heading` in degrees or None for none.
+    """The prompt with one of its clauses changed.
+
+    Args:
+        index: of the clause.
+        strength: a name of STRENGTHS, or "" for none; None leaves it as it is.
+        heading: degrees, x right and y down, or None for none; -1 leaves it as it is.
+        remove: leave the clause out.
 
     Each way to write it is read again, and the first that says just what was wanted is taken: words of other clauses stay as
     they were typed. Raises: ValueError where no way does.

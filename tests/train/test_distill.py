@@ -140,6 +140,8 @@ def test_a_cut_run_resumes_to_the_same_weights_and_learns(tmp_path, monkeypatch)
     resumed = run("cut")
     assert len(losses) == 12 + 12
     assert whole.keys() == resumed.keys() and all(torch.equal(whole[name], resumed[name]) for name in whole)
+    for path in (tmp_path / "cut" / "pipeline").rglob("*.json"):  # what is uploaded holds no path of whoever trained
+        assert "_name_or_path" not in path.read_text(encoding="utf-8"), path
     pipe = load_pipeline("motion", tmp_path / "cut" / "pipeline")
     assert pipe.config.guidance_scale == 1 and pipe.config.num_inference_steps == 2
     assert isinstance(pipe.scheduler, FewPassScheduler) and list(pipe.scheduler.config.passes) == [449, 224]
