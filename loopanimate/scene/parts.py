@@ -18,6 +18,7 @@ MAX_LAYERS = 8  # that a living page can draw: WebGL 2 promises a shader 16 text
 MAX_PARTS = 6  # besides what stands still and the background
 TOUCHING = 0.1  # share of a cell from which two layers meet there
 INSIDE = 0.7  # share of a part that lies in another one that carries it
+PIECES = 8  # of a cell along each side, in which masks are held against each other
 RIM_CELLS = 0.8  # cells from its rim with what lies farther behind in which a part behind still things comes to rest
 
 
@@ -138,10 +139,15 @@ def _settle(weights: np.ndarray, place: int) -> np.ndarray:
 
 
 def weigh(masks: Sequence[np.ndarray], motion: Motion) -> np.ndarray:
-    """How much of each cell shows each layer, (L, h, w) float32 in [0, 1], by all layers' masks but the last's."""
-    clear, weights = np.ones(motion.winding.shape[-2:], np.float32), []
+    """How much of each cell shows each layer, (L, h, w) float32 in [0, 1], by all layers' masks but the last's.
+
+    Masks are multiplied in pieces of a cell: two that share a cell cover it whole, not to three quarters.
+    """
+    cells = motion.winding.shape[:-3:-1]
+    pieces = tuple(PIECES * side for side in cells)
+    clear, weights = np.ones(pieces[::-1], np.float32), []
     for mask in masks:
-        cells = cv2.resize(mask, motion.winding.shape[:-3:-1], interpolation=cv2.INTER_AREA).astype(np.float32)
-        weights.append(clear * cells)
-        clear = clear * (1 - cells)
-    return np.stack([*weights, clear])
+        cover = cv2.resize(mask, pieces, interpolation=cv2.INTER_AREA).astype(np.float32)
+        weights.append(clear * cover)
+        clear = clear * (1 - cover)
+    return np.stack([cv2.resize(weight, cells, interpolation=cv2.INTER_AREA) for weight in (*weights, clear)])

@@ -57,6 +57,17 @@ def test_layers_take_their_rows_and_come_to_rest_at_the_horizon():
     assert not sea[1:3].any() and 0 < sea[3].min() and sea[3].max() <= 2
 
 
+def test_what_moves_does_not_rest_along_what_stands_before_it():
+    shore = block(0, 38)  # which shares a row of cells with the sea; the sky is in a corner
+    built = stack([Part("it flows", Intent(), block(38, 60), True), Part("it flows", Intent(), block(0, 8, 0, 10), True)])
+    weights = weigh(built.masks, moved(1))
+    assert (
+        np.allclose(weights[0].sum(), (shore.sum() - 80) / 225, rtol=1e-4) and weights[2, 1:].max() < 0.05
+    )  # the shore ends amid a piece
+    motion = compose(built, [moved(2), moved(3)], weights)
+    assert (motion.ring[2, 1, 0, 2:] == 2).all()
+
+
 def test_one_object_is_what_it_was():
     built, motion = single(Part("it sways", Intent(), BOAT), STILL), moved(2)
     whole = compose(built, [motion], weigh(built.masks, motion))
