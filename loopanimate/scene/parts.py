@@ -30,6 +30,7 @@ class Part:
     intent: Intent
     mask: np.ndarray  # (H, W) in [0, 1]
     behind: bool = False  # still things stand before it, and its outline stays
+    rooted: bool = False  # but for that with what lies farther behind, which moves with it
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def stack(parts: Sequence[Part]) -> Scene:
     layers.append(Layer(STILL, None))
     if behind:
         masks.append(1 - np.maximum.reduce([order[row].mask for row in behind]))
-        layers += [Layer(order[row].intent, row, settled=row != behind[-1]) for row in behind]
+        layers += [Layer(order[row].intent, row, settled=row != behind[-1] and not order[row].rooted) for row in behind]
         masks += [order[row].mask for row in behind[:-1]]
     return Scene(tuple(order), tuple(layers), tuple(masks))
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from loopanimate.words.lexicon import nouns
 from loopanimate.words.vocabulary import RIGID, any_thing
 
+BODIES = "rigid", "hangs", "rooted"  # and "soft"
+
 
 class Place(NamedTuple):
     """A row of places.tsv."""
@@ -16,6 +18,7 @@ class Place(NamedTuple):
     alone: bool
     rigid: bool
     hangs: bool
+    rooted: bool
 
 
 @cache
@@ -24,7 +27,7 @@ def places() -> dict[str, Place]:
     lines = Path(__file__).with_name("places.tsv").read_text(encoding="utf-8").splitlines()
     _, *rows = (line.split("\t") for line in lines if not line.startswith("#"))
     return {
-        name: Place(tuple(regions.split()), ground == "behind", alone == "yes", body == "rigid", body == "hangs")
+        name: Place(tuple(regions.split()), ground == "behind", alone == "yes", *(body == each for each in BODIES))
         for name, regions, ground, alone, body in rows
     }
 
@@ -33,7 +36,7 @@ def is_plural(thing: str) -> bool:
     return nouns().get(thing, ("", thing.endswith("s")))[1]
 
 
-NOWHERE = Place((), False, False, False, False)
+NOWHERE = Place((), False, False, False, False, False)
 
 
 def place_of(thing: str) -> Place:

@@ -300,7 +300,8 @@ def _part(outcome: Outcome, group: Sequence[Clause], resting: Sequence[np.ndarra
     hold = intent.hold and not place.behind  # the base of a meadow is all over it
     hangs = place.hangs and hold and not intent.waving
     intent = replace(intent, hold=hold, returns=not any(kind.flows for kind in kinds), hangs=hangs)
-    return Part(sentence, intent, mask, behind=place.behind or outcome.clause.thing in ("background", "everything"))
+    behind = place.behind or outcome.clause.thing in ("background", "everything")
+    return Part(sentence, intent, mask, behind, place.rooted and not any(kind.flows for kind in kinds))
 
 
 def _in_depth(parts: Sequence[Part]) -> list[Part]:

@@ -68,6 +68,12 @@ def test_what_moves_does_not_rest_along_what_stands_before_it():
     assert (motion.ring[2, 1, 0, 2:] == 2).all()
 
 
+def test_blades_move_before_the_sky():
+    built = stack([Part("it sways", Intent(), SEA, True, rooted=True), Part("it flows", Intent(), SKY, True)])
+    motion = compose(built, [moved(2), moved(3)], weigh(built.masks, moved(1)))
+    assert (motion.ring[2, 1] == 2).all() and (motion.ring[2, 2] == 3).all()
+
+
 def test_one_object_is_what_it_was():
     built, motion = single(Part("it sways", Intent(), BOAT), STILL), moved(2)
     whole = compose(built, [motion], weigh(built.masks, motion))
