@@ -91,6 +91,8 @@ def _prover(picture: Image.Image, masks: Sequence[np.ndarray]) -> Callable[[Moti
 
 def obey(motions: Sequence[Motion], scene: Scene, picture: Image.Image | None) -> Motion:
     """Edit sampled motions, one a part, as words ask; with a picture (masks may be larger), begin where the wrap is no seam."""
+    if any(layer.settled for layer in scene.layers):
+        motions = [motion.refine(2) for motion in motions]  # what rests along a rim is a row of cells
     weights = weigh(scene.masks, motions[0])
     motion = compose(scene, motions, weights)
     motion = carry(scene, apply(motion, edits_from_words(scene.intents, weights, motion.period)))

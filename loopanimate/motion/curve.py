@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from loopanimate.motion.spline import latent_grid, spline_at
+from loopanimate.motion.spline import latent_grid, spline_at, spline_matrix
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ class Motion:
         """The motion of the picture upside down."""
         upright = np.array([1, -1], np.float32)[:, None, None]
         return Motion(self.ring[..., ::-1, :] * upright, self.winding[..., ::-1, :] * upright)
+
+    def refine(self, factor: int) -> "Motion":
+        """The same motion on a grid of `factor` times as many cells each way."""
+        rows, columns = (spline_matrix(cells, factor * cells) for cells in self.winding.shape[-2:])
+        return Motion(*(rows @ values @ columns.T for values in (self.ring, self.winding)))
 
     def crop(self, part: tuple[float, float, float, float], size: tuple[int, int]) -> "Motion":
         """The motion of a part of the picture on a grid of its own, in short sides of the part.

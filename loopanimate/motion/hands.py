@@ -13,7 +13,7 @@ import numpy as np
 
 from loopanimate.motion.border import Borders, border_ramp, border_reach, smoothstep
 from loopanimate.motion.curve import Motion
-from loopanimate.motion.spline import spline_at, spline_matrix
+from loopanimate.motion.spline import spline_at
 
 PIN_REACH = 0.35  # short sides in which a direction fades out
 STEEPNESS = 5.0  # least reach in lengths of an arrow: phi's steepest slope is 2.1 / reach, so it cannot fold
@@ -47,9 +47,8 @@ def direct(
 def freeze(motion: Motion, frozen: np.ndarray) -> Motion:
     """Bring the places to rest where `frozen` (H, W) in [0, 1] is white, in all layers, on a finer grid."""
     height, width = motion.winding.shape[-2:]
-    factor = int(np.ceil(FREEZE_CELLS / min(height, width)))
-    rows, columns = spline_matrix(height, factor * height), spline_matrix(width, factor * width)
-    ring, winding = (rows @ part @ columns.T for part in (motion.ring, motion.winding))
+    motion = motion.refine(int(np.ceil(FREEZE_CELLS / min(height, width))))
+    ring, winding = motion.ring, motion.winding
     farthest = float(np.linalg.norm(ring + winding, axis=2).max())
     stays = cv2.resize(frozen.astype(np.float32), winding.shape[:-3:-1], interpolation=cv2.INTER_AREA) > 0.3
     # a cell of margin: the spline between a still cell and a moving one is not still

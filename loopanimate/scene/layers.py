@@ -37,17 +37,22 @@ def separate(image: np.ndarray, masks: Sequence[np.ndarray], reach: int) -> list
     """Cut a picture (H, W, 3) uint8 into the layers of its raw masks (H, W) in [0, 1], front to back.
 
     A pixel belongs to the foremost layer whose mask claims it. Layer k + 1 is cut from the plate of layer k; the last plate
-    is the background. Masks continue behind the layers in front of them, as the colours of the plate do: each hidden
-    pixel takes the largest of its own value and that of the nearest pixel in sight. reach: as in `split`.
+    is the background. Masks continue behind the layers in front of them, as the colours of the plate do. reach: as in `split`.
     """
     layers, hidden = [], np.zeros(image.shape[:2], bool)
     for mask in masks:
-        if hidden.any() and not hidden.all():
-            mask = np.maximum(mask, mask.ravel()[_outside(hidden.astype(np.uint8), 0)[1]])
+        mask = continue_behind(mask, hidden)
         layers.append(solve(image, *split(image, mask, reach)))
         image = layers[-1].plate
         hidden |= layers[-1].alpha > 255 * COVERED
     return layers
+
+
+def continue_behind(mask: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """A mask (h, w) of which each hidden pixel has the larger of its own value and that of the nearest pixel in sight."""
+    if hidden.all() or not hidden.any():
+        return mask
+    return np.maximum(mask, mask.ravel()[_outside(hidden.astype(np.uint8), 0)[1]])
 
 
 def split(image: np.ndarray, mask: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:

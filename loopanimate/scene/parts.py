@@ -12,6 +12,7 @@ import numpy as np
 
 from loopanimate.motion.border import smoothstep
 from loopanimate.motion.curve import Motion
+from loopanimate.scene.layers import COVERED, continue_behind
 from loopanimate.words.intent import STILL, Intent
 
 MAX_LAYERS = 8  # that a living page can draw: WebGL 2 promises a shader 16 textures, and a layer that streams takes two
@@ -19,7 +20,7 @@ MAX_PARTS = 6  # besides what stands still and the background
 TOUCHING = 0.1  # share of a cell from which two layers meet there
 INSIDE = 0.7  # share of a part that lies in another one that carries it
 PIECES = 8  # of a cell along each side, in which masks are held against each other
-RIM_CELLS = 0.8  # cells from its rim with what lies farther behind in which a part behind still things comes to rest
+RIM = 1 / 15  # short sides from its rim with what lies farther behind in which a part behind still things comes to rest
 
 
 @dataclass(frozen=True)
@@ -136,19 +137,21 @@ def _settle(weights: np.ndarray, place: int) -> np.ndarray:
     if not rim.any():
         return np.ones(rim.shape, np.float32)
     distance = cv2.distanceTransform((~rim).astype(np.uint8), cv2.DIST_L2, 5)
-    return smoothstep(np.clip(distance / RIM_CELLS, 0, 1)).astype(np.float32)
+    return smoothstep(np.clip(distance / (RIM * min(rim.shape)), 0, 1)).astype(np.float32)
 
 
 def weigh(masks: Sequence[np.ndarray], motion: Motion) -> np.ndarray:
     """How much of each cell shows each layer, (L, h, w) float32 in [0, 1], by all layers' masks but the last's.
 
-    Masks are multiplied in pieces of a cell: two that share a cell cover it whole, not to three quarters.
+    Masks are multiplied in pieces of a cell, and continue behind each other as layers do: two that share a cell, or a soft
+    rim, cover it whole, not to three quarters.
     """
     cells = motion.winding.shape[:-3:-1]
     pieces = tuple(PIECES * side for side in cells)
     clear, weights = np.ones(pieces[::-1], np.float32), []
     for mask in masks:
         cover = cv2.resize(mask, pieces, interpolation=cv2.INTER_AREA).astype(np.float32)
+        cover = continue_behind(cover, clear < 1 - COVERED)
         weights.append(clear * cover)
         clear = clear * (1 - cover)
     return np.stack([cv2.resize(weight, cells, interpolation=cv2.INTER_AREA) for weight in (*weights, clear)])

@@ -23,6 +23,36 @@ from tests.browser.steps import LIVING, VIDEO, draw
 
 BARE = "import sys, gradio as gr\nwith gr.Blocks() as page: gr.Button()\npage.launch(server_port=int(sys.argv[2]))"
 PAINTED = "performance.getEntriesByName('first-contentful-paint')"
+# Two seconds of a tool that is dragged in circles, moved on before each frame of the screen: frames a second
+DRAG = """async (tool) => {
+    const view = document.querySelector(".view"), box = view.getBoundingClientRect();
+    document.querySelector(`.tools [data-tool=${tool}]`).click();
+    view.setPointerCapture = () => {};
+    const send = (type, turn) => view.dispatchEvent(new PointerEvent(type, {
+        pointerId: 1, bubbles: true, isPrimary: true, buttons: 1,
+        clientX: box.left + box.width * (0.5 + 0.2 * Math.cos(turn)), clientY: box.top + box.height * (0.5 + 0.2 * Math.sin(turn)),
+    }));
+    send("pointerdown", 0);
+    const begun = performance.now();
+    let frames = 0;
+    while (performance.now() - begun < 2000) {
+        send("pointermove", frames++ / 10);
+        await new Promise(requestAnimationFrame);
+    }
+    const rate = (1000 * frames) / (performance.now() - begun);
+    send("pointerup", frames / 10);
+    return rate;
+}"""
+# Seconds from a mouse that comes to a place until something is outlined there
+HOVER = """async ([x, y]) => {
+    const view = document.querySelector(".view"), box = view.getBoundingClientRect(), canvas = view.querySelector(".paint");
+    const pixels = () => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.reduce((a, b) => (31 * a + b) | 0, 7);
+    const before = pixels(), begun = performance.now();
+    const at = { pointerId: 1, pointerType: "mouse", bubbles: true, isPrimary: true, clientX: box.left + x * box.width, clientY: box.top + y * box.height };
+    view.dispatchEvent(new PointerEvent("pointermove", at));
+    while (pixels() === before && performance.now() - begun < 20000) await new Promise(requestAnimationFrame);
+    return (performance.now() - begun) / 1000;
+}"""
 TERMS = f"Array.from({LIVING}.walk.motions[0].terms)"
 
 
@@ -126,6 +156,15 @@ def main() -> None:
             begun = time.monotonic()
             page.wait_for_function(f"before => {TERMS}.some((term, i) => Math.abs(term - before[i]) > 0.005)", arg=before)
             row("living preview follows an arrow", time.monotonic() - begun)
+            width = page.locator(".view").bounding_box()["width"]
+            for tool in ("brush", "arrow", "lasso"):
+                print(
+                    f"{f'{tool} dragged over a canvas of {width:.0f} px':58} {page.evaluate(DRAG, tool):6.1f} frames a second"
+                )
+                page.locator(".tools [data-do=undo]").click()
+            page.locator(".tools [data-tool=select]").click()
+            for place, name in (((0.5, 0.5), "a hand over a thing: outlined"), ((0.1, 0.2), "the next thing")):
+                row(name, page.evaluate(HOVER, place))
         with Server("-c", BARE) as server:
             row("a bare page of a button: server answers after start", server.answers)
             row("its first paint", painted(browser, server.address))

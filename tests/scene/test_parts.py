@@ -1,5 +1,6 @@
 """Parts as layers: their order, their weights, what moves, and what each layer's row of the batch is."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -66,6 +67,12 @@ def test_what_moves_does_not_rest_along_what_stands_before_it():
     )  # the shore ends amid a piece
     motion = compose(built, [moved(2), moved(3)], weights)
     assert (motion.ring[2, 1, 0, 2:] == 2).all()
+
+
+def test_soft_rims_of_two_layers_show_no_third():
+    soft = cv2.blur(SEA, (1, 21))  # a shore of which nobody is sure; the sky is in a corner
+    built = stack([Part("it flows", Intent(), soft, True), Part("it flows", Intent(), block(0, 8, 0, 10), True)])
+    assert weigh(built.masks, moved(1))[2, 1:].max() < 0.05
 
 
 def test_blades_move_before_the_sky():
