@@ -8,7 +8,7 @@ const HINTS = {
   erase: "Erase paint, arrows and pins.",
   select: "Click on a thing to add it; with Alt, to take it away.",
   lasso: "Draw round a thing to add it; with Alt, to take it away.",
-  arrow: "Drag from a place to where it goes.",
+  arrow: "Drag from a place to where it goes, along bends too.",
   pin: "Click on a place that stays.",
   freeze: "Paint what must not move.",
 };
@@ -258,7 +258,7 @@ function paint() {
     stroke(path, "#fff", 1.6 * thin);
   }
   const own = ([x, y]) => [x * art.width, y * art.height];
-  for (const [x0, y0, x1, y1] of act?.arrow ? [...art.arrows, act.arrow] : art.arrows) drawArrow(own([x0, y0]), own([x1, y1]), thin);
+  for (const [x0, y0, x1, y1] of act?.arrow ? [...art.arrows, ...follow(act.arrow)] : art.arrows) drawArrow(own([x0, y0]), own([x1, y1]), thin);
   for (const pin of art.pins) drawPin(own(pin), thin);
   if (cursor && tool) drawCursor(thin);
 }

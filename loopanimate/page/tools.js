@@ -2,6 +2,7 @@
 
 // --- tools
 
+const BEND = 0.06; // short sides from a straight line at which a path is bent
 const STROKES = { brush: 255, erase: 0, freeze: 255 };
 let act = null, cursor = null, keyed = false; // what a hand is doing; where it is, in pixels of the mask; by keys
 
@@ -24,9 +25,8 @@ const share01 = ({ x, y }) => [x / art.width, y / art.height].map((part) => Math
 
 function begin(at, alt = false) {
   cursor = at;
-  act = { before: art, at, from: at, alt };
-  if (tool === "lasso") act.lasso = [at];
-  if (tool === "arrow") act.arrow = [...share01(at), ...share01(at)];
+  act = { before: art, at, alt };
+  if (["lasso", "arrow"].includes(tool)) act[tool] = [at];
   if (tool in STROKES) {
     if (tool !== "freeze") art = { ...art, masks: { ...art.masks, [art.chosen]: mask().slice() } };
     if (tool === "freeze" || (tool === "erase" && art.freeze)) art = { ...art, freeze: art.freeze?.slice() ?? new Uint8Array(mask().length) };
@@ -47,21 +47,21 @@ function drag(at) {
       if (arrows.length < art.arrows.length) art = { ...art, arrows };
       if (pins.length < art.pins.length) art = { ...art, pins };
     }
-  } else if (act?.lasso) act.lasso.push(at);
+  } else if (act?.arrow && keyed) act.arrow.splice(1, 1, at); // keys go round corners on their way
+  else if (act?.lasso ?? act?.arrow) act[tool].push(at);
   else if (tool === "select") lookAt(at);
-  else if (act?.arrow) act.arrow.splice(2, 2, ...share01(at));
   if (act) act.at = at;
   draw();
 }
 
 function finish() {
-  const { before, at, from, arrow, alt } = act, round = act.lasso?.length > 2 && roundLasso();
+  const { before, at, alt } = act, arrows = act.arrow ? follow(act.arrow) : [], round = act.lasso?.length > 2 && roundLasso();
   act = null;
   if (tool in STROKES) {
     if (art.freeze && !art.freeze.some(Boolean)) art = { ...art, freeze: null };
     if (tool === "erase" && before.freeze && art.freeze && before.freeze.every((value, i) => value === art.freeze[i])) art = { ...art, freeze: before.freeze };
     commit(before);
-  } else if (arrow && Math.hypot(at.x - from.x, at.y - from.y) > 3) change({ arrows: [...art.arrows, arrow] });
+  } else if (arrows.length) change({ arrows: [...art.arrows, ...arrows] });
   else if (tool === "pin") change({ pins: [...art.pins, share01(at)] });
   else if (tool === "select") select(at, takes !== alt);
   else if (round) join(within(round), takes !== alt);
@@ -72,6 +72,15 @@ function abandon() { // of a stroke that a second finger ends
   if (act) art = act.before;
   act = null;
   draw();
+}
+
+// The arrows of a path: one, or along a bend several, each from where the one before it ends (Douglas and Peucker, 1973).
+function follow(path) {
+  const [first, last] = [path[0], path.at(-1)], [dx, dy] = [last.x - first.x, last.y - first.y], length = Math.hypot(dx, dy);
+  const away = path.map(({ x, y }) => (length > 3 ? Math.abs((x - first.x) * dy - (y - first.y) * dx) / length : Math.hypot(x - first.x, y - first.y)));
+  const bend = away.indexOf(Math.max(...away));
+  if (away[bend] > BEND * Math.min(art.width, art.height)) return [...follow(path.slice(0, bend + 1)), ...follow(path.slice(bend))];
+  return length > 3 ? [[...share01(first), ...share01(last)]] : [];
 }
 
 // The brush from one place to another: a pixel's share of a line with round ends.
@@ -165,7 +174,7 @@ view.addEventListener("pointerdown", (event) => {
 view.addEventListener("pointermove", (event) => {
   if (!art || !tool) return;
   if (fingers.has(event.pointerId)) fingers.set(event.pointerId, event);
-  if (pinch) return void (fingers.size === 2 && follow());
+  if (pinch) return void (fingers.size === 2 && spread());
   if (fingers.size > 1) return;
   const passed = act ? event.getCoalescedEvents?.() ?? [] : [];
   for (const each of passed.length ? passed : [event]) drag(spot(each));
@@ -192,7 +201,7 @@ function measure() {
   return { middle, apart: Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY) };
 }
 
-function follow() {
+function spread() {
   const now = measure();
   zoomTo((pinch.zoom.scale * now.apart) / pinch.apart, pinch.middle, now.middle, pinch.zoom);
 }

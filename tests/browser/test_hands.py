@@ -226,6 +226,21 @@ def test_a_dragged_arrow_turns_the_motion_and_a_pin_stops_it(page, picture, tmp_
     assert np.linalg.norm(held, axis=-1).mean((1, 2)).max() < 0.05 * extreme[0]
 
 
+def test_a_bent_path_becomes_arrows_along_it(page, picture):
+    upload(page, picture)
+    draw(page, "arrow", (0.2, 0.3), (0.4, 0.32), (0.6, 0.3))
+    assert len(painted(page)["arrows"]) == 1
+    draw(page, "arrow", (0.2, 0.5), (0.5, 0.5), (0.5, 0.9))
+    _, *bent = painted(page)["arrows"]
+    assert np.allclose(bent, [[0.2, 0.5, 0.5, 0.5], [0.5, 0.5, 0.5, 0.9]], atol=0.02)
+    press(page, "Undo")
+    assert len(painted(page)["arrows"]) == 1
+    page.locator(".view").focus()
+    for key in ("Enter", *["Shift+ArrowRight"] * 3, *["Shift+ArrowDown"] * 3, "Enter"):
+        page.keyboard.press(key)
+    assert len(painted(page)["arrows"]) == 2
+
+
 def test_hands_move_the_living_preview_at_once_and_the_video_follows(page, picture, tmp_path):
     prepare(page, picture, frames=15)
     animate(page)
