@@ -169,7 +169,7 @@ function choose(thing) {
 
 // --- drawing
 
-const tints = new WeakMap(), outlines = new WeakMap();
+const tints = new WeakMap(), outlines = new WeakMap(), EDGE = [[0, 0, 0], [255, 255, 255]];
 let due = 0;
 const draw = () => void (due ||= requestAnimationFrame(paint));
 new ResizeObserver(draw).observe(view);
@@ -182,19 +182,35 @@ function layers() {
   return art.freeze ? [...shown, { pixels: art.freeze, colour: BLUE, striped: true }] : shown;
 }
 
-function tint({ pixels, colour, striped }) {
+// A mask in its colour; of one that a stroke changes with its border, which is drawn sharper, along its path, once the stroke ends.
+function tint(layer, changing = false) {
+  const { pixels } = layer;
   if (!tints.has(pixels)) {
-    const paper = sheet(art.width, art.height), image = new ImageData(art.width, art.height), { data } = image;
-    const most = pixels.every((value) => value > 127) ? 0.12 : 0.4; // of a mask that is all of it, the picture is what counts
-    for (let i = 0; i < pixels.length; i++) {
-      if (!pixels[i]) continue;
-      [data[4 * i], data[4 * i + 1], data[4 * i + 2]] = colour;
-      data[4 * i + 3] = pixels[i] * (striped && ((i % art.width) + Math.floor(i / art.width)) % 8 < 4 ? 0.75 : most);
-    }
-    paper.getContext("2d").putImageData(image, 0, 0);
-    tints.set(pixels, paper);
+    tints.set(pixels, sheet(art.width, art.height));
+    colour(layer, changing, [0, 0, art.width, art.height]);
   }
   return tints.get(pixels);
+}
+
+function colour({ pixels, colour, striped }, changing, [left, top, right, bottom]) {
+  const { width, height } = art, image = new ImageData(right - left, bottom - top), { data } = image;
+  const most = !changing && pixels.every((value) => value > 127) ? 0.12 : 0.4; // of a mask that is all of it, the picture is what counts
+  const outside = (x, y) => x < 0 || y < 0 || x >= width || y >= height || pixels[y * width + x] <= 127;
+  for (let y = top, at = 0; y < bottom; y++)
+    for (let x = left; x < right; x++, at += 4) {
+      const value = pixels[y * width + x];
+      if (!value) continue;
+      const edge = changing && value > 127 && (outside(x - 1, y) || outside(x + 1, y) || outside(x, y - 1) || outside(x, y + 1));
+      [data[at], data[at + 1], data[at + 2]] = edge ? EDGE[((x + y) >> 2) % 2] : colour;
+      data[at + 3] = edge ? 255 : value * (striped && (x + y) % 8 < 4 ? 0.75 : most);
+    }
+  tints.get(pixels).getContext("2d").putImageData(image, left, top);
+}
+
+// What a stroke has changed in a box of a mask.
+function recolour(pixels, box) {
+  const layer = layers().find((one) => one.pixels === pixels);
+  if (layer && tints.has(pixels)) colour(layer, true, box);
 }
 
 // Along the border of what is masked, from the middle of one pixel's edge to the next.
@@ -232,22 +248,18 @@ function paint() {
   stage.toggleAttribute("data-picture", Boolean(art));
   all("[data-do=undo]").concat(all("[data-do=redo]")).forEach((button) => (button.disabled = !(button.dataset.do === "undo" ? past : future).length));
   const [wide, high, sharp] = [view.clientWidth, view.clientHeight, devicePixelRatio];
-  [canvas.width, canvas.height] = [Math.round(wide * sharp), Math.round(high * sharp)];
+  fit(canvas, Math.round(wide * sharp), Math.round(high * sharp));
   for (const each of [still, video, frame]) each.style.transform = `translate(${zoom.x}px, ${zoom.y}px) scale(${zoom.scale})`;
   stage.toggleAttribute("data-over", isOver());
   if (!art || !wide) return;
   const unit = (wide * zoom.scale) / art.width, thin = 1 / unit; // pixels of the screen in one of the mask's
-  pen.setTransform(unit * sharp, 0, 0, unit * sharp, zoom.x * sharp, zoom.y * sharp);
+  const placed = [unit * sharp, 0, 0, unit * sharp, zoom.x * sharp, zoom.y * sharp];
+  const changing = act && tool in STROKES ? [art.masks[art.chosen] !== act.before.masks[art.chosen] && mask(), art.freeze !== act.before.freeze && art.freeze] : [];
+  const [resting, stroked] = [false, true].map((is) => layers().filter(({ pixels }) => changing.includes(pixels) === is));
+  if (canvas.width && canvas.height) pen.drawImage(lay(resting, placed, thin), 0, 0);
+  pen.setTransform(...placed);
   pen.lineCap = pen.lineJoin = "round";
-  for (const layer of layers()) {
-    pen.drawImage(tint(layer), 0, 0);
-    const path = outline(layer.pixels);
-    stroke(path, "#000", 3.4 * thin);
-    stroke(path, "#fff", 2 * thin);
-    pen.setLineDash([5 * thin, 5 * thin]);
-    stroke(path, `rgb(${layer.colour.map((part) => part * 0.75)})`, 2 * thin);
-    pen.setLineDash([]);
-  }
+  for (const layer of stroked) pen.drawImage(tint(layer, true), 0, 0);
   if (tool === "select" && cursor && isUnder(cursor)) {
     stroke(outline(ghost.pixels), "#000", 4 * thin);
     stroke(outline(ghost.pixels), "#fff", 2 * thin);
@@ -263,10 +275,38 @@ function paint() {
   if (cursor && tool) drawCursor(thin);
 }
 
-function stroke(path, colour, width) {
-  pen.strokeStyle = colour;
-  pen.lineWidth = width;
-  pen.stroke(path);
+function fit(paper, width, height) {
+  const ink = paper.getContext("2d");
+  if (paper.width !== width || paper.height !== height) [paper.width, paper.height] = [width, height];
+  else ink.reset();
+  return ink;
+}
+
+// Regions with their outlines, drawn once for as long as neither they nor the view change: dashes along a path take longest.
+const laid = { paper: sheet(1, 1), of: [] };
+function lay(regions, placed, thin) {
+  const of = [canvas.width, canvas.height, ...placed, ...regions.flatMap(({ pixels, colour }) => [pixels, ...colour])];
+  if (of.length === laid.of.length && of.every((part, i) => part === laid.of[i])) return laid.paper;
+  laid.of = of;
+  const ink = fit(laid.paper, canvas.width, canvas.height);
+  ink.setTransform(...placed);
+  ink.lineCap = ink.lineJoin = "round";
+  for (const layer of regions) {
+    ink.drawImage(tint(layer), 0, 0);
+    const path = outline(layer.pixels);
+    stroke(path, "#000", 3.4 * thin, ink);
+    stroke(path, "#fff", 2 * thin, ink);
+    ink.setLineDash([5 * thin, 5 * thin]);
+    stroke(path, `rgb(${layer.colour.map((part) => part * 0.75)})`, 2 * thin, ink);
+    ink.setLineDash([]);
+  }
+  return laid.paper;
+}
+
+function stroke(path, colour, width, ink = pen) {
+  ink.strokeStyle = colour;
+  ink.lineWidth = width;
+  ink.stroke(path);
 }
 
 function drawArrow([x0, y0], [x1, y1], thin) {

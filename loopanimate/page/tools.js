@@ -58,6 +58,7 @@ function finish() {
   const { before, at, alt } = act, arrows = act.arrow ? follow(act.arrow) : [], round = act.lasso?.length > 2 && roundLasso();
   act = null;
   if (tool in STROKES) {
+    for (const pixels of [art.masks[art.chosen], art.freeze]) if (pixels) tints.delete(pixels);
     if (art.freeze && !art.freeze.some(Boolean)) art = { ...art, freeze: null };
     if (tool === "erase" && before.freeze && art.freeze && before.freeze.every((value, i) => value === art.freeze[i])) art = { ...art, freeze: before.freeze };
     commit(before);
@@ -87,14 +88,18 @@ function follow(path) {
 function stamp(pixels, from, to, radius, value) {
   const { width, height } = art, [dx, dy] = [to.x - from.x, to.y - from.y], length = dx * dx + dy * dy || 1;
   const [left, right] = [Math.min(from.x, to.x), Math.max(from.x, to.x)], [top, bottom] = [Math.min(from.y, to.y), Math.max(from.y, to.y)];
-  for (let y = Math.max(0, Math.floor(top - radius)); y < Math.min(height, bottom + radius + 1); y++)
-    for (let x = Math.max(0, Math.floor(left - radius)); x < Math.min(width, right + radius + 1); x++) {
+  const [low, high] = [Math.max(0, Math.floor(top - radius)), Math.min(height, Math.ceil(bottom + radius + 1))];
+  const [west, east] = [Math.max(0, Math.floor(left - radius)), Math.min(width, Math.ceil(right + radius + 1))];
+  for (let y = low; y < high; y++)
+    for (let x = west; x < east; x++) {
       const along = Math.min(1, Math.max(0, ((x + 0.5 - from.x) * dx + (y + 0.5 - from.y) * dy) / length));
       const away = Math.hypot(x + 0.5 - from.x - along * dx, y + 0.5 - from.y - along * dy);
       const here = Math.min(1, Math.max(0, radius + 0.5 - away)), i = y * width + x;
       pixels[i] = value ? Math.max(pixels[i], 255 * here) : Math.min(pixels[i], 255 * (1 - here));
     }
-  for (const cache of [tints, outlines, texts]) cache.delete(pixels);
+  for (const cache of [outlines, texts]) cache.delete(pixels);
+  const [begin, end] = [[Math.max(0, west - 1), Math.max(0, low - 1)], [Math.min(width, east + 1), Math.min(height, high + 1)]];
+  if (begin[0] < end[0] && begin[1] < end[1]) recolour(pixels, [...begin, ...end]);
 }
 
 function roundLasso() {
@@ -174,7 +179,7 @@ view.addEventListener("pointerdown", (event) => {
 view.addEventListener("pointermove", (event) => {
   if (!art || !tool) return;
   if (fingers.has(event.pointerId)) fingers.set(event.pointerId, event);
-  if (pinch) return void (fingers.size === 2 && spread());
+  if (pinch) return void (fingers.size === 2 && reach());
   if (fingers.size > 1) return;
   const passed = act ? event.getCoalescedEvents?.() ?? [] : [];
   for (const each of passed.length ? passed : [event]) drag(spot(each));
@@ -201,7 +206,7 @@ function measure() {
   return { middle, apart: Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY) };
 }
 
-function spread() {
+function reach() {
   const now = measure();
   zoomTo((pinch.zoom.scale * now.apart) / pinch.apart, pinch.middle, now.middle, pinch.zoom);
 }
