@@ -25,6 +25,7 @@ from loopanimate.files.sizes import (
     output_size,
     size_limit,
     surround,
+    whole_pixels,
     within,
 )
 from loopanimate.motion.border import borders_of
@@ -38,6 +39,7 @@ from loopanimate.motion.spline import latent_grid
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.render.interpolation import Ring
 from loopanimate.render.overlay import Painter
+from loopanimate.render.pixels import PixelRenderer, is_pixel_art, pixel_side, square_pixels
 from loopanimate.render.renderer import Renderer
 from loopanimate.sampling import obey, sample, shrink
 from loopanimate.scene.finder import BUNDLED, Models
@@ -163,6 +165,8 @@ class Loop:
         limit = size_limit(output.size, output.max_size)
         form = check(path, output.fps, output.codec, limit)
         if form.kind == "page":
+            if output.scale == "nearest":
+                raise ValueError("expected a picture or a film for --scale nearest, got a living page, which is smooth")
             return self.write_page(path, output=output, metadata=metadata)
         fps = form.frame_rate(output.fps)
         times = frame_times(self.settings.request.num_frames, fps, 1.0 if output.fps == "native" else self.settings.hands.tempo)
@@ -190,6 +194,37 @@ class MotionLoop(Loop):
     device: str = "cpu"  # where frames are rendered, as torch names it
     shot: Shot | None = field(default=None, kw_only=True)  # cameras that move before it, and how near its layers are
     faces: tuple[Face, ...] = field(default=(), kw_only=True)  # what faces do, in short sides of the whole picture
+
+    def frames(
+        self, times: Sequence[float], output: Output | None = None, planar: bool = False, clear: bool = False
+    ) -> Iterator[np.ndarray]:
+        """Frames as `Loop.frames` gives them; of pixel art always RGB, or with its alpha."""
+        output, pixels = output or self.settings.output, np.asarray(self.picture)
+        if output.scale == "smooth" or output.scale == "auto" and not is_pixel_art(pixels):
+            return super().frames(times, output, planar, clear)
+        return self._frames_of_art(times, output, pixel_side(pixels), clear and self.alpha is not None)
+
+    def _frames_of_art(self, times: Sequence[float], output: Output, side: int, clear: bool) -> Iterator[np.ndarray]:
+        """side: pixels of the picture in one of the art, each way."""
+        size, art = self.size(output), self.picture.reduce(side)
+        fit = output.fit or clear and output.size.lower() in UNCUT
+        factor = whole_pixels(size, art.size, fit)
+        seen = tuple(min(own, -(-edge // factor)) for own, edge in zip(art.size, size))
+        left, top = (round(edge) for edge in cover_box(self.mask, seen, art.size)[:2])
+        box = left, top, left + seen[0], top + seen[1]
+        part = tuple(edge / own for edge, own in zip(box, 2 * art.size))
+        masks = cover(art, self.masks, seen, box)[1]
+        view = View(art.crop(box), np.ones(seen[::-1], np.float32), masks, part, None)
+        image = np.asarray(view.picture)
+        if clear:
+            alpha = np.asarray(Image.fromarray(self.alpha).resize(art.size, Image.Resampling.NEAREST).crop(box))
+            image = premultiply(image, alpha)
+        renderer, overlay = PixelRenderer(image, masks, self.field(view)), self.overlay(view)
+        frames = map(renderer.frame, times)
+        if overlay:
+            frames = map(renderer.snap, self._paint(frames, times, overlay, seen, planar=False))
+        frames = (square_pixels(pixels, factor, size) for pixels in frames)
+        return map(straighten, frames) if clear else frames
 
     def field(self, view: View) -> Field:
         """The motion of what is shown, by the settings' hands."""
@@ -296,6 +331,8 @@ def make_loops(
     seeds = [settings.request.seed] if seeds is None else list(seeds)
     if not pipe.codec.is_motion:
         check_appearance(settings.hands)
+        if settings.output.scale == "nearest":
+            raise ValueError("expected the motion preset for --scale nearest: this one makes frames, not motion")
     output_size(settings.output.size, *picture.size)
     if pipe.codec.is_motion:
         staged = stage(pipe, picture, mask, given, settings, models)

@@ -136,6 +136,9 @@ class Output(Options):
         metavar="source|NAME|WxH",
     )
     fit: bool = option(False, "the whole picture within the size, blurred around it, instead of cut to the size")
+    scale: Literal["auto", "smooth", "nearest"] = option(
+        "auto", "nearest keeps the squares and the colours of pixel art; auto takes it for pictures that were enlarged that way"
+    )
     quality: Literal["wallpaper", "share", "small"] = option(
         "wallpaper", "of a video, WebP or AVIF; AV1's small shows a step at the wrap"
     )

@@ -6,6 +6,7 @@ smears, and the wrap shows. So here each frame is a still WebP picture of its ow
 
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
@@ -24,6 +25,7 @@ from loopanimate.files.video import Coding
 SAMPLES = 2**18  # pixels of the whole loop that a GIF's palette is made for
 KMEANS = 2  # refinements of that palette; with all frames' colours they bring 3 to 5 dB over median cut of the first frame
 WEBP_LEVELS, WORST_WEBP = {"wallpaper": 10, "share": 20, "small": 40}, 99
+FEW_COLOURS = 256  # of pixel art, which is coded without loss at the best quality: that takes less room
 
 
 class Spool:
@@ -94,13 +96,23 @@ def write_apng(path: Path, frames: Iterable[np.ndarray], count: int, coding: Cod
 
 def write_webp(path: Path, frames: Iterable[np.ndarray], count: int, coding: Coding, level: int, text: str | None) -> None:
     """Write frames (H, W, 3 or 4) uint8 as a WebP that repeats for ever; level: 100 less WebP's quality, of colours."""
+    first, frames = peek(frames)
+    seen = _sample(first.reshape(-1, first.shape[-1]), SAMPLES)
+    lossless = level <= WEBP_LEVELS["wallpaper"] and len(np.unique(seen, axis=0)) <= FEW_COLOURS
 
     def code(part: tuple[np.ndarray, tuple[int, int], int]) -> tuple[bytes, tuple[int, int], tuple[int, int], int]:
         pixels, corner, index = part
-        still = encode_still(pixels, "WEBP", quality=100 - level)
+        still = encode_still(pixels, "WEBP", quality=100 - level, lossless=lossless)
         return still, corner, pixels.shape[1::-1], video.span(index, coding.fps, 1000)[1]
 
     chunks.write_webp(path, video.in_order(code, _crop_to_motion(frames)), text)
+
+
+def peek(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, Iterable[np.ndarray]]:
+    """The first of some frames, and all of them."""
+    frames = iter(frames)
+    first = next(frames)
+    return first, chain([first], frames)
 
 
 def _crop_to_motion(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, tuple[int, int], int]]:

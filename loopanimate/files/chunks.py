@@ -49,6 +49,8 @@ def write_webp(path: Path, frames: Iterable[tuple[bytes, tuple[int, int], tuple[
             still = still[12:]  # behind the RIFF header
             if alpha := still[:4] == b"VP8X":  # a header of its own, before alpha and colours
                 still = still[18:]
+            elif still[:4] == b"VP8L":  # without loss: behind 14 bits each of width and height
+                alpha = bool(int.from_bytes(still[9:13], "little") >> 28 & 1)
             if index == 0:
                 flags = 0x02 | 0x08 * bool(text) | 0x10 * alpha  # animated, with EXIF, with alpha
                 file.write(b"RIFF\0\0\0\0WEBP" + chunk(b"VP8X", bytes([flags, 0, 0, 0]) + uint24(width - 1, height - 1)))

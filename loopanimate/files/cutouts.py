@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageColor, ImageOps
 
-from loopanimate.files.pictures import MAX_SIDE
+from loopanimate.files.pictures import fit_sides
 
 SEEN = 128  # of 255; from this alpha on, a pixel has a colour that can be trusted
 
@@ -23,8 +23,7 @@ def open_alpha(source: str | Path) -> np.ndarray | None:
         alpha = ImageOps.exif_transpose(file).convert("RGBA").getchannel("A")
     if alpha.getextrema()[0] == 255:
         return None
-    alpha.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
-    return np.asarray(alpha)
+    return np.asarray(fit_sides(alpha))
 
 
 def put_behind(picture: Image.Image, alpha: np.ndarray, colour: str) -> Image.Image:

@@ -42,12 +42,16 @@ def open_picture(source: str | Path | bytes) -> Image.Image:
     picture = colours if alpha is None else Image.new("RGB", colours.size, "white")
     if alpha is not None:
         picture.paste(colours, mask=alpha)
-    picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
-    if min(picture.size) < MIN_SIDE:
-        factor = ceil(MIN_SIDE / min(picture.size))
-        picture = picture.resize([factor * side for side in picture.size], Image.Resampling.NEAREST)
+    picture = fit_sides(picture)
     picture.info.clear()
     return picture
+
+
+def fit_sides(picture: Image.Image) -> Image.Image:
+    """A picture, or its alpha, at a size that is worked with: smaller if it is huge, a sprite larger by whole pixels."""
+    picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+    factor = ceil(MIN_SIDE / min(picture.size))
+    return picture if factor == 1 else picture.resize([factor * side for side in picture.size], Image.Resampling.NEAREST)
 
 
 def open_mask(source: str | Path, size: tuple[int, int], say: Callable[[str], object] = lambda said: None) -> np.ndarray:

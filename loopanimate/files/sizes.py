@@ -72,6 +72,20 @@ def inside(size: tuple[int, int], width: int, height: int) -> tuple[int, int]:
     return tuple(max(2, 2 * min(round(side * scale / 2), most // 2)) for side, most in zip((width, height), size))
 
 
+def whole_pixels(size: tuple[int, int], art: tuple[int, int], fit: bool) -> int:
+    """How many pixels of a file a pixel of the art takes, so that it covers `size` (width, height) or lies within it.
+
+    Raises: ValueError for a size that is smaller than the art.
+    """
+    factors = [side / few for side, few in zip(size, art)]
+    factor = int(min(factors)) if fit else ceil(max(factors))
+    if max(factors) < 1 or factor < 1:
+        raise ValueError(
+            f"expected a size of at least the pixel art's own {art[0]} x {art[1]} for --scale nearest, got {size[0]} x {size[1]}"
+        )
+    return factor
+
+
 def surround(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Return what surrounds a picture that is shown whole: itself, blurred and darker, covering `size`."""
     small = tuple(max(1, side // 16) for side in size)

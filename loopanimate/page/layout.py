@@ -112,6 +112,8 @@ class Layout:
             add("output.fps", rates)
             add("output.quality", gr.Dropdown([*QUALITIES], value=QUALITIES[0], label="Quality of a video"))
         add("output.fit", gr.Checkbox(False, label="Whole picture within the size, instead of cut to it"))
+        scales = [("as the picture was made", "auto"), ("smooth", "smooth"), ("squares, as in pixel art", "nearest")]
+        add("output.scale", gr.Dropdown(scales, value="auto", label="Pixels"))
         looks = limits("output.repeats") | {"maximum": 20}
         add("output.repeats", gr.Slider(**looks, step=1, label="Rounds in the file"))
         with gr.Row():
