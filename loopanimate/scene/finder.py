@@ -18,6 +18,8 @@ from loopanimate.words.lexicon import look_up
 
 SURE, SURE_ASKED = 0.3, 0.4  # mean likelihood of a region's pixels from which it is found, by classes and if asked in words ...
 CLEAR = 0.55  # ... and from which nobody needs to be asked
+FAIRLY = 0.6  # of a region's mean likelihood: what it surrounds that is less likely, a ball on the grass, is no part of it
+HOLE = 0.02  # share of the picture below which it is a thing
 NAMED = 0.3  # likelihood from which a model that is asked in words means a pixel, as CLIPSeg's authors cut theirs
 OTHERWISE = 0.6  # mean likelihood of another class from which the salient object surely is no such thing
 LEAST = 0.0015  # share of the picture that a region has at least
@@ -99,7 +101,7 @@ class Finder:
             mask, found = self.salient
             return Region(1 - mask if found and thing == "background" else mask, "salient" if found else "whole", 1.0)
         place = place_of(thing)
-        region = self.look(*self.judge(thing, which), which, is_plural(thing))
+        region = self.look(*self.judge(thing, which), which, is_plural(thing), place.behind)
         if not place.alone:
             return region
         mask, found = self.salient
@@ -130,16 +132,26 @@ class Finder:
         return self.likely[own].sum(0), np.delete(self.likely, own, axis=0).max(0)
 
     def look(
-        self, likely: np.ndarray, other: np.ndarray | float, which: Sequence[str] = (), several: bool = False
+        self,
+        likely: np.ndarray,
+        other: np.ndarray | float,
+        which: Sequence[str] = (),
+        several: bool = False,
+        behind: bool = False,
     ) -> Region | None:
-        """Where one thing is likelier than others; of its pieces, those that words pick out. likely, other: as `judge` says."""
-        clear = drop_specks((likely > other).astype(np.uint8))
+        """Where one thing is likelier than others; of its pieces, those that words pick out. likely, other: as `judge` says.
+
+        behind: small things on it are no part of it.
+        """
+        clear, bundled = drop_specks((likely > other).astype(np.uint8)), self.models.named is None
         if which:
             clear = pick(clear, which, several)
-        least = SURE if self.models.named is None else SURE_ASKED
-        if clear.mean() < LEAST or (sure := float(likely[clear > 0].mean())) < least:
+        if clear.mean() < LEAST or (sure := float(likely[clear > 0].mean())) < (SURE if bundled else SURE_ASKED):
             return None
-        near = cv2.dilate(clear, np.ones((2 * round(BORDER * max(clear.shape)) + 1,) * 2, np.uint8))
+        border = np.ones((2 * round(BORDER * max(clear.shape)) + 1,) * 2, np.uint8)
+        near = cv2.dilate(clear, border)
+        if bundled and behind:
+            near &= 1 - cv2.dilate(find_holes(clear.astype(bool) & (likely > FAIRLY * sure)), border, iterations=2)
         mask = cv2.resize(near * likely / (likely + other), self.picture.size, interpolation=cv2.INTER_CUBIC)
         return Region(np.clip(2 * mask - 0.5, 0, 1), "named", sure)
 
@@ -173,6 +185,13 @@ def drop_specks(clear: np.ndarray) -> np.ndarray:
     _, labels, stats, _ = cv2.connectedComponentsWithStats(clear)
     large = stats[:, cv2.CC_STAT_AREA] > SPECK * clear.size
     return clear * large[labels]
+
+
+def find_holes(fairly: np.ndarray) -> np.ndarray:
+    """What is small and surrounded by what is fairly likely, and is not, (h, w) uint8."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(np.pad(~fairly, 1, constant_values=True).astype(np.uint8))
+    holes = (stats[:, cv2.CC_STAT_AREA] < HOLE * fairly.size).astype(np.uint8)
+    return (holes[labels] * (labels > 0))[1:-1, 1:-1].astype(np.uint8)
 
 
 def pick(clear: np.ndarray, which: Sequence[str], several: bool = False) -> np.ndarray:

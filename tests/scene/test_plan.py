@@ -65,6 +65,15 @@ def test_one_of_several_things(finder):
     assert (finder.find("boat", ("small",)).mask > 0.5)[27, 12]
 
 
+def test_what_lies_on_a_thing_stands_still(finder):
+    finder.likely[:, 34:38, 20:25] = 0.1
+    finder.likely[CLASSES.index("water"), 34:38, 20:25] = 0.4  # the likeliest yet, and unlike the water around it
+    sea = finder.find("sea").mask
+    assert not sea[34:38, 20:25].any() and sea[36, 27] == sea[32, 22] == 1
+    finder.likely[CLASSES.index("boat"), 24:28, 40:44] = 0.4
+    assert finder.find("boat", ["right"]).mask[24:28, 40:44].all()  # what is on a boat goes with it
+
+
 def test_what_is_not_there_is_said(finder):
     built, outcomes = scene(finder, "the flames rise, the boats rock")
     assert len(built.parts) == 1 and outcomes[0].said == "flames: not found. Click on it or paint it."
