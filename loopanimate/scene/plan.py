@@ -196,10 +196,19 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
     if region is None:
         return Outcome(clause, None, f"{name}: not found. Click on it or paint it.")
     instead = KINDS[clause.kind].if_rigid if place_of(clause.thing).rigid else None
-    clause = replace(clause, kind=instead or clause.kind)
+    clause = _lie_down(replace(clause, kind=instead or clause.kind))
     missing = f' ("{clause.toward}" is not drawn yet)' if clause.toward else ""
     guess = " Is it there? If not, paint it." if region.unsure else ""
     return Outcome(clause, region, f"{name}: {sentence_of([clause])}{missing}.{guess}", moves=True)
+
+
+def _lie_down(clause: Clause) -> Clause:
+    """What lies flat comes down the picture as it comes towards the viewer, and the sky, which is overhead, goes up."""
+    place = place_of(clause.thing)
+    if not place.behind or clause.toward not in ("towards", "away") or KINDS[clause.kind].directed == "none":
+        return clause
+    down = (clause.toward == "towards") != ("sky" in place.regions)
+    return replace(clause, toward="", heading=(90.0 if down else 270.0) if clause.heading is None else clause.heading)
 
 
 def _aim(clause: Clause, finder: Finder) -> tuple[float, float]:
