@@ -20,8 +20,8 @@ from loopanimate.motion.spline import spline_at, spline_matrix
 
 ZOOMS = 0.03, 0.12  # how much the farthest and the nearest are enlarged at most, at amount 1
 SHIFTS = 0.018, 0.05  # short sides that they are shifted
-SWING = 0.04  # short sides that the farthest moves against the nearest where a camera goes round
-BOW = 0.4  # how far it bows across that, as a share
+SWING = 0.06  # short sides that the farthest moves against the nearest where a camera goes round
+BOW = 0.3  # how far it bows across that, as a share
 SHAKE = 0.006  # short sides that all of the picture is shaken
 TREMORS = 3, 5, 8  # waves a loop of a shaken camera, the more the smaller
 SLACK = 1.02  # factor on shifts that zooms make room for, because splines overshoot
@@ -133,11 +133,10 @@ def pose(camera: Camera, share: float, strength: float, around: float) -> tuple[
     if camera.move == "slide":  # what is shown goes the other way
         shifts = -amount * there * np.outer(SHIFTS, way)
         return still[0], shifts, np.abs(shifts)
-    if camera.move == "orbit":  # to one side, through the middle, and to the other
-        sizes, across = amount * there * SWING * (np.array([0, 1]) - around), BOW * way[::-1]
-        swing = 8 / 27**0.5 * math.sin(turn)  # times `there` at most 1
-        room = np.abs(way) * math.hypot(swing, 1) + np.abs(across)
-        return still[0], np.outer(sizes, swing * way + across), np.tile(np.abs(sizes).max() * room, (2, 1))
+    if camera.move == "orbit":  # along an arc and back, as a pendulum: its two ends are alike, so none looks like a pause
+        sizes, arc = amount * SWING * (np.array([0, 1]) - around), BOW * math.sin(turn) ** 2
+        shifts = np.outer(sizes, there * way + arc * way[::-1])
+        return still[0], shifts, np.tile(np.abs(sizes).max() * (there * np.abs(way) + arc * np.abs(way[::-1])), (2, 1))
     room = SHAKE * amount * (1 - math.cos(turn / 2) ** 8)
     waves = (np.sin(turn * wave + np.array([wave, 2 * wave])) / wave for wave in TREMORS)
     return still[0], np.tile(room * sum(waves) / sum(1 / wave for wave in TREMORS), (2, 1)), np.full((2, 2), room)
