@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from loopanimate.effects.data import CURVE, Effect, Grid, Lamp, Rays, Sparks
+from loopanimate.effects.data import CURVE, LIES, Effect, Grid, Lamp, Rays, Sparks
 from loopanimate.effects.weather import bisect, random_of
 
 FOUND_SIDE = 720  # pixels on the short side of the picture in which points of light are found, so that any size has the same
@@ -181,7 +181,7 @@ def make_sparks(effect: Effect, picture: np.ndarray, place: np.ndarray | None, s
         own = np.square(effect.colours[len(table) % len(effect.colours)]) if effect.colours else own
         table.append((
             (column + 0.5) / short, (row + 0.5) / short, radius * (0.8 + 0.7 * strength), level, max(1, round(cycles * pace)),
-            random.random(), max(2, round(random.integers(5, 14) * pace)), random.random(), glitters, flare, *own,
+            random.random(), max(2, round(random.integers(5, 14) * pace)), random.random(), glitters, flare, *own, LIES,
         ))  # fmt: skip
     return Sparks(rows=tuple(table))
 

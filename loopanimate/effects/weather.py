@@ -7,7 +7,7 @@ from zlib import crc32
 import numpy as np
 from pydantic import Field
 
-from loopanimate.effects.data import STRONGEST, Effect, Fog, Frozen, Grid, Particles
+from loopanimate.effects.data import LIES, STRONGEST, Effect, Fog, Frozen, Grid, Particles
 from loopanimate.effects.names import Colour
 
 Pair = tuple[float, float]  # of the farthest and of the nearest
@@ -163,7 +163,7 @@ def make_particles(effect: Effect, size: Pair, seconds: float, seed: int, light:
             random.random(), radius * random.uniform(0.85, 1.15), ratio, way if row.along else random.uniform(0, 2 * np.pi),
             random.integers(1, row.spin + 1) * random.choice((-1, 1)) if row.spin else 0,
             random.integers(row.tumble[0], row.tumble[1] + 1), random.integers(row.blink[0], row.blink[1] + 1),
-            opacity * random.uniform(0.75, 1), soft, random.integers(len(colours)), behind,
+            opacity * random.uniform(0.75, 1), soft, random.integers(len(colours)), behind, near if source is None else LIES,
         ))  # fmt: skip
     return Particles(rows=tuple(table), shape=row.shape, adds=row.adds, colours=_light(colours, light**row.lit))
 
@@ -190,7 +190,7 @@ def make_strikes(kind: str, place: np.ndarray, amount: float, size: Pair, second
         half, flat = (far + (close - far) * near for far, close in (radius, FLAT))
         table.append((
             x, y, x, y, 1, random.random(), lasting / seconds * random.uniform(0.7, 1), 0, 0.12, 0.85, 0, 1, 0,
-            half * random.uniform(0.7, 1.2), flat, 0, 0, 0, 0, opacity * random.uniform(0.5, 1), 0.22, 0, 0,
+            half * random.uniform(0.7, 1.2), flat, 0, 0, 0, 0, opacity * random.uniform(0.5, 1), 0.22, 0, 0, LIES,
         ))  # fmt: skip
     return Particles(rows=tuple(table), shape="ring", adds=False, colours=_light((SLATE,), light))
 
