@@ -57,7 +57,7 @@ def _place_effect(clause: Clause, finder: Finder) -> tuple[Placed | None, Region
     side = next(
         (word for word, said in (("behind", ("behind",)), ("before", ("before", "front"))) if {*said} & {*clause.which}), "both"
     )
-    if clause.effect in ("glow", "sparkle", "twinkle", "flicker") and _is_aurora(clause):
+    if clause.effect in ("", "glow", "sparkle", "twinkle", "flicker") and is_aurora(clause):
         look = "aurora"
     asked = Effect(
         look=look, amount=AMOUNTS[clause.strength], pace=PACES[clause.tempo], heading=_wind(clause), side=side,
@@ -95,7 +95,7 @@ def _place_rising(clause: Clause, kind: str, asked: Effect, finder: Finder) -> t
     return None, None, f"{name_of(clause.thing, clause.which)}: {missing}. Click on it or paint it."
 
 
-def _is_aurora(clause: Clause) -> bool:
+def is_aurora(clause: Clause) -> bool:
     return nouns().get(clause.thing, ("",))[0] == "aurora" or "northern" in clause.which
 
 
@@ -122,7 +122,7 @@ def find_place(clause: Clause, finder: Finder) -> Region | None:
     given = _find_given(clause, finder)
     if given is not None:
         return given
-    if _is_aurora(clause):
+    if is_aurora(clause):
         return finder.look(*finder.judge("sky"))
     for word in clause.which:  # the last resort of these is the thing itself
         if word in nouns() and place_of(word).regions and clause.effect in ON_THINGS:

@@ -178,7 +178,10 @@ def bend(field: Field, masks: list[np.ndarray], image: np.ndarray, time: float) 
         shown, layer = places.copy(), owner[tuple(np.clip(places[12][::-1].astype(int), 0, np.array(size) - 1))]
         for _ in range(8):  # p = q + d(p)
             at = shown.astype(np.float32)[:, None]  # (24, 1, 2)
-            ways = [cv2.remap(part, at, None, cv2.INTER_LINEAR) for part in moved[layer].astype(np.float32)]
+            ways = [
+                cv2.remap(part, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+                for part in moved[layer].astype(np.float32)
+            ]
             shown = places + short * np.hstack(ways)
         along = (shown[-1] - shown[0]) / np.linalg.norm(shown[-1] - shown[0])
         worst = max(worst, float(np.abs((shown - shown[0]) @ (-along[1], along[0])).max() / short))
