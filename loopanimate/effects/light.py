@@ -32,6 +32,11 @@ def flicker_curve(look: str, seconds: float, seed: int, pace: float = 1.0) -> np
     random, time = random_of(seed, look), np.arange(CURVE) / CURVE
     if look == "neon":
         return _neon(random, time, pace)
+    if look == "flash":  # now and then, as lights of a stage do
+        count = max(1, round(seconds * pace))
+        since = (time - ((np.arange(count) + random.uniform(0.2, 0.8, count)) / count)[:, None]) % 1 * seconds
+        level = (random.uniform(0.5, 1, count)[:, None] * np.minimum(since / 0.04, 1) * np.exp(-since / 0.16)).sum(0)
+        return 1.4 * (level - level.mean())
     waves = np.arange(1, round(MOST_HERTZ * seconds) + 1)
     hertz = waves / seconds / pace
     size = np.where(hertz < LEAST_HERTZ, hertz / LEAST_HERTZ, (hertz / LEAST_HERTZ) ** -FALL)

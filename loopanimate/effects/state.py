@@ -16,7 +16,7 @@ FLARE = 3.5  # radii of a spark that its star has
 GOLDEN = 0.6180339887  # of all steps around, the one that comes near to where it was the least
 NOISE = 64  # cells of the tile of noise
 OCTAVES = ((2.3, 0.6), (5.1, 0.27), (11.3, 0.13))  # cells on a short side, and share of each octave in a fog
-CONTRAST = 2.2  # a spline through noise is calmer than the noise
+CONTRAST = 3.2  # a spline through noise is calmer than the noise; fog has banks, with clear air between
 TAU = 2 * np.pi
 
 
@@ -150,7 +150,7 @@ def air_at(overlay: Overlay, time: float, amount: float) -> np.ndarray:
             air[..., 3 + channel] += share * share * beams
     for fog in overlay.fogs:
         place = show_plane(fog.place, fog.near, overlay, time)
-        share = np.clip(amount * fog.density * place * np.clip(_thickness(fog, shape, overlay, time), 0, 1), 0, 0.9)
+        share = np.clip(amount * fog.density * place * np.clip(find_thickness(fog, shape, overlay, time), 0, 1), 0, 0.9)
         air[..., 6] = 1 - (1 - air[..., 6]) * (1 - share)
         air[..., :3] *= 1 - min(0.5, amount * fog.dim)
     return air
@@ -183,7 +183,7 @@ def noise_tile(seed: int) -> np.ndarray:
     return (cell.astype(np.float64) / 2**32).reshape(NOISE, NOISE)
 
 
-def _thickness(fog: Fog, shape: tuple[int, int], overlay: Overlay, time: float) -> np.ndarray:
+def find_thickness(fog: Fog, shape: tuple[int, int], overlay: Overlay, time: float) -> np.ndarray:
     """(h, w) around 0.5, mostly in [0, 1]."""
     x, y = (line.ravel() for line in _places(shape, overlay.width, overlay.height))
     total = np.full(shape, 0.5)
