@@ -29,7 +29,7 @@ AMOUNTS = {"barely": 0.4, "gently": 0.6, "": 1.0, "plainly": 1.0, "strongly": 1.
 PACES = {"slowly": 0.6, "": 1.0, "quickly": 1.7}  # by names of TEMPOS
 FLASHES = re.compile(r"\b(?:flash|strob)")
 UNDER_FOG = ("water", "foam", "grass", "ground", "snow")  # classes that fog lies on: "over the lake" ...
-LIES = 0.1, 0.04  # ... by so many short sides above them, and the deviation of its soft edge
+FOG_LIES = 0.1, 0.04  # ... by so many short sides above them, and the deviation of its soft edge
 STANDS_OUT = 0.12  # how much brighter than most of the sky what is lit in it is at least, of 1
 ALIKE, RICH = 0.35, 0.3  # most difference from a named colour, both with their largest part at 1; least saturation
 OF_COLOUR = 0.0008, 0.15  # least and most share of the picture that a thing of a named colour has
@@ -182,8 +182,8 @@ def _find_under_fog(clause: Clause, finder: Finder) -> Region | None:
         region = finder.look(*finder.judge(word)) if regions and {*regions} & {*UNDER_FOG} else None
         if region is not None and not region.unsure:
             short = min(region.mask.shape)
-            above = cv2.dilate(region.mask, np.ones((2 * round(LIES[0] * short) + 1, 1)), anchor=(0, 0))
-            return replace(region, mask=cv2.GaussianBlur(above, (0, 0), LIES[1] * short))
+            above = cv2.dilate(region.mask, np.ones((round(FOG_LIES[0] * short) + 1, 1)), anchor=(0, 0))
+            return replace(region, mask=cv2.GaussianBlur(above, (0, 0), FOG_LIES[1] * short))
     return None
 
 
