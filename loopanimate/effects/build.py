@@ -10,7 +10,7 @@ import numpy as np
 from loopanimate.effects.data import CURVE, LIES, Effect, Frozen, Grid, Lamp, Overlay, Rays, Rows, Track, grid_shape
 from loopanimate.effects.light import FOUND_SIDE, make_lamps, make_rays, make_sparks
 from loopanimate.effects.state import COVER, GAIN, SHAPES, SPRITE, TAU, find_beams, smooth, sprites_at
-from loopanimate.effects.weather import LOOKS, light_of, make_fog, make_particles, make_strikes
+from loopanimate.effects.weather import LOOKS, light_of, make_caustics, make_fog, make_particles, make_strikes
 
 PLACE_SIDE = 512  # pixels on the long side of the places of effects, and of the object that they pass behind
 WHOLE = (0.0, 0.0, 1.0, 1.0)  # left, top, right, bottom in shares of a picture
@@ -77,7 +77,7 @@ def build(
     short = min(height, width)
     size = width / short, height / short
     seen = _shrink(picture, SEEN_SIDE)
-    parts: dict[str, list[Frozen]] = {"lamps": [], "rays": [], "fogs": [], "sparks": [], "particles": []}
+    parts: dict[str, list[Frozen]] = {"lamps": [], "rays": [], "fogs": [], "caustics": [], "sparks": [], "particles": []}
     hidden = front is not None and front.max() > 0
     hiding = [_cut_small(front, part)] if hidden else []
     for index, each in enumerate(placed):
@@ -182,9 +182,12 @@ def _make(placed: Placed, picture, seen, part, size, seconds, seed, front):
             where = place(seen, given) * (1 if front is None else 1 - place(seen, front))
             if (where > 0.5).mean() > LEAST_STRUCK:
                 yield "particles", make_strikes(kind, where**2, effect.amount, size, seconds, seed, light)
-    elif look == "fog":
+    elif look in ("fog", "caustics"):
         # single pixels: means have less contrast, and fog brightens what is black the most
         small = cv2.resize(picture, shape[::-1], interpolation=cv2.INTER_NEAREST).astype(np.float32) / np.float32(255)
+        if look == "caustics":
+            yield "caustics", make_caustics(effect, small, place(small), seconds, seed)
+            return
         hidden = None if front is None else place(small, front)
         yield "fogs", make_fog(effect, small, place(small), hidden, seconds, seed)
     elif look == "rays":

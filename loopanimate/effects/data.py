@@ -158,6 +158,17 @@ class Fog(Frozen):
     near: float = 0.0
 
 
+class Caustics(Frozen):
+    """A net of light on what is under water: ridges of noise that drift and change as a fog's do; light is multiplied."""
+
+    place: Grid
+    drift: tuple[float, float]
+    level: float
+    mean: float  # of the ridges where it is, which is taken away, so that the place stays as bright as it is
+    seed: int
+    near: float = 0.0
+
+
 class Overlay(Frozen):
     """All that is drawn over a view."""
 
@@ -169,11 +180,17 @@ class Overlay(Frozen):
     lamps: tuple[Lamp, ...] = ()
     rays: tuple[Rays, ...] = ()
     fogs: tuple[Fog, ...] = ()
+    caustics: tuple[Caustics, ...] = ()
     sparks: tuple[Sparks, ...] = ()
     particles: tuple[Particles, ...] = ()
 
+    @property
+    def has_air(self) -> bool:
+        """Whether it changes more than what sprites cover."""
+        return bool(self.lamps or self.rays or self.fogs or self.caustics)
+
     def __bool__(self) -> bool:
-        return bool(self.lamps or self.rays or self.fogs or self.sparks or self.particles)
+        return bool(self.has_air or self.sparks or self.particles)
 
 
 def grid_shape(width: float, height: float) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from loopanimate.effects.data import CURVE, Fog, Grid, Overlay, Particles, Rays, Sparks, Track, grid_shape
+from loopanimate.effects.data import CURVE, Caustics, Fog, Grid, Overlay, Particles, Rays, Sparks, Track, grid_shape
 
 SHAPES = {"disc": 0, "petal": 1, "leaf": 2, "bubble": 3, "star": 4, "ring": 5}
 COVER, ADD, GAIN = range(3)  # what a sprite does: covers by its share, adds light, multiplies light
@@ -16,6 +16,8 @@ FLARE = 3.5  # radii of a spark that its star has
 GOLDEN = 0.6180339887  # of all steps around, the one that comes near to where it was the least
 NOISE = 64  # cells of the tile of noise
 OCTAVES = ((2.3, 0.6), (5.1, 0.27), (11.3, 0.13))  # cells on a short side, and share of each octave in a fog
+NET = ((8.3, 0.7), (17.9, 0.3))  # the same of caustics
+RIDGE = 3.4  # how steep they are
 CONTRAST = 3.2  # a spline through noise is calmer than the noise; fog has banks, with clear air between
 TAU = 2 * np.pi
 
@@ -148,6 +150,9 @@ def air_at(overlay: Overlay, time: float, amount: float) -> np.ndarray:
         air[..., :3] *= 1 - min(0.5, amount * rays.dim)
         for channel, share in enumerate(rays.colour):
             air[..., 3 + channel] += share * share * beams
+    for net in overlay.caustics:
+        bright = find_ridges(net, shape, overlay, time) - net.mean
+        air[..., :3] *= (1 + amount * net.level * show_plane(net.place, net.near, overlay, time) * bright)[..., None]
     for fog in overlay.fogs:
         place = show_plane(fog.place, fog.near, overlay, time)
         share = np.clip(amount * fog.density * place * np.clip(find_thickness(fog, shape, overlay, time), 0, 1), 0, 0.9)
@@ -183,11 +188,18 @@ def noise_tile(seed: int) -> np.ndarray:
     return (cell.astype(np.float64) / 2**32).reshape(NOISE, NOISE)
 
 
-def find_thickness(fog: Fog, shape: tuple[int, int], overlay: Overlay, time: float) -> np.ndarray:
+def find_ridges(net: Caustics, shape: tuple[int, int], overlay: Overlay, time: float) -> np.ndarray:
+    """(h, w) in [0, 1], bright lines where the noise is in its middle."""
+    return np.clip(1 - RIDGE * np.abs(find_thickness(net, shape, overlay, time, NET) - 0.5), 0, 1) ** 2
+
+
+def find_thickness(
+    fog: Fog | Caustics, shape: tuple[int, int], overlay: Overlay, time: float, octaves: Sequence[tuple[float, float]] = OCTAVES
+) -> np.ndarray:
     """(h, w) around 0.5, mostly in [0, 1]."""
     x, y = (line.ravel() for line in _places(shape, overlay.width, overlay.height))
     total = np.full(shape, 0.5)
-    for octave, (cells, share) in enumerate(OCTAVES):
+    for octave, (cells, share) in enumerate(octaves):
         tile = noise_tile(fog.seed + octave) - 0.5
         phases = [(time + 0.31 * octave) % 1, (time + 0.31 * octave + 0.5) % 1]
         weights = np.sin(np.pi * np.array(phases)) ** 2

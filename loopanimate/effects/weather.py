@@ -7,9 +7,9 @@ from zlib import crc32
 import numpy as np
 from pydantic import Field
 
-from loopanimate.effects.data import LIES, STRONGEST, Effect, Fog, Frozen, Grid, Overlay, Particles
+from loopanimate.effects.data import LIES, STRONGEST, Caustics, Effect, Fog, Frozen, Grid, Overlay, Particles
 from loopanimate.effects.names import Colour
-from loopanimate.effects.state import find_thickness
+from loopanimate.effects.state import find_ridges, find_thickness
 
 Pair = tuple[float, float]  # of the farthest and of the nearest
 
@@ -120,6 +120,7 @@ DARK, LIGHTER = 0.27, 1.45  # how light white things are in the dark, and how mu
 MARGIN = 0.02  # short sides beyond the picture and the thing itself, where its path begins
 SHORT = 0.7  # share of a whole way across in a loop from which a thing goes across; a slower one appears and goes
 FADE = 0.22  # share of its path in which it does
+CAUSTICS, CAUSTICS_SPEED = 0.7, 0.03  # how much brighter the brightest line is, as a share; short sides a second
 FOG_DENSITY, FOG_SPEED = 0.56, 0.05  # share at its thickest; short sides a second
 FOG_DIM = 0.2  # most light that it keeps out
 
@@ -283,6 +284,26 @@ def make_fog(effect: Effect, picture: np.ndarray, place: np.ndarray | None, fron
     dim = bisect(lambda dim: not brightens(dim, 1.0), FOG_DIM)
     colour = np.minimum(bisect(lambda scale: brightens(dim, scale), 1 / colour.max()) * colour, 1)
     return fog.model_copy(update={"colour": tuple(map(float, colour)), "dim": dim})
+
+
+def make_caustics(effect: Effect, picture: np.ndarray, place: np.ndarray | None, seconds: float, seed: int) -> Caustics:
+    """picture: (rows, columns, 3) in [0, 1]. place: (rows, columns) in [0, 1]; None: all over."""
+    rows, columns, _ = picture.shape
+    place = np.ones((rows, columns)) if place is None else place
+    way = np.deg2rad(20 if effect.heading is None else effect.heading)
+    drift = CAUSTICS_SPEED * effect.pace * seconds * np.array([np.cos(way), np.sin(way)])
+    net = Caustics(
+        place=Grid.of(np.clip(place, 0, 1)), drift=tuple(map(float, drift)), level=CAUSTICS * effect.amount, mean=0,
+        seed=int(random_of(seed, "caustics").integers(1000)),
+    )  # fmt: skip
+    view = Overlay(width=columns / min(rows, columns), height=rows / min(rows, columns))
+    bright = np.stack([find_ridges(net, (rows, columns), view, time) for time in (0.1, 0.35, 0.6, 0.85)])[..., None]
+    light, reach = picture**2, net.level * place[..., None]
+
+    def brightens(mean: float) -> bool:
+        return np.sqrt(np.clip(light * (1 + reach * (bright - mean)), 0, 1)).mean() < picture.mean()
+
+    return net.model_copy(update={"mean": bisect(brightens, 1.0)})
 
 
 def bisect(is_above: Callable[[float], bool], most: float) -> float:

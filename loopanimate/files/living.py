@@ -61,6 +61,8 @@ CONSTANTS = {  # the numbers that Python and the page's scripts share
         "golden": state.GOLDEN,
         "noise": state.NOISE,
         "octaves": state.OCTAVES,
+        "net": state.NET,
+        "ridge": state.RIDGE,
         "contrast": state.CONTRAST,
         "shapes": state.SHAPES,
     },

@@ -50,8 +50,7 @@ class Painter:
         edges = [2 * round(self.height / 2 * band / BANDS) for band in range(BANDS + 1)]
         edges[-1] = self.height
         sprites = self._in_pixels(sprites_at(self.overlay, time, self.amount))
-        has_air = bool(self.overlay.lamps or self.overlay.rays or self.overlay.fogs)
-        air = air_at(self.overlay, time, self.amount) if has_air else None
+        air = air_at(self.overlay, time, self.amount) if self.overlay.has_air else None
         fog = self.overlay.fogs[0] if self.overlay.fogs else None
         light = np.square(np.array(fog.colour if fog else (0, 0, 0), np.float32))
         behind = np.float32(fog.behind if fog else 0)

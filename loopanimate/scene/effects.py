@@ -67,6 +67,7 @@ def _place_effect(clause: Clause, finder: Finder) -> tuple[Placed | None, Region
     )
     if clause.effect in ("", "glow", "sparkle", "twinkle", "flicker") and is_aurora(clause):
         look = "aurora"
+    look = "caustics" if kind == "caustic" else look
     asked = Effect(
         look=look, amount=AMOUNTS[clause.strength], pace=PACES[clause.tempo], heading=_wind(clause), side=side,
         colours=_colours(clause),

@@ -97,3 +97,9 @@ def test_fog_lies_where_words_say_and_lights_flash(finder):
     assert fog.effect.place[30:].min() > 180 and fog.effect.place[:18].max() < 40
     assert plan(read_clauses("fog rolls in"), finder)[1][0].effect.place is None
     assert plan(read_clauses("the stage lights flash"), finder)[1][0].effect.effect.look == "flash"
+
+
+def test_caustics_lie_on_water(finder):
+    for prompt in ("caustics dance on the sea floor", "sunlight caustics play over the fish"):
+        (net,) = plan(read_clauses(prompt), finder)[1]
+        assert net.effect.effect.look == "caustics" and is_in(net.effect.place, "water")

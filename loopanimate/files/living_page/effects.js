@@ -2,7 +2,7 @@
 // drawn, as loopanimate/render/overlay.py draws them.
 const TAU = 2 * Math.PI;
 const { cells: CELLS, curve: CURVE, finest: FINEST, thinnest: THINNEST, flare: FLARE, noise: NOISE, octaves: OCTAVES } = constants.effects;
-const { contrast: CONTRAST, shapes: SHAPES, golden: GOLDEN } = constants.effects;
+const { net: NET, ridge: RIDGE, contrast: CONTRAST, shapes: SHAPES, golden: GOLDEN } = constants.effects;
 const [COVER, ADD, GAIN] = [0, 1, 2];
 const SPRITE = 16; // numbers of a sprite, of which the last is spare
 
@@ -23,18 +23,19 @@ class Overlay {
   // planes: of each grid, by its place in `data.planes`, its values (rows x columns) in [0, 1]
   constructor(data, planes) {
     const plane = (each) => ({ ...each, place: planes[each.place] });
-    Object.assign(this, data, { lamps: data.lamps.map(plane), rays: data.rays.map(plane), fogs: data.fogs.map(plane) });
+    Object.assign(this, data, { lamps: data.lamps.map(plane), rays: data.rays.map(plane), fogs: data.fogs.map(plane), caustics: data.caustics.map(plane) });
     const rows = (each) => ({ ...each, rows: unpackRows(each.rows), columns: each.rows.low.length });
     [this.sparks, this.particles] = [data.sparks.map(rows), data.particles.map(rows)];
     const short = Math.min(data.width, data.height);
     [this.high, this.wide] = [data.height, data.width].map((side) => Math.max(2, Math.round((CELLS * side) / short)));
     this.tracks = data.tracks.map(rows);
     this.looks = [];
-    this.tiles = this.fogs.map(({ seed }) => OCTAVES.map((_, octave) => noiseTile(seed + octave)));
+    const tiles = (octaves) => ({ seed }) => octaves.map((_, octave) => noiseTile(seed + octave));
+    [this.tiles, this.nets] = [this.fogs.map(tiles(OCTAVES)), this.caustics.map(tiles(NET))];
   }
 
   get airy() {
-    return this.lamps.length + this.rays.length + this.fogs.length > 0;
+    return this.lamps.length + this.rays.length + this.fogs.length + this.caustics.length > 0;
   }
 
   // Takes the cameras' poses. visits: [time, weight, strength] of the loops that are blended; follow: where the mouse draws it.
@@ -136,6 +137,7 @@ class Overlay {
         for (let c = 0; c < 3; c++) gain[4 * i + c] *= Math.max(1 + amount * (level * colour[c] + tint[c]) * place[i], 0.02);
     }
     for (const rays of this.rays) this.addRays(gain, light, rays, time, amount);
+    this.caustics.forEach((net, k) => this.addCaustics(gain, net, this.nets[k], time, amount));
     this.fogs.forEach((fog, k) => this.addFog(gain, fog, this.tiles[k], time, amount));
     return { gain, light };
   }
@@ -155,10 +157,26 @@ class Overlay {
     }
   }
 
+  addCaustics(gain, { place: still, near, drift, level, mean }, tiles, time, amount) {
+    const place = this.shown(still, near), thick = this.thickness(drift, tiles, NET, time);
+    for (let i = 0; i < thick.length; i++) {
+      const bright = 1 + amount * level * place[i] * (between(1 - RIDGE * Math.abs(thick[i] - 0.5), 0, 1) ** 2 - mean);
+      for (let c = 0; c < 3; c++) gain[4 * i + c] *= bright;
+    }
+  }
+
   addFog(gain, { place: still, near, drift, density, dim }, tiles, time, amount) {
-    const place = this.shown(still, near);
+    const place = this.shown(still, near), thick = this.thickness(drift, tiles, OCTAVES, time);
+    for (let i = 0; i < thick.length; i++) {
+      const share = between(amount * density * place[i] * between(thick[i], 0, 1), 0, 0.9);
+      gain[4 * i + 3] = 1 - (1 - gain[4 * i + 3]) * (1 - share);
+      for (let c = 0; c < 3; c++) gain[4 * i + c] *= 1 - Math.min(0.5, amount * dim);
+    }
+  }
+
+  thickness(drift, tiles, octaves, time) {
     const { high, wide, width, height } = this, total = new Float64Array(high * wide).fill(0.5);
-    OCTAVES.forEach(([cells, share], octave) => {
+    octaves.forEach(([cells, share], octave) => {
       const phases = [0, 0.5].map((later) => (time + 0.31 * octave + later) % 1);
       const weights = phases.map((phase) => Math.sin(Math.PI * phase) ** 2), size = Math.hypot(...weights);
       phases.forEach((phase, k) => {
@@ -175,11 +193,7 @@ class Overlay {
         });
       });
     });
-    for (let i = 0; i < total.length; i++) {
-      const share = between(amount * density * place[i] * between(total[i], 0, 1), 0, 0.9);
-      gain[4 * i + 3] = 1 - (1 - gain[4 * i + 3]) * (1 - share);
-      for (let c = 0; c < 3; c++) gain[4 * i + c] *= 1 - Math.min(0.5, amount * dim);
-    }
+    return total;
   }
 }
 
