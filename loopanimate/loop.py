@@ -11,7 +11,7 @@ from PIL import Image
 
 from loopanimate.effects.build import WHOLE, Effect, Placed, build, cut_place
 from loopanimate.effects.data import CURVE, Overlay, Track
-from loopanimate.effects.names import find_look
+from loopanimate.effects.names import find_look, looks
 from loopanimate.files.cutouts import over_white, premultiply, straighten
 from loopanimate.files.formats import Coding, check, check_output, write_loop
 from loopanimate.files.living import write_living
@@ -91,8 +91,14 @@ class Loop:
     @property
     def notes(self) -> tuple[Note, ...]:
         """The answers, under the settings' hands, which may turn light and weather off."""
-        off = "" if self.settings.hands.effect_strength else " Not drawn: light and weather are turned off."
-        return tuple(replace(note, said=note.said + off) if off and note.drawn else note for note in self.answers)
+        hands = self.settings.hands
+        none = {looks()[find_look(name)].said for name, amount in hands.added_effects if not amount}
+
+        def is_off(note: Note) -> bool:
+            return note.drawn and (not hands.effect_strength or any(said in note.said for said in none))
+
+        off = " Not drawn: light and weather are turned off." if not hands.effect_strength else " Not drawn: its amount is 0."
+        return tuple(replace(note, said=note.said + off) if is_off(note) else note for note in self.answers)
 
     def view(self, output: Output | None = None) -> View:
         """Cut or fit the picture to an output's size; None: the settings' own output."""

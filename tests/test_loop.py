@@ -301,6 +301,8 @@ def test_notes_claim_nothing_that_hands_turn_off(motion_pipeline, coffee):
     off = replace(loop, settings=loop.settings.change(effect_strength=0.0))
     assert [note.said.endswith("turned off.") for note in off.notes] == [True, False]
     assert off.answers == loop.answers == loop.notes
+    none = replace(loop, settings=loop.settings.change(added_effects=(("snow", 0.0),)))
+    assert [note.said.endswith("amount is 0.") for note in none.notes] == [True, False]
 
 
 def test_what_rests_alone_is_said_and_nothing_moves(motion_pipeline, coffee):
