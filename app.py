@@ -16,7 +16,7 @@ def launch(server: Server, **given) -> gr.Blocks:
     with gr.Blocks(title="LoopAnimate", delete_cache=(600, KEEP_SECONDS)) as blocks:
         Page(server)
     if ON_ZERO:
-        for model in (server.load("motion", server.machine), server.load_named(server.machine)):
+        for model in (server.load("motion", server.machine), server.load_models(server.machine)):
             model.result()  # ZeroGPU wants the models on its device before the first request
     blocks.queue(max_size=32).launch(
         allowed_paths=[server.folder.name, str(ASSETS / "examples")],
@@ -27,7 +27,7 @@ def launch(server: Server, **given) -> gr.Blocks:
         prevent_thread_lock=True,
         **given,
     )
-    _ = server.saliency, server.load_named(server.machine), server.load("motion", server.machine)
+    _ = server.saliency, server.load_models(server.machine), server.load("motion", server.machine)
     return blocks
 
 

@@ -86,12 +86,11 @@ def read_settings(parser: options.Parser, arguments: Sequence[str]) -> dict:
     return given | {"effect_strength": 0.0} if given.pop("no_effects") else given
 
 
-def load_models(preset: str, machine: Machine):
-    """The pipeline, and what finds things that words name (None: the bundled finder)."""
-    from loopanimate.checkpoints import load_quietly, load_regions_model
+def load_all(preset: str, machine: Machine):
+    """The pipeline, and the models that find things and their depth."""
+    from loopanimate.checkpoints import load_models, load_quietly
 
-    pipe = load_quietly(preset, machine.checkpoint, machine.device)
-    return pipe, load_regions_model(machine.regions_model, machine.device) if machine.regions_model else None
+    return load_quietly(preset, machine.checkpoint, machine.device), load_models(machine)
 
 
 def animate(
@@ -100,7 +99,7 @@ def animate(
     machine: Machine,
     given: Sequence[tuple[str, str]] = (),
     progress: Callable[[int, int], None] | None = None,
-    load: Callable = load_models,
+    load: Callable = load_all,
     again: bool = True,
 ) -> list[str]:
     """Make the files that were asked for, and return what is said of them, in lines.
@@ -142,10 +141,8 @@ def animate(
 
     # torch and diffusers take seconds to import: mistakes are said before
     from loopanimate.loop import make_loops
-    from loopanimate.scene.finder import Models
 
-    pipe, named = load(settings.preset, machine)
-    models = Models(named, machine.salient_model)
+    pipe, models = load(settings.preset, machine)
     loop, *others = make_loops(pipe, picture, settings, seeds, mask, progress, given=parts, models=models, alpha=alpha)
     written = loop.write_page(output, others, metadata=recipe) if others else loop.write(output, metadata=recipe)
     if files.manifests:

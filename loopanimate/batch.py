@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple, get_origin
 from PIL import Image
 
 from loopanimate import options
-from loopanimate.__main__ import Files, add_settings, animate, load_models, read_settings
+from loopanimate.__main__ import Files, add_settings, animate, load_all, read_settings
 from loopanimate.files.formats import by_ending
 from loopanimate.files.pictures import replacing
 from loopanimate.settings import Hands, Machine, Output, Request, make_settings
@@ -224,7 +224,7 @@ def _serve(ours: connection.Connection, machine: Machine) -> None:
     import cv2
 
     cv2.setNumThreads(1)
-    load = cache(load_models)
+    load = cache(load_all)
     with suppress(EOFError, OSError):
         while True:
             ours.send(_make(ours.recv(), machine, load))

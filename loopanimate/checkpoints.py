@@ -1,7 +1,8 @@
-"""From a name to a pipeline, or to a model of regions: bundled folder, local folder or hub repository."""
+"""From a name to a pipeline, or to a model of regions or depth: bundled folder, local folder or hub repository."""
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,14 +11,16 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, HTTPError
 from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError, safe_open
-from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor
+from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor, DepthAnythingForDepthEstimation, DPTImageProcessor
 from transformers.utils import logging as transformers_logging
 
 from loopanimate.network.few_passes import FewPassScheduler
 from loopanimate.network.unet import LoopAnimateUNet
 from loopanimate.pipeline import LoopAnimatePipeline
-from loopanimate.presets import PRESETS, REGIONS_MODELS, Preset
-from loopanimate.scene.prompted import Prompted
+from loopanimate.presets import DEPTH_MODELS, PRESETS, REGIONS_MODELS, Preset
+from loopanimate.scene.finder import Models
+from loopanimate.scene.prompted import DepthModel, Prompted
+from loopanimate.settings import Machine
 
 COMPONENTS = ("unet", "scheduler", "codec", "image_encoder", "tokenizer", "text_encoder")
 CLASSES = {"model_index.json": "LoopAnimatePipeline", "unet/config.json": "LoopAnimateUNet"}
@@ -96,16 +99,34 @@ def load_regions_model(source: str | Path, device: str = "auto") -> Prompted:
 
     Raises: ValueError, in one sentence, for a folder that holds no such model or a broken one, or a hub that cannot be reached.
     """
+    words = ("vocab.json", "tokenizer.json")
+    return Prompted(*_load_foreign(source, device, "regions model", CLIPSegForImageSegmentation, CLIPSegProcessor, words))
+
+
+def load_depth_model(source: str | Path, device: str = "auto") -> DepthModel:
+    """A Depth Anything model, from where and with errors as `load_regions_model` has them."""
+    return DepthModel(*_load_foreign(source, device, "depth model", DepthAnythingForDepthEstimation, DPTImageProcessor))
+
+
+def load_models(machine: Machine) -> Models:
+    """What finds things and their depth on a machine."""
+    named = load_regions_model(machine.regions_model, machine.device) if machine.regions_model else None
+    depth = load_depth_model(machine.depth_model, machine.device) if machine.depth_model else None
+    return Models(named, machine.salient_model, depth)
+
+
+def _load_foreign(source: str | Path, device: str, what: str, network, preprocessor, either: Sequence[str] = ()):
+    """A network of transformers and its processor, in float32; either: files of which one at least is needed."""
     device = _choose_device(device)
-    folder = _fetch(source, "regions model")
+    folder, wanted = _fetch(source, what), network.config_class.model_type
     kind = _settings(folder / "config.json").get("model_type")
-    if kind != "clipseg":
-        raise ValueError(f"expected a regions model with a config.json of model_type clipseg, got {source} with {kind}")
-    if not any([_settings(folder / "vocab.json"), _settings(folder / "tokenizer.json")]):
-        raise ValueError(f"expected a regions model with a vocab.json or tokenizer.json, got {source} without one")
+    if kind != wanted:
+        raise ValueError(f"expected a {what} with a config.json of model_type {wanted}, got {source} with {kind}")
+    if either and not any(_settings(folder / name) for name in either):
+        raise ValueError(f"expected a {what} with a {' or '.join(either)}, got {source} without one")
     try:
-        processor = CLIPSegProcessor.from_pretrained(folder, local_files_only=True)
-        model, report = CLIPSegForImageSegmentation.from_pretrained(
+        processor = preprocessor.from_pretrained(folder, local_files_only=True)
+        model, report = network.from_pretrained(
             folder,
             dtype=torch.float32,
             use_safetensors=True,
@@ -115,11 +136,11 @@ def load_regions_model(source: str | Path, device: str = "auto") -> Prompted:
         )
     except Exception as error:  # of transformers, safetensors, huggingface_hub and tokenizers, whose own is no narrower
         reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"expected a regions model that loads, got {source}: {reason}") from error
+        raise ValueError(f"expected a {what} that loads, got {source}: {reason}") from error
     # transformers fills with noise what is missing or has another shape
     if lacking := sorted({*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}):
-        raise ValueError(f"expected a regions model with the weights of its config.json, got {source} without {lacking[0]}")
-    return Prompted(model.to("cpu" if device == "auto" else device), processor)
+        raise ValueError(f"expected a {what} with the weights of its config.json, got {source} without {lacking[0]}")
+    return model.to("cpu" if device == "auto" else device), processor
 
 
 def _choose_device(device: str) -> str:
@@ -139,7 +160,7 @@ def _fetch(source: str | Path, what: str) -> Path:
             raise ValueError(f"expected a {what} folder or a hub repository (owner/name), got {folder}: no such folder")
         return folder
     repository, _, revision = source.partition("@")
-    revision = revision or REGIONS_MODELS.get(repository, (None,))[0]
+    revision = revision or {**REGIONS_MODELS, **DEPTH_MODELS}.get(repository, (None,))[0]
     try:
         ignored = ["*.bin", "*.ckpt", "*.pt", "*.pth", "*.msgpack"]
         return Path(snapshot_download(repository, revision=revision, ignore_patterns=ignored))

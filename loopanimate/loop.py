@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.effects.build import WHOLE, Effect, Placed, build, cut_place
-from loopanimate.effects.data import Overlay
-from loopanimate.effects.names import find_look
+from loopanimate.effects.data import CURVE, Overlay, Track
+from loopanimate.effects.names import find_look, looks
 from loopanimate.files.cutouts import over_white, premultiply, straighten
 from loopanimate.files.formats import Coding, check, check_output, write_loop
 from loopanimate.files.living import write_living
@@ -29,7 +29,7 @@ from loopanimate.files.sizes import (
     within,
 )
 from loopanimate.motion.border import borders_of
-from loopanimate.motion.camera import CELLS, Shot, film
+from loopanimate.motion.camera import CELLS, Shot, film, frame
 from loopanimate.motion.curve import Motion
 from loopanimate.motion.edits import apply, edits_to_show, limit
 from loopanimate.motion.faces import Face
@@ -93,8 +93,14 @@ class Loop:
     @property
     def notes(self) -> tuple[Note, ...]:
         """The answers, under the settings' hands, which may turn light and weather off."""
-        off = "" if self.settings.hands.effect_strength else " Not drawn: light and weather are turned off."
-        return tuple(replace(note, said=note.said + off) if off and note.drawn else note for note in self.answers)
+        hands = self.settings.hands
+        none = {looks()[find_look(name)].said for name, amount in hands.added_effects if not amount}
+
+        def is_off(note: Note) -> bool:
+            return note.drawn and (not hands.effect_strength or any(said in note.said for said in none))
+
+        off = " Not drawn: light and weather are turned off." if not hands.effect_strength else " Not drawn: its amount is 0."
+        return tuple(replace(note, said=note.said + off) if is_off(note) else note for note in self.answers)
 
     def view(self, output: Output | None = None) -> View:
         """Cut or fit the picture to an output's size; None: the settings' own output."""
@@ -131,7 +137,11 @@ class Loop:
         said = [each for each in self.air.effects if each.effect.look not in again]
         said += map(self._where_said, added)
         seconds = (request.num_frames - 1) / NATIVE_FPS
-        return build(said, np.asarray(view.picture), view.part, self.air.front, seconds, request.seed)
+        return build(said, np.asarray(view.picture), view.part, self.air.front, seconds, request.seed, *self._depth(view))
+
+    def _depth(self, view: View) -> tuple[np.ndarray | None, tuple[Track, ...]]:
+        """Inverse depth of what a view shows, and the paths of its cameras, where they are known."""
+        return None, ()
 
     def _where_said(self, added: Placed) -> Placed:
         """An effect that hands add, in the place and by the wind that words have for it."""
@@ -251,6 +261,17 @@ class MotionLoop(Loop):
         if shot.cameras:
             motion, borders = film(motion, shot, borders, hands.motion_strength)
         return Field(motion, borders, shot.near, faces)
+
+    def _depth(self, view: View) -> tuple[np.ndarray | None, tuple[Track, ...]]:
+        if self.shot is None:
+            return None, ()
+        size, grid = np.array(view.picture.size), latent_grid(*view.picture.size[::-1], CELLS)
+        shot, strength, tracks = self.shot.crop(view.part, grid), self.settings.hands.motion_strength, []
+        for camera in shot.cameras:
+            frames = (frame(camera, time / CURVE, grid, strength, shot.around) for time in range(CURVE))
+            rows = tuple((*zooms, *shifts.T.ravel()) for zooms, shifts in frames)
+            tracks.append(Track(rows=rows, centre=tuple((size / min(size) * camera.centre).tolist())))
+        return shot.seen(view.masks), tuple(tracks)
 
     def _faces(self, view: View, frozen: np.ndarray | None) -> list[Face]:
         """What faces do in a view, each with the layers that show it; frozen: (H, W) in [0, 1]."""

@@ -117,6 +117,8 @@ SALIENT_MODELS = {  # by rembg's names; it downloads all but the bundled one
 # Networks that are asked in words where a thing is, by hub repository: the commit that is meant, whose weights are
 # safetensors, and the licence. Of other repositories the newest commit is meant, or that of NAME@REVISION.
 REGIONS_MODELS = {"CIDAS/clipseg-rd64-refined": ("999e0328d9e10b484360c477313983f9afdd7050", "Apache-2.0")}
+# The same, of networks that say how near each pixel is.
+DEPTH_MODELS = {"depth-anything/Depth-Anything-V2-Small-hf": ("5426e4f0f36572d16453bbda7a8389317b1bef99", "Apache-2.0")}
 
 
 def check_num_frames(num_frames: int) -> None:

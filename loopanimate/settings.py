@@ -13,6 +13,7 @@ from loopanimate.effects.names import names
 from loopanimate.options import Options, build, option
 from loopanimate.presets import (
     BUNDLED_SALIENT,
+    DEPTH_MODELS,
     MAX_FRAMES,
     MIN_FRAMES,
     PRESETS,
@@ -200,6 +201,13 @@ class Machine(Options):
         "what finds the things that words name: CLIPSeg, a folder or hub repository, such as "
         + ", ".join(f"{name} ({licence})" for name, (_, licence) in REGIONS_MODELS.items())
         + " (default: the bundled one)",
+        metavar="DIR|REPO[@REVISION]",
+    )
+    depth_model: str | None = option(
+        None,
+        "what says how near things are to a camera that moves: Depth Anything, a folder or hub repository, such as "
+        + ", ".join(f"{name} ({licence})" for name, (_, licence) in DEPTH_MODELS.items())
+        + " (default: the ground, the sky and what stands, as the bundled model of regions has them)",
         metavar="DIR|REPO[@REVISION]",
     )
     salient_model: Literal[tuple(SALIENT_MODELS)] = option(

@@ -109,10 +109,11 @@ def test_a_hub_out_of_reach(capsys, tmp_path, picture, monkeypatch):
     assert "cannot be reached" in refused(capsys, *arguments)
 
 
-def test_a_model_of_regions_that_is_none(capsys, tmp_path, picture):
+@pytest.mark.parametrize("option, kind", [("--regions-model", "clipseg"), ("--depth-model", "depth_anything")])
+def test_a_model_of_regions_or_depth_that_is_none(capsys, tmp_path, picture, option, kind):
     (tmp_path / "empty").mkdir()
-    arguments = (picture, "the boat rocks", "--output", tmp_path / "loop.mp4", "--regions-model", tmp_path / "empty")
-    assert "model_type clipseg" in refused(capsys, *arguments)
+    arguments = (picture, "the boat rocks", "--output", tmp_path / "loop.mp4", option, tmp_path / "empty")
+    assert f"model_type {kind}" in refused(capsys, *arguments)
 
 
 def test_other_models_find_what_moves(capsys, tmp_path, picture, monkeypatch):

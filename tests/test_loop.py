@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from loopanimate.checkpoints import load_quietly
+from loopanimate.effects.state import sprites_at
 from loopanimate.files.recipe import small_png
 from loopanimate.loop import FrameLoop, make_loops
 from loopanimate.metrics import psnr, seam
@@ -257,6 +258,29 @@ def test_a_prompt_of_weather_alone_needs_no_sampling(motion_pipeline, coffee, mo
     assert psnr(moved, bare[0]) < 30
 
 
+def test_light_stays_on_what_it_lies_on_before_a_camera(motion_pipeline):
+    picture = np.full((180, 320, 3), (30, 40, 60), np.uint8)
+    picture[10:170:16, 12:310:18] = 255
+    prompt = "the lights twinkle, the camera moves in"
+    loop = make_loops(motion_pipeline, Image.fromarray(picture), make_settings(prompt=prompt, num_frames=35))[0]
+    view = loop.view()
+    overlay, field = loop.overlay(view), loop.field(view)
+    places = np.array(overlay.sparks[0].rows)[:, :2]
+    rows, columns = (spline_matrix(cells, side) for cells, side in zip(field.winding.shape[-2:], (180, 320)))
+    moved = 0.0
+    for time in (5, 12.5, 17):
+        shown = sprites_at(overlay, time / 34, 1.0)[: len(places), :2]
+        moved = max(moved, float(np.abs(shown - places).max()))
+        inside = ((shown > 0.05) & (shown < np.array([320, 180]) / 180 - 0.05)).all(1)
+        x, y = np.rint(180 * shown[inside] - 0.5).astype(int).T
+        ways = (rows @ field.at(time)[0] @ columns.T)[..., y, x]  # (L, 2, S)
+        apart = np.linalg.norm(shown[inside].T - ways - places[inside].T, axis=1).min(0)
+        assert inside.sum() > 100 and apart.max() < 0.006
+    assert moved > 0.02
+    still = replace(loop, settings=loop.settings.change(motion_strength=0.0))
+    assert np.allclose(sprites_at(still.overlay(view), 0.5, 1.0)[: len(places), :2], places)
+
+
 def test_effects_by_name_are_added_and_take_the_place_of_the_same_in_the_prompt(motion_pipeline, coffee):
     loop = make_loops(motion_pipeline, coffee, make_settings(prompt="it snows", num_frames=5))[0]
     counts = []
@@ -277,6 +301,8 @@ def test_notes_claim_nothing_that_hands_turn_off(motion_pipeline, coffee):
     off = replace(loop, settings=loop.settings.change(effect_strength=0.0))
     assert [note.said.endswith("turned off.") for note in off.notes] == [True, False]
     assert off.answers == loop.answers == loop.notes
+    none = replace(loop, settings=loop.settings.change(added_effects=(("snow", 0.0),)))
+    assert [note.said.endswith("amount is 0.") for note in none.notes] == [True, False]
 
 
 def test_what_rests_alone_is_said_and_nothing_moves(motion_pipeline, coffee):

@@ -7,10 +7,10 @@ from itertools import product
 import cv2
 import numpy as np
 
-from loopanimate.effects.data import CURVE, Effect, Frozen, Grid, Lamp, Overlay, Rays, grid_shape
+from loopanimate.effects.data import CURVE, LIES, Effect, Frozen, Grid, Lamp, Overlay, Rays, Rows, Track, grid_shape
 from loopanimate.effects.light import FOUND_SIDE, make_lamps, make_rays, make_sparks
 from loopanimate.effects.state import COVER, GAIN, SHAPES, SPRITE, TAU, find_beams, smooth, sprites_at
-from loopanimate.effects.weather import LOOKS, light_of, make_fog, make_particles, make_strikes
+from loopanimate.effects.weather import LOOKS, light_of, make_caustics, make_fog, make_particles, make_strikes
 
 PLACE_SIDE = 512  # pixels on the long side of the places of effects, and of the object that they pass behind
 WHOLE = (0.0, 0.0, 1.0, 1.0)  # left, top, right, bottom in shares of a picture
@@ -61,6 +61,8 @@ def build(
     front: np.ndarray | None,
     seconds: float,
     seed: int,
+    near: np.ndarray | None = None,
+    tracks: tuple[Track, ...] = (),
 ) -> Overlay:
     """
     Args:
@@ -68,12 +70,14 @@ def build(
         part: left, top, right and bottom of what is shown, in shares of the whole picture.
         front: (h, w) uint8 of the whole picture, small: the object that things pass behind; None: there is none.
         seconds: a loop's.
+        near: (h, w) in [0, 1], inverse depth of what is shown, small; None: not known, so all is far.
+        tracks: of the cameras that move before it.
     """
     height, width = picture.shape[:2]
     short = min(height, width)
     size = width / short, height / short
     seen = _shrink(picture, SEEN_SIDE)
-    parts: dict[str, list[Frozen]] = {"lamps": [], "rays": [], "fogs": [], "sparks": [], "particles": []}
+    parts: dict[str, list[Frozen]] = {"lamps": [], "rays": [], "fogs": [], "caustics": [], "sparks": [], "particles": []}
     hidden = front is not None and front.max() > 0
     hiding = [_cut_small(front, part)] if hidden else []
     for index, each in enumerate(placed):
@@ -86,9 +90,13 @@ def build(
             hiding.append(outside if each.effect.side == "before" or not hidden else np.maximum(outside, hiding[0]))
             plane = len(hiding)
         for name, drawn in _make(each, picture, seen, part, size, seconds, seed + index, front if hidden else None):
-            parts[name].append(drawn.behind(plane) if plane and name == "particles" else drawn)
+            parts[name].append(drawn.behind(plane) if name == "particles" and (plane or not hidden) else drawn)
     planes = tuple(map(Grid.of, hiding))
-    overlay = Overlay(width=size[0], height=size[1], hiding=planes, **{name: tuple(drawn) for name, drawn in parts.items()})
+    depth = near if near is not None else np.zeros((2, 2), np.float32)
+    overlay = Overlay(
+        width=size[0], height=size[1], hiding=planes, hiding_near=tuple(_mean_near(depth, plane) for plane in planes),
+        tracks=tracks, **{name: tuple(_lay(each, depth, size) for each in drawn) for name, drawn in parts.items()},
+    )  # fmt: skip
     is_all_over = len(hiding) == hidden and all(each.effect.side == "both" for each in placed)
     excess = _excess(overlay, seen) if is_all_over else 0.0  # what has a place or a side leaves the rest as it is
     if abs(excess) < EVEN:
@@ -96,6 +104,27 @@ def build(
     everywhere = Grid.of(np.ones(grid_shape(*size), np.float32))
     evened = Lamp(place=everywhere, colour=(0, 0, 0), curve=(0.0,) * CURVE, tint=(-2 * excess,) * 3)  # of roots, half as much
     return overlay.model_copy(update={"lamps": (*overlay.lamps, evened)})
+
+
+def _lay(drawn: Frozen, near: np.ndarray, size: tuple[float, float]) -> Frozen:
+    """What is drawn at the depth of what it lies on; things in the air keep their own."""
+
+    def read(x, y):
+        rows, columns = (np.clip(at / side, 0, 0.999) * cells for at, side, cells in zip((y, x), size[::-1], near.shape))
+        return near[rows.astype(int), columns.astype(int)]
+
+    if isinstance(drawn, Rows):
+        table = np.array(drawn.rows)
+        table[:, -1] = np.where(table[:, -1] == LIES, read(*table[:, :2].T), table[:, -1])
+        return drawn.model_copy(update={"rows": tuple(map(tuple, table.tolist()))})
+    depth = read(*np.array([[drawn.x, drawn.y]]).T)[0] if isinstance(drawn, Rays) else _mean_near(near, drawn.place)
+    return drawn.model_copy(update={"near": float(depth)})
+
+
+def _mean_near(near: np.ndarray, place: Grid) -> float:
+    """The mean inverse depth of a place, or of what is not hidden."""
+    weight = cv2.resize(place.plane(), near.shape[::-1], interpolation=cv2.INTER_AREA) ** 2 + 1e-9
+    return float((near * weight).sum() / weight.sum())
 
 
 def _excess(overlay: Overlay, seen: np.ndarray) -> float:
@@ -153,9 +182,12 @@ def _make(placed: Placed, picture, seen, part, size, seconds, seed, front):
             where = place(seen, given) * (1 if front is None else 1 - place(seen, front))
             if (where > 0.5).mean() > LEAST_STRUCK:
                 yield "particles", make_strikes(kind, where**2, effect.amount, size, seconds, seed, light)
-    elif look == "fog":
+    elif look in ("fog", "caustics"):
         # single pixels: means have less contrast, and fog brightens what is black the most
         small = cv2.resize(picture, shape[::-1], interpolation=cv2.INTER_NEAREST).astype(np.float32) / np.float32(255)
+        if look == "caustics":
+            yield "caustics", make_caustics(effect, small, place(small), seconds, seed)
+            return
         hidden = None if front is None else place(small, front)
         yield "fogs", make_fog(effect, small, place(small), hidden, seconds, seed)
     elif look == "rays":

@@ -25,8 +25,10 @@ COLUMNS = (  # of a particle
     *("angle", "spin", "tumble"),  # of its length, radians; turns in the picture, and out of it, a loop
     *("blink", "opacity", "soft", "colour", "behind"),  # soft: share of the radius that its edge takes; colour: which one;
     # behind: the number of the plane that hides it, 0 for none
+    "near",  # inverse depth, by which a camera moves it; LIES, until it is known: that of what it lies on
 )
-SPARKS = ("x", "y", "radius", "level", "cycles", "phase", "cycles2", "phase2", "sharp", "flare", "red", "green", "blue")
+LIES = -1.0
+SPARKS = ("x", "y", "radius", "level", "cycles", "phase", "cycles2", "phase2", "sharp", "flare", "red", "green", "blue", "near")
 
 
 class Frozen(BaseModel):
@@ -77,6 +79,16 @@ class Rows(Frozen):
         return tuple(tuple(round(float(number), 5) for number in row) for row in rows)
 
 
+class Track(Rows):
+    """A camera's path: what lies at inverse depth D is shown at centre + zoom * (place - centre + shift).
+
+    Zoom and shift lie evenly between those of the farthest, D = 0, and of the nearest, D = 1. A row, of CURVE in a loop, is the
+    zoom of the farthest and of the nearest, then their shifts in x, and in y.
+    """
+
+    centre: tuple[float, float]
+
+
 class Particles(Rows):
     """Things in the air. At amount 1 the first half of the rows is shown, at 2 all of them."""
 
@@ -107,6 +119,7 @@ class Lamp(Frozen):
     place: Grid
     colour: Colour
     curve: tuple[float, ...]  # CURVE levels
+    near: float = 0.0  # inverse depth
     tint: Colour = (0.0, 0.0, 0.0)  # of either sign: another colour, and what keeps the picture as bright as it is
 
     @field_validator("curve", mode="before")
@@ -126,6 +139,7 @@ class Rays(Frozen):
     waves: tuple[tuple[float, float, float, float], ...]  # around the point: count, cycles a loop, phase, share
     level: float
     dim: float
+    near: float = 0.0
 
     def times(self, amount: float) -> "Rays":
         return self.model_copy(update={"level": amount * self.level, "dim": amount * self.dim})
@@ -141,6 +155,18 @@ class Fog(Frozen):
     behind: float  # share that the object in front hides
     dim: float  # share of all light that the fog keeps out, which is what it adds where it is
     seed: int
+    near: float = 0.0
+
+
+class Caustics(Frozen):
+    """A net of light on what is under water: ridges of noise that drift and change as a fog's do; light is multiplied."""
+
+    place: Grid
+    drift: tuple[float, float]
+    level: float
+    mean: float  # of the ridges where it is, which is taken away, so that the place stays as bright as it is
+    seed: int
+    near: float = 0.0
 
 
 class Overlay(Frozen):
@@ -149,14 +175,22 @@ class Overlay(Frozen):
     width: float
     height: float
     hiding: tuple[Grid, ...] = ()  # planes that hide things, by numbers from 1: the object in front, if any; beyond a place
+    hiding_near: tuple[float, ...] = ()  # inverse depth of each
+    tracks: tuple[Track, ...] = ()
     lamps: tuple[Lamp, ...] = ()
     rays: tuple[Rays, ...] = ()
     fogs: tuple[Fog, ...] = ()
+    caustics: tuple[Caustics, ...] = ()
     sparks: tuple[Sparks, ...] = ()
     particles: tuple[Particles, ...] = ()
 
+    @property
+    def has_air(self) -> bool:
+        """Whether it changes more than what sprites cover."""
+        return bool(self.lamps or self.rays or self.fogs or self.caustics)
+
     def __bool__(self) -> bool:
-        return bool(self.lamps or self.rays or self.fogs or self.sparks or self.particles)
+        return bool(self.has_air or self.sparks or self.particles)
 
 
 def grid_shape(width: float, height: float) -> tuple[int, int]:

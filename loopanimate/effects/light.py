@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from loopanimate.effects.data import CURVE, Effect, Grid, Lamp, Rays, Sparks
+from loopanimate.effects.data import CURVE, LIES, Effect, Grid, Lamp, Rays, Sparks
 from loopanimate.effects.weather import bisect, random_of
 
 FOUND_SIDE = 720  # pixels on the short side of the picture in which points of light are found, so that any size has the same
@@ -32,6 +32,11 @@ def flicker_curve(look: str, seconds: float, seed: int, pace: float = 1.0) -> np
     random, time = random_of(seed, look), np.arange(CURVE) / CURVE
     if look == "neon":
         return _neon(random, time, pace)
+    if look == "flash":  # now and then, as lights of a stage do
+        count = max(1, round(seconds * pace))
+        since = (time - ((np.arange(count) + random.uniform(0.2, 0.8, count)) / count)[:, None]) % 1 * seconds
+        level = (random.uniform(0.5, 1, count)[:, None] * np.minimum(since / 0.04, 1) * np.exp(-since / 0.16)).sum(0)
+        return 1.4 * (level - level.mean())
     waves = np.arange(1, round(MOST_HERTZ * seconds) + 1)
     hertz = waves / seconds / pace
     size = np.where(hertz < LEAST_HERTZ, hertz / LEAST_HERTZ, (hertz / LEAST_HERTZ) ** -FALL)
@@ -181,7 +186,7 @@ def make_sparks(effect: Effect, picture: np.ndarray, place: np.ndarray | None, s
         own = np.square(effect.colours[len(table) % len(effect.colours)]) if effect.colours else own
         table.append((
             (column + 0.5) / short, (row + 0.5) / short, radius * (0.8 + 0.7 * strength), level, max(1, round(cycles * pace)),
-            random.random(), max(2, round(random.integers(5, 14) * pace)), random.random(), glitters, flare, *own,
+            random.random(), max(2, round(random.integers(5, 14) * pace)), random.random(), glitters, flare, *own, LIES,
         ))  # fmt: skip
     return Sparks(rows=tuple(table))
 

@@ -1,8 +1,10 @@
 """What an overlay is at one time: sprites, and a grid of light and fog (living_page/effects.js does the same)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from loopanimate.effects.data import CURVE, Fog, Overlay, Particles, Rays, Sparks, grid_shape
+from loopanimate.effects.data import CURVE, Caustics, Fog, Grid, Overlay, Particles, Rays, Sparks, Track, grid_shape
 
 SHAPES = {"disc": 0, "petal": 1, "leaf": 2, "bubble": 3, "star": 4, "ring": 5}
 COVER, ADD, GAIN = range(3)  # what a sprite does: covers by its share, adds light, multiplies light
@@ -14,7 +16,9 @@ FLARE = 3.5  # radii of a spark that its star has
 GOLDEN = 0.6180339887  # of all steps around, the one that comes near to where it was the least
 NOISE = 64  # cells of the tile of noise
 OCTAVES = ((2.3, 0.6), (5.1, 0.27), (11.3, 0.13))  # cells on a short side, and share of each octave in a fog
-CONTRAST = 2.2  # a spline through noise is calmer than the noise
+NET = ((8.3, 0.7), (17.9, 0.3))  # the same of caustics
+RIDGE = 3.4  # how steep they are
+CONTRAST = 3.2  # a spline through noise is calmer than the noise; fog has banks, with clear air between
 TAU = 2 * np.pi
 
 
@@ -26,10 +30,44 @@ def sprites_at(overlay: Overlay, time: float, amount: float) -> np.ndarray:
     """Sprites (S, 15) float64 back to front, lengths in short sides."""
     parts = [_sparks_at(sparks, time, amount) for sparks in overlay.sparks]
     parts += [_particles_at(particles, overlay.width, time, amount) for particles in overlay.particles]
-    return np.concatenate(parts) if parts else np.empty((0, len(SPRITE)))
+    if not parts:
+        return np.empty((0, len(SPRITE)))
+    sprites, near = (np.concatenate(each) for each in zip(*parts))
+    zoom, shift = find_view(overlay.tracks, time, near)
+    sprites[:, :2] = zoom[:, None] * sprites[:, :2] + shift
+    sprites[:, [SPRITE.index("length"), SPRITE.index("width")]] *= zoom[:, None]
+    return sprites
 
 
-def _particles_at(particles: Particles, width: float, time: float, amount: float) -> np.ndarray:
+def find_view(tracks: Sequence[Track], time: float, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Zoom (S,) and shift (S, 2): what lies at inverse depths (S,) is shown at zoom * place + shift."""
+    zoom, shift, at = np.ones_like(near), np.zeros((len(near), 2)), time % 1 * CURVE
+    for track in reversed(tracks):
+        before, after = (np.array(track.rows[(int(at) + step) % CURVE]) for step in (0, 1))
+        far, close = (before + (after - before) * (at % 1)).reshape(3, 2).T
+        own, *moved = ((1 - near) * one + near * other for one, other in zip(far, close))
+        zoom, shift = own * zoom, own[:, None] * (shift + np.stack(moved, 1)) + (1 - own)[:, None] * track.centre
+    return zoom, shift
+
+
+def show_plane(grid: Grid, near: float, overlay: Overlay, time: float) -> np.ndarray:
+    """A plane of an inverse depth as the cameras show it, (rows, columns) float32 in [0, 1]."""
+    plane = grid.plane()
+    if not overlay.tracks:
+        return plane
+    zoom, (shift,) = find_view(overlay.tracks, time, np.array([near]))
+    for axis, (side, moved) in enumerate(((overlay.height, shift[1]), (overlay.width, shift[0]))):
+        cells = plane.shape[axis]
+        places = ((np.arange(cells) + 0.5) * side / cells - moved) / zoom[0] * cells / side - 0.5
+        places = np.clip(places, 0, cells - 1)
+        first = np.minimum(places.astype(int), cells - 2)
+        share = (places - first).astype(np.float32).reshape(-1, *[1] * (1 - axis))
+        plane = plane.take(first, axis) * (1 - share) + plane.take(first + 1, axis) * share
+    return plane
+
+
+def _particles_at(particles: Particles, width: float, time: float, amount: float) -> tuple[np.ndarray, np.ndarray]:
+    """Sprites (S, 15) as in the picture, and their inverse depths (S,)."""
     rows = np.array(particles.rows)
     here = np.clip(amount * len(rows) / 2 - np.arange(len(rows)), 0, 1)  # each in its turn
     rows, here = rows[here > 0], here[here > 0]
@@ -57,6 +95,7 @@ def _particles_at(particles: Particles, width: float, time: float, amount: float
         soft,
         own,
         behind,
+        near,
     ) = rows.T
     life = (passes * time + phase) % 1 / span
     end = np.minimum(life, 1 - life)
@@ -75,11 +114,12 @@ def _particles_at(particles: Particles, width: float, time: float, amount: float
     narrow = radius * ratio * np.maximum(np.abs(tilt), THINNEST)
     kind = SHAPES[particles.shape] * each, (ADD if particles.adds else COVER) * each
     shade = np.where(tumble != 0, 0.82 + 0.18 * tilt, 1)
-    return np.stack([x, y, np.cos(turned), np.sin(turned), radius, narrow, *kind, soft, shown, *light.T, behind, shade], 1)
+    shown = [x, y, np.cos(turned), np.sin(turned), radius, narrow, *kind, soft, shown, *light.T, behind, shade]
+    return np.stack(shown, 1), near
 
 
-def _sparks_at(sparks: Sparks, time: float, amount: float) -> np.ndarray:
-    x, y, radius, level, cycles, phase, cycles2, phase2, sharp, flare, *light = np.array(sparks.rows).T
+def _sparks_at(sparks: Sparks, time: float, amount: float) -> tuple[np.ndarray, np.ndarray]:
+    x, y, radius, level, cycles, phase, cycles2, phase2, sharp, flare, *light, near = np.array(sparks.rows).T
     slow, quick = (np.sin(TAU * ((rate * time + start) % 1)) for rate, start in ((cycles, phase), (cycles2, phase2)))
     # sharp: a glint, bright for a moment; both are zero on average (the mean of cos(x / 2)^8 is 35/128)
     glint = ((0.5 + 0.5 * slow) ** 4 - 35 / 128) / (1 - 35 / 128)
@@ -89,8 +129,8 @@ def _sparks_at(sparks: Sparks, time: float, amount: float) -> np.ndarray:
     each, none = np.ones_like(x), np.zeros_like(x)
     core = [x, y, each, none, radius, radius, none, GAIN * each, each, gain, each, each, each, none, each]
     rays = [x, y, each, none, FLARE * radius, FLARE * radius, SHAPES["star"] * each, ADD * each, each, star, *light, none, each]
-    rays = np.stack(rays, 1)
-    return np.concatenate([np.stack(core, 1), rays[star > 0.004]])
+    rays, seen = np.stack(rays, 1), star > 0.004
+    return np.concatenate([np.stack(core, 1), rays[seen]]), np.concatenate([near, near[seen]])
 
 
 def air_at(overlay: Overlay, time: float, amount: float) -> np.ndarray:
@@ -101,16 +141,21 @@ def air_at(overlay: Overlay, time: float, amount: float) -> np.ndarray:
     for lamp in overlay.lamps:
         at = time * CURVE
         before, after = lamp.curve[int(at) % CURVE], lamp.curve[(int(at) + 1) % CURVE]
-        level = before + (after - before) * (at % 1)
+        level, place = before + (after - before) * (at % 1), show_plane(lamp.place, lamp.near, overlay, time)
         for channel, (share, tint) in enumerate(zip(lamp.colour, lamp.tint)):
-            air[..., channel] *= np.maximum(1 + amount * (level * share + tint) * lamp.place.plane(), 0.02)
+            air[..., channel] *= np.maximum(1 + amount * (level * share + tint) * place, 0.02)
     for rays in overlay.rays:
-        beams = amount * rays.level * rays.place.plane() * find_beams(rays, shape, overlay, time)
+        place = show_plane(rays.place, rays.near, overlay, time)
+        beams = amount * rays.level * place * find_beams(rays, shape, overlay, time)
         air[..., :3] *= 1 - min(0.5, amount * rays.dim)
         for channel, share in enumerate(rays.colour):
             air[..., 3 + channel] += share * share * beams
+    for net in overlay.caustics:
+        bright = find_ridges(net, shape, overlay, time) - net.mean
+        air[..., :3] *= (1 + amount * net.level * show_plane(net.place, net.near, overlay, time) * bright)[..., None]
     for fog in overlay.fogs:
-        share = np.clip(amount * fog.density * fog.place.plane() * np.clip(_thickness(fog, shape, overlay, time), 0, 1), 0, 0.9)
+        place = show_plane(fog.place, fog.near, overlay, time)
+        share = np.clip(amount * fog.density * place * np.clip(find_thickness(fog, shape, overlay, time), 0, 1), 0, 0.9)
         air[..., 6] = 1 - (1 - air[..., 6]) * (1 - share)
         air[..., :3] *= 1 - min(0.5, amount * fog.dim)
     return air
@@ -122,8 +167,12 @@ def _places(shape: tuple[int, int], width: float, height: float) -> tuple[np.nda
 
 
 def find_beams(rays: Rays, shape: tuple[int, int], overlay: Overlay, time: float) -> np.ndarray:
-    x, y = _places(shape, overlay.width, overlay.height)
-    around, away = np.arctan2(y - rays.y, x - rays.x), np.hypot(x - rays.x, y - rays.y)
+    zoom, (shift,) = find_view(overlay.tracks, time, np.array([rays.near]))
+    across, down = (
+        places - (zoom[0] * at + move)
+        for places, at, move in zip(_places(shape, overlay.width, overlay.height), (rays.x, rays.y), shift)
+    )
+    around, away = np.arctan2(down, across), np.hypot(across, down)
     beams = sum(share * np.cos(count * around + TAU * (cycles * time + phase)) for count, cycles, phase, share in rays.waves)
     return np.clip(0.35 + beams, 0, 1) ** 1.5 * np.exp(-away / rays.reach)
 
@@ -139,11 +188,18 @@ def noise_tile(seed: int) -> np.ndarray:
     return (cell.astype(np.float64) / 2**32).reshape(NOISE, NOISE)
 
 
-def _thickness(fog: Fog, shape: tuple[int, int], overlay: Overlay, time: float) -> np.ndarray:
+def find_ridges(net: Caustics, shape: tuple[int, int], overlay: Overlay, time: float) -> np.ndarray:
+    """(h, w) in [0, 1], bright lines where the noise is in its middle."""
+    return np.clip(1 - RIDGE * np.abs(find_thickness(net, shape, overlay, time, NET) - 0.5), 0, 1) ** 2
+
+
+def find_thickness(
+    fog: Fog | Caustics, shape: tuple[int, int], overlay: Overlay, time: float, octaves: Sequence[tuple[float, float]] = OCTAVES
+) -> np.ndarray:
     """(h, w) around 0.5, mostly in [0, 1]."""
     x, y = (line.ravel() for line in _places(shape, overlay.width, overlay.height))
     total = np.full(shape, 0.5)
-    for octave, (cells, share) in enumerate(OCTAVES):
+    for octave, (cells, share) in enumerate(octaves):
         tile = noise_tile(fog.seed + octave) - 0.5
         phases = [(time + 0.31 * octave) % 1, (time + 0.31 * octave + 0.5) % 1]
         weights = np.sin(np.pi * np.array(phases)) ** 2

@@ -7,8 +7,9 @@ from zlib import crc32
 import numpy as np
 from pydantic import Field
 
-from loopanimate.effects.data import STRONGEST, Effect, Fog, Frozen, Grid, Particles
+from loopanimate.effects.data import LIES, STRONGEST, Caustics, Effect, Fog, Frozen, Grid, Overlay, Particles
 from loopanimate.effects.names import Colour
+from loopanimate.effects.state import find_ridges, find_thickness
 
 Pair = tuple[float, float]  # of the farthest and of the nearest
 
@@ -51,8 +52,8 @@ LOOKS = {
         opacity=(0.4, 0.18), soft=(0.7, 1), nearness=2.8, colours=(SLATE,),
     ),
     "drizzle": Look(
-        count=300, lit=1, radius=(0.008, 0.025), speed=(0.7, 1.3), spread=2, wind=0.35, ratio=(0.05, 0.06), along=True,
-        opacity=(0.2, 0.25), nearness=2, colours=(SLATE,),
+        count=420, lit=1, radius=(0.009, 0.032), speed=(0.7, 1.3), spread=2, wind=0.35, ratio=(0.05, 0.06), along=True,
+        opacity=(0.34, 0.3), nearness=2, colours=(SLATE,),
     ),
     "petals": Look(
         count=70, radius=(0.009, 0.032), speed=(0.07, 0.3), spread=16, wind=1.0, ratio=(0.62, 0.8), sway=(0.015, 0.05),
@@ -73,7 +74,7 @@ LOOKS = {
         opacity=(1.5, 1.2), nearness=1.5, adds=True, lit=0, colours=((0.86, 1.0, 0.42), (1.0, 0.92, 0.40)),
     ),
     "embers": Look(
-        count=200, radius=(0.0024, 0.008), speed=(0.1, 0.4), heading=270, spread=24, wind=0.5, sway=(0.006, 0.035),
+        count=260, radius=(0.003, 0.011), speed=(0.1, 0.4), heading=270, spread=24, wind=0.5, sway=(0.006, 0.035),
         blink=(2, 7), opacity=(1.6, 1.4), nearness=3, adds=True, lit=0, source="warm",
         colours=((1.0, 0.62, 0.22), (1.0, 0.45, 0.14), (1.0, 0.78, 0.40)),
     ),
@@ -91,7 +92,7 @@ LOOKS = {
         tumble=(1, 2), opacity=(0.9, 0.75), soft=(0.5, 0.9), nearness=2, shape="leaf", colours=(WHITE,),
     ),
     "ash": Look(
-        count=260, radius=(0.002, 0.011), speed=(0.04, 0.16), spread=25, sway=(0.006, 0.03), tumble=(0, 3), opacity=(0.75, 0.4),
+        count=260, radius=(0.0026, 0.014), speed=(0.04, 0.16), spread=25, sway=(0.006, 0.03), tumble=(0, 3), opacity=(0.9, 0.5),
         nearness=3, colours=((0.45, 0.43, 0.42), (0.62, 0.60, 0.58)),
     ),
 }  # fmt: skip
@@ -102,6 +103,7 @@ LOOKS["steam"] = Look(
 LOOKS["smoke"] = LOOKS["steam"].model_copy(
     update={
         "count": 190,
+        "lit": 1.6,
         "radius": (0.08, 0.18),
         "speed": (0.07, 0.15),
         "opacity": (0.36, 0.27),
@@ -118,9 +120,9 @@ DARK, LIGHTER = 0.27, 1.45  # how light white things are in the dark, and how mu
 MARGIN = 0.02  # short sides beyond the picture and the thing itself, where its path begins
 SHORT = 0.7  # share of a whole way across in a loop from which a thing goes across; a slower one appears and goes
 FADE = 0.22  # share of its path in which it does
-FOG_DENSITY, FOG_SPEED = 0.42, 0.05  # share at its thickest; short sides a second
-FOG_DIM = 0.16  # most light that it keeps out
-THICK = np.array([0.1, 0.3, 0.45, 0.55, 0.7, 0.9])  # of a fog, each as often as the others
+CAUSTICS, CAUSTICS_SPEED = 0.7, 0.03  # how much brighter the brightest line is, as a share; short sides a second
+FOG_DENSITY, FOG_SPEED = 0.56, 0.05  # share at its thickest; short sides a second
+FOG_DIM = 0.2  # most light that it keeps out
 
 
 def random_of(seed: int, look: str) -> np.random.Generator:
@@ -163,7 +165,7 @@ def make_particles(effect: Effect, size: Pair, seconds: float, seed: int, light:
             random.random(), radius * random.uniform(0.85, 1.15), ratio, way if row.along else random.uniform(0, 2 * np.pi),
             random.integers(1, row.spin + 1) * random.choice((-1, 1)) if row.spin else 0,
             random.integers(row.tumble[0], row.tumble[1] + 1), random.integers(row.blink[0], row.blink[1] + 1),
-            opacity * random.uniform(0.75, 1), soft, random.integers(len(colours)), behind,
+            opacity * random.uniform(0.75, 1), soft, random.integers(len(colours)), behind, near if source is None else LIES,
         ))  # fmt: skip
     return Particles(rows=tuple(table), shape=row.shape, adds=row.adds, colours=_light(colours, light**row.lit))
 
@@ -190,7 +192,7 @@ def make_strikes(kind: str, place: np.ndarray, amount: float, size: Pair, second
         half, flat = (far + (close - far) * near for far, close in (radius, FLAT))
         table.append((
             x, y, x, y, 1, random.random(), lasting / seconds * random.uniform(0.7, 1), 0, 0.12, 0.85, 0, 1, 0,
-            half * random.uniform(0.7, 1.2), flat, 0, 0, 0, 0, opacity * random.uniform(0.5, 1), 0.22, 0, 0,
+            half * random.uniform(0.7, 1.2), flat, 0, 0, 0, 0, opacity * random.uniform(0.5, 1), 0.22, 0, 0, LIES,
         ))  # fmt: skip
     return Particles(rows=tuple(table), shape="ring", adds=False, colours=_light((SLATE,), light))
 
@@ -260,13 +262,20 @@ def make_fog(effect: Effect, picture: np.ndarray, place: np.ndarray | None, fron
         down = (np.arange(rows) + 0.5) / rows
         place = np.repeat((0.45 + 0.55 * np.exp(-(((down - 0.72) / 0.3) ** 2)))[:, None], columns, 1)
     hidden = 0.0 if front is None else {"both": 0.7, "behind": 1.0, "before": 0.0}[effect.side]
-    light, density = picture**2, effect.amount * FOG_DENSITY
-    veil = density * place * (1 if front is None else 1 - hidden * front)
-    veil = np.minimum(THICK[:, None, None, None] * veil[..., None], 0.9)  # (thickness, rows, columns, 1)
-    total = light.sum(2)
+    way = np.deg2rad(0 if effect.heading is None else effect.heading)
+    drift = FOG_SPEED * effect.pace * seconds * np.array([np.cos(way), 0.5 * np.sin(way)])
+    light, total = picture**2, (picture**2).sum(2)
     low, high = np.quantile(total, (0.5, 0.9))
     colour = np.sqrt(light[(total >= low) & (total <= high)].mean(0))
     colour = np.array(effect.colours).mean(0) if effect.colours else 0.6 * colour + 0.4 * colour.mean()
+    fog = Fog(
+        place=Grid.of(np.clip(place, 0, 1)), colour=(0, 0, 0), drift=tuple(map(float, drift)), density=effect.amount * FOG_DENSITY,
+        behind=hidden, dim=0, seed=int(random_of(seed, "fog").integers(1000)),
+    )  # fmt: skip
+    view = Overlay(width=columns / min(rows, columns), height=rows / min(rows, columns))
+    thick = np.stack([np.clip(find_thickness(fog, (rows, columns), view, time), 0, 1) for time in (0.1, 0.35, 0.6, 0.85)])
+    veil = np.minimum(fog.density * place * thick, 0.9) * (1 if front is None else 1 - hidden * front)
+    veil = veil[..., None]  # (times, rows, columns, 1)
 
     def brightens(dim: float, scale: float) -> bool:
         after = light * (1 - veil) * (1 - dim) + np.square(np.minimum(scale * colour, 1)) * veil
@@ -274,12 +283,27 @@ def make_fog(effect: Effect, picture: np.ndarray, place: np.ndarray | None, fron
 
     dim = bisect(lambda dim: not brightens(dim, 1.0), FOG_DIM)
     colour = np.minimum(bisect(lambda scale: brightens(dim, scale), 1 / colour.max()) * colour, 1)
-    way = np.deg2rad(0 if effect.heading is None else effect.heading)
-    drift = FOG_SPEED * effect.pace * seconds * np.array([np.cos(way), 0.5 * np.sin(way)])
-    return Fog(
-        place=Grid.of(np.clip(place, 0, 1)), colour=tuple(map(float, colour)), drift=tuple(map(float, drift)), density=density,
-        behind=hidden, dim=dim, seed=int(random_of(seed, "fog").integers(1000)),
+    return fog.model_copy(update={"colour": tuple(map(float, colour)), "dim": dim})
+
+
+def make_caustics(effect: Effect, picture: np.ndarray, place: np.ndarray | None, seconds: float, seed: int) -> Caustics:
+    """picture: (rows, columns, 3) in [0, 1]. place: (rows, columns) in [0, 1]; None: all over."""
+    rows, columns, _ = picture.shape
+    place = np.ones((rows, columns)) if place is None else place
+    way = np.deg2rad(20 if effect.heading is None else effect.heading)
+    drift = CAUSTICS_SPEED * effect.pace * seconds * np.array([np.cos(way), np.sin(way)])
+    net = Caustics(
+        place=Grid.of(np.clip(place, 0, 1)), drift=tuple(map(float, drift)), level=CAUSTICS * effect.amount, mean=0,
+        seed=int(random_of(seed, "caustics").integers(1000)),
     )  # fmt: skip
+    view = Overlay(width=columns / min(rows, columns), height=rows / min(rows, columns))
+    bright = np.stack([find_ridges(net, (rows, columns), view, time) for time in (0.1, 0.35, 0.6, 0.85)])[..., None]
+    light, reach = picture**2, net.level * place[..., None]
+
+    def brightens(mean: float) -> bool:
+        return np.sqrt(np.clip(light * (1 + reach * (bright - mean)), 0, 1)).mean() < picture.mean()
+
+    return net.model_copy(update={"mean": bisect(brightens, 1.0)})
 
 
 def bisect(is_above: Callable[[float], bool], most: float) -> float:

@@ -35,10 +35,12 @@ SLIDERS = {  # text, least, most, step
 }
 CHECKS = {"parallax": "Follow the mouse", "wander": "Never the same twice"}  # wandering is for pages with several loops
 FITS = {"fill": "Fill the screen", "fit": "Fit in whole"}
+PARALLAX = 0.008, -0.004  # short sides that the nearest and the farthest move with the mouse at the screen's edge
 CONSTANTS = {  # the numbers that Python and the page's scripts share
     **reference.CONSTANTS,
     "nativeFps": NATIVE_FPS,
     "strongest": STRONGEST,
+    "parallax": PARALLAX,
     "faces": {
         "field": faces.FIELD,
         "knots": faces.KNOTS,
@@ -59,11 +61,12 @@ CONSTANTS = {  # the numbers that Python and the page's scripts share
         "golden": state.GOLDEN,
         "noise": state.NOISE,
         "octaves": state.OCTAVES,
+        "net": state.NET,
+        "ridge": state.RIDGE,
         "contrast": state.CONTRAST,
         "shapes": state.SHAPES,
     },
 }
-PARALLAX = 0.008, -0.004  # short sides that the nearest and the farthest move with the mouse at the screen's edge
 PARALLAX_FADE = 0.1  # short sides within which they do so less towards borders where the loop itself does not fade
 HARMONICS_ERROR = 1e-4  # short sides; largest error of leaving out the loop's higher harmonics
 STEP = 4e-6  # short sides; rounding of the coefficients, coarser where 16 bits would not hold them

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from scipy.ndimage import map_coordinates
 
@@ -20,8 +21,8 @@ from loopanimate.motion.spline import spline_at, spline_matrix
 
 ZOOMS = 0.03, 0.12  # how much the farthest and the nearest are enlarged at most, at amount 1
 SHIFTS = 0.018, 0.05  # short sides that they are shifted
-SWING = 0.04  # short sides that the farthest moves against the nearest where a camera goes round
-BOW = 0.4  # how far it bows across that, as a share
+SWING = 0.06  # short sides that the farthest moves against the nearest where a camera goes round
+BOW = 0.3  # how far it bows across that, as a share
 SHAKE = 0.006  # short sides that all of the picture is shaken
 TREMORS = 3, 5, 8  # waves a loop of a shaken camera, the more the smaller
 SLACK = 1.02  # factor on shifts that zooms make room for, because splines overshoot
@@ -30,6 +31,7 @@ MOST = 2.5  # of the amount
 AROUND = 0.5  # inverse depth that a camera goes round where nothing stands before the rest
 OPEN: Borders = ((False, False), (False, False))  # a camera leaves no border where it was
 CELLS = 24  # cells on the short side of the grid that depth is known on, and a motion before a camera
+SEEN = 256  # pixels on the long side of the depth of what is seen
 MIDDLE, AIM = 0.5, (0.2, 0.8)  # shares of a side: what a camera moves in on, and between which that may be
 WAYS = "to the right", "down", "to the left", "up"
 
@@ -70,6 +72,15 @@ class Shot:
         cameras = tuple(replace(camera, centre=tuple(aim.tolist())) for camera, aim in zip(self.cameras, aims))
         return replace(self, cameras=cameras, near=np.clip(rows @ self.near @ columns.T, 0, 1))
 
+    def seen(self, masks: Sequence[np.ndarray]) -> np.ndarray:
+        """Inverse depth (h, w) of what is seen, small, by the masks (H, W) of all layers but the last, front to back."""
+        height, width = masks[0].shape if len(masks) else self.near.shape[1:]
+        size = [max(1, round(side * min(1, SEEN / max(height, width)))) for side in (width, height)]
+        depth = cv2.resize(self.near[-1], size)
+        for near, mask in zip(self.near[-2::-1], masks[::-1], strict=True):
+            depth += cv2.resize(mask, size, interpolation=cv2.INTER_AREA) * (cv2.resize(near, size) - depth)
+        return depth
+
 
 def film(motion: Motion, shot: Shot, borders: Sequence[Borders], strength: float = 1.0) -> tuple[Motion, list[Borders]]:
     """A motion as the cameras of a shot show it, on the grid of its depth, and the borders at which that fades: none.
@@ -100,21 +111,24 @@ def look(places: np.ndarray, camera: Camera, share: float, near: np.ndarray, str
 
     near: inverse depth (h, w) of the picture, on a grid.
     """
-    zooms, shifts, rooms = pose(camera, share, strength, around)
-    if not (zooms.any() or rooms.any()):
+    (far, close), shifts = frame(camera, share, near.shape, strength, around)
+    if far == close == 1:
         return places
-    height, width = near.shape
-    sides = np.array([width, height]) / min(near.shape)
-    # the spline of a displacement is constant in the outer half of a grid's first cell
-    half = sides / 2 - 0.5 / min(near.shape)
-    far, close = (1 + zooms) / (1 - SLACK * (rooms / half).max(1))
-    centre = (sides * camera.centre)[:, None, None]
+    centre = (np.array(near.shape[::-1]) / min(near.shape) * camera.centre)[:, None, None]
     found = places
     for _ in range(1 if np.ptp(near) == 0 else 4):  # how near it is depends on where it is seen
         depth = _read(near, found)
         shift = shifts[0][:, None, None] + (shifts[1] - shifts[0])[:, None, None] * depth
         found = centre + (places - centre) / (far + (close - far) * depth) - shift
     return found
+
+
+def frame(camera: Camera, share: float, grid: tuple[int, int], strength: float, around: float) -> tuple[np.ndarray, np.ndarray]:
+    """Zooms s (2,) and shifts m (2, 2) in x and y of the farthest and the nearest at a share of the loop, by depth's grid."""
+    zooms, shifts, rooms = pose(camera, share, strength, around)
+    # the spline of a displacement is constant in the outer half of a grid's first cell
+    half = (np.array(grid[::-1]) - 1) / 2 / min(grid)
+    return (1 + zooms) / (1 - SLACK * (rooms / half).max(1)), shifts
 
 
 def pose(camera: Camera, share: float, strength: float, around: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -133,11 +147,10 @@ def pose(camera: Camera, share: float, strength: float, around: float) -> tuple[
     if camera.move == "slide":  # what is shown goes the other way
         shifts = -amount * there * np.outer(SHIFTS, way)
         return still[0], shifts, np.abs(shifts)
-    if camera.move == "orbit":  # to one side, through the middle, and to the other
-        sizes, across = amount * there * SWING * (np.array([0, 1]) - around), BOW * way[::-1]
-        swing = 8 / 27**0.5 * math.sin(turn)  # times `there` at most 1
-        room = np.abs(way) * math.hypot(swing, 1) + np.abs(across)
-        return still[0], np.outer(sizes, swing * way + across), np.tile(np.abs(sizes).max() * room, (2, 1))
+    if camera.move == "orbit":  # along an arc and back, as a pendulum: its two ends are alike, so none looks like a pause
+        sizes, arc = amount * SWING * (np.array([0, 1]) - around), BOW * math.sin(turn) ** 2
+        shifts = np.outer(sizes, there * way + arc * way[::-1])
+        return still[0], shifts, np.tile(np.abs(sizes).max() * (there * np.abs(way) + arc * np.abs(way[::-1])), (2, 1))
     room = SHAKE * amount * (1 - math.cos(turn / 2) ** 8)
     waves = (np.sin(turn * wave + np.array([wave, 2 * wave])) / wave for wave in TREMORS)
     return still[0], np.tile(room * sum(waves) / sum(1 / wave for wave in TREMORS), (2, 1)), np.full((2, 2), room)

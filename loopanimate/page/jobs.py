@@ -110,7 +110,7 @@ class Server:
         """
         self.machine, self.public = machine or Machine(), public or "SPACE_ID" in os.environ
         self.folder = tempfile.TemporaryDirectory(prefix="loopanimate-")
-        self.pipe, self.named, self.salient = Held(), Held(), Held()
+        self.pipe, self.models, self.salient = Held(), Held(), Held()
         self.render_seconds: float | None = None  # that the last loop took after sampling
         # ZeroGPU runs this in a fork, which inherits the models: only arguments and words travel between the processes
         self.sample = gpu(self._sample)
@@ -123,9 +123,9 @@ class Server:
     def load(self, preset: str, machine: Machine) -> Future:
         return self.pipe.load(load, preset, machine.checkpoint, machine.device)
 
-    def load_named(self, machine: Machine) -> Future:
-        """What finds the things that words name; None: what is bundled."""
-        return self.named.load(load_named, machine.regions_model, machine.device)
+    def load_models(self, machine: Machine) -> Future:
+        """What finds things and their depth."""
+        return self.models.load(load_models, machine.model_copy(update={"checkpoint": None}))
 
     def choose(self, **typed: str | None) -> Machine:
         """The command line's machine, with the models that were typed in place of its own."""
@@ -149,7 +149,7 @@ class Server:
 
     def find_things(self, picture: Image.Image, prompt: str) -> list[Outcome]:
         """What would become of each clause of a sentence."""
-        models = Models(self.load_named(self.machine).result(), self.machine.salient_model)
+        models = self.load_models(self.machine).result()
         return find_things(self.load("motion", self.machine).result(), picture, prompt, models)
 
     def save_mask(self, mask: np.ndarray) -> str:
@@ -230,7 +230,7 @@ class Server:
 
         def work(tell):
             pipe = self.load(settings.preset, machine).result()
-            models = Models(self.load_named(machine).result(), machine.salient_model)
+            models = self.load_models(machine).result()
             loops = make_loops(
                 pipe, picture, settings, seeds, mask, lambda *step: tell((*step, newest[1])), glimpse, parts, models
             )
@@ -247,7 +247,7 @@ class Server:
         picture, seed = open_cached(path), settings.request.seed
         mask = None if mask is None else canvas.fit(mask, picture.size)
         parts = [(words, canvas.fit(own, picture.size)) for words, own in parts]
-        needed = [self.saliency, self.load_named(machine)]
+        needed = [self.saliency, self.load_models(machine)]
         if not ON_ZERO:  # there another pipeline than the first one is loaded where the device is
             needed.append(self.load(settings.preset, machine))
         while wait(needed, 0).not_done:
@@ -306,12 +306,12 @@ def load(preset: str, checkpoint: str | None, device: str):
     return load_quietly(preset, checkpoint, device)
 
 
-def load_named(regions_model: str | None, device: str):
-    if regions_model is None:
-        return None
-    from loopanimate.checkpoints import load_regions_model
+def load_models(machine: Machine) -> Models:
+    if not (machine.regions_model or machine.depth_model):
+        return Models(salient=machine.salient_model)
+    from loopanimate.checkpoints import load_models
 
-    return load_regions_model(regions_model, device)
+    return load_models(machine)
 
 
 def follow_writing(loop: Loop, target: Path, output: Output, recipe: str | None):

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from loopanimate.effects.data import Overlay
-from loopanimate.effects.state import ADD, COVER, SHAPES, SPRITE, air_at, sprites_at
+from loopanimate.effects.state import ADD, COVER, SHAPES, SPRITE, air_at, show_plane, sprites_at
 from loopanimate.render.kernels import FAST, compile_kernel
 from loopanimate.render.planes import BT709
 
@@ -37,8 +37,7 @@ class Painter:
         self.width, self.height = size
         self.short = min(size)
         self.hidden = np.zeros((len(overlay.hiding), self.height, self.width), np.uint8)
-        for grid, plane in zip(overlay.hiding, self.hidden):
-            cv2.resize(np.rint(255 * grid.plane()).astype(np.uint8), size, plane, interpolation=cv2.INTER_LINEAR)
+        self._hide(0.0)
         self.threads = ThreadPoolExecutor(os.cpu_count() or 1)
 
     def draw(self, frame: np.ndarray, time: float) -> np.ndarray:
@@ -46,11 +45,12 @@ class Painter:
         if not self.amount:
             return frame
         time, frame = time % 1, np.ascontiguousarray(frame)
+        if self.overlay.tracks:
+            self._hide(time)
         edges = [2 * round(self.height / 2 * band / BANDS) for band in range(BANDS + 1)]
         edges[-1] = self.height
         sprites = self._in_pixels(sprites_at(self.overlay, time, self.amount))
-        has_air = bool(self.overlay.lamps or self.overlay.rays or self.overlay.fogs)
-        air = air_at(self.overlay, time, self.amount) if has_air else None
+        air = air_at(self.overlay, time, self.amount) if self.overlay.has_air else None
         fog = self.overlay.fogs[0] if self.overlay.fogs else None
         light = np.square(np.array(fog.colour if fog else (0, 0, 0), np.float32))
         behind = np.float32(fog.behind if fog else 0)
@@ -66,6 +66,11 @@ class Painter:
         for job in [self.threads.submit(band, *ends) for ends in pairwise(edges) if ends[1] > ends[0]]:
             job.result()
         return frame
+
+    def _hide(self, time: float) -> None:
+        for grid, near, plane in zip(self.overlay.hiding, self.overlay.hiding_near, self.hidden, strict=True):
+            shown = np.rint(255 * show_plane(grid, near, self.overlay, time)).astype(np.uint8)
+            cv2.resize(shown, plane.shape[::-1], plane, interpolation=cv2.INTER_LINEAR)
 
     def _planes(self, frame: np.ndarray) -> tuple[np.ndarray, ...]:
         if not self.planar:

@@ -72,7 +72,7 @@ def set_up(scene: Scene | None, finder: Finder, cameras: Sequence[Camera]) -> tu
     if cameras or scene is None:
         moving = [mask for layer, mask in zip(scene.layers, scene.masks) if layer.stands] if scene else []
         scene = stand(scene, find_standing(finder, moving, MAX_LAYERS - (len(scene.layers) if scene else 1)))
-    near = fathom(scene, finder.likely)
+    near = fathom(scene, finder.likely, finder.depth)
     nearest = max((plane.max() for plane, layer in zip(near, scene.layers) if layer.stands), default=AROUND)
     return scene, Shot(tuple(cameras), near, float(nearest + AROUND) / 2)
 
@@ -121,8 +121,11 @@ def _reach(mask: np.ndarray, seed: np.ndarray) -> np.ndarray:
     return sum((piece for piece in _pieces(mask) if seed[piece].mean() > 0.5), np.zeros(mask.shape, bool))
 
 
-def fathom(scene: Scene, likely: np.ndarray) -> np.ndarray:
-    """The inverse depth of each layer of a scene, (L, h, w) float32 in [0, 1]; likely: as `regions.classify` gives it."""
+def fathom(scene: Scene, likely: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
+    """The inverse depth of each layer of a scene, (L, h, w) float32 in [0, 1].
+
+    likely: as `regions.classify` gives it. known: inverse depth (h, w) in [0, 1] that a model has for the picture.
+    """
     size = likely.shape[1:]
     shares, clear = [], np.ones(size, np.float32)
     for mask in scene.masks:
@@ -130,6 +133,10 @@ def fathom(scene: Scene, likely: np.ndarray) -> np.ndarray:
         shares.append(clear * mask)
         clear = clear * (1 - mask)
     shares.append(clear)
+    if known is not None:  # of each layer where it is seen, a rim apart; behind others it lies between
+        known, rim = cv2.resize(known, size[::-1], interpolation=cv2.INTER_AREA), np.ones((GAP, GAP))
+        shares = [cv2.erode(share.astype(np.float32), rim) for share in shares]
+        return np.stack([spread(known, share, latent_grid(*size, CELLS)) for share in shares]).astype(np.float32)
     standing = [layer.stands for layer in scene.layers]
     before = np.minimum(sum(share for share, stands in zip(shares, standing) if stands) + np.zeros(size, np.float32), 1)
     pieces = [list(_pieces(share > 0.5)) if stands else [] for share, stands in zip(shares, standing)]

@@ -4,13 +4,14 @@ import re
 from dataclasses import replace
 from itertools import chain, takewhile
 
+import cv2
 import numpy as np
 
-from loopanimate.effects.build import WHOLE, Placed, build, shrink_place
+from loopanimate.effects.build import PLACE_SIDE, WHOLE, Placed, build, shrink_place
 from loopanimate.effects.data import Effect
 from loopanimate.effects.names import Colour, colours, look_of, looks, read_colours
 from loopanimate.effects.weather import LOOKS
-from loopanimate.scene.finder import Finder, Region, name_of
+from loopanimate.scene.finder import Finder, Region, drop_specks, name_of
 from loopanimate.scene.places import place_of
 from loopanimate.words.clauses import Clause
 from loopanimate.words.events import SPARED
@@ -26,10 +27,17 @@ FORMED = ("fog", "smoke")  # classes that are drawn where the picture does not s
 RISING = {"steam": re.compile(r"\bsteam"), "smoke": re.compile(r"\b(?:smok|fum)")}  # looks → what words say: "the pot steams"
 AMOUNTS = {"barely": 0.4, "gently": 0.6, "": 1.0, "plainly": 1.0, "strongly": 1.6, "wildly": 2.2}  # by names of STRENGTHS
 PACES = {"slowly": 0.6, "": 1.0, "quickly": 1.7}  # by names of TEMPOS
+FLASHES = re.compile(r"\b(?:flash|strob)")
+UNDER_FOG = ("water", "foam", "grass", "ground", "snow")  # classes that fog lies on: "over the lake" ...
+FOG_LIES = 0.1, 0.04  # ... by so many short sides above them, and the deviation of its soft edge
+STANDS_OUT = 0.12  # how much brighter than most of the sky what is lit in it is at least, of 1
+ALIKE, RICH = 0.35, 0.3  # most difference from a named colour, both with their largest part at 1; least saturation
+OF_COLOUR = 0.0008, 0.15  # least and most share of the picture that a thing of a named colour has
 FRONT = 0.7  # share of the picture from which an object in front is all there is to see
 STRUCK = {"water": ("water", "foam"), "ground": ("ground",)}  # names of STRIKES → classes of the finder
 COLOURS, LIGHTS = "|".join(colours()), "glow|light|shin|gleam|shimmer|puls|flicker|burn|blink|flash"
 OF_LIGHT = re.compile(rf"\b({COLOURS}) (?:{LIGHTS})|\b(?:{LIGHTS})\w* (?:in )?({COLOURS})\b")
+WHERE_COLOURED = "Not found, so what has its colour is taken for it. If that is wrong, paint it."
 WHERE_BRIGHT = "Not found, so what is brightest is taken for it. If that is wrong, paint it."
 
 
@@ -57,13 +65,16 @@ def _place_effect(clause: Clause, finder: Finder) -> tuple[Placed | None, Region
     side = next(
         (word for word, said in (("behind", ("behind",)), ("before", ("before", "front"))) if {*said} & {*clause.which}), "both"
     )
-    if clause.effect in ("glow", "sparkle", "twinkle", "flicker") and _is_aurora(clause):
+    if clause.effect in ("", "glow", "sparkle", "twinkle", "flicker") and is_aurora(clause):
         look = "aurora"
+    look = "caustics" if kind == "caustic" else look
     asked = Effect(
         look=look, amount=AMOUNTS[clause.strength], pace=PACES[clause.tempo], heading=_wind(clause), side=side,
         colours=_colours(clause),
     )  # fmt: skip
-    said = looks()[look].said
+    if look == "lamp" and FLASHES.search(clause.text):
+        asked = asked.model_copy(update={"look": "flash"})
+    said = looks()[asked.look].said
     if look in RISING:
         return _place_rising(clause, kind, asked, finder)
     if asked.name in IN_THE_AIR and look != "embers":
@@ -77,6 +88,9 @@ def _place_effect(clause: Clause, finder: Finder) -> tuple[Placed | None, Region
         return Placed(asked, shrink_place(region.mask)), region, f"{name}: {said}.{guess}"
     if asked.name in FOUND_BY_ITSELF and kind in (*SHINING, "whole"):
         return Placed(asked), None, f"{name}: {said}."
+    likely = _find_coloured(finder, asked.colours) if kind in SHINING else None
+    if likely is not None:
+        return Placed(asked, shrink_place(likely)), None, f"{name}: {said}. {WHERE_COLOURED}"
     if kind in SHINING or look == "embers":
         return Placed(asked), None, f"{name}: {said}. {WHERE_BRIGHT}"
     return None, None, f"{name}: not found. Click on it or paint it."
@@ -95,7 +109,7 @@ def _place_rising(clause: Clause, kind: str, asked: Effect, finder: Finder) -> t
     return None, None, f"{name_of(clause.thing, clause.which)}: {missing}. Click on it or paint it."
 
 
-def _is_aurora(clause: Clause) -> bool:
+def is_aurora(clause: Clause) -> bool:
     return nouns().get(clause.thing, ("",))[0] == "aurora" or "northern" in clause.which
 
 
@@ -122,7 +136,7 @@ def find_place(clause: Clause, finder: Finder) -> Region | None:
     given = _find_given(clause, finder)
     if given is not None:
         return given
-    if _is_aurora(clause):
+    if is_aurora(clause):
         return finder.look(*finder.judge("sky"))
     for word in clause.which:  # the last resort of these is the thing itself
         if word in nouns() and place_of(word).regions and clause.effect in ON_THINGS:
@@ -130,15 +144,56 @@ def find_place(clause: Clause, finder: Finder) -> Region | None:
             if region is not None:
                 return region
     if kind in HIGH and clause.effect != "sparkle":
-        return finder.look(*finder.judge("sky"))
+        sky = finder.look(*finder.judge("sky"))
+        return sky and replace(sky, mask=_stand_out(finder, sky.mask)) if kind == "sun" else sky
     region = finder.find(clause.thing, clause.which) if place_of(clause.thing).regions else None
     return None if region is not None and region.guessed and kind in SHINING else region
+
+
+def _see(finder: Finder) -> np.ndarray:
+    """The picture (h, w, 3) in [0, 1], small."""
+    scale = min(1.0, PLACE_SIDE / max(finder.picture.size))
+    return cv2.resize(np.asarray(finder.picture), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) / np.float32(255)
+
+
+def _stand_out(finder: Finder, mask: np.ndarray) -> np.ndarray:
+    """What is far brighter than most of a place (H, W): the moon in its sky; all of the place where nothing is."""
+    light = _see(finder).mean(2)
+    inside = light[cv2.resize(mask, light.shape[::-1]) > 0.5]
+    low, high = np.quantile(inside, (0.5, 0.998)) if inside.size else (0, 0)
+    bright = np.clip((light - (low + high) / 2) / max((high - low) / 4, 1e-6), 0, 1)
+    return mask * cv2.resize(bright, mask.shape[::-1]) if high - low > STANDS_OUT else mask
+
+
+def _find_coloured(finder: Finder, wanted: tuple[Colour, ...]) -> np.ndarray | None:
+    """The mask of what has a named colour, (h, w), small; None: nothing has, or much of the picture."""
+    picture = _see(finder)
+    most, least = picture.max(2), picture.min(2)
+    rich = (most > RICH) & (most - least > RICH * most)
+    tints = picture / np.maximum(most, 1e-6)[..., None]
+    alike = [np.abs(tints - np.array(colour) / max(colour)).max(2) < ALIKE for colour in wanted if np.ptp(colour) > RICH]
+    found = drop_specks((rich & np.any(alike, axis=0)).astype(np.uint8)) if alike else np.zeros(1)
+    return found.astype(np.float32) if OF_COLOUR[0] < found.mean() < OF_COLOUR[1] else None
+
+
+def _find_under_fog(clause: Clause, finder: Finder) -> Region | None:
+    """What fog is said to be on, "over the lake", and the air above it."""
+    for word in clause.which:
+        regions = place_of(word).regions if word in nouns() else ()
+        region = finder.look(*finder.judge(word)) if regions and {*regions} & {*UNDER_FOG} else None
+        if region is not None and not region.unsure:
+            short = min(region.mask.shape)
+            above = cv2.dilate(region.mask, np.ones((round(FOG_LIES[0] * short) + 1, 1)), anchor=(0, 0))
+            return replace(region, mask=cv2.GaussianBlur(above, (0, 0), FOG_LIES[1] * short))
+    return None
 
 
 def _find_air(clause: Clause, finder: Finder) -> tuple[Region | None, str]:
     """Where weather is, None for all over, and words on that: within its mask, if one came, and not on what is spared."""
     region = _find_given(clause, finder)
     said = ", where its mask is" if region else ""
+    if region is None and forms_in_the_air(clause):
+        region = _find_under_fog(clause, finder)
     words = spared_by(clause)
     things = [word for word in words if word in nouns() or word == "person"]
     for thing in things:

@@ -54,6 +54,7 @@ class Models:
 
     named: Callable[[Image.Image, str], np.ndarray] | None = None  # picture, words → likelihood (h, w); None: the bundled one
     salient: str = BUNDLED_SALIENT  # of presets.SALIENT_MODELS
+    depth: Callable[[Image.Image], np.ndarray] | None = None  # inverse depth (h, w) in [0, 1]; None: by the bundled classes
 
 
 BUNDLED = Models()
@@ -76,6 +77,11 @@ class Finder:
     def likely(self) -> np.ndarray:
         """The likelihoods of the bundled model's classes."""
         return classify(self.picture)
+
+    @cached_property
+    def depth(self) -> np.ndarray | None:
+        """Inverse depth (h, w) in [0, 1], where a model of its own says it."""
+        return self.models.depth and self.models.depth(self.picture)
 
     @cached_property
     def salient(self) -> tuple[np.ndarray, bool]:

@@ -8,7 +8,7 @@ import numpy as np
 from loopanimate.effects.build import Placed
 from loopanimate.motion.camera import MIDDLE, Camera
 from loopanimate.scene.depth import read_camera
-from loopanimate.scene.effects import ON_THINGS, forms_in_the_air, place_effect, spared_by
+from loopanimate.scene.effects import ON_THINGS, forms_in_the_air, is_aurora, place_effect, spared_by
 from loopanimate.scene.expressions import AMOUNTS, PACES, Act, can_move_eyes, outline
 from loopanimate.scene.faces import FacePoints
 from loopanimate.scene.finder import SIDES, Finder, Region, name_of
@@ -197,6 +197,9 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
         return Outcome(clause, None, f"{name}: not found. Click on it or paint it.")
     instead = KINDS[clause.kind].if_rigid if place_of(clause.thing).rigid else None
     clause = _lie_down(replace(clause, kind=instead or clause.kind))
+    if is_aurora(clause):  # it shifts its colours while it moves
+        placed, _, said = place_effect(clause, finder)
+        return Outcome(clause, region, said, moves=True, effect=placed)
     missing = f' ("{clause.toward}" is not drawn yet)' if clause.toward else ""
     guess = " Is it there? If not, paint it." if region.unsure else ""
     return Outcome(clause, region, f"{name}: {sentence_of([clause])}{missing}.{guess}", moves=True)

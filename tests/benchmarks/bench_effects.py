@@ -8,6 +8,9 @@ python -m tests.benchmarks.bench_effects page [WIDTH HEIGHT]
 python -m tests.benchmarks.bench_effects seams PICTURE ...
     60 loops of those pictures with every look in turn: seams of the decoded files, whether frame 0 is frame N, and by how much
     the mean over the loop is not the one without effects.
+python -m tests.benchmarks.bench_effects depth FOLDER PICTURE ...
+    A camera before each picture, each kind in turn: by how many short sides lines of the picture that are upright bend, by what
+    factor anything is stretched beside its neighbours, the seam of the decoded file; the files stay in the folder.
 """
 
 import json
@@ -33,8 +36,15 @@ from loopanimate.files.pictures import open_picture
 from loopanimate.files.sizes import SIZES, frame_times
 from loopanimate.files.video import Coding
 from loopanimate.metrics import seam
+from loopanimate.motion.border import borders_of
+from loopanimate.motion.camera import CELLS, Camera, film
+from loopanimate.motion.curve import Motion
+from loopanimate.motion.field import Field
+from loopanimate.motion.spline import latent_grid, spline_matrix
 from loopanimate.render.overlay import Painter
 from loopanimate.render.renderer import Renderer
+from loopanimate.scene.depth import set_up
+from loopanimate.scene.finder import Finder
 from tests.benchmarks.bench_export import FPS, scene
 from tests.benchmarks.bench_living import DRAWS
 from tests.browser.conftest import CHROMIUM, CHROMIUM_OPTIONS
@@ -43,13 +53,14 @@ WHOLE, SECONDS = (0.0, 0.0, 1.0, 1.0), 4.25
 SEAM_FPS = Fraction(12)  # frames a second
 LOOPS, SIDE = 60, 512  # and pixels on the short side of their pictures
 ROUNDS = 9  # turns of each page
+TURNS = 3  # of exports
 
 
 def export(size: str, effects: bool, path: Path, count: int | None = None) -> dict:
-    """Seconds of an export, and of its frames alone, in milliseconds a frame."""
+    """Seconds of an export by the clock and of all cores, and of its frames alone, in milliseconds a frame."""
     image, mask, field = scene(SIZES[size], "salient")
     times = frame_times(35, FPS)[:count]
-    start = time.perf_counter()
+    start, work = time.perf_counter(), time.process_time()
     renderer = Renderer(image, [mask], field, planar=True)
     frame = renderer.frame
     if effects:
@@ -63,12 +74,12 @@ def export(size: str, effects: bool, path: Path, count: int | None = None) -> di
             return painter.draw(renderer.frame(moment), moment / 34)
 
     write_loop(path, map(frame, times), len(times), Coding(FPS))
-    whole = time.perf_counter() - start
+    whole, work = time.perf_counter() - start, time.process_time() - work
     some = times[1::8]
     start = time.perf_counter()
     for moment in some:
         frame(moment)
-    return {"whole": whole, "frame, ms": 1000 * (time.perf_counter() - start) / len(some)}
+    return {"whole": whole, "cores": work, "frame, ms": 1000 * (time.perf_counter() - start) / len(some)}
 
 
 def compare_exports(size: str = "4k", effects: str | None = None) -> None:
@@ -81,8 +92,10 @@ def compare_exports(size: str = "4k", effects: str | None = None) -> None:
             return
         for each in ("without", "with"):
             subprocess.run([sys.executable, "-m", __spec__.name, "export", size, each], check=True)
-        bare, full = (export(size, each, path) for each in (False, True))
-    print(size, json.dumps({"without": bare, "with": full, "ratio": full["whole"] / bare["whole"]}), flush=True)
+        for _ in range(TURNS):
+            bare, full = (export(size, each, path) for each in (False, True))
+            ratios = {f"ratio of {name}": full[name] / bare[name] for name in bare}
+            print(size, json.dumps({"without": bare, "with": full, **ratios}), flush=True)
 
 
 def compare_pages(width: str = "1920", height: str = "1080") -> None:
@@ -148,6 +161,59 @@ def survey(path: Path, look: str, seed: int, folder: str) -> dict[str, float]:
     return {**seam(frames), "rank": rank, "mean": abs(drawn / bare - 1), "same": float(np.array_equal(first, last))}
 
 
+def bend(field: Field, masks: list[np.ndarray], image: np.ndarray, time: float) -> tuple[float, float]:
+    """How far upright lines bend, in short sides, and the 999th thousandth of how much cells that are seen are stretched."""
+    size = image.shape[:2]
+    short, owner = min(size), np.full(size, len(masks))
+    for layer, mask in reversed(list(enumerate(masks))):
+        owner[mask > 0.5] = layer
+    rows, columns = (spline_matrix(cells, side) for cells, side in zip(field.winding.shape[-2:], size))
+    moved = rows @ field.at(time)[0] @ columns.T  # (L, 2, H, W)
+    (xx, yx), (xy, yy) = (np.gradient(moved[:, axis] * short, axis=(2, 1)) for axis in (0, 1))
+    stretched = np.linalg.norm([(xx - yy) / 2, (yx + xy) / 2], axis=0)  # beside a turn and a zoom
+    seen = np.take_along_axis(stretched, owner[None], 0)
+    lines = cv2.createLineSegmentDetector().detect(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[0]
+    worst = 0.0
+    for x0, y0, x1, y1 in lines.reshape(-1, 4) if lines is not None else ():
+        if abs(y1 - y0) < 0.1 * short or abs(x1 - x0) > 0.1 * abs(y1 - y0):
+            continue
+        places = np.linspace((x0, y0), (x1, y1), 24)
+        shown, layer = places.copy(), owner[tuple(np.clip(places[12][::-1].astype(int), 0, np.array(size) - 1))]
+        for _ in range(8):  # p = q + d(p)
+            at = shown.astype(np.float32)[:, None]  # (24, 1, 2)
+            ways = [
+                cv2.remap(part, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+                for part in moved[layer].astype(np.float32)
+            ]
+            shown = places + short * np.hstack(ways)
+        along = (shown[-1] - shown[0]) / np.linalg.norm(shown[-1] - shown[0])
+        worst = max(worst, float(np.abs((shown - shown[0]) @ (-along[1], along[0])).max() / short))
+    return worst, float(np.quantile(seen, 0.999))
+
+
+def survey_depth(folder: str, *paths: str) -> None:
+    moves = [Camera("in"), Camera("slide", 0.0), Camera("orbit"), Camera("out"), Camera("slide", 270.0)]
+    measured = []
+    for turn, path in enumerate(paths):
+        picture, camera = open_picture(path), moves[turn % len(moves)]
+        picture.thumbnail([side * SIDE / min(picture.size) for side in picture.size])
+        picture = picture.crop((0, 0, picture.width // 2 * 2, picture.height // 2 * 2))
+        scene, shot = set_up(None, Finder(picture), [camera])
+        masks, image = [np.asarray(mask) for mask in scene.masks], np.asarray(picture)
+        still = Motion(
+            np.zeros((35, len(scene.layers), 2, 12, 12), np.float32), np.zeros((len(scene.layers), 2, 12, 12), np.float32)
+        )
+        motion, borders = film(still, shot.crop(WHOLE, latent_grid(*image.shape[:2], CELLS)), borders_of(masks))
+        field = Field(motion, borders)
+        farthest = max((bend(field, masks, image, time) for time in (8.5, 12.0, 17.0)), key=max)
+        renderer, times = Renderer(image, masks, field, planar=True), frame_times(35, SEAM_FPS)
+        file = Path(folder) / f"{Path(path).stem}-{camera.move}.mp4"
+        write_loop(file, map(renderer.frame, times), len(times), Coding(SEAM_FPS))
+        measured.append({"layers": len(masks) + 1, "bend": farthest[0], "stretch": farthest[1], **seam(decode(file))})
+        print(f"{file.stem:16}", *(f"{name} {value:.3f}" for name, value in measured[-1].items()), flush=True)
+    print("at most", json.dumps({name: max(each[name] for each in measured) for name in ("bend", "stretch", "step", "jerk")}))
+
+
 def survey_seams(*paths: str) -> None:
     measured = []
     with tempfile.TemporaryDirectory() as folder:
@@ -161,4 +227,4 @@ def survey_seams(*paths: str) -> None:
 
 
 if __name__ == "__main__":
-    {"export": compare_exports, "page": compare_pages, "seams": survey_seams}[sys.argv[1]](*sys.argv[2:])
+    {"export": compare_exports, "page": compare_pages, "seams": survey_seams, "depth": survey_depth}[sys.argv[1]](*sys.argv[2:])

@@ -13,14 +13,20 @@ from playwright.sync_api import Error
 from loopanimate.effects.build import Effect, Placed, build, shrink_place
 from loopanimate.effects.names import looks
 from loopanimate.files.living import motion_of, overlay_data, write_living
+from loopanimate.loop import MotionLoop
 from loopanimate.metrics import psnr, seam
 from loopanimate.motion.border import touched_borders
+from loopanimate.motion.camera import CELLS, Camera, Shot
 from loopanimate.motion.curve import Motion
 from loopanimate.motion.field import Field
+from loopanimate.motion.spline import latent_grid
 from loopanimate.render.overlay import Painter
 from loopanimate.render.renderer import Renderer
 from loopanimate.scene.expressions import Act, form_face
 from loopanimate.scene.faces import find_faces
+from loopanimate.settings import make_settings
+from loopanimate.staging import Air
+from loopanimate.words.intent import STILL
 from tests.fields import curve, field_of, random_field
 
 SIDE = 192  # pixels of the short side
@@ -183,6 +189,38 @@ def test_the_page_draws_light_and_weather_as_the_renderer_does(opened, photos, l
     assert changed and page.errors == []
     write_living(tmp_path / "loop.html", image, [mask], [field], "a loop")
     assert weight - (tmp_path / "loop.html").stat().st_size < 60_000
+
+
+@pytest.mark.parametrize("look", ["snow", "sparkle", "glow", "rays", "fog", "embers"])
+def test_the_page_draws_light_before_a_camera_as_the_renderer_does(opened, photos, look):
+    image, mask = small(photos["rocket"])
+    shape = latent_grid(*image.shape[:2], CELLS)
+    near = np.stack([np.full(shape, 0.8), np.linspace(0, 0.5, shape[0])[:, None] * np.ones(shape[1])]).astype(np.float32)
+    shot = Shot((Camera("slide", 200, amount=1.5), Camera("in")), near)
+    still = Motion(np.zeros((35, 2, 2, 12, 22), np.float32), np.zeros((2, 2, 12, 22), np.float32))
+    air, notes = Air((Placed(Effect(look=look)),), shrink_place(mask)), ()
+    loop = MotionLoop(
+        Image.fromarray(image),
+        (mask,),
+        mask,
+        True,
+        make_settings(prompt="it moves"),
+        notes,
+        still,
+        (STILL, STILL),
+        shot=shot,
+        air=air,
+    )
+    view = loop.view()
+    overlay, field = loop.overlay(view), loop.field(view)
+    page = opened(image, [mask], [field], overlay=overlay)
+    renderer, painter = Renderer(image, [mask], field), Painter(overlay, image.shape[1::-1])
+    stuck = Painter(overlay.model_copy(update={"tracks": ()}), image.shape[1::-1])
+    for time in (0.2, 0.5):
+        frame = renderer.frame(time * field.period)
+        seen, drawn = draw(page, time), painter.draw(frame.copy(), time)
+        assert psnr(seen, drawn) > 38 and not np.array_equal(drawn, stuck.draw(frame.copy(), time))
+    assert page.errors == []
 
 
 def test_light_and_weather_change_with_the_hands_and_stay_in_the_picture(opened, photos):

@@ -193,6 +193,15 @@ def test_what_falls_behind_an_object_stays_behind_it(night, side, inside, outsid
     assert changed[within].any() == inside and changed[front == 0].any() == outside
 
 
+def test_nothing_hides_what_falls_where_nothing_stands_in_front(night):
+    window = np.zeros(night.shape[:2], np.uint8)
+    window[:, 128:] = 255
+    for places in ([None], [None, window]):  # a place is what hides its own weather alone
+        overlay = build([Placed(Effect(look="snow"), place) for place in places], night, WHOLE, None, SECONDS, 1)
+        numbers = [{row[COLUMNS.index("behind")] for row in particles.rows} for particles in overlay.particles]
+        assert numbers == [{float(plane)} for plane in range(len(places))]
+
+
 def test_weather_falls_where_its_place_is_and_behind_what_stands_there(night):
     window, front = np.zeros((2, *night.shape[:2]), np.uint8)
     window[:, 128:], front[72:, 100:160] = 255, 255

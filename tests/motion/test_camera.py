@@ -95,6 +95,14 @@ def test_headings_and_ways():
     assert (np.diff(outward[14:]) < 0).all()
 
 
+def test_a_camera_that_goes_round_turns_at_the_wrap_as_at_its_other_end():
+    ring = film(still(35), shot_of(Camera("orbit")), [ALL_BORDERS] * 3)[0].ring[..., 12, 22]
+    ring = ring[:, UPRIGHT] - ring[:, FAR]  # parallax, without the zoom that both share
+    start, other = (np.linalg.norm(ring[at + 4] - ring[at]) for at in (0, 17))
+    assert start == pytest.approx(other, rel=0.15) and np.linalg.norm(ring[17]) > 0.025
+    assert abs(ring[8, 0] * ring[17, 1] - ring[8, 1] * ring[17, 0]) > 1e-5  # on the way it bows
+
+
 def test_what_moves_goes_on_moving_before_a_camera_and_still_fades_at_the_border():
     motion = circle(shape=(12, 22), reach=0.03, drift=0.05)
     borders = [ALL_BORDERS, ALL_BORDERS]

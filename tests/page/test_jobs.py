@@ -19,6 +19,7 @@ from loopanimate.motion.field import Field
 from loopanimate.page import jobs, text
 from loopanimate.page.jobs import Server, Shown, direct, move
 from loopanimate.page.preview import measure, shrink
+from loopanimate.scene.finder import Models
 from loopanimate.settings import Machine, make_settings
 from tests.motion.motions import STILL, circle
 from tests.videos import scene
@@ -66,8 +67,8 @@ def test_the_model_of_regions_is_loaded_where_one_is_named(monkeypatch):
     loaded = []
     monkeypatch.setattr("loopanimate.checkpoints.load_regions_model", lambda name, device: loaded.append(name) or name)
     server = Server(Machine(regions_model="a/b"))
-    assert server.load_named(server.machine).result(60) == server.load_named(server.machine).result(60) == "a/b"
-    assert server.load_named(Machine()).result(60) is None and loaded == ["a/b"]
+    assert server.load_models(server.machine).result(60) == server.load_models(server.machine).result(60) == Models("a/b")
+    assert server.load_models(Machine()).result(60) == Models() and loaded == ["a/b"]
 
 
 def test_one_pipeline_is_held_and_a_failure_is_tried_again(monkeypatch):

@@ -297,7 +297,8 @@ class Drawing {
 
   // state: of Walk; fit: the whole picture within the canvas instead of the canvas filled; follow: where the mouse draws it, -1 to 1;
   // painter: of light and weather, or null; time: its own and that of faces, in loops; amount: factor on it; strength: on faces.
-  draw(state, fit, follow, painter = null, time = 0, amount = 0, strength = 1) {
+  // visits: as of Overlay.look; light and weather, which follow cameras, come from `painter` at `time`.
+  draw(state, fit, follow, painter = null, time = 0, amount = 0, strength = 1, visits = []) {
     const { gl, loop, canvas } = this;
     const across = canvas.width / loop.width, down = canvas.height / loop.height;
     const scale = fit ? Math.min(across, down) : Math.max(across, down);
@@ -326,7 +327,7 @@ class Drawing {
     gl.clearColor(0, 0, 0, 1);
     gl.clear(gl.COLOR_BUFFER_BIT);
     gl.drawElements(gl.TRIANGLES, this.corners, gl.UNSIGNED_INT, 0);
-    if (amount > 0) painter?.finish(time, amount, shown);
+    if (amount > 0) painter?.finish(time, amount, shown, visits, follow);
   }
 
   // Writes the values of a layer's coefficients (rows, columns, 2) at the corners of the mesh to `paths`, from `target` on.

@@ -2,7 +2,7 @@
 // drawn, as loopanimate/render/overlay.py draws them.
 const TAU = 2 * Math.PI;
 const { cells: CELLS, curve: CURVE, finest: FINEST, thinnest: THINNEST, flare: FLARE, noise: NOISE, octaves: OCTAVES } = constants.effects;
-const { contrast: CONTRAST, shapes: SHAPES, golden: GOLDEN } = constants.effects;
+const { net: NET, ridge: RIDGE, contrast: CONTRAST, shapes: SHAPES, golden: GOLDEN } = constants.effects;
 const [COVER, ADD, GAIN] = [0, 1, 2];
 const SPRITE = 16; // numbers of a sprite, of which the last is spare
 
@@ -23,16 +23,65 @@ class Overlay {
   // planes: of each grid, by its place in `data.planes`, its values (rows x columns) in [0, 1]
   constructor(data, planes) {
     const plane = (each) => ({ ...each, place: planes[each.place] });
-    Object.assign(this, data, { lamps: data.lamps.map(plane), rays: data.rays.map(plane), fogs: data.fogs.map(plane) });
+    Object.assign(this, data, { lamps: data.lamps.map(plane), rays: data.rays.map(plane), fogs: data.fogs.map(plane), caustics: data.caustics.map(plane) });
     const rows = (each) => ({ ...each, rows: unpackRows(each.rows), columns: each.rows.low.length });
     [this.sparks, this.particles] = [data.sparks.map(rows), data.particles.map(rows)];
     const short = Math.min(data.width, data.height);
     [this.high, this.wide] = [data.height, data.width].map((side) => Math.max(2, Math.round((CELLS * side) / short)));
-    this.tiles = this.fogs.map(({ seed }) => OCTAVES.map((_, octave) => noiseTile(seed + octave)));
+    this.tracks = data.tracks.map(rows);
+    this.looks = [];
+    const tiles = (octaves) => ({ seed }) => octaves.map((_, octave) => noiseTile(seed + octave));
+    [this.tiles, this.nets] = [this.fogs.map(tiles(OCTAVES)), this.caustics.map(tiles(NET))];
   }
 
   get airy() {
-    return this.lamps.length + this.rays.length + this.fogs.length > 0;
+    return this.lamps.length + this.rays.length + this.fogs.length + this.caustics.length > 0;
+  }
+
+  // Takes the cameras' poses. visits: [time, weight, strength] of the loops that are blended; follow: where the mouse draws it.
+  look(visits, follow) {
+    this.looks = this.tracks.map(({ rows, columns, centre }) => {
+      const pose = new Array(columns).fill(0);
+      for (const [time, weight, strength] of visits) {
+        const at = (time % 1) * CURVE, [before, after] = [0, 1].map((step) => ((Math.floor(at) + step) % CURVE) * columns);
+        for (let i = 0; i < columns; i++) {
+          const value = rows[before + i] + (rows[after + i] - rows[before + i]) * (at % 1);
+          pose[i] += weight * (i < 2 ? 1 + strength * (value - 1) : strength * value);
+        }
+      }
+      return { pose, centre };
+    }).reverse();
+    const [nearest, farthest] = constants.parallax, [x, y] = follow;
+    if (x || y) this.looks.push({ pose: [1, 1, farthest * x, nearest * x, farthest * y, nearest * y], centre: [0, 0] });
+  }
+
+  // Zoom and shift in x and y: what lies at inverse depth `near` is shown at zoom * place + shift.
+  view(near) {
+    let zoom = 1, x = 0, y = 0;
+    for (const { pose: [far, close, farX, nearX, farY, nearY], centre } of this.looks) {
+      const own = far + (close - far) * near;
+      [zoom, x, y] = [zoom * own, own * (x + farX + (nearX - farX) * near) + (1 - own) * centre[0], own * (y + farY + (nearY - farY) * near) + (1 - own) * centre[1]];
+    }
+    return [zoom, x, y];
+  }
+
+  // The values of a plane as the cameras show it.
+  shown(plane, near) {
+    if (!this.looks.length) return plane;
+    const { high, wide } = this, [zoom, ...shift] = this.view(near);
+    const [across, down] = [[wide, this.width], [high, this.height]].map(([cells, side], axis) =>
+      Array.from({ length: cells }, (_, i) => {
+        const at = between(((((i + 0.5) * side) / cells - shift[axis]) / zoom) * (cells / side) - 0.5, 0, cells - 1);
+        const first = Math.min(Math.floor(at), cells - 2);
+        return [first, at - first];
+      }));
+    const out = new Float32Array(plane.length);
+    down.forEach(([row, below], y) => across.forEach(([column, beside], x) => {
+      const at = row * wide + column;
+      const line = [at, at + wide].map((i) => plane[i] + beside * (plane[i + 1] - plane[i]));
+      out[y * wide + x] = line[0] + below * (line[1] - line[0]);
+    }));
+    return out;
   }
 
   // Sprites back to front, lengths in short sides, as a flat list.
@@ -40,12 +89,13 @@ class Overlay {
     const out = [];
     for (const { rows, columns } of this.sparks)
       for (let i = 0; i < rows.length; i += columns) {
-        const [x, y, radius, level, cycles, phase, cycles2, phase2, sharp, flare, r, g, b] = rows.subarray(i, i + columns);
+        const [x, y, radius, level, cycles, phase, cycles2, phase2, sharp, flare, r, g, b, near] = rows.subarray(i, i + columns);
         const slow = Math.sin(TAU * ((cycles * time + phase) % 1)), quick = Math.sin(TAU * ((cycles2 * time + phase2) % 1));
         const now = sharp > 0.5 ? ((0.5 + 0.5 * slow) ** 4 - 35 / 128) / (1 - 35 / 128) : 0.65 * slow + 0.35 * quick;
         const gain = Math.max(amount * level * now, -0.95), star = between(now, 0, 1) ** 2 * flare * amount;
-        out.push(x, y, 1, 0, radius, radius, SHAPES.disc, GAIN, 1, gain, 1, 1, 1, 0, 1, 0);
-        if (star > 0.004) out.push(x, y, 1, 0, FLARE * radius, FLARE * radius, SHAPES.star, ADD, 1, star, r, g, b, 0, 1, 0);
+        const [zoom, right, down] = this.view(near), place = [zoom * x + right, zoom * y + down, 1, 0], size = zoom * radius;
+        out.push(...place, size, size, SHAPES.disc, GAIN, 1, gain, 1, 1, 1, 0, 1, 0);
+        if (star > 0.004) out.push(...place, FLARE * size, FLARE * size, SHAPES.star, ADD, 1, star, r, g, b, 0, 1, 0);
       }
     for (const particles of this.particles) this.addParticles(out, particles, time, amount);
     return out;
@@ -56,19 +106,20 @@ class Overlay {
     for (let index = 0; index < count; index++) {
       const here = between((amount * count) / 2 - index, 0, 1);
       if (!here) break;
-      const [x0, y0, x1, y1, passes, phase, span, lanes, fade, grow, sway, swing, swung, whole, ratio, angle, spin, tumble, blink, opacity, soft, own, behind] =
+      const [x0, y0, x1, y1, passes, phase, span, lanes, fade, grow, sway, swing, swung, whole, ratio, angle, spin, tumble, blink, opacity, soft, own, behind, near] =
         rows.subarray(index * columns, (index + 1) * columns);
       const life = ((passes * time + phase) % 1) / span;
       if (life > 1) continue;
       const breadth = this.width + Math.abs(x1 - x0), right = Math.max(x0, x1), lane = Math.floor(passes * time + phase) % passes;
       const beside = lanes ? breadth * ((right / breadth + GOLDEN * lane) % 1) - right : 0;
-      const radius = whole * (1 - grow * (1 - life)), wave = TAU * ((swing * time + swung) % 1);
+      const [zoom, ...shift] = this.view(near), radius = zoom * whole * (1 - grow * (1 - life)), wave = TAU * ((swing * time + swung) % 1);
       const blinks = Math.abs(blink) > 0.5 ? (0.5 + 0.5 * Math.sin(TAU * ((blink * time + swung) % 1))) ** 2 : 1;
       const share = easing(between(Math.min(life, 1 - life) / Math.max(fade, 1e-6), 0, 1)) * opacity * here * blinks * (1 - grow * life);
       const turned = angle + TAU * spin * time + (Math.abs(spin) > 0.5 ? 0.5 * Math.sin(wave) : 0);
       const tilt = Math.abs(tumble) > 0.5 ? Math.cos(TAU * ((tumble * time + swung) % 1)) : 1;
       out.push(
-        x0 + (x1 - x0) * life + sway * Math.sin(wave) + beside, y0 + (y1 - y0) * life + 0.35 * sway * Math.sin(2 * wave),
+        zoom * (x0 + (x1 - x0) * life + sway * Math.sin(wave) + beside) + shift[0],
+        zoom * (y0 + (y1 - y0) * life + 0.35 * sway * Math.sin(2 * wave)) + shift[1],
         Math.cos(turned), Math.sin(turned), radius, radius * ratio * Math.max(Math.abs(tilt), THINNEST), SHAPES[shape], adds ? ADD : COVER,
         soft, share, ...colours[Math.round(own)].map((value) => value * value), behind, Math.abs(tumble) > 0.5 ? 0.82 + 0.18 * tilt : 1, 0);
     }
@@ -78,21 +129,24 @@ class Overlay {
   air(time, amount) {
     const { high, wide } = this, gain = new Float32Array(4 * high * wide), light = new Float32Array(4 * high * wide);
     for (let i = 0; i < gain.length; i++) gain[i] = i % 4 < 3 ? 1 : 0;
-    for (const { place, colour, curve, tint } of this.lamps) {
+    for (const { place: still, near, colour, curve, tint } of this.lamps) {
+      const place = this.shown(still, near);
       const at = time * CURVE, [before, after] = [0, 1].map((step) => curve[(Math.floor(at) + step) % CURVE]);
       const level = before + (after - before) * (at % 1);
       for (let i = 0; i < place.length; i++)
         for (let c = 0; c < 3; c++) gain[4 * i + c] *= Math.max(1 + amount * (level * colour[c] + tint[c]) * place[i], 0.02);
     }
     for (const rays of this.rays) this.addRays(gain, light, rays, time, amount);
+    this.caustics.forEach((net, k) => this.addCaustics(gain, net, this.nets[k], time, amount));
     this.fogs.forEach((fog, k) => this.addFog(gain, fog, this.tiles[k], time, amount));
     return { gain, light };
   }
 
-  addRays(gain, light, { x, y, reach, place, colour, waves, level, dim }, time, amount) {
+  addRays(gain, light, { x, y, reach, place: still, near, colour, waves, level, dim }, time, amount) {
+    const [zoom, right, below] = this.view(near), place = this.shown(still, near);
     const { high, wide, width, height } = this, kept = 1 - Math.min(0.5, amount * dim);
     for (let i = 0; i < place.length; i++) {
-      const across = (((i % wide) + 0.5) * width) / wide - x, down = ((Math.floor(i / wide) + 0.5) * height) / high - y;
+      const across = (((i % wide) + 0.5) * width) / wide - zoom * x - right, down = ((Math.floor(i / wide) + 0.5) * height) / high - zoom * y - below;
       const around = Math.atan2(down, across);
       const beams = waves.reduce((sum, [count, cycles, phase, share]) => sum + share * Math.cos(count * around + TAU * (cycles * time + phase)), 0.35);
       const bright = amount * level * place[i] * between(beams, 0, 1) ** 1.5 * Math.exp(-Math.hypot(across, down) / reach);
@@ -103,9 +157,26 @@ class Overlay {
     }
   }
 
-  addFog(gain, { place, drift, density, dim }, tiles, time, amount) {
+  addCaustics(gain, { place: still, near, drift, level, mean }, tiles, time, amount) {
+    const place = this.shown(still, near), thick = this.thickness(drift, tiles, NET, time);
+    for (let i = 0; i < thick.length; i++) {
+      const bright = 1 + amount * level * place[i] * (between(1 - RIDGE * Math.abs(thick[i] - 0.5), 0, 1) ** 2 - mean);
+      for (let c = 0; c < 3; c++) gain[4 * i + c] *= bright;
+    }
+  }
+
+  addFog(gain, { place: still, near, drift, density, dim }, tiles, time, amount) {
+    const place = this.shown(still, near), thick = this.thickness(drift, tiles, OCTAVES, time);
+    for (let i = 0; i < thick.length; i++) {
+      const share = between(amount * density * place[i] * between(thick[i], 0, 1), 0, 0.9);
+      gain[4 * i + 3] = 1 - (1 - gain[4 * i + 3]) * (1 - share);
+      for (let c = 0; c < 3; c++) gain[4 * i + c] *= 1 - Math.min(0.5, amount * dim);
+    }
+  }
+
+  thickness(drift, tiles, octaves, time) {
     const { high, wide, width, height } = this, total = new Float64Array(high * wide).fill(0.5);
-    OCTAVES.forEach(([cells, share], octave) => {
+    octaves.forEach(([cells, share], octave) => {
       const phases = [0, 0.5].map((later) => (time + 0.31 * octave + later) % 1);
       const weights = phases.map((phase) => Math.sin(Math.PI * phase) ** 2), size = Math.hypot(...weights);
       phases.forEach((phase, k) => {
@@ -122,11 +193,7 @@ class Overlay {
         });
       });
     });
-    for (let i = 0; i < total.length; i++) {
-      const share = between(amount * density * place[i] * between(total[i], 0, 1), 0, 0.9);
-      gain[4 * i + 3] = 1 - (1 - gain[4 * i + 3]) * (1 - share);
-      for (let c = 0; c < 3; c++) gain[4 * i + c] *= 1 - Math.min(0.5, amount * dim);
-    }
+    return total;
   }
 }
 
@@ -151,6 +218,7 @@ const AIR = `
 uniform sampler2D seen, gain, light, front;
 uniform vec2 canvas, scale, grid;
 uniform float behind;
+uniform vec4 moved[4]; // of each plane of what hides, factors on places and what is added
 uniform vec3 fog; // its light
 out vec4 result;
 vec4 read(sampler2D plane, ivec2 at, vec2 part) {
@@ -164,7 +232,7 @@ void main() {
   vec2 at = clamp(place * grid - 0.5, vec2(0), grid - 1.0);
   ivec2 first = min(ivec2(at), ivec2(grid) - 2);
   vec4 gains = read(gain, first, at - vec2(first));
-  float share = gains.a * (1.0 - behind * textureLod(front, place, 0.0).r);
+  float share = gains.a * (1.0 - behind * textureLod(front, place * moved[0].xy + moved[0].zw, 0.0).r);
   result.rgb = sqrt(result.rgb * result.rgb * gains.rgb * (1.0 - share) + fog * share + read(light, first, at - vec2(first)).rgb);
 }`;
 
@@ -191,6 +259,7 @@ void main() {
 const SPRITE_DRAWN = `
 uniform sampler2D seen, front;
 uniform vec2 canvas, scale, size;
+uniform vec4 moved[4];
 uniform float unit;
 flat in vec4 onCanvas, form, colours;
 flat in vec3 rest;
@@ -231,7 +300,8 @@ void main() {
   vec2 apart = place * size * unit - onCanvas.xy;
   vec2 weight = weigh(form.z, dot(apart, onCanvas.zw) / form.x, dot(apart, vec2(-onCanvas.w, onCanvas.z)) / form.y);
   float share = colours.a * weight.x, shade = weight.y * rest.z;
-  if (rest.y > 0.5) share *= 1.0 - textureLod(front, place, 0.0)[int(rest.y + 0.5) - 1];
+  int plane = int(rest.y + 0.5) - 1;
+  if (plane >= 0) share *= 1.0 - textureLod(front, place * moved[plane].xy + moved[plane].zw, 0.0)[plane];
   vec3 byte = texelFetch(seen, ivec2(gl_FragCoord.xy), 0).rgb, before = byte * byte;
   // alone over what was drawn it is exact; over another sprite it is blended
   if (form.w == ${GAIN}.0) {
@@ -293,9 +363,15 @@ class Painter {
   }
 
   // Puts what was drawn since `begin` on the canvas, with the overlay over it. time: in loops; scale: as of COMPOSITE.
-  finish(time, amount, scale) {
+  // visits, follow: as of Overlay.look.
+  finish(time, amount, scale, visits, follow) {
     const { gl, overlay, drawing, drawing: { canvas } } = this, size = [canvas.width, canvas.height];
-    const view = { canvas: size, scale };
+    overlay.look(visits, follow);
+    const moved = [0, 1, 2, 3].flatMap((plane) => {
+      const [zoom, x, y] = overlay.view(overlay.hiding_near[plane] ?? 0);
+      return [1 / zoom, 1 / zoom, -x / zoom / overlay.width, -y / zoom / overlay.height];
+    });
+    const view = { canvas: size, scale, moved };
     let last = 0;
     if (overlay.airy) {
       const { gain, light } = overlay.air(time % 1, amount), [fog] = overlay.fogs;

@@ -123,13 +123,17 @@ class Walk {
     return best;
   }
 
+  // The loops that are blended, each with its weight.
+  visits() {
+    return [[this.now, 1 - this.share()], [this.next, this.share()]].filter(([, weight]) => weight);
+  }
+
   // What is drawn at that strength. weights: how much each layer shows its earlier phase; streams: how much it streams;
   // border: width of the fade at the picture's borders, in short sides.
   state(strength) {
     const { size, turns } = this.now.motion, [reaches, least, most] = constants.border, none = turns.map(() => 0);
     const state = { displacement: new Float32Array(size), winding: new Float32Array(size), weights: none, streams: none, border: 0 };
-    for (const [visit, weight] of [[this.now, 1 - this.share()], [this.next, this.share()]]) {
-      if (!weight) continue;
+    for (const [visit, weight] of this.visits()) {
       const { motion, time, force } = visit, factors = motion.factors(strength * force);
       motion.add(state, time, this.phases, weight, factors);
       state.weights = this.phases.map((phase, layer) => { // a cross-fade grows evenly by its share `even`, else it eases in and out

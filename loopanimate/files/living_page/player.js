@@ -53,7 +53,8 @@ function draw() {
   if (!drawing || drawing.gl.isContextLost()) return;
   canvas.width = Math.max(1, Math.round(canvas.clientWidth * devicePixelRatio));
   canvas.height = Math.max(1, Math.round(canvas.clientHeight * devicePixelRatio));
-  drawing.draw(walk.state(settings.strength), settings.fit === "fit", follow, painter, walk.weather, settings.effects, settings.strength);
+  const { fit, strength, effects } = settings, visits = walk.visits().map(([{ time, force }, weight]) => [time, weight, strength * force]);
+  drawing.draw(walk.state(strength), fit === "fit", follow, painter, walk.weather, effects, strength, visits);
   page.classList.add("playing");
 }
 
