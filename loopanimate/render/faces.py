@@ -1,6 +1,6 @@
-"""Faces in the planes of a layer, drawn anew for each time from what they are at rest (`motion.faces` says what they do).
+"""Eyes in the planes of a layer, drawn anew for each time from what they are at rest (`motion.faces` says what they do).
 
-Only pixels of a face's box are written, and of those only what moves; all else keeps its bytes.
+Only pixels that an eye's lids and iris move are written; all else keeps its bytes.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numba import njit
 
-from loopanimate.motion.faces import ENDS, FIELD, FOLLOWS, KNOTS, LIDS, LOWER_RIM, OPEN_WAY, SOFT, UPPER_RIM, Face
+from loopanimate.motion.faces import ENDS, FOLLOWS, KNOTS, LIDS, LOWER_RIM, OPEN_WAY, SOFT, UPPER_RIM, Face
 from loopanimate.render.kernels import FAST, compile_kernel
 
 LEAST_BAND = 48  # rows that are worth a thread of their own
@@ -17,8 +17,8 @@ STATE, CURVES = 11, len(LIDS) * KNOTS  # numbers of a packed eye: its frame, wha
 Run = Callable[[Iterable[Callable[[], None]]], None]  # calls all of them, perhaps at once
 
 
-class FacePlanes:
-    """A face in planes (C, h, w) uint8, which `draw` changes.
+class EyePlanes:
+    """A face's eyes in planes (C, h, w) uint8, which `draw` changes.
 
     rest: (C, rows, columns) uint8, the enlarged planes around the face as they are at rest. corner: row and column of its first
     pixel in the whole enlarged planes; first: the same of the first pixel of `planes`, of which each is `every` enlarged ones
@@ -35,8 +35,8 @@ class FacePlanes:
         self.drawn: list[tuple[int, int, int, int]] = []
 
     def draw(self, share: float, run: Run) -> list[tuple[int, int, int, int]]:
-        """Draw the face at a share of the loop; returns the boxes of `planes` (top, bottom, left, right) that may have changed."""
-        eyes, field = self.face.at(share)
+        """Draw the eyes at a share of the loop; returns the boxes of `planes` (top, bottom, left, right) that may have changed."""
+        eyes, _ = self.face.at(share)
         before, self.drawn = self.drawn, []
         for top, bottom, left, right in before:
             rows, columns = (
@@ -47,12 +47,10 @@ class FacePlanes:
                 )
             )
             self.planes[: self.count, top:bottom, left:right] = self.rest[: self.count, rows, columns]
-        if not eyes and field is None:
+        if not eyes:
             return before
-        packed = np.stack([self._pack(*eye) for eye in eyes]) if eyes else np.empty((0, STATE + CURVES), np.float32)
-        places = [_around(eye) for eye, _ in eyes] + ([] if field is None else [_where(field, self.face.box)])
-        grid = np.zeros((2, FIELD, FIELD), np.float32) if field is None else np.ascontiguousarray(field, np.float32)
-        box = np.float32(self.face.box)
+        packed = np.stack([self._pack(*eye) for eye in eyes])
+        places = [_around(eye) for eye, _ in eyes]
         jobs = []
         for place in places:
             top, bottom, left, right = limits = self._limits(place)
@@ -62,14 +60,13 @@ class FacePlanes:
             bands = max(1, (bottom - top) // LEAST_BAND)
             edges = [top + (bottom - top) * band // bands for band in range(bands + 1)]
             for start, end in pairwise(edges):
-                jobs.append(lambda limits=(start, end, left, right): self._draw(packed, grid, field is not None, box, limits))
+                jobs.append(lambda limits=(start, end, left, right): self._draw(packed, limits))
         run(jobs)
         return [*before, *self.drawn]
 
-    def _draw(self, eyes, grid, has_field, box, limits) -> None:
+    def _draw(self, eyes, limits) -> None:
         _shift(
-            self.rest, *self.corner, self.planes[: self.count], *self.first, self.every, self.scale, *self.shifts, grid, has_field, box, eyes,
-            *limits,
+            self.rest, *self.corner, self.planes[: self.count], *self.first, self.every, self.scale, *self.shifts, eyes, *limits,
         )  # fmt: skip
 
     def _pack(self, eye, now) -> np.ndarray:
@@ -93,7 +90,7 @@ class FacePlanes:
 def crop_of(face: Face, short: int, ratio: int, limits: tuple[int, int]) -> tuple[slice, slice]:
     """The rows and columns of whole enlarged planes, `limits` in all, that a face is drawn from."""
     scale, margin = ratio / 2 / short, 16
-    reach = face.reach / scale + margin
+    reach = face.eye_reach / scale + margin
     low = [int(max(0, face.box[axis] / scale - reach)) // 2 * 2 for axis in (1, 0)]
     high = [int(min(side, face.box[axis + 2] / scale + reach)) // 2 * 2 for axis, side in ((1, limits[0]), (0, limits[1]))]
     return tuple(slice(first, max(last, first)) for first, last in zip(low, high))
@@ -106,17 +103,6 @@ def _around(eye) -> tuple[float, float, float, float]:
     (along_x, along_y), (x, y) = eye.along, eye.corner
     across, down = x + u * along_x - v * along_y, y + u * along_y + v * along_x
     return float(across.min()), float(down.min()), float(across.max()), float(down.max())
-
-
-def _where(field: np.ndarray, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-    """The part of a face's box in which a displacement (2, FIELD, FIELD) is not zero."""
-    moves = field.any(0)
-    edges = []
-    for axis, low, high in ((0, box[0], box[2]), (1, box[1], box[3])):
-        points = np.flatnonzero(moves.any(axis))
-        first, last = (max(points[0] - 1, 0), min(points[-1] + 1, FIELD - 1)) if len(points) else (0, 0)
-        edges.append([low + (high - low) * float(point) / (FIELD - 1) for point in (first, last)])
-    return edges[0][0], edges[1][0], edges[0][1], edges[1][1]
 
 
 @njit(**FAST)
@@ -151,15 +137,14 @@ def _read(rest, plane, x, y):
 
 @compile_kernel(
     "void(uint8[:, :, ::1], int64, int64, uint8[:, :, ::1], int64, int64, int64, float32, float32, float32, "
-    "float32[:, :, ::1], boolean, float32[::1], float32[:, ::1], int64, int64, int64, int64)"
+    "float32[:, ::1], int64, int64, int64, int64)"
 )
 def _shift(
     rest, corner_row, corner_column, planes, first_row, first_column, every, scale, x_shift, y_shift,
-    field, has_field, box, eyes, top, bottom, left, right,
+    eyes, top, bottom, left, right,
 ):  # fmt: skip
-    """Draw a box of planes: `motion.faces.shift_eye` and the displacement, at each pixel."""
+    """Draw a box of planes: `motion.faces.shift_eye` at each pixel."""
     zero, one, half = np.float32(0), np.float32(1), np.float32(0.5)
-    sizes = np.float32(FIELD - 1) / (box[2] - box[0]), np.float32(FIELD - 1) / (box[3] - box[1])
     u, v = np.empty(3, np.float32), np.empty(3, np.float32)  # of the eyeball, the lower and the upper lid
     xs, ys = np.empty(3, np.float32), np.empty(3, np.float32)
     for row in range(top, bottom):
@@ -168,31 +153,11 @@ def _shift(
         for column in range(left, right):
             index_x = column * every + first_column
             x = np.float32(index_x) * scale + x_shift
-            shown_x, shown_y = x, y
-            moved = False
-            if has_field:
-                at_x, at_y = (x - box[0]) * sizes[0], (y - box[1]) * sizes[1]
-                if at_x > 0 and at_y > 0 and at_x < FIELD - 1 and at_y < FIELD - 1:
-                    cell_x, cell_y = min(int(at_x), FIELD - 2), min(int(at_y), FIELD - 2)
-                    share_x, share_y = at_x - cell_x, at_y - cell_y
-                    for axis in range(2):
-                        plane = field[axis]
-                        upper = plane[cell_y, cell_x] + share_x * (plane[cell_y, cell_x + 1] - plane[cell_y, cell_x])
-                        lower = plane[cell_y + 1, cell_x] + share_x * (
-                            plane[cell_y + 1, cell_x + 1] - plane[cell_y + 1, cell_x]
-                        )
-                        way = upper + share_y * (lower - upper)
-                        if way != 0:
-                            moved = True
-                        if axis == 0:
-                            shown_x -= way
-                        else:
-                            shown_y -= way
             over_upper, over_lower = zero, zero
             lids = False
             for number in range(len(eyes)):
                 eye = eyes[number]
-                across, down = shown_x - eye[0], shown_y - eye[1]
+                across, down = x - eye[0], y - eye[1]
                 length = eye[2] * eye[2] + eye[3] * eye[3]
                 here, height = (across * eye[2] + down * eye[3]) / length, (down * eye[2] - across * eye[3]) / length
                 if here <= ENDS[0] or here >= ENDS[1]:
@@ -233,15 +198,11 @@ def _shift(
                     ys[part] = eye[1] + u[part] * eye[3] + v[part] * eye[2]
                 lids = True
                 break
-            if not (moved or lids):
-                continue
             if not lids:
-                xs[0], ys[0] = shown_x, shown_y
+                continue
             for part in range(3):
                 xs[part] = (xs[part] - x_shift) / scale - corner_column
                 ys[part] = (ys[part] - y_shift) / scale - corner_row
-                if not lids:
-                    break
             for plane in range(len(planes)):
                 value = _read(rest, plane, xs[0], ys[0]) if over_lower < 1 and over_upper < 1 else zero
                 if over_lower > 0 and over_upper < 1:

@@ -5,13 +5,12 @@ fade at the picture's borders. Layers are composited from back to front: colour 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from loopanimate.motion.border import BORDER_REACH, MAX_BORDER, MIN_BORDER, border_fade, border_reach
-from loopanimate.motion.faces import ENDS, FIELD, GAZE, KNOTS, Face, eye_frame, shift_eye
+from loopanimate.motion.faces import ENDS, FIELD, KNOTS, Face, eye_frame, shift_eye
 from loopanimate.motion.field import ALIKE, MEAN_SIGMA, Field
 from loopanimate.motion.spline import spline_matrix
 from loopanimate.render.planes import HALF_WAY, cut, enlarge
@@ -46,14 +45,10 @@ def draw(image: np.ndarray, masks: Sequence[np.ndarray], field: Field, time: flo
         for k in reversed(range(field.layers)):
             large = np.stack([part if planes.ratio == 2 else enlarge(part) for part in planes.layers[k]]).astype(np.float64)
             faces = [face for face in field.faces if k in face.layers]
-            if field.moves[k]:
-                # what is smooth is added to where the layer is sampled: one sample of the picture is sharper than two
-                bends = [(face.box, face.at(time / field.period)[1]) for face in faces]
-                faces = [replace(face, fields=face.fields[:0], curve=face.curve[:, : GAZE + 2]) for face in faces]
-            else:
-                bends = []
             for face in faces:
-                large = move_face(large, face, time / field.period, planes.ratio)
+                large = move_eyes(large, face, time / field.period, planes.ratio)
+            # what is smooth is added to where the layer is sampled: one sample of the picture is sharper than two
+            bends = [bend for face in faces for bend in face.at(time / field.period)[1]]
             shown = show(large, field, k, displacement[k], weights[k], bends)
             colours, alpha = shown[: len(planes.picture)], shown[len(planes.picture) :] / 255  # the background has no alpha
             frame = np.rint(colours + (1 - alpha) * frame if len(alpha) else colours)  # whole: at rest it is the very picture
@@ -61,18 +56,15 @@ def draw(image: np.ndarray, masks: Sequence[np.ndarray], field: Field, time: flo
     return np.concatenate([part.ravel() for part in drawn]).reshape(-1, image.shape[1]) if planar else np.dstack(drawn[0])
 
 
-def move_face(large: np.ndarray, face: Face, share: float, ratio: int) -> np.ndarray:
-    """Draw a face at a share of the loop in the enlarged planes (C, 2H, 2W) of a layer, which `motion.faces` defines."""
-    eyes, field = face.at(share)
+def move_eyes(large: np.ndarray, face: Face, share: float, ratio: int) -> np.ndarray:
+    """Draw a face's eyes at a share of the loop in the enlarged planes (C, 2H, 2W) of a layer: `motion.faces.shift_eye`."""
+    eyes, _ = face.at(share)
     height, width = large.shape[1] // 2, large.shape[2] // 2
     short = min(height, width)
     rows, columns = np.mgrid[: large.shape[1], : large.shape[2]]
     scale = ratio / 2 / short
     shifts = 0.5 / short, (0.5 if ratio == 1 else 1) / short  # colour lies on a column, and between two rows
     x, y = columns * scale + shifts[0], rows * scale + shifts[1]
-    if field is not None:
-        dx, dy = _read_face(field, face.box, x, y)
-        x, y = x - dx, y - dy
 
     def read(x, y):
         places = [(y - shifts[1]) / scale, (x - shifts[0]) / scale]
@@ -93,8 +85,8 @@ def move_face(large: np.ndarray, face: Face, share: float, ratio: int) -> np.nda
     return np.rint(shown)
 
 
-def _read_face(field: np.ndarray, box: Sequence[float], x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
-    """The displacement (2, FIELD, FIELD) of a face at places in short sides: linear between its points, 0 beyond its box."""
+def _read_bend(field: np.ndarray, box: Sequence[float], x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
+    """The displacement (2, FIELD, FIELD) of a bend at places in short sides: linear between its points, 0 beyond its box."""
     left, top, right, bottom = box
     at = (y - top) / (bottom - top) * (FIELD - 1), (x - left) / (right - left) * (FIELD - 1)
     return [map_coordinates(plane, at, order=1, mode="constant", output=np.float64) for plane in field]
@@ -103,7 +95,7 @@ def _read_face(field: np.ndarray, box: Sequence[float], x: np.ndarray, y: np.nda
 def show(large: np.ndarray, field: Field, layer: int, displacement: np.ndarray, weight: float, bends=()) -> np.ndarray:
     """Draw the enlarged planes (C, 2H, 2W) of a layer, moved by displacement (2, h, w); the result is (C, H, W).
 
-    bends: boxes in short sides and displacements (2, FIELD, FIELD) of faces in it, which bend where it is sampled.
+    bends: boxes in short sides and displacements (2, FIELD, FIELD) of faces in it, which move where it is sampled.
     """
     height, width = large.shape[1] // 2, large.shape[2] // 2
     short = min(height, width)
@@ -114,10 +106,9 @@ def show(large: np.ndarray, field: Field, layer: int, displacement: np.ndarray, 
     def sample(displacement):
         dx, dy = fade * (rows @ displacement @ columns.T)  # pixels
         down, across = y - dy, x - dx
-        for box, face in bends:
-            if face is not None:
-                away = _read_face(face, box, (across + 0.5) / short, (down + 0.5) / short)
-                across, down = across - short * away[0], down - short * away[1]
+        for box, bend in bends:
+            away = _read_bend(bend, box, (across + 0.5) / short, (down + 0.5) / short)
+            across, down = across - short * away[0], down - short * away[1]
         return np.stack([map_coordinates(plane, [2 * down, 2 * across], order=1, mode="nearest") for plane in large])
 
     winding = field.winding[layer]

@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 
 from loopanimate.motion.border import border_ramp, border_reach
-from loopanimate.motion.faces import GAZE, Face
+from loopanimate.motion.faces import Face
 from loopanimate.motion.field import MEAN_SIGMA, Field
 from loopanimate.motion.spline import spline_at
 from loopanimate.render import kernels
-from loopanimate.render.faces import FacePlanes, crop_of
+from loopanimate.render.faces import EyePlanes, crop_of
 from loopanimate.render.planes import Planes, bound_reach, cut, enlarge
 from loopanimate.render.reference import correlate, restore_contrast
 
@@ -79,13 +79,13 @@ class Renderer:
         parts = cut(image, masks, field, planar)
         self.still = np.concatenate([plane[:: part.ratio, :: part.ratio].ravel() for part in parts for plane in part.picture])
         alphas = [layer[-1] for layer in parts[0].layers[:-1]]
-        self.spreads = [kernels.spread(alpha, self._face_reach(index)) for index, alpha in enumerate(alphas)]
-        self.faces: list[FacePlanes] = []
+        self.spreads = [kernels.spread(alpha, self._eye_reach(index)) for index, alpha in enumerate(alphas)]
+        self.faces: list[EyePlanes] = []
         self.groups = [
             _Group(part.ratio, len(part.picture), [self._prepare(part, index) for index in range(field.layers)])
             for part in parts
         ]
-        self.tiles, self.rests = self._find_tiles(alphas)
+        self.tiles, self.face_tiles, self.rests = self._find_tiles(alphas)
         self.step = step = MAP_STEPS[self.short >= LARGE]
         places = [step * (np.arange(-1, -(-side // step) + 1) + 0.5) for side in sides]
         self.y, self.x = (place.astype(np.float32) - np.float32(0.5) for place in places)  # pixel indices
@@ -100,9 +100,9 @@ class Renderer:
         self.workers = max(2, (os.cpu_count() or 1) // 2)  # an encoder needs the other cores
         self.threads = ThreadPoolExecutor(self.workers)
 
-    def _face_reach(self, index: int) -> int:
-        """Pixels that a layer's faces move within it, at most."""
-        return max((math.ceil(face.reach * self.short) for face in self.field.faces if index in face.layers), default=0)
+    def _eye_reach(self, index: int) -> int:
+        """Pixels that the eyes of a layer's faces move within it, at most."""
+        return max((math.ceil(face.eye_reach * self.short) for face in self.field.faces if index in face.layers), default=0)
 
     def _prepare(self, part: Planes, index: int) -> _Layer:
         layer = self._prepare_at_rest(part, index)
@@ -122,9 +122,7 @@ class Renderer:
             first = (layer.top, layer.left) if moves else (0, 0)
             every = 1 if moves else 2
             corner = rows.start, columns.start
-            if moves:  # the smooth part is added to where the layer is sampled, at a fiftieth of the cost
-                face = replace(face, fields=face.fields[:0], curve=face.curve[:, : GAZE + 2])
-            self.faces.append(FacePlanes(face, layer.planes, np.stack(rest), corner, first, every, part.ratio, self.short))
+            self.faces.append(EyePlanes(face, layer.planes, np.stack(rest), corner, first, every, part.ratio, self.short))
 
     def _prepare_at_rest(self, part: Planes, index: int) -> _Layer:
         planes, box, means = part.layers[index], (slice(None), slice(None)), None
@@ -145,13 +143,13 @@ class Renderer:
         top, left = ((side.start or 0) * 2 // part.ratio for side in box)
         return _Layer(sampled, top, left, means)
 
-    def _find_tiles(self, alphas: list[np.ndarray]) -> tuple[list[Tile], bool]:
-        """List the tiles in which something may move, and say whether there are others."""
+    def _find_tiles(self, alphas: list[np.ndarray]) -> tuple[list[Tile], list[Tile], bool]:
+        """List the tiles in which a layer moves, those in which only faces may, and say whether there are others than the first."""
         rows, columns = (
             [slice(first, min(first + TILE, side)) for first in range(0, side, TILE)] for side in (self.height, self.width)
         )
-        reach, moving = bound_reach(self.field, self.short) + kernels.REACH, []
-        reach += max(map(self._face_reach, range(self.field.layers)))
+        reach, moving = bound_reach(self.field, self.short) + kernels.REACH, ([], [])
+        reach += max(map(self._eye_reach, range(self.field.layers)))
         for box in product(rows, columns):
             near, candidates = tuple(slice(max(0, part.start - reach), part.stop + reach) for part in box), []
             for index, alpha in enumerate(alphas):
@@ -161,14 +159,23 @@ class Renderer:
                     break
             else:
                 candidates.append(len(alphas))
-            if any(self.field.moves[index] or self._shows_face(index, near) for index in candidates):
-                moving.append((box, candidates))
-        return moving, len(moving) < len(rows) * len(columns)
+            faces = [box for face in self.field.faces if {*face.layers} & {*candidates} for box in face.boxes]
+            if any(self.field.moves_itself[index] for index in candidates):
+                moving[0].append((box, candidates))
+            elif self._meets(near, faces):
+                moving[1].append((box, candidates))
+        return *moving, len(moving[0]) < len(rows) * len(columns)
 
-    def _shows_face(self, index: int, near: Box) -> bool:
-        boxes = [np.array(face.box) * self.short for face in self.field.faces if index in face.layers]
-        ends = [(part.start, part.stop) for part in near]
-        return any(box[1] < ends[0][1] and box[3] > ends[0][0] and box[0] < ends[1][1] and box[2] > ends[1][0] for box in boxes)
+    def _meets(self, part: Box, boxes: Iterable[Sequence[float]]) -> bool:
+        """Whether a part of the frame shows any of some boxes, which are in short sides."""
+        rows, columns = part
+        return any(
+            left * self.short < columns.stop
+            and right * self.short > columns.start
+            and top * self.short < rows.stop
+            and bottom * self.short > rows.start
+            for left, top, right, bottom in boxes
+        )
 
     def _run(self, jobs: Iterable[Callable[[], None]]) -> None:
         for job in [self.threads.submit(job) for job in jobs]:
@@ -188,7 +195,9 @@ class Renderer:
                 face.draw(time / self.field.period, self._run)
             displacement, weights = self.field.at(time)
             moved = [self._move(*layer, time) for layer in zip(range(len(weights)), displacement, weights)]
-            tiles = iter(self.tiles)  # each thread takes the next one when it is free
+            active = [box for face in self.field.faces for box in face.active(time / self.field.period)]
+            # each thread takes the next tile when it is free
+            tiles = iter([*self.tiles, *(tile for tile in self.face_tiles if self._meets(tile[0], active))])
             jobs = [self.threads.submit(self._draw, frame, moved, tiles) for _ in range(self.workers)]
             for job in jobs:
                 job.result()
@@ -201,20 +210,17 @@ class Renderer:
         return [displacement, displacement - self.field.winding[index]] if self.field.streams(index) else [displacement]
 
     def _list_bends(self, index: int, time: float) -> list[tuple[np.ndarray, tuple[float, ...]]]:
-        """List the smooth displacements (2, FIELD, FIELD) of faces in a layer that moves, and their boxes, in pixels."""
-        bends = []
-        for face in self.field.faces if self.field.moves[index] else ():
-            field = face.at(time / self.field.period)[1] if index in face.layers else None
-            if field is not None:
-                bends.append((field * np.float32(self.short), tuple(edge * self.short - 0.5 for edge in face.box)))
-        return bends
+        """List the smooth displacements (2, FIELD, FIELD) of faces in a layer, and their boxes, in pixels."""
+        bends = [bend for face in self.field.faces if index in face.layers for bend in face.at(time / self.field.period)[1]]
+        return [(field * np.float32(self.short), tuple(edge * self.short - 0.5 for edge in box)) for box, field in bends]
 
     def _move(self, index: int, displacement: np.ndarray, weight: float, time: float) -> _Moved:
         moved = _Moved([], float(weight))  # a numpy scalar would bring float64 to the kernels
         bends = self._list_bends(index, time)
         for phase in self._list_phases(index, displacement):
-            moved.places.append(np.empty((2, len(self.y), len(self.x)), np.float32))
-            kernels.place(self.rows @ phase, self.columns, self.fades[index], self.x, self.y, moved.places[-1])
+            moved.places.append(self.at_rest.copy())
+            if self.field.moves_itself[index]:
+                kernels.place(self.rows @ phase, self.columns, self.fades[index], self.x, self.y, moved.places[-1])
             for field, box in bends:
                 kernels.bend(moved.places[-1], field, *box)
         return moved

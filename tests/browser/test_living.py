@@ -145,7 +145,7 @@ def test_the_page_draws_faces_as_the_renderer_does(opened, photos, moves):
     moving = random_field(4, grid(image), borders=touched_borders(mask))
     motion = Motion(moving.ring * moves, np.zeros_like(moving.winding))
     acts = (Act("blink"), Act("gaze", 180.0), Act("smile"))
-    face = form_face(find_faces(photos["astronaut"])[0], (True, True), acts, min(photos["astronaut"].size), 4.25, 0)
+    face = form_face(find_faces(photos["astronaut"])[0], (True, True), acts, photos["astronaut"].size, 4.25, 0)
     still = Field(motion, moving.borders)
     field = Field(motion, moving.borders, faces=[replace(face, layers=face.layers_of([mask]))])
     without, renderer, page = Renderer(image, [mask], still), Renderer(image, [mask], field), opened(image, [mask], [field])

@@ -25,7 +25,7 @@ def astronaut() -> FacePoints:
 @pytest.mark.parametrize("seconds", [0.25, 1.0, 4.25])
 def test_every_kind_moves_and_rests_at_the_wrap(astronaut, kind, seconds):
     for seed in range(8):
-        curve = form_face(astronaut, (True, True), [Act(kind)], SHORT, seconds, seed).curve
+        curve = form_face(astronaut, (True, True), [Act(kind)], (SHORT, SHORT), seconds, seed).curve
         wrap = max(1, round(0.04 * LEVELS))
         assert not curve[:wrap].any() and not curve[-wrap:].any()
         assert np.abs(curve).max() > 0
@@ -35,7 +35,7 @@ def test_every_kind_moves_and_rests_at_the_wrap(astronaut, kind, seconds):
 
 def test_blinks_are_irregular_and_sometimes_doubled(astronaut):
     def starts(seed: int) -> list[int]:
-        closed = form_face(astronaut, (True, True), [Act("blink")], SHORT, 4.25, seed).curve[:, 0] > 0.9
+        closed = form_face(astronaut, (True, True), [Act("blink")], (SHORT, SHORT), 4.25, seed).curve[:, 0] > 0.9
         return np.flatnonzero(closed[1:] & ~closed[:-1]).tolist()
 
     times = [starts(seed) for seed in range(40)]
@@ -45,13 +45,13 @@ def test_blinks_are_irregular_and_sometimes_doubled(astronaut):
 
 def test_one_eye_winks_and_the_other_stays(astronaut):
     for side in (0, 1):
-        curve = form_face(astronaut, (True, True), [Act("wink", side=side)], SHORT, 4.25, 0).curve
+        curve = form_face(astronaut, (True, True), [Act("wink", side=side)], (SHORT, SHORT), 4.25, 0).curve
         assert curve[:, side].max() > 0.98 and not curve[:, 1 - side].any()
 
 
 @pytest.mark.parametrize("heading", [0.0, 90.0, 180.0, 270.0])
 def test_irises_go_where_they_look_and_stay_in_their_eyes(astronaut, heading):
-    face = form_face(astronaut, (True, True), [Act("gaze", heading, amount=2.0)], SHORT, 4.25, 0)
+    face = form_face(astronaut, (True, True), [Act("gaze", heading, amount=2.0)], (SHORT, SHORT), 4.25, 0)
     x, y = face.curve[LEVELS // 2, 2:4]
     angle = np.degrees(np.arctan2(y, x)) % 360
     assert min(abs(angle - heading), 360 - abs(angle - heading)) < 1e-3 and np.hypot(x, y) > 0
@@ -61,8 +61,8 @@ def test_irises_go_where_they_look_and_stay_in_their_eyes(astronaut, heading):
 
 
 def test_a_smile_lifts_the_corners_of_the_mouth_and_nothing_beyond_the_face(astronaut):
-    face = form_face(astronaut, (True, True), [Act("smile")], SHORT, 4.25, 0)
-    _, field = face.at(0.5)
+    face = form_face(astronaut, (True, True), [Act("smile")], (SHORT, SHORT), 4.25, 0)
+    _, [(_, field)] = face.at(0.5)
     left, top, right, bottom = face.box
 
     def at(point: int) -> np.ndarray:
