@@ -6,6 +6,7 @@ from PIL import Image
 from skimage import data
 
 from loopanimate.motion.faces import FIELD, LEVELS
+from loopanimate.scene.bends import CHEST, DEPTH, FRONT, HEAD, Bender
 from loopanimate.scene.expressions import Act, can_move_eyes, form_face
 from loopanimate.scene.faces import FacePoints, find_faces
 from loopanimate.scene.finder import Finder
@@ -30,7 +31,7 @@ def test_every_kind_moves_and_rests_at_the_wrap(astronaut, kind, seconds):
         assert not curve[:wrap].any() and not curve[-wrap:].any()
         assert np.abs(curve).max() > 0
     lids = curve[:, :2].max()
-    assert lids == pytest.approx(1.0, abs=0.02) if kind in ("blink", "wink", "close") else lids == 0
+    assert lids == pytest.approx(1.0, abs=0.02) if kind in ("blink", "wink", "close", "live") else lids == 0
 
 
 def test_blinks_are_irregular_and_sometimes_doubled(astronaut):
@@ -91,6 +92,10 @@ def test_closed_and_covered_eyes_are_not_moved(astronaut):
         ("the woman looks to the left", ["face: it looks to the left."], ["gaze"]),
         ("her eyes close", ["face: it closes its eyes for a while."], ["close"]),
         ("she winks", ["face: it winks."], ["wink"]),
+        ("she turns her head slowly", ["face: it turns its head to either side."], ["turn-head"]),
+        ("her head tilts to the left", ["face: it tilts its head to the left."], ["tilt-head"]),
+        ("the woman nods and raises her eyebrows", ["face: it nods.", "face: it raises its brows."], ["nod", "raise-brows"]),
+        ("the portrait comes alive", ["face: it blinks, breathes and looks about a little."], ["live"]),
     ],
 )
 def test_clauses_have_faces_act(prompt, said, acts):
@@ -103,3 +108,55 @@ def test_clauses_have_faces_act(prompt, said, acts):
 def test_a_face_that_is_not_there_is_said_plainly():
     _, outcomes = plan(read_clauses("she blinks"), Finder(Image.fromarray(data.coffee())))
     assert "no face was found" in outcomes[0].said and not outcomes[0].acts and not outcomes[0].name
+
+
+@pytest.mark.parametrize("prompt, kind", [("the cup's head turns", "turn"), ("the statue nods its head", "rock")])
+def test_what_has_no_face_moves_as_any_thing(prompt, kind):
+    clause = read_clauses(prompt)[0]
+    finder = Finder(
+        Image.fromarray(data.coffee()), {clause.thing: np.pad(np.ones((80, 80), np.float32), ((60, 260), (200, 320)))}
+    )
+    _, outcomes = plan([clause], finder)
+    assert outcomes[0].moves and outcomes[0].clause.kind == kind and not outcomes[0].acts
+
+
+@pytest.mark.parametrize("axis, place, sign", [(0, 0, 1), (1, 1, 1), (0, 1, -1)])
+def test_a_head_is_turned_by_the_angle_that_was_asked(astronaut, axis, place, sign):
+    bender = Bender(astronaut, SHORT, (1.0, 1.0))
+    degrees = 8.0 * sign
+    bend = bender.bend(bender.box(FRONT), [bender.rotate(axis, degrees)])
+    moved = astronaut.mesh / SHORT
+    inner = moved[[1, 4, 5, 6, 33, 263, 133, 362, 61, 291, 0, 17]]  # nose, eyes, mouth
+    pose = bender.pose
+    x, y, z = pose.axes[axis]
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) * np.radians(degrees)
+    expected = (inner * [1, 1, DEPTH] - pose.centre * [1, 1, DEPTH]) @ cross.T
+    left, top, right, bottom = bend.box
+    for point, goes in zip(inner, expected):
+        shown = (point[:2] + goes[:2] - (left, top)) / (right - left, bottom - top) * (FIELD - 1)
+        got = bend.fields[0][:, round(shown[1]), round(shown[0])]
+        assert np.abs(got - goes[:2]).max() < 0.25 * np.abs(expected[:, :2]).max()
+
+
+def test_a_head_that_tilts_leaves_the_shoulders_and_a_chest_that_breathes_the_face(astronaut):
+    bender = Bender(astronaut, SHORT, (1.0, 1.0))
+    chin, nose = astronaut.mesh[152, :2] / SHORT, astronaut.mesh[1, :2] / SHORT
+    below = chin + (chin - nose) * 1.8
+
+    def goes(bend, place) -> float:
+        left, top, right, bottom = bend.box
+        x, y = np.clip(np.rint((place - (left, top)) / (right - left, bottom - top) * (FIELD - 1)), 0, FIELD - 1).astype(int)
+        return float(np.hypot(*bend.fields[0][:, y, x]))
+
+    tilt = bender.bend(bender.box(HEAD), [bender.tilt(6.0)])
+    breath = bender.bend(bender.box(CHEST), [bender.breathe])
+    assert goes(tilt, nose) > 0.01 and goes(tilt, below) < 0.2 * goes(tilt, nose)
+    assert goes(breath, nose) == 0 < goes(breath, below)
+
+
+@pytest.mark.parametrize("kind", FACE_KINDS)
+def test_no_bend_folds(astronaut, kind):
+    for bend in form_face(astronaut, (True, True), [Act(kind, amount=2.0)], (SHORT, SHORT), 4.25, 0).bends:
+        steps = (np.array(bend.box[2:]) - bend.box[:2]) / (FIELD - 1)
+        for field in bend.fields:
+            assert np.diff(field[0], axis=1).max() < steps[0] and np.diff(field[1], axis=0).max() < steps[1]
