@@ -17,6 +17,7 @@ from loopanimate.motion.border import smoothstep
 LEVELS = 256  # of what a face does in one loop, linear between
 KNOTS, ENDS = 25, (-0.3, 1.3)  # of an eye's curves, linear between, and u at the first and the last
 FIELD = 65  # points of a smooth displacement along each side of its box
+BENDS = 3  # of a face, at most: its body's, its head's and its features'
 # An eye's curves: skin moves from `over` to `under`, lids end at `upper` and `lower`; closed, these sink and rise so far.
 LIDS = ("over", "upper", "lower", "under", "sinks", "rises")
 UPPER_RIM, LOWER_RIM = 0.035, 0.02  # lengths of the eye that a lid's edge, with its lashes, reaches beyond its curve

@@ -144,7 +144,7 @@ def test_the_page_draws_faces_as_the_renderer_does(opened, photos, moves):
     image, mask = small(photos["astronaut"])
     moving = random_field(4, grid(image), borders=touched_borders(mask))
     motion = Motion(moving.ring * moves, np.zeros_like(moving.winding))
-    acts = (Act("blink"), Act("gaze", 180.0), Act("smile"))
+    acts = (Act("blink"), Act("gaze", 180.0), Act("smile"), Act("turn-head", 0.0), Act("tilt-head", 180.0), Act("breathe"))
     face = form_face(find_faces(photos["astronaut"])[0], (True, True), acts, photos["astronaut"].size, 4.25, 0)
     still = Field(motion, moving.borders)
     field = Field(motion, moving.borders, faces=[replace(face, layers=face.layers_of([mask]))])
