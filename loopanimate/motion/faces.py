@@ -28,6 +28,9 @@ SHOWN = 0.25  # share of a face that a layer has at least, to show it: hair befo
 GAZE = 2  # number of the first of a curve's columns for gaze, after those of both lids
 
 
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+
 @dataclass(frozen=True)
 class Eye:
     """An eye that can be moved, in short sides of what is shown."""
@@ -38,8 +41,13 @@ class Eye:
     lids: np.ndarray  # (6, KNOTS) float32, LIDS in lengths of the eye, at even steps of u between ENDS
     iris: tuple[float, float, float]  # u, v and radius, in lengths of the eye
 
-
-Box = tuple[float, float, float, float]  # left, top, right, bottom
+    @property
+    def box(self) -> Box:
+        """All that it moves."""
+        u, v = np.tile(np.linspace(*ENDS, KNOTS), 2), self.lids[[0, 3]].ravel()
+        (along_x, along_y), (x, y) = self.along, self.corner
+        across, down = x + u * along_x - v * along_y, y + u * along_y + v * along_x
+        return float(across.min()), float(down.min()), float(across.max()), float(down.max())
 
 
 @dataclass(frozen=True)
@@ -131,7 +139,7 @@ class Face:
     def active(self, share: float) -> list[Box]:
         """The boxes in which anything moves at a share of the loop."""
         eyes, bends = self.at(share)
-        return [self.box] * bool(eyes) + [box for box, _ in bends]
+        return [eye.box for eye, _ in eyes] + [box for box, _ in bends]
 
     @property
     def eye_reach(self) -> float:

@@ -27,7 +27,7 @@ class Field:
     other `turns[layer]` times a loop, so often that the winding of one turn stays below MAX_WINDING.
 
     Attributes, all in short sides: winding (L, 2, h, w) of one turn; turns, even, reaches, borders, moves_itself (whether its own motion
-    moves it) and moves (whether that or a face's bends do): one item a layer; reach: the farthest that a motion goes; curve: the ring as a periodic spline over native frames; near: inverse depth of
+    moves it) and moves (whether that or a face in it does): one item a layer; reach: the farthest that a motion goes; curve: the ring as a periodic spline over native frames; near: inverse depth of
     the layers (L, h, w) in [0, 1], where it is known; faces: what faces do within their layers, before these move.
     """
 
