@@ -87,6 +87,7 @@ class FaceKind:
     name: str
     said: str  # "face: it ..."
     eyes: bool = False  # open eyes that can be seen are needed for it
+    front: bool = False  # the face is not seen from the side, where a turn would show what the picture has not
     directed: bool = False  # words can send it a way
     outline: bool = False  # it takes along what stands out before the background
     instead: str = ""  # the kind of motion that it is of what has no face
@@ -102,10 +103,10 @@ FACE_KINDS = {
         FaceKind("smile", "smiles"),
         FaceKind("raise-brows", "raises its brows"),
         FaceKind("frown", "frowns"),
-        FaceKind("turn-head", "turns its head", directed=True, instead="turn"),
+        FaceKind("turn-head", "turns its head", front=True, directed=True, instead="turn"),
         FaceKind("nod", "nods", instead="rock"),
         FaceKind("tilt-head", "tilts its head", directed=True, outline=True, instead="rock"),
-        FaceKind("shake-head", "shakes its head", instead="tremble"),
+        FaceKind("shake-head", "shakes its head", front=True, instead="tremble"),
         FaceKind("breathe", "breathes", outline=True, instead="pulse"),
         FaceKind("live", "blinks, breathes and looks about a little", outline=True, instead="sway"),
     )

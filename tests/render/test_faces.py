@@ -53,9 +53,10 @@ def mask() -> np.ndarray:
 
 
 @pytest.mark.parametrize("planar", [False, True])
-@pytest.mark.parametrize("moves", [False, True])
-def test_the_renderers_draw_what_the_definition_says(image, moves, planar):
-    field = field_of(face(), moves=moves)
+@pytest.mark.parametrize("moves, bends", [(False, True), (False, False), (True, True)])
+def test_the_renderers_draw_what_the_definition_says(image, moves, bends, planar):
+    given = face() if bends else face(bends=(), curve=face().curve[:, :4])
+    field = field_of(given, moves=moves)
     ours, theirs = Renderer(image, [mask()], field, planar), TorchRenderer(image, [mask()], field, planar, "cpu")
     for share in (0.2, 0.37, 0.5, 0.8):
         time = share * field.period
@@ -64,6 +65,8 @@ def test_the_renderers_draw_what_the_definition_says(image, moves, planar):
             apart = np.abs(renderer.frame(time).astype(int) - expected)[28:100, 28:100]  # within the layer's rim
             # bends are known every few pixels, linear between, which hard edges show
             assert np.percentile(apart, 98) <= 8 and apart.mean() < 0.4
+        still = draw(image, [mask()], field_of(moves=moves), time, planar)
+        assert np.abs(expected - still).mean() > 0.2
 
 
 def test_at_rest_it_is_the_very_picture(image):

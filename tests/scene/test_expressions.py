@@ -1,5 +1,7 @@
 """What faces do in a loop: closed in time, at rest at the wrap, within the eye, and what clauses make of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,10 +9,11 @@ from skimage import data
 
 from loopanimate.motion.faces import FIELD, LEVELS
 from loopanimate.scene.bends import CHEST, DEPTH, FRONT, HEAD, Bender
-from loopanimate.scene.expressions import Act, can_move_eyes, form_face
+from loopanimate.scene.expressions import Act, Actor, can_move_eyes, form_face
 from loopanimate.scene.faces import FacePoints, find_faces
 from loopanimate.scene.finder import Finder
 from loopanimate.scene.plan import plan
+from loopanimate.staging import set_apart
 from loopanimate.words.clauses import read_clauses
 from loopanimate.words.kinds import FACE_KINDS
 
@@ -160,3 +163,20 @@ def test_no_bend_folds(astronaut, kind):
         steps = (np.array(bend.box[2:]) - bend.box[:2]) / (FIELD - 1)
         for field in bend.fields:
             assert np.diff(field[0], axis=1).max() < steps[0] and np.diff(field[1], axis=0).max() < steps[1]
+
+
+def test_a_face_that_is_seen_from_the_side_is_not_turned(astronaut):
+    finder = Finder(Image.fromarray(data.astronaut()))
+    turn = np.radians(50)
+    turned = astronaut.mesh @ [[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]]
+    finder.faces = [replace(astronaut, mesh=turned)]
+    for prompt, drawn in (("she turns her head", False), ("she shakes her head", False), ("she nods", True)):
+        _, (outcome,) = plan(read_clauses(prompt), finder)
+        assert bool(outcome.acts) == drawn and ("seen from the side" in outcome.said) != drawn
+
+
+def test_who_tilts_the_head_is_a_layer_and_who_turns_it_is_none(astronaut):
+    finder, size = Finder(Image.fromarray(data.astronaut())), (SHORT, SHORT)
+    for kind, layers in (("tilt-head", 2), ("turn-head", None)):
+        scene = set_apart(None, finder, [Actor(astronaut, size, (True, True), (Act(kind),))])
+        assert (scene and len(scene.layers)) == layers
