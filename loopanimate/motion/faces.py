@@ -24,6 +24,7 @@ UPPER_RIM, LOWER_RIM = 0.035, 0.02  # lengths of the eye that a lid's edge, with
 SOFT = 0.035  # of the same, over which that edge fades
 FOLLOWS = 0.9, 0.4  # of an iris' way up or down that the upper and the lower lid go with it
 OPEN_WAY = 2.0  # lengths of an iris' way that the white beyond it gives way behind the corner that it moves to
+CARRIED = 0.5  # share of a layer before a face that lies where a head or a body bends, from which it is a part of that
 SHOWN = 0.25  # share of a face that a layer has at least, to show it: hair before it has less
 GAZE = 2  # number of the first of a curve's columns for gaze, after those of both lids
 
@@ -136,6 +137,17 @@ class Face:
         """All boxes beyond which nothing moves."""
         return [self.box, *(bend.box for bend in self.bends)]
 
+    def carry(self, masks: Sequence[np.ndarray]) -> "Face | None":
+        """What the head and the body do to layers before the face that are parts of them, as hair is; masks as `layers_of` has them."""
+        bends = tuple(bend for bend in self.bends if bend.box != self.box)
+        layers = tuple(
+            layer
+            for layer, mask in enumerate(masks[: min(self.layers, default=0)])
+            if any(_part_inside(mask, bend.box) > CARRIED for bend in bends)
+        )
+        columns = GAZE + 2 + sum(len(bend.fields) for bend in bends)
+        return replace(self, eyes=(), bends=bends, curve=self.curve[:, :columns], layers=layers) if layers else None
+
     def active(self, share: float) -> list[Box]:
         """The boxes in which anything moves at a share of the loop."""
         eyes, bends = self.at(share)
@@ -152,6 +164,12 @@ class Face:
         """The farthest that bends together take anything, in short sides."""
         reaches = np.concatenate([bend.reach for bend in self.bends]) if self.bends else np.zeros(0)
         return float((np.abs(self.curve[:, GAZE + 2 :]) @ reaches).max(initial=0))
+
+
+def _part_inside(mask: np.ndarray, box: Box) -> float:
+    """The share of a mask (H, W) that lies in a box of short sides."""
+    left, top, right, bottom = (max(0, round(edge * min(mask.shape))) for edge in box)
+    return float(mask[top:bottom, left:right].sum() / max(mask.sum(), 1e-6))
 
 
 def eye_frame(eye: Eye, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

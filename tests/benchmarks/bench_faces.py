@@ -36,6 +36,7 @@ SHORT = 720  # pixels
 MOUTH = (61, 291, 0, 17, 13, 14)
 LIMITS = {  # names of measures → least and most
     "shut": (0, 0.15),  # openness of eyes at a blink's extreme, of that at rest, as the network of eyes reads it
+    "iris": (-1, 0.5),  # correlation of what is at the iris' place then with the iris
     "open again": (0.98, 1.02),
     "gaze": (0.8, 1.2),  # of what was asked, as far as the picture of the iris has gone
     "gaze, by the network": (0.8, 1.2),
@@ -45,8 +46,9 @@ LIMITS = {  # names of measures → least and most
     "left": (TURN - 2, TURN + 2),  # degrees
     "right": (TURN - 2, TURN + 2),
     "tilt": (TILT - 2, TILT + 2),
-    "step": (0, 1.25),
+    "step": (0, 1.25),  # of what heads and chests do; where only eyes move, most frames differ by the codec's noise alone
     "jerk": (0, 1.25),
+    "wrap": (0, 0.1),  # mean difference of the last frame and the first, in levels of 255
 }
 
 
@@ -92,12 +94,14 @@ def measure(picture: Image.Image) -> dict[str, float]:
     usable = can_move_eyes(rest, image)
     height = float(np.linalg.norm(rest.mesh[152] - rest.mesh[10]))
     measures: dict[str, float] = {}
-    seams = []
+    seams, wraps = [], []
 
     def play(act: Act, masks=()) -> tuple[np.ndarray, Face]:
         face = form_face(rest, usable, [act], picture.size, FRAMES / FPS, 0)
         frames = export(image, list(masks), face)
-        seams.append(seam(frames[:, ::4, ::4]))
+        wraps.append(float(np.abs(frames[0].astype(np.float32) - frames[-1]).mean()))
+        if face.bends:
+            seams.append(seam(frames[:, ::4, ::4]))
         return frames, face
 
     def at(face: Face, column: np.ndarray) -> int:
@@ -111,11 +115,13 @@ def measure(picture: Image.Image) -> dict[str, float]:
         least = min(
             float((openness(read(frames[k], rest)) / closed[0])[own].max()) for k in range(around - 1, min(around + 3, FRAMES))
         )
-        measures |= {"shut": least, "open again": float((closed[1] / closed[0])[own].mean())}
+        shut = frames[min(around + 1, FRAMES - 1)]
+        alike = float(np.mean([_find_iris(frames[0], shut, rest.eyes[side], 0)[1] for side in own]))
+        measures |= {"shut": least, "iris": alike, "open again": float((closed[1] / closed[0])[own].mean())}
         frames, face = play(Act("gaze", 180.0))
         k = at(face, face.curve[:, GAZE]) + 3
         asked = np.hypot(*face.curve[min(round(k / FRAMES * len(face.curve)), 255), GAZE : GAZE + 2]) * min(picture.size)
-        measures["gaze"] = float(np.mean([_find_iris(frames[0], frames[k], rest.eyes[side], asked) for side in own]) / asked)
+        measures["gaze"] = float(np.mean([_find_iris(frames[0], frames[k], rest.eyes[side], asked)[0] for side in own]) / asked)
         before, after = (np.mean([read(frames[j], rest).eyes[side].iris[0] for side in own]) for j in (0, k))
         measures["gaze, by the network"] = float((before - after) / asked)
         frames, face = play(Act("wink"))
@@ -133,11 +139,11 @@ def measure(picture: Image.Image) -> dict[str, float]:
     frames, face = play(Act("tilt-head", 0.0), find_people(Finder(picture), [rest]))
     measures["tilt"] = float((angles(frames[FRAMES // 2], rest) - angles(frames[0], rest))[2])
     play(Act("breathe"))
-    return measures | {name: max(each[name] for each in seams) for name in ("step", "jerk")}
+    return measures | {name: max(each[name] for each in seams) for name in ("step", "jerk")} | {"wrap": max(wraps)}
 
 
-def _find_iris(before: np.ndarray, after: np.ndarray, eye: EyePoints, asked: float) -> float:
-    """How far to the left an iris went, in pixels, as the place where its picture correlates best."""
+def _find_iris(before: np.ndarray, after: np.ndarray, eye: EyePoints, asked: float) -> tuple[float, float]:
+    """How far to the left an iris went, in pixels, as the place where its picture correlates best, and that correlation."""
     scale, radius = 4, 0.8 * eye.radius
     gray = [
         cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
@@ -153,7 +159,7 @@ def _find_iris(before: np.ndarray, after: np.ndarray, eye: EyePoints, asked: flo
 
     likeness = cv2.matchTemplate(cut(gray[1], reach), cut(gray[0], 0), cv2.TM_CCOEFF_NORMED)
     _, column = np.unravel_index(likeness.argmax(), likeness.shape)
-    return reach - column / scale
+    return reach - column / scale, float(likeness.max())
 
 
 def pictures(folder: Path, names: list[str]) -> Iterator[tuple[str, Image.Image]]:

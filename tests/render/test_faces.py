@@ -138,3 +138,15 @@ def test_a_crop_shows_the_same(image):
     assert np.allclose(cropped.at(0.3)[0][0][1], face().at(0.3)[0][0][1])  # in lengths of the eye
     assert cropped.eye_reach == pytest.approx(face().eye_reach * scale)
     assert cropped.bend_reach == pytest.approx(face().bend_reach * scale)
+
+
+def test_a_head_carries_the_layers_before_it_that_are_parts_of_it():
+    whole, hair, far = (np.zeros((SIDE, SIDE), np.float32) for _ in range(3))
+    whole[:], hair[15:40, 20:110], far[100:, :20] = 1, 1, 1
+    given = face(layers=(2,))
+    carried = given.carry([hair, far, whole])
+    assert carried.layers == (0,) and not carried.eyes
+    assert [box for box, _ in carried.at(0.25)[1]] == [given.bends[0].box]  # the head's, not the features'
+    assert (
+        face(layers=(0,)).carry([whole]) is None and face(layers=(2,), bends=given.bends[1:]).carry([hair, far, whole]) is None
+    )
