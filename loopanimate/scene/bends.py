@@ -82,6 +82,13 @@ def is_profile(face: FacePoints) -> bool:
     return abs(pose_of(face.mesh).angles[0]) > PROFILE
 
 
+def shows_shoulders(face: FacePoints, size: tuple[int, int]) -> bool:
+    """Whether a picture (W x H pixels) reaches down to the shoulders of a face."""
+    pose = pose_of(face.mesh)
+    below = pose.centre[:2] + (SHOULDERS * pose.height) * pose.axes[1, :2]
+    return bool((below > 0).all() and (below < size).all())
+
+
 class Bender:
     """Makes the bends of one face, in short sides of the picture; size: (W, H) of the picture in the same unit."""
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from loopanimate.effects.build import Placed
 from loopanimate.motion.camera import MIDDLE, Camera
-from loopanimate.scene.bends import is_profile
+from loopanimate.scene.bends import is_profile, shows_shoulders
 from loopanimate.scene.depth import read_camera
 from loopanimate.scene.effects import ON_THINGS, forms_in_the_air, place_effect, spared_by
 from loopanimate.scene.expressions import AMOUNTS, PACES, Act, can_move_eyes, outline
@@ -242,10 +242,13 @@ def _act(clause: Clause, finder: Finder) -> Outcome:
         if not numbers:
             said = "no open eyes are seen, they are closed, hidden or too small"
             return Outcome(clause, region, f"face: {said}, so that it {kind.said} is not drawn.")
-    if kind.front:
-        numbers = [number for number in numbers if not is_profile(finder.faces[number])]
+    for needed, able, said in (
+        (kind.front, lambda face: not is_profile(face), "it is seen from the side"),
+        (kind.shoulders, lambda face: shows_shoulders(face, finder.picture.size), "no shoulders are seen"),
+    ):
+        numbers = [number for number in numbers if not needed or able(finder.faces[number])]
         if not numbers:
-            return Outcome(clause, region, f"face: it is seen from the side, so that it {kind.said} is not drawn.")
+            return Outcome(clause, region, f"face: {said}, so that it {kind.said} is not drawn.")
     way = f" {DIRECTIONS[int(clause.heading)][0]}" if kind.directed and clause.heading is not None else ""
     way = way or (" to either side" if clause.kind in ("gaze", "turn-head") else "")
     single = clause.which if nouns().get(clause.thing, ("",))[0] in ("eye", "brow") else ()

@@ -88,6 +88,7 @@ class FaceKind:
     said: str  # "face: it ..."
     eyes: bool = False  # open eyes that can be seen are needed for it
     front: bool = False  # the face is not seen from the side, where a turn would show what the picture has not
+    shoulders: bool = False  # these can be seen
     directed: bool = False  # words can send it a way
     outline: bool = False  # it takes along what stands out before the background
     instead: str = ""  # the kind of motion that it is of what has no face
@@ -107,7 +108,7 @@ FACE_KINDS = {
         FaceKind("nod", "nods", instead="rock"),
         FaceKind("tilt-head", "tilts its head", directed=True, outline=True, instead="rock"),
         FaceKind("shake-head", "shakes its head", front=True, instead="tremble"),
-        FaceKind("breathe", "breathes", outline=True, instead="pulse"),
+        FaceKind("breathe", "breathes", shoulders=True, outline=True, instead="pulse"),
         FaceKind("live", "blinks, breathes and looks about a little", outline=True, instead="sway"),
     )
 }

@@ -25,7 +25,7 @@ from loopanimate.motion.curve import Motion
 from loopanimate.motion.faces import GAZE, Face
 from loopanimate.motion.field import Field
 from loopanimate.render.renderer import Renderer
-from loopanimate.scene.bends import pose_of
+from loopanimate.scene.bends import pose_of, shows_shoulders
 from loopanimate.scene.expressions import TILT, TURN, Act, can_move_eyes, form_face
 from loopanimate.scene.faces import AROUND, OVAL, EyePoints, FacePoints, find_faces, mesh_of
 from loopanimate.scene.finder import Finder
@@ -138,7 +138,8 @@ def measure(picture: Image.Image) -> dict[str, float]:
         measures[name] = float(sign * turned[0])
     frames, face = play(Act("tilt-head", 0.0), find_people(Finder(picture), [rest]))
     measures["tilt"] = float((angles(frames[FRAMES // 2], rest) - angles(frames[0], rest))[2])
-    play(Act("breathe"))
+    if shows_shoulders(rest, picture.size):
+        play(Act("breathe"))
     return measures | {name: max(each[name] for each in seams) for name in ("step", "jerk")} | {"wrap": max(wraps)}
 
 

@@ -180,3 +180,12 @@ def test_who_tilts_the_head_is_a_layer_and_who_turns_it_is_none(astronaut):
     for kind, layers in (("tilt-head", 2), ("turn-head", None)):
         scene = set_apart(None, finder, [Actor(astronaut, size, (True, True), (Act(kind),))])
         assert (scene and len(scene.layers)) == layers
+
+
+def test_a_close_up_does_not_breathe(astronaut):
+    left, top, right, bottom = (int(edge) for edge in astronaut.box)
+    close = Image.fromarray(data.astronaut()[top - 20 : bottom + 15, left - 40 : right + 40]).resize((400, 400))
+    _, (outcome,) = plan(read_clauses("she breathes"), Finder(close))
+    assert not outcome.acts and "no shoulders" in outcome.said
+    _, (outcome,) = plan(read_clauses("she breathes"), Finder(Image.fromarray(data.astronaut())))
+    assert outcome.acts
