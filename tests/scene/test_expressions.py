@@ -8,7 +8,7 @@ from PIL import Image
 from skimage import data
 
 from loopanimate.motion.faces import FIELD, LEVELS
-from loopanimate.scene.bends import CHEST, DEPTH, FRONT, HEAD, Bender
+from loopanimate.scene.bends import CHEST, DEPTH, FRONT, HEAD, SEEN, Bender
 from loopanimate.scene.expressions import Act, Actor, can_move_eyes, form_face
 from loopanimate.scene.faces import FacePoints, find_faces
 from loopanimate.scene.finder import Finder
@@ -132,7 +132,7 @@ def test_a_head_is_turned_by_the_angle_that_was_asked(astronaut, axis, place, si
     inner = moved[[1, 4, 5, 6, 33, 263, 133, 362, 61, 291, 0, 17]]  # nose, eyes, mouth
     pose = bender.pose
     x, y, z = pose.axes[axis]
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) * np.radians(degrees)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]]) * np.radians(SEEN * degrees)
     expected = (inner * [1, 1, DEPTH] - pose.centre * [1, 1, DEPTH]) @ cross.T
     left, top, right, bottom = bend.box
     for point, goes in zip(inner, expected):
