@@ -279,6 +279,7 @@ class MotionLoop(Loop):
         faces = [face.crop(view.part, (width, height)) for face in self.faces]
         strength = self.settings.hands.motion_strength
         faces = [replace(face, layers=face.layers_of(view.masks), strength=strength) for face in faces]
+        faces += [carried for carried in (face.carry(view.masks) for face in faces) if carried]
         return faces if frozen is None else [face for face in faces if face.share_of(frozen) < 0.5]
 
     def _frames(self, view: View, times: Sequence[float], planar: bool) -> Iterator[np.ndarray]:

@@ -13,15 +13,17 @@ from PIL import Image
 from loopanimate.effects.build import Placed, shrink_place
 from loopanimate.files.pictures import check_mask
 from loopanimate.motion.camera import Shot
-from loopanimate.scene.depth import set_up
+from loopanimate.scene.depth import find_standing, set_up
 from loopanimate.scene.effects import find_front, passes_behind
 from loopanimate.scene.expressions import Act, Actor, can_move_eyes
+from loopanimate.scene.faces import FacePoints
 from loopanimate.scene.finder import BUNDLED, Finder, Models
-from loopanimate.scene.parts import Part, Scene, single
-from loopanimate.scene.plan import Outcome, clauses_of_masks, names_things, painted, plan, rest_alone
+from loopanimate.scene.parts import MAX_LAYERS, Part, Scene, single, stand
+from loopanimate.scene.plan import Outcome, clauses_of_masks, names_things, painted, plan, rest_alone, stands_in
 from loopanimate.scene.saliency import automatic_mask, edit
 from loopanimate.settings import Settings
 from loopanimate.words.clauses import Clause, is_english, read_clauses
+from loopanimate.words.kinds import FACE_KINDS
 
 # Masks of a larger picture are kept at so many pixels: its layers' edges are found in the picture itself (scene.matting), and
 # at 48 megapixels each mask would take 190 megabytes.
@@ -93,6 +95,7 @@ def stage(pipe, picture, mask, given, settings, models) -> Staged:
     front = None
     if settings.hands.added_effects or any(passes_behind(each.effect) for each in effects):
         front = find_front(finder, [part.mask for part in scene.parts if not part.behind] if scene else [])
+    scene = set_apart(scene, finder, actors)
     notes = [*map(note_of, outcomes), *([Note("So nothing moves.")] if rests else [])]
     scene, shot = set_up(scene, finder, cameras) if scene or cameras else (None, None)
     return Staged(scene, tuple(notes), True, Air(effects, front), shot, actors)
@@ -108,6 +111,22 @@ def _cast(outcomes: Sequence[Outcome], finder: Finder) -> tuple[Actor, ...]:
         Actor(face := finder.faces[number], finder.picture.size, tuple(can_move_eyes(face, pixels)), tuple(done))
         for number, done in acts.items()
     )
+
+
+def set_apart(scene: Scene | None, finder: Finder, actors: Sequence[Actor]) -> Scene | None:
+    """The scene with a layer for people whose outline moves, or what lies behind them would bend with it."""
+    known = [mask for layer, mask in zip(scene.layers, scene.masks) if layer.stands] if scene else []
+    faces = [actor.points for actor in actors if any(FACE_KINDS[act.kind].outline for act in actor.acts)]
+    faces = [face for face in faces if not any(stands_in(face, mask) for mask in known)]
+    masks = find_people(finder, faces, known, MAX_LAYERS - (len(scene.layers) if scene else 1)) if faces else []
+    return stand(scene, masks) if masks else scene
+
+
+def find_people(
+    finder: Finder, faces: Sequence[FacePoints], known: Sequence[np.ndarray] = (), most: int = MAX_LAYERS - 1
+) -> list[np.ndarray]:
+    """Masks (H, W) of at most so many things that have any of these faces and stand out clearly, without those known already."""
+    return [mask for mask in find_standing(finder, known, most) if any(stands_in(face, mask) for face in faces)]
 
 
 def find_things(pipe, picture: Image.Image, prompt: str, models: Models = BUNDLED) -> list[Outcome]:

@@ -43,6 +43,7 @@ CONSTANTS = {  # the numbers that Python and the page's scripts share
     "parallax": PARALLAX,
     "faces": {
         "field": faces.FIELD,
+        "bends": faces.BENDS,
         "knots": faces.KNOTS,
         "ends": faces.ENDS,
         "upperRim": faces.UPPER_RIM,
@@ -168,14 +169,21 @@ def motion_of(fields: Sequence[Field]) -> dict:
 
 def _pack_face(face: faces.Face) -> dict:
     """What a face does, as the page's scripts read it (living_page/faces.js): numbers of 16 bits, with 0 kept as it is."""
+
+    def pack(numbers: np.ndarray) -> str:
+        return base64.b64encode(np.rint(numbers).astype("<i2").tobytes()).decode()
+
     steps = np.maximum(np.abs(face.curve).max(0), 1e-9) / 32767
-    step = max(float(np.abs(face.fields).max(initial=0)), 1e-9) / 32767
-    curve, fields = np.rint(face.curve / steps), np.rint(np.moveaxis(face.fields, 1, -1) / step)  # x and y side by side
+    bends = []
+    for bend in face.bends:
+        step = max(float(np.abs(bend.fields).max()), 1e-9) / 32767
+        fields = pack(np.moveaxis(bend.fields, 1, -1) / step)  # x and y side by side
+        bends.append({"box": bend.box, "count": len(bend.fields), "step": step, "data": fields})
     return {
-        "box": face.box,
         "layers": face.layers,
         "strength": face.strength,
-        "reach": face.reach,
+        "boxes": face.boxes,
+        "reach": face.eye_reach + face.bend_reach,
         "eyes": [
             {
                 "side": eye.side,
@@ -186,8 +194,8 @@ def _pack_face(face: faces.Face) -> dict:
             }
             for eye in face.eyes
         ],
-        "curve": {"steps": steps.tolist(), "data": base64.b64encode(curve.astype("<i2").tobytes()).decode()},
-        "fields": {"step": step, "data": base64.b64encode(fields.astype("<i2").tobytes()).decode()},
+        "curve": {"steps": steps.tolist(), "data": pack(face.curve / steps)},
+        "bends": bends,
     }
 
 
@@ -244,6 +252,7 @@ def _data(image: np.ndarray, masks: Sequence[np.ndarray], fields: Sequence[Field
     """Collect everything that the page's scripts need besides the picture."""
     motion = motion_of(fields)
     reach = max(limit * peak for loop in motion["loops"] for limit, peak in zip(loop["limits"], loop["peaks"]))
+    reach += max((face.bend_reach for face in fields[0].faces), default=0)
     apart = int(np.ceil(2 * reach * min(image.shape[:2])))  # pixels that two layers may come apart
     shape = {"width": image.shape[1], "height": image.shape[0]}
     return {"constants": CONSTANTS, **shape, "tempo": tempo, "layers": _layers(image, masks, fields[0], apart), **motion}

@@ -26,9 +26,10 @@ class Field:
     A stream shows its picture twice, moved by its displacement d and by d - winding, and cross-fades from the one to the
     other `turns[layer]` times a loop, so often that the winding of one turn stays below MAX_WINDING.
 
-    Attributes, all in short sides: winding (L, 2, h, w) of one turn; turns, even, reaches, moves, borders: one item a layer;
-    reach: the farthest that anything goes; curve: the ring as a periodic spline over native frames; near: inverse depth of
-    the layers (L, h, w) in [0, 1], where it is known; faces: what faces do within their layers, before these move.
+    Attributes, all in short sides: winding (L, 2, h, w) of one turn; turns, even, reaches, borders, moves_itself (whether its
+    own motion moves it) and moves (whether that or a face in it does): one item a layer; reach: the farthest that a motion
+    goes; curve: the ring as a periodic spline over native frames; near: inverse depth of the layers (L, h, w) in [0, 1], where
+    it is known; faces: what faces do within their layers, before these move.
     """
 
     def __init__(self, motion: Motion, borders: Sequence[Borders], near: np.ndarray | None = None, faces: Sequence[Face] = ()):
@@ -42,7 +43,10 @@ class Field:
         ends = np.concatenate([motion.ring + self.winding, motion.ring - self.winding])
         self.reaches = [float(reach) for reach in np.linalg.norm(ends, axis=2).max((0, 2, 3))]
         self.reach = max(self.reaches)
-        self.moves = [reach > 1e-5 for reach in self.reaches]
+        self.moves_itself = [reach > 1e-5 for reach in self.reaches]
+        self.moves = [
+            itself or any(layer in face.layers for face in self.faces) for layer, itself in enumerate(self.moves_itself)
+        ]
 
     def streams(self, layer: int) -> bool:
         return bool(self.winding[layer].any())

@@ -15,7 +15,7 @@ from loopanimate.loop import Loop, LoopFile
 from loopanimate.page.preview import measure
 from loopanimate.staging import Note
 from loopanimate.words.clauses import Clause, read_clauses
-from loopanimate.words.kinds import KINDS
+from loopanimate.words.kinds import FACE_KINDS, KINDS
 from loopanimate.words.revise import AMOUNTS
 
 SHOWN_SIDE = 1280  # pixels on the long side of the loop on the page; a download has the size that was asked for
@@ -27,6 +27,7 @@ SUGGESTIONS = (
     "snow falls gently",
     "the candle flickers",
     "it breathes slowly",
+    "the portrait comes alive",
 )
 MASKED = "Red moves as long as your sentence names nothing else. Paint or click to change it."
 NOT_FOUND = "No clear object found, so the whole picture is marked. Select or paint what should move, or leave it."
@@ -156,7 +157,8 @@ def _handles(clause: Clause) -> str:
             scale,
             button("+", "Stronger", {"strength": more}, ends[1]),
         ]
-    if moves and (clause.heading is not None or clause.kind in KINDS and KINDS[clause.kind].directed != "none"):
+    kind = KINDS.get(clause.kind) or FACE_KINDS.get(clause.kind)
+    if moves and (clause.heading is not None or kind and kind.directed not in ("none", False)):
         for heading, (sign, label) in WAYS.items():
             on = clause.heading == heading
             parts.append(button(sign, label, {"heading": None if on else heading}, f'aria-pressed="{str(on).lower()}"'))

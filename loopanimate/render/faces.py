@@ -1,122 +1,25 @@
-"""Faces in the planes of a layer, drawn anew for each time from what they are at rest (`motion.faces` says what they do).
+"""Eyes of a layer, drawn where it is sampled: over what `kernels.sample` drew, only pixels that lids and irises move."""
 
-Only pixels of a face's box are written, and of those only what moves; all else keeps its bytes.
-"""
-
-from collections.abc import Callable, Iterable
-from itertools import pairwise
+from collections.abc import Sequence
 
 import numpy as np
 from numba import njit
 
-from loopanimate.motion.faces import ENDS, FIELD, FOLLOWS, KNOTS, LIDS, LOWER_RIM, OPEN_WAY, SOFT, UPPER_RIM, Face
-from loopanimate.render.kernels import FAST, compile_kernel
+from loopanimate.motion.faces import ENDS, FOLLOWS, KNOTS, LIDS, LOWER_RIM, OPEN_WAY, SOFT, UPPER_RIM, Eye
+from loopanimate.render.kernels import BOX, FAST, KNOWN, compile_kernel
 
-LEAST_BAND = 48  # rows that are worth a thread of their own
-STATE, CURVES = 11, len(LIDS) * KNOTS  # numbers of a packed eye: its frame, what it does, its iris, a pixel; then its curves
-Run = Callable[[Iterable[Callable[[], None]]], None]  # calls all of them, perhaps at once
-
-
-class FacePlanes:
-    """A face in planes (C, h, w) uint8, which `draw` changes.
-
-    rest: (C, rows, columns) uint8, the enlarged planes around the face as they are at rest. corner: row and column of its first
-    pixel in the whole enlarged planes; first: the same of the first pixel of `planes`, of which each is `every` enlarged ones
-    from the last. ratio: as of `Planes`. short: pixels of the frame's short side.
-    """
-
-    def __init__(self, face: Face, planes: np.ndarray, rest: np.ndarray, corner, first, every: int, ratio: int, short: int):
-        self.face, self.planes, self.rest, self.corner, self.first = face, planes, np.ascontiguousarray(rest), corner, first
-        self.every, self.scale = every, np.float32(ratio / 2 / short)
-        # the middle of an enlarged pixel of colour lies on a column, and between two rows
-        self.shifts = np.float32(0.5 / short), np.float32((0.5 if ratio == 1 else 1.0) / short)
-        # within a layer alpha is the same all over the face, and needs no drawing
-        self.count = len(rest) - bool(rest[-1].min() == rest[-1].max())
-        self.drawn: list[tuple[int, int, int, int]] = []
-
-    def draw(self, share: float, run: Run) -> list[tuple[int, int, int, int]]:
-        """Draw the face at a share of the loop; returns the boxes of `planes` (top, bottom, left, right) that may have changed."""
-        eyes, field = self.face.at(share)
-        before, self.drawn = self.drawn, []
-        for top, bottom, left, right in before:
-            rows, columns = (
-                slice(start - away, end - away, self.every)
-                for start, end, away in (
-                    (top * self.every + self.first[0], bottom * self.every + self.first[0], self.corner[0]),
-                    (left * self.every + self.first[1], right * self.every + self.first[1], self.corner[1]),
-                )
-            )
-            self.planes[: self.count, top:bottom, left:right] = self.rest[: self.count, rows, columns]
-        if not eyes and field is None:
-            return before
-        packed = np.stack([self._pack(*eye) for eye in eyes]) if eyes else np.empty((0, STATE + CURVES), np.float32)
-        places = [_around(eye) for eye, _ in eyes] + ([] if field is None else [_where(field, self.face.box)])
-        grid = np.zeros((2, FIELD, FIELD), np.float32) if field is None else np.ascontiguousarray(field, np.float32)
-        box = np.float32(self.face.box)
-        jobs = []
-        for place in places:
-            top, bottom, left, right = limits = self._limits(place)
-            if top >= bottom or left >= right:
-                continue
-            self.drawn.append(limits)
-            bands = max(1, (bottom - top) // LEAST_BAND)
-            edges = [top + (bottom - top) * band // bands for band in range(bands + 1)]
-            for start, end in pairwise(edges):
-                jobs.append(lambda limits=(start, end, left, right): self._draw(packed, grid, field is not None, box, limits))
-        run(jobs)
-        return [*before, *self.drawn]
-
-    def _draw(self, eyes, grid, has_field, box, limits) -> None:
-        _shift(
-            self.rest, *self.corner, self.planes[: self.count], *self.first, self.every, self.scale, *self.shifts, grid, has_field, box, eyes,
-            *limits,
-        )  # fmt: skip
-
-    def _pack(self, eye, now) -> np.ndarray:
-        pixel = 2 * self.scale / np.hypot(*eye.along)
-        return np.concatenate([eye.corner, eye.along, now, eye.iris, [pixel], eye.lids.ravel()]).astype(np.float32)
-
-    def _limits(self, place: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
-        """Pixels of `planes` that a place in short sides may reach, within what is known at rest."""
-        edges = []
-        for axis, count, known in (
-            (1, self.planes.shape[1], self.rest.shape[1]),
-            (0, self.planes.shape[2], self.rest.shape[2]),
-        ):
-            first, corner = self.first[1 - axis], self.corner[1 - axis]
-            low, high = ((place[axis + end] - self.shifts[axis]) / self.scale for end in (0, 2))
-            low, high = max(low, corner), min(high + 1, corner + known)
-            edges += [max(0, int(np.ceil((low - first) / self.every))), min(count, int((high - first - 1) // self.every) + 1)]
-        return tuple(edges)
+STATE, CURVES = (
+    12,
+    len(LIDS) * KNOTS,
+)  # numbers of a packed eye: its frame, what it does, its iris, its heights; then its curves
 
 
-def crop_of(face: Face, short: int, ratio: int, limits: tuple[int, int]) -> tuple[slice, slice]:
-    """The rows and columns of whole enlarged planes, `limits` in all, that a face is drawn from."""
-    scale, margin = ratio / 2 / short, 16
-    reach = face.reach / scale + margin
-    low = [int(max(0, face.box[axis] / scale - reach)) // 2 * 2 for axis in (1, 0)]
-    high = [int(min(side, face.box[axis + 2] / scale + reach)) // 2 * 2 for axis, side in ((1, limits[0]), (0, limits[1]))]
-    return tuple(slice(first, max(last, first)) for first, last in zip(low, high))
-
-
-def _around(eye) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of all that an eye moves."""
-    ends = np.linspace(*ENDS, KNOTS)
-    u, v = np.tile(ends, 2), eye.lids[[0, 3]].ravel()
-    (along_x, along_y), (x, y) = eye.along, eye.corner
-    across, down = x + u * along_x - v * along_y, y + u * along_y + v * along_x
-    return float(across.min()), float(down.min()), float(across.max()), float(down.max())
-
-
-def _where(field: np.ndarray, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-    """The part of a face's box in which a displacement (2, FIELD, FIELD) is not zero."""
-    moves = field.any(0)
-    edges = []
-    for axis, low, high in ((0, box[0], box[2]), (1, box[1], box[3])):
-        points = np.flatnonzero(moves.any(axis))
-        first, last = (max(points[0] - 1, 0), min(points[-1] + 1, FIELD - 1)) if len(points) else (0, 0)
-        edges.append([low + (high - low) * float(point) / (FIELD - 1) for point in (first, last)])
-    return edges[0][0], edges[1][0], edges[0][1], edges[1][1]
+def pack_eyes(eyes: Sequence[tuple[Eye, Sequence[float]]]) -> np.ndarray:
+    """Eyes and what they do, as `Face.at` has them, for `sample_eyes`: (E, STATE + CURVES) float32."""
+    rows = [
+        [*eye.corner, *eye.along, *now, *eye.iris, eye.lids[0].min(), eye.lids[3].max(), *eye.lids.ravel()] for eye, now in eyes
+    ]
+    return np.array(rows, np.float32).reshape(-1, STATE + CURVES)
 
 
 @njit(**FAST)
@@ -126,126 +29,140 @@ def _smooth(share):
 
 
 @njit(**FAST)
-def _lid(eye, curve, u):
-    """The height of one of an eye's curves at u."""
+def _find_knot(u):
+    """Where the curves at the knot before u begin, and the share of the way to the next."""
     at = (min(max(u, np.float32(ENDS[0])), np.float32(ENDS[1])) - np.float32(ENDS[0])) * np.float32(
         (KNOTS - 1) / (ENDS[1] - ENDS[0])
     )
     knot = min(int(at), KNOTS - 2)
-    first = STATE + curve * KNOTS + knot
-    return eye[first] + (at - knot) * (eye[first + 1] - eye[first])
+    return STATE + knot, at - knot
 
 
 @njit(**FAST)
-def _read(rest, plane, x, y):
+def _lid(eye, curve, knot, share):
+    """The height of one of an eye's curves."""
+    first = knot + curve * KNOTS
+    return eye[first] + share * (eye[first + 1] - eye[first])
+
+
+@njit(**FAST)
+def _read(planes, plane, x, y):
     """A plane at a place, in its pixels, linear between them."""
-    x = min(max(x, np.float32(0)), np.float32(rest.shape[2] - 1))
-    y = min(max(y, np.float32(0)), np.float32(rest.shape[1] - 1))
-    column, row = min(int(x), rest.shape[2] - 2), min(int(y), rest.shape[1] - 2)
+    x = min(max(x, np.float32(0)), np.float32(planes.shape[2] - 1))
+    y = min(max(y, np.float32(0)), np.float32(planes.shape[1] - 1))
+    column, row = min(int(x), planes.shape[2] - 2), min(int(y), planes.shape[1] - 2)
     x, y = x - column, y - row
-    a, b = np.float32(rest[plane, row, column]), np.float32(rest[plane, row, column + 1])
-    c, d = np.float32(rest[plane, row + 1, column]), np.float32(rest[plane, row + 1, column + 1])
+    a, b = np.float32(planes[plane, row, column]), np.float32(planes[plane, row, column + 1])
+    c, d = np.float32(planes[plane, row + 1, column]), np.float32(planes[plane, row + 1, column + 1])
     above, below = a + x * (b - a), c + x * (d - c)
     return above + y * (below - above)
 
 
 @compile_kernel(
-    "void(uint8[:, :, ::1], int64, int64, uint8[:, :, ::1], int64, int64, int64, float32, float32, float32, "
-    "float32[:, :, ::1], boolean, float32[::1], float32[:, ::1], int64, int64, int64, int64)"
+    f"void(uint8[:, :, ::1], int64, int64, {KNOWN}, int64, int64, int64, float32[:, ::1], uint8[:, :, ::1], {BOX}, int64, int64)"
 )
-def _shift(
-    rest, corner_row, corner_column, planes, first_row, first_column, every, scale, x_shift, y_shift,
-    field, has_field, box, eyes, top, bottom, left, right,
-):  # fmt: skip
-    """Draw a box of planes: `motion.faces.shift_eye` and the displacement, at each pixel."""
+def sample_eyes(
+    source,
+    first_row,
+    first_column,
+    known,
+    step,
+    ratio,
+    short,
+    eyes,
+    target,
+    top,
+    bottom,
+    left,
+    right,
+    origin_row,
+    origin_column,
+):
+    """Draw eyes over a box of a frame's planes, `motion.faces.shift_eye` at each place that they move.
+
+    short: pixels of the frame's short side. eyes: of `pack_eyes`. All else as `kernels.sample` has it.
+    """
     zero, one, half = np.float32(0), np.float32(1), np.float32(0.5)
-    sizes = np.float32(FIELD - 1) / (box[2] - box[0]), np.float32(FIELD - 1) / (box[3] - box[1])
+    step //= ratio
+    scale, shift = np.float32(2 / ratio), np.float32((1 - ratio) / ratio)
+    unit = np.float32(short)
+    rows, columns = slice(top // step, -(-bottom // step) + 2), slice(left // step, -(-right // step) + 2)
+    across, down = known[0, rows, columns], known[1, rows, columns]
     u, v = np.empty(3, np.float32), np.empty(3, np.float32)  # of the eyeball, the lower and the upper lid
     xs, ys = np.empty(3, np.float32), np.empty(3, np.float32)
-    for row in range(top, bottom):
-        index_y = row * every + first_row
-        y = np.float32(index_y) * scale + y_shift
-        for column in range(left, right):
-            index_x = column * every + first_column
-            x = np.float32(index_x) * scale + x_shift
-            shown_x, shown_y = x, y
-            moved = False
-            if has_field:
-                at_x, at_y = (x - box[0]) * sizes[0], (y - box[1]) * sizes[1]
-                if at_x > 0 and at_y > 0 and at_x < FIELD - 1 and at_y < FIELD - 1:
-                    cell_x, cell_y = min(int(at_x), FIELD - 2), min(int(at_y), FIELD - 2)
-                    share_x, share_y = at_x - cell_x, at_y - cell_y
-                    for axis in range(2):
-                        plane = field[axis]
-                        upper = plane[cell_y, cell_x] + share_x * (plane[cell_y, cell_x + 1] - plane[cell_y, cell_x])
-                        lower = plane[cell_y + 1, cell_x] + share_x * (
-                            plane[cell_y + 1, cell_x + 1] - plane[cell_y + 1, cell_x]
-                        )
-                        way = upper + share_y * (lower - upper)
-                        if way != 0:
-                            moved = True
-                        if axis == 0:
-                            shown_x -= way
-                        else:
-                            shown_y -= way
-            over_upper, over_lower = zero, zero
-            lids = False
-            for number in range(len(eyes)):
-                eye = eyes[number]
-                across, down = shown_x - eye[0], shown_y - eye[1]
-                length = eye[2] * eye[2] + eye[3] * eye[3]
-                here, height = (across * eye[2] + down * eye[3]) / length, (down * eye[2] - across * eye[3]) / length
-                if here <= ENDS[0] or here >= ENDS[1]:
-                    continue
-                over, under = _lid(eye, 0, here), _lid(eye, 3, here)
-                if height <= over or height >= under:
-                    continue
-                upper, lower = _lid(eye, 1, here), _lid(eye, 2, here)
-                closed, gaze_u, gaze_v = eye[4], eye[5], eye[6]
-                follows = max(4 * here * (1 - here), zero) * (1 - closed) * gaze_v
-                sinks = closed * _lid(eye, 4, here) + np.float32(FOLLOWS[0]) * follows
-                rises = closed * _lid(eye, 5, here) + np.float32(FOLLOWS[1]) * follows
-                upper_edge, lower_edge = upper + sinks + np.float32(UPPER_RIM), lower + rises - np.float32(LOWER_RIM)
-                soft = max(np.float32(SOFT), np.float32(1.5) * eye[10])
-                over_lower, over_upper = (
-                    _smooth((height - lower_edge) / soft + half),
-                    _smooth((upper_edge - height) / soft + half),
+    for number in range(len(eyes)):
+        eye = eyes[number]
+        length = one / (eye[2] * eye[2] + eye[3] * eye[3])
+        along_x, along_y = eye[2] * length, eye[3] * length
+        soft = max(np.float32(SOFT), np.float32(1.5 * ratio / short) * np.sqrt(length))
+        closed, gaze_u, gaze_v = eye[4], eye[5], eye[6]
+        for row in range(top, bottom):
+            place = (row - top + 0.5) / step + 0.5
+            above = int(place)
+            share = np.float32(place - above)
+            for cell in range(across.shape[1] - 1):
+                x = across[above, cell] + share * (across[above + 1, cell] - across[above, cell])
+                y = down[above, cell] + share * (down[above + 1, cell] - down[above, cell])
+                x_next = across[above, cell + 1] + share * (across[above + 1, cell + 1] - across[above, cell + 1])
+                y_next = down[above, cell + 1] + share * (down[above + 1, cell + 1] - down[above, cell + 1])
+                x, y, x_next, y_next = (
+                    (x + half) / unit - eye[0],
+                    (y + half) / unit - eye[1],
+                    (x_next + half) / unit - eye[0],
+                    (y_next + half) / unit - eye[1],
                 )
-                if sinks == 0 and rises == 0 and (over_upper >= 1 or over_lower >= 1):  # skin that rests
-                    over_lower = over_upper = zero
-                    break
-                u[0] = u[1] = u[2] = here
-                v[0] = height
-                v[1] = height - rises * _smooth((under - height) / (under - lower_edge))
-                v[2] = height - sinks * _smooth((height - over) / (upper_edge - over))
-                if gaze_u != 0 or gaze_v != 0:
-                    middle = eye[7] + gaze_u
-                    room = (middle if here < middle else one - middle) - eye[9]
-                    if (here - middle) * gaze_u > 0:
-                        room += np.float32(OPEN_WAY) * abs(gaze_u)
-                    free = one - _smooth((abs(here - middle) - eye[9]) / max(room, np.float32(0.02)))
-                    u[0] = min(max(here - gaze_u * free, zero), one)
-                    high, low = _lid(eye, 1, u[0]), _lid(eye, 2, u[0])
-                    least = min(high + np.float32(UPPER_RIM), low - np.float32(LOWER_RIM))
-                    v[0] = min(max(height - gaze_v * free, least), max(low - np.float32(LOWER_RIM), high))
-                for part in range(3):
-                    xs[part] = eye[0] + u[part] * eye[2] - v[part] * eye[3]
-                    ys[part] = eye[1] + u[part] * eye[3] + v[part] * eye[2]
-                lids = True
-                break
-            if not (moved or lids):
-                continue
-            if not lids:
-                xs[0], ys[0] = shown_x, shown_y
-            for part in range(3):
-                xs[part] = (xs[part] - x_shift) / scale - corner_column
-                ys[part] = (ys[part] - y_shift) / scale - corner_row
-                if not lids:
-                    break
-            for plane in range(len(planes)):
-                value = _read(rest, plane, xs[0], ys[0]) if over_lower < 1 and over_upper < 1 else zero
-                if over_lower > 0 and over_upper < 1:
-                    value += over_lower * (_read(rest, plane, xs[1], ys[1]) - value)
-                if over_upper > 0:
-                    value += over_upper * (_read(rest, plane, xs[2], ys[2]) - value)
-                planes[plane, row, column] = np.uint8(value + half)
+                begins, rises_from = x * along_x + y * along_y, y * along_x - x * along_y
+                ends, rises_to = x_next * along_x + y_next * along_y, y_next * along_x - x_next * along_y
+                if max(begins, ends) <= np.float32(ENDS[0]) or min(begins, ends) >= np.float32(ENDS[1]):
+                    continue
+                if max(rises_from, rises_to) <= eye[10] or min(rises_from, rises_to) >= eye[11]:
+                    continue
+                # the first known place of the box lies half a step before it
+                first = left + cell * step - step // 2
+                for column in range(max(first, left), min(first + step, right)):
+                    part = (np.float32(column - first) + half) / np.float32(step)
+                    here, height = begins + part * (ends - begins), rises_from + part * (rises_to - rises_from)
+                    if here <= np.float32(ENDS[0]) or here >= np.float32(ENDS[1]):
+                        continue
+                    knot, between = _find_knot(here)
+                    over, under = _lid(eye, 0, knot, between), _lid(eye, 3, knot, between)
+                    if height <= over or height >= under:
+                        continue
+                    upper, lower = _lid(eye, 1, knot, between), _lid(eye, 2, knot, between)
+                    follows = max(4 * here * (1 - here), zero) * (1 - closed) * gaze_v
+                    sinks = closed * _lid(eye, 4, knot, between) + np.float32(FOLLOWS[0]) * follows
+                    rises = closed * _lid(eye, 5, knot, between) + np.float32(FOLLOWS[1]) * follows
+                    upper_edge, lower_edge = upper + sinks + np.float32(UPPER_RIM), lower + rises - np.float32(LOWER_RIM)
+                    over_lower, over_upper = (
+                        _smooth((height - lower_edge) / soft + half),
+                        _smooth((upper_edge - height) / soft + half),
+                    )
+                    if sinks == 0 and rises == 0 and (over_upper >= 1 or over_lower >= 1):  # skin that rests
+                        continue
+                    u[0] = u[1] = u[2] = here
+                    v[0] = height
+                    v[1] = height - rises * _smooth((under - height) / (under - lower_edge))
+                    v[2] = height - sinks * _smooth((height - over) / (upper_edge - over))
+                    if gaze_u != 0 or gaze_v != 0:
+                        middle = eye[7] + gaze_u
+                        room = (middle if here < middle else one - middle) - eye[9]
+                        if (here - middle) * gaze_u > 0:
+                            room += np.float32(OPEN_WAY) * abs(gaze_u)
+                        free = one - _smooth((abs(here - middle) - eye[9]) / max(room, np.float32(0.02)))
+                        u[0] = min(max(here - gaze_u * free, zero), one)
+                        knot, between = _find_knot(u[0])
+                        high, low = _lid(eye, 1, knot, between), _lid(eye, 2, knot, between)
+                        least = min(high + np.float32(UPPER_RIM), low - np.float32(LOWER_RIM))
+                        v[0] = min(max(height - gaze_v * free, least), max(low - np.float32(LOWER_RIM), high))
+                    for part_of in range(3):
+                        shown_x = (eye[0] + u[part_of] * eye[2] - v[part_of] * eye[3]) * unit - half
+                        shown_y = (eye[1] + u[part_of] * eye[3] + v[part_of] * eye[2]) * unit - half
+                        xs[part_of] = shown_x * scale + shift - np.float32(first_column)
+                        ys[part_of] = shown_y * scale + shift - np.float32(first_row)
+                    for plane in range(len(target)):
+                        value = _read(source, plane, xs[0], ys[0]) if over_lower < 1 and over_upper < 1 else zero
+                        if over_lower > 0 and over_upper < 1:
+                            value += over_lower * (_read(source, plane, xs[1], ys[1]) - value)
+                        if over_upper > 0:
+                            value += over_upper * (_read(source, plane, xs[2], ys[2]) - value)
+                        target[plane, row - origin_row, column - origin_column] = np.uint8(value + half)

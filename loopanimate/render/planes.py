@@ -33,7 +33,7 @@ class Planes:
 
 def bound_reach(field: Field, short: int) -> int:
     """Bound on what a layer moves, in pixels; a spline runs a little beyond the values that it passes through."""
-    return math.ceil(1.2 * field.reach * short) + 2
+    return math.ceil((1.2 * field.reach + max((face.bend_reach for face in field.faces), default=0)) * short) + 2
 
 
 def cut(image: np.ndarray, masks: Sequence[np.ndarray], field: Field, planar: bool) -> list[Planes]:

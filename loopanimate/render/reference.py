@@ -5,13 +5,12 @@ fade at the picture's borders. Layers are composited from back to front: colour 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from loopanimate.motion.border import BORDER_REACH, MAX_BORDER, MIN_BORDER, border_fade, border_reach
-from loopanimate.motion.faces import ENDS, FIELD, GAZE, KNOTS, Face, eye_frame, shift_eye
+from loopanimate.motion.faces import ENDS, FIELD, KNOTS, eye_frame, shift_eye
 from loopanimate.motion.field import ALIKE, MEAN_SIGMA, Field
 from loopanimate.motion.spline import spline_matrix
 from loopanimate.render.planes import HALF_WAY, cut, enlarge
@@ -46,64 +45,45 @@ def draw(image: np.ndarray, masks: Sequence[np.ndarray], field: Field, time: flo
         for k in reversed(range(field.layers)):
             large = np.stack([part if planes.ratio == 2 else enlarge(part) for part in planes.layers[k]]).astype(np.float64)
             faces = [face for face in field.faces if k in face.layers]
-            if field.moves[k]:
-                # what is smooth is added to where the layer is sampled: one sample of the picture is sharper than two
-                bends = [(face.box, face.at(time / field.period)[1]) for face in faces]
-                faces = [replace(face, fields=face.fields[:0], curve=face.curve[:, : GAZE + 2]) for face in faces]
-            else:
-                bends = []
-            for face in faces:
-                large = move_face(large, face, time / field.period, planes.ratio)
-            shown = show(large, field, k, displacement[k], weights[k], bends)
+            # faces move where the layer is sampled: one sample of the picture is sharper than two
+            acting = [face.at(time / field.period) for face in faces]
+            shown = show(large, field, k, displacement[k], weights[k], acting)
             colours, alpha = shown[: len(planes.picture)], shown[len(planes.picture) :] / 255  # the background has no alpha
             frame = np.rint(colours + (1 - alpha) * frame if len(alpha) else colours)  # whole: at rest it is the very picture
         drawn.append(np.clip(frame, 0, 255).astype(np.uint8))
     return np.concatenate([part.ravel() for part in drawn]).reshape(-1, image.shape[1]) if planar else np.dstack(drawn[0])
 
 
-def move_face(large: np.ndarray, face: Face, share: float, ratio: int) -> np.ndarray:
-    """Draw a face at a share of the loop in the enlarged planes (C, 2H, 2W) of a layer, which `motion.faces` defines."""
-    eyes, field = face.at(share)
-    height, width = large.shape[1] // 2, large.shape[2] // 2
-    short = min(height, width)
-    rows, columns = np.mgrid[: large.shape[1], : large.shape[2]]
-    scale = ratio / 2 / short
-    shifts = 0.5 / short, (0.5 if ratio == 1 else 1) / short  # colour lies on a column, and between two rows
-    x, y = columns * scale + shifts[0], rows * scale + shifts[1]
-    if field is not None:
-        dx, dy = _read_face(field, face.box, x, y)
-        x, y = x - dx, y - dy
+def _show_eyes(read, eyes: Sequence, x: np.ndarray, y: np.ndarray, pixel: float) -> np.ndarray:
+    """What stood at places (H, W), eyes moved as `motion.faces.shift_eye` says; read: places → planes (C, ...).
 
-    def read(x, y):
-        places = [(y - shifts[1]) / scale, (x - shifts[0]) / scale]
-        return np.stack([map_coordinates(plane, places, order=1, mode="nearest") for plane in large])
-
-    shown, free = read(x, y), np.ones(x.shape, bool)
+    pixel: size of one, in short sides as places are.
+    """
+    shown = read(x, y)
     for eye, now in eyes:
         (ax, ay), (cx, cy) = eye.along, eye.corner
         u, v = eye_frame(eye, x, y)
         over, under = (np.interp(u, np.linspace(*ENDS, KNOTS), eye.lids[part]) for part in (0, 3))
-        inside = free & (u > ENDS[0]) & (u < ENDS[1]) & (v > over) & (v < under)
-        free &= ~inside
-        sources, shares = shift_eye(eye, now, u[inside], v[inside], 2 * scale / np.hypot(ax, ay))
+        inside = (u > ENDS[0]) & (u < ENDS[1]) & (v > over) & (v < under)
+        sources, shares = shift_eye(eye, now, u[inside], v[inside], pixel / np.hypot(ax, ay))
         ball, lower, upper = (read(cx + u * ax - v * ay, cy + u * ay + v * ax) for u, v in sources)
         for lid, covers in zip((lower, upper), shares):
             ball = ball + covers * (lid - ball)
         shown[:, inside] = ball
-    return np.rint(shown)
+    return shown
 
 
-def _read_face(field: np.ndarray, box: Sequence[float], x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
-    """The displacement (2, FIELD, FIELD) of a face at places in short sides: linear between its points, 0 beyond its box."""
+def _read_bend(field: np.ndarray, box: Sequence[float], x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
+    """The displacement (2, FIELD, FIELD) of a bend at places in short sides: linear between its points, 0 beyond its box."""
     left, top, right, bottom = box
     at = (y - top) / (bottom - top) * (FIELD - 1), (x - left) / (right - left) * (FIELD - 1)
     return [map_coordinates(plane, at, order=1, mode="constant", output=np.float64) for plane in field]
 
 
-def show(large: np.ndarray, field: Field, layer: int, displacement: np.ndarray, weight: float, bends=()) -> np.ndarray:
+def show(large: np.ndarray, field: Field, layer: int, displacement: np.ndarray, weight: float, acting=()) -> np.ndarray:
     """Draw the enlarged planes (C, 2H, 2W) of a layer, moved by displacement (2, h, w); the result is (C, H, W).
 
-    bends: boxes in short sides and displacements (2, FIELD, FIELD) of faces in it, which bend where it is sampled.
+    acting: what each face in it does, as `Face.at` has it.
     """
     height, width = large.shape[1] // 2, large.shape[2] // 2
     short = min(height, width)
@@ -113,12 +93,15 @@ def show(large: np.ndarray, field: Field, layer: int, displacement: np.ndarray, 
 
     def sample(displacement):
         dx, dy = fade * (rows @ displacement @ columns.T)  # pixels
-        down, across = y - dy, x - dx
-        for box, face in bends:
-            if face is not None:
-                away = _read_face(face, box, (across + 0.5) / short, (down + 0.5) / short)
-                across, down = across - short * away[0], down - short * away[1]
-        return np.stack([map_coordinates(plane, [2 * down, 2 * across], order=1, mode="nearest") for plane in large])
+        across, down = (x - dx + 0.5) / short, (y - dy + 0.5) / short
+        for box, bend in (bend for _, bends in acting for bend in bends):
+            away = _read_bend(bend, box, across, down)
+            across, down = across - away[0], down - away[1]
+        return _show_eyes(read, [eye for eyes, _ in acting for eye in eyes], across, down, 1 / short)
+
+    def read(x, y):
+        places = [2 * (short * y - 0.5), 2 * (short * x - 0.5)]
+        return np.stack([map_coordinates(plane, places, order=1, mode="nearest") for plane in large])
 
     winding = field.winding[layer]
     if not winding.any():

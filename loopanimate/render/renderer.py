@@ -7,9 +7,9 @@ drawn in tiles, in which only the layers that show are drawn.
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
@@ -17,11 +17,10 @@ import cv2
 import numpy as np
 
 from loopanimate.motion.border import border_ramp, border_reach
-from loopanimate.motion.faces import GAZE, Face
 from loopanimate.motion.field import MEAN_SIGMA, Field
 from loopanimate.motion.spline import spline_at
 from loopanimate.render import kernels
-from loopanimate.render.faces import FacePlanes, crop_of
+from loopanimate.render.faces import pack_eyes, sample_eyes
 from loopanimate.render.planes import Planes, bound_reach, cut, enlarge
 from loopanimate.render.reference import correlate, restore_contrast
 
@@ -59,6 +58,8 @@ class _Moved(NamedTuple):
 
     places: list[np.ndarray]  # (2, rows, columns) where each phase is sampled: none at rest, two of a stream
     weight: float  # of the second phase
+    eyes: np.ndarray  # that move, of `pack_eyes`
+    around: list[tuple[float, ...]]  # where these may show, in short sides
 
 
 class Renderer:
@@ -79,13 +80,13 @@ class Renderer:
         parts = cut(image, masks, field, planar)
         self.still = np.concatenate([plane[:: part.ratio, :: part.ratio].ravel() for part in parts for plane in part.picture])
         alphas = [layer[-1] for layer in parts[0].layers[:-1]]
-        self.spreads = [kernels.spread(alpha, self._face_reach(index)) for index, alpha in enumerate(alphas)]
-        self.faces: list[FacePlanes] = []
+        self.spreads = [kernels.spread(alpha, self._eye_reach(index)) for index, alpha in enumerate(alphas)]
+        self.reach = bound_reach(field, self.short) / self.short
         self.groups = [
             _Group(part.ratio, len(part.picture), [self._prepare(part, index) for index in range(field.layers)])
             for part in parts
         ]
-        self.tiles, self.rests = self._find_tiles(alphas)
+        self.tiles, self.face_tiles, self.rests = self._find_tiles(alphas)
         self.step = step = MAP_STEPS[self.short >= LARGE]
         places = [step * (np.arange(-1, -(-side // step) + 1) + 0.5) for side in sides]
         self.y, self.x = (place.astype(np.float32) - np.float32(0.5) for place in places)  # pixel indices
@@ -100,33 +101,11 @@ class Renderer:
         self.workers = max(2, (os.cpu_count() or 1) // 2)  # an encoder needs the other cores
         self.threads = ThreadPoolExecutor(self.workers)
 
-    def _face_reach(self, index: int) -> int:
-        """Pixels that a layer's faces move within it, at most."""
-        return max((math.ceil(face.reach * self.short) for face in self.field.faces if index in face.layers), default=0)
+    def _eye_reach(self, index: int) -> int:
+        """Pixels that the eyes of a layer's faces move within it, at most."""
+        return max((math.ceil(face.eye_reach * self.short) for face in self.field.faces if index in face.layers), default=0)
 
     def _prepare(self, part: Planes, index: int) -> _Layer:
-        layer = self._prepare_at_rest(part, index)
-        for face in self.field.faces:
-            if index in face.layers:
-                self._add_face(face, part, layer, self.field.moves[index], part.layers[index])
-        return layer
-
-    def _add_face(self, face: Face, part: Planes, layer: _Layer, moves: bool, planes: list[np.ndarray]) -> None:
-        rows, columns = crop_of(face, self.short, part.ratio, tuple(side * 2 // part.ratio for side in planes[0].shape))
-        if part.ratio == 1:  # enlarge no more than the face
-            source = [plane[rows.start // 2 : rows.stop // 2, columns.start // 2 : columns.stop // 2] for plane in planes]
-            rest = [enlarge(plane) for plane in source if plane.size]
-        else:
-            rest = [plane[rows, columns] for plane in planes]
-        if rest and min(rest[0].shape) > 1:
-            first = (layer.top, layer.left) if moves else (0, 0)
-            every = 1 if moves else 2
-            corner = rows.start, columns.start
-            if moves:  # the smooth part is added to where the layer is sampled, at a fiftieth of the cost
-                face = replace(face, fields=face.fields[:0], curve=face.curve[:, : GAZE + 2])
-            self.faces.append(FacePlanes(face, layer.planes, np.stack(rest), corner, first, every, part.ratio, self.short))
-
-    def _prepare_at_rest(self, part: Planes, index: int) -> _Layer:
         planes, box, means = part.layers[index], (slice(None), slice(None)), None
         if self.field.streams(index):
             resting = [plane[:: part.ratio, :: part.ratio].astype(np.float32) for plane in planes]
@@ -145,13 +124,13 @@ class Renderer:
         top, left = ((side.start or 0) * 2 // part.ratio for side in box)
         return _Layer(sampled, top, left, means)
 
-    def _find_tiles(self, alphas: list[np.ndarray]) -> tuple[list[Tile], bool]:
-        """List the tiles in which something may move, and say whether there are others."""
+    def _find_tiles(self, alphas: list[np.ndarray]) -> tuple[list[Tile], list[Tile], bool]:
+        """List the tiles in which a layer moves, those in which only faces may, and say whether there are others than the first."""
         rows, columns = (
             [slice(first, min(first + TILE, side)) for first in range(0, side, TILE)] for side in (self.height, self.width)
         )
-        reach, moving = bound_reach(self.field, self.short) + kernels.REACH, []
-        reach += max(map(self._face_reach, range(self.field.layers)))
+        reach, moving = bound_reach(self.field, self.short) + kernels.REACH, ([], [])
+        reach += max(map(self._eye_reach, range(self.field.layers)))
         for box in product(rows, columns):
             near, candidates = tuple(slice(max(0, part.start - reach), part.stop + reach) for part in box), []
             for index, alpha in enumerate(alphas):
@@ -161,18 +140,23 @@ class Renderer:
                     break
             else:
                 candidates.append(len(alphas))
-            if any(self.field.moves[index] or self._shows_face(index, near) for index in candidates):
-                moving.append((box, candidates))
-        return moving, len(moving) < len(rows) * len(columns)
+            faces = [box for face in self.field.faces if {*face.layers} & {*candidates} for box in face.boxes]
+            if any(self.field.moves_itself[index] for index in candidates):
+                moving[0].append((box, candidates))
+            elif self._meets(near, faces):
+                moving[1].append((box, candidates))
+        return *moving, len(moving[0]) < len(rows) * len(columns)
 
-    def _shows_face(self, index: int, near: Box) -> bool:
-        boxes = [np.array(face.box) * self.short for face in self.field.faces if index in face.layers]
-        ends = [(part.start, part.stop) for part in near]
-        return any(box[1] < ends[0][1] and box[3] > ends[0][0] and box[0] < ends[1][1] and box[2] > ends[1][0] for box in boxes)
-
-    def _run(self, jobs: Iterable[Callable[[], None]]) -> None:
-        for job in [self.threads.submit(job) for job in jobs]:
-            job.result()
+    def _meets(self, part: Box, boxes: Iterable[Sequence[float]]) -> bool:
+        """Whether a part of the frame shows any of some boxes, which are in short sides."""
+        rows, columns = part
+        return any(
+            left * self.short < columns.stop
+            and right * self.short > columns.start
+            and top * self.short < rows.stop
+            and bottom * self.short > rows.start
+            for left, top, right, bottom in boxes
+        )
 
     def frame(self, time: float) -> np.ndarray:
         """Draw the picture at `time` in native frames, uint8; at time 0 it is the picture itself."""
@@ -184,11 +168,11 @@ class Renderer:
             frame.append(flat[start : start + np.prod(shape)].reshape(shape))
             start += frame[-1].size
         if moves:
-            for face in self.faces:
-                face.draw(time / self.field.period, self._run)
             displacement, weights = self.field.at(time)
             moved = [self._move(*layer, time) for layer in zip(range(len(weights)), displacement, weights)]
-            tiles = iter(self.tiles)  # each thread takes the next one when it is free
+            active = [box for face in self.field.faces for box in face.active(time / self.field.period)]
+            # each thread takes the next tile when it is free
+            tiles = iter([*self.tiles, *(tile for tile in self.face_tiles if self._meets(tile[0], active))])
             jobs = [self.threads.submit(self._draw, frame, moved, tiles) for _ in range(self.workers)]
             for job in jobs:
                 job.result()
@@ -200,23 +184,18 @@ class Renderer:
             return []
         return [displacement, displacement - self.field.winding[index]] if self.field.streams(index) else [displacement]
 
-    def _list_bends(self, index: int, time: float) -> list[tuple[np.ndarray, tuple[float, ...]]]:
-        """List the smooth displacements (2, FIELD, FIELD) of faces in a layer that moves, and their boxes, in pixels."""
-        bends = []
-        for face in self.field.faces if self.field.moves[index] else ():
-            field = face.at(time / self.field.period)[1] if index in face.layers else None
-            if field is not None:
-                bends.append((field * np.float32(self.short), tuple(edge * self.short - 0.5 for edge in face.box)))
-        return bends
-
     def _move(self, index: int, displacement: np.ndarray, weight: float, time: float) -> _Moved:
-        moved = _Moved([], float(weight))  # a numpy scalar would bring float64 to the kernels
-        bends = self._list_bends(index, time)
+        acting = [face.at(time / self.field.period) for face in self.field.faces if index in face.layers]
+        eyes, bends = ([each for face in acting for each in face[kind]] for kind in (0, 1))
+        around = [tuple(np.array(eye.box) + [-self.reach, -self.reach, self.reach, self.reach]) for eye, _ in eyes]
+        # a numpy scalar would bring float64 to the kernels
+        moved = _Moved([], float(weight), pack_eyes(eyes), around)
         for phase in self._list_phases(index, displacement):
-            moved.places.append(np.empty((2, len(self.y), len(self.x)), np.float32))
-            kernels.place(self.rows @ phase, self.columns, self.fades[index], self.x, self.y, moved.places[-1])
-            for field, box in bends:
-                kernels.bend(moved.places[-1], field, *box)
+            moved.places.append(self.at_rest.copy())
+            if self.field.moves_itself[index]:
+                kernels.place(self.rows @ phase, self.columns, self.fades[index], self.x, self.y, moved.places[-1])
+            for box, field in bends:
+                kernels.bend(moved.places[-1], field * np.float32(self.short), *(edge * self.short - 0.5 for edge in box))
         return moved
 
     def _draw(self, frame: list[np.ndarray], moved: list[_Moved], tiles: Iterator[Tile]) -> None:
@@ -253,7 +232,7 @@ class Renderer:
 
     def _show(self, group: _Group, index: int, moved: _Moved, box: Box, target: np.ndarray, origin=(0, 0)) -> None:
         """Draw the first planes of a layer, in a box of the frame, into `target`, whose first pixel is the frame's `origin`."""
-        layer, (known, weight) = group.layers[index], moved
+        layer, known, weight = group.layers[index], moved.places, moved.weight
         if not known:
             here = tuple(slice(part.start - first, part.stop - first) for part, first in zip(box, origin))
             target[(slice(None), *here)] = layer.planes[(slice(len(target)), *box)]
@@ -262,6 +241,9 @@ class Renderer:
         source = layer.planes, layer.top, layer.left
         if len(known) == 1:
             kernels.sample(*source, known[0], self.step, group.ratio, target, *limits, *origin)
+            if self._meets([slice(part.start * group.ratio, part.stop * group.ratio) for part in box], moved.around):
+                where = self.step, group.ratio, self.short, moved.eyes
+                sample_eyes(*source, known[0], *where, target, *limits, *origin)
             return
         phases = np.empty((2, len(target), *(part.stop - part.start for part in box)), np.uint8)
         for places, phase in zip(known, phases):

@@ -1,7 +1,7 @@
 """What words have a face do: acts, and the `motion.faces.Face` that they make of its points."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -9,7 +9,8 @@ from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
 from loopanimate.motion.border import smoothstep
-from loopanimate.motion.faces import ENDS, FIELD, KNOTS, LEVELS, Eye, Face
+from loopanimate.motion.faces import ENDS, KNOTS, LEVELS, Eye, Face
+from loopanimate.scene.bends import CHEST, FRONT, HEAD, Bender
 from loopanimate.scene.faces import OVAL, EyePoints, FacePoints
 
 AMOUNTS = {"barely": 0.4, "gently": 0.6, "": 1.0, "plainly": 1.0, "strongly": 1.5, "wildly": 2.0}  # by names of STRENGTHS
@@ -36,14 +37,17 @@ IRIS = 1.12  # of its radius, within which an iris with its rim moves in one pie
 EVEN = 0.06  # of its length; deviation of the Gaussian that lets what a lid does fade beside the corners
 LASHES = 0.55  # of the way of a lid that its skin has at least to be stretched over
 BELOW = 0.45  # lengths of the eye that the lower lid's skin reaches down
-UNSEEN = 1e-4  # short sides; what moves less is left alone, and costs nothing
-BRIM = 0.14  # face heights within its outline in which a smile fades
-# of a smile, in half widths of the mouth across and the like down: how much wider, how far up its corners and the cheeks, how
-# far down its middle
-WIDER, CORNERS, CHEEKS, MIDDLE = 0.13, 0.27, 0.16, 0.05
-MOUTH, FOREHEAD, CHIN = (61, 291), 10, 152  # points of the mesh
 CHEEKS_AT = (50, 101, 205), (280, 330, 425)  # below the left and the right eye
-HALF_MOUTH = 0.145  # face heights
+# Degrees
+TURN, NOD, TILT, SHAKE = 8.0, 7.0, 6.0, 5.0
+MOST = 12.0  # that a head goes, however strongly
+HEAD_EASE, TILT_EASE = 0.75, 0.9  # seconds that a head takes
+NODS, SHAKES = 1.1, 1.5  # a second
+AGAIN_NODS = 0.7  # of the first nod, how far the second goes
+LEAD = 0.12  # seconds that eyes look before the head turns
+LED = 0.6  # of a glance, as far as they do
+BREATH = 4.0  # seconds
+INHALE = 0.42  # share of a breath
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class Actor:
 
     def form(self, seconds: float, seed: int) -> Face:
         """The face of a loop of so many seconds, in short sides of the picture."""
-        return form_face(self.points, self.usable, self.acts, min(self.size), seconds, seed)
+        return form_face(self.points, self.usable, self.acts, self.size, seconds, seed)
 
     @property
     def mask(self) -> np.ndarray:
@@ -110,18 +114,21 @@ def _colours(pixels: np.ndarray, points: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(pixels[y, x][None], cv2.COLOR_RGB2LAB)[0].astype(np.float32)
 
 
-def form_face(face: FacePoints, usable: Sequence[bool], acts: Sequence[Act], short: int, seconds: float, seed: int) -> Face:
+def form_face(
+    face: FacePoints, usable: Sequence[bool], acts: Sequence[Act], size: tuple[int, int], seconds: float, seed: int
+) -> Face:
     """The face of a loop of so many seconds, in short sides of the picture.
 
-    usable: of each eye, as `can_move_eyes` says. short: pixels of the picture's short side.
+    usable: of each eye, as `can_move_eyes` says. size: W and H of the picture in pixels.
     """
+    short = min(size)
     eyes = tuple(_form_eye(points, side, short) for side, points in enumerate(face.eyes) if usable[side])
-    rng = np.random.default_rng(seed)
-    fields, columns = [], []
+    bender, rng = Bender(face, short, (size[0] / short, size[1] / short)), np.random.default_rng(seed)
+    chest, head, features = [], [], []  # fields, each with its column of the curve
     lids = np.zeros((2, LEVELS))
     gaze = np.zeros((2, LEVELS))
     box = _box_of(face, eyes, short)
-    for act in acts:
+    for act in (part for each in acts for part in _parts_of(each)):
         if act.kind == "blink":
             lids = np.maximum(lids, _blink(rng, seconds, act.pace))
         elif act.kind == "wink":
@@ -131,10 +138,81 @@ def form_face(face: FacePoints, usable: Sequence[bool], acts: Sequence[Act], sho
         elif act.kind == "gaze":
             gaze += _look(eyes, act, seconds)
         elif act.kind == "smile":
-            fields.append(_smile(face, box, short))
-            columns.append(act.amount * _stay(seconds, EASE / act.pace))
-    curve = np.stack([*lids, *gaze, *columns], axis=1).astype(np.float32)
-    return Face(box, eyes, np.stack(fields) if fields else np.zeros((0, 2, FIELD, FIELD), np.float32), curve)
+            features.append((bender.smile, act.amount * _stay(seconds, EASE / act.pace)))
+        elif act.kind in ("raise-brows", "frown"):
+            sides = (0, 1) if act.side is None else (act.side,)
+            features.append((bender.brows(act.kind == "frown", sides), min(act.amount, 1.5) * _stay(seconds, EASE / act.pace)))
+        elif act.kind == "breathe":
+            chest.append((bender.breathe, min(act.amount, 1.5) * _breathe(seconds, act.pace)))
+        else:
+            moved, ways, led = _move_head(bender, act, rng, seconds)
+            head += moved
+            for way, path in zip(ways, led):
+                gaze += np.outer(_reach(eyes, way, LED), path) if eyes else 0
+    tilts = any(act.kind == "tilt-head" for act in acts)
+    stages = [(bender.box(CHEST), chest), (bender.box(HEAD if tilts else FRONT), head), (box, features)]
+    bends = [bender.bend(own, [field for field, _ in made]) for own, made in stages if made]
+    columns = [column for _, made in stages for _, column in made]
+    return Face(box, eyes, tuple(bends), np.stack([*lids, *gaze, *columns], axis=1).astype(np.float32))
+
+
+def _parts_of(act: Act) -> list[Act]:
+    """An act, or those that it is made of."""
+    if act.kind != "live":
+        return [act]
+    small = 0.6 * min(act.amount, 1.0)
+    return [replace(act, kind="blink"), replace(act, kind="breathe"), replace(act, kind="gaze", amount=small)]
+
+
+def _move_head(bender: Bender, act: Act, rng: np.random.Generator, seconds: float):
+    """Fields of a head with their columns, and headings of the eyes that lead it with theirs."""
+    whole = act.amount * {"turn-head": TURN, "nod": NOD, "tilt-head": TILT, "shake-head": SHAKE}[act.kind]
+    angle = min(whole, MOST)
+    first, last = (share * seconds for share in CLEAR)
+    times = _times(seconds)
+    if act.kind == "nod":
+        length = min(2 / (NODS * act.pace), last - first)
+        at = (times - first - 0.3 * (last - first - length)) / length
+        nods = np.where((at > 0) & (at < 1), (1 - np.cos(4 * np.pi * at)) / 2 * np.where(at < 0.5, 1, AGAIN_NODS), 0)
+        return [(bender.rotate(0, angle), nods)], [], []
+    left, right = bender.rotate(1, angle), bender.rotate(1, -angle)
+    if act.kind == "shake-head":
+        envelope = _rise(times, first, 0.3 * (last - first), last, 0.5 * (last - first))
+        swing = envelope * np.sin(
+            2 * np.pi * max(1, round(SHAKES * act.pace * (last - first))) * (times - first) / (last - first)
+        )
+        return [(left, np.maximum(swing, 0)), (right, np.maximum(-swing, 0))], [], []
+    if act.kind == "tilt-head":
+        ease = min(TILT_EASE / act.pace, 0.4 * (last - first))
+        aside = (-1 if np.cos(np.radians(act.heading)) < 0 else 1) if act.heading is not None else rng.choice([-1, 1])
+        return [(bender.tilt(aside * angle), _rise(times, first, ease, last, ease))], [], []
+    ease = min(HEAD_EASE / act.pace, 0.25 * (last - first))
+    if act.heading in (90.0, 270.0):
+        fields, ways = [bender.rotate(0, angle if act.heading == 90.0 else -angle)], [act.heading]
+    elif act.heading is not None:
+        ways = [180.0 if np.cos(np.radians(act.heading)) < 0 else 0.0]
+        fields = [left if ways[0] else right]
+    else:
+        ways, fields = [180.0, 0.0], [left, right]
+    # from one side to the other without a rest between
+    middle, half = (first + last) / 2, ease if len(ways) > 1 else 0
+    spans = [(first, last)] if len(ways) == 1 else [(first, middle + half), (middle - half, last)]
+    lead = min(LEAD, 0.5 * ease)
+    columns, led = [], []
+    for place, (start, end) in enumerate(spans):
+        up, down = (ease if place == 0 else 2 * half), (ease if place == len(spans) - 1 else 2 * half)
+        columns.append(_rise(times, start + (lead if place == 0 else 0), up, end, down))
+        # eyes go first, there and back, and rest with the head
+        led.append(_rise(times, start, min(GLANCE, up), end - lead, down))
+    return list(zip(fields, columns)), ways, led
+
+
+def _breathe(seconds: float, pace: float) -> np.ndarray:
+    """Whole breaths, which rest breathed out at the wrap."""
+    first, last = (share * seconds for share in CLEAR)
+    count = max(1, round(seconds * pace / BREATH))
+    share = np.clip((_times(seconds) - first) / (last - first), 0, 1) * count % 1
+    return np.where(share < INHALE, smoothstep(share / INHALE), smoothstep((1 - share) / (1 - INHALE)))
 
 
 def _form_eye(eye: EyePoints, side: int, short: int) -> Eye:
@@ -259,39 +337,3 @@ def _reach(eyes: Sequence[Eye], heading: float, amount: float) -> np.ndarray:
         asked = amount * np.hypot(LOOK * across, LIFT * down)
         far = min(far, length * min(asked, room / max(abs(across), 1e-6), 2 * LIFT / max(abs(down), 1e-6)))
     return far * way
-
-
-def _grid(box: Sequence[float]) -> np.ndarray:
-    """Places (2, FIELD, FIELD), x then y, of a box's points, in its unit."""
-    return np.stack(np.meshgrid(np.linspace(box[0], box[2], FIELD), np.linspace(box[1], box[3], FIELD)))
-
-
-def _smile(face: FacePoints, box: Sequence[float], short: int) -> np.ndarray:
-    """The displacement of a smile, (2, FIELD, FIELD) in short sides."""
-    mesh = face.mesh[:, :2] / short
-    left, right = mesh[list(MOUTH)]
-    height = float(np.linalg.norm(mesh[CHIN] - mesh[FOREHEAD]))
-    half, size = float(np.linalg.norm(right - left)) / 2, HALF_MOUTH * height
-    across = (right - left) / (2 * half)
-    down = np.array([-across[1], across[0]])
-    places = _grid(box)
-    away = places - ((left + right) / 2)[:, None, None]
-    x, y = np.tensordot(across, away, 1) / half, np.tensordot(down, away, 1) / size
-
-    def bump(x, y, wide, high):
-        return np.exp(-0.5 * ((x / wide) ** 2 + (y / high) ** 2))
-
-    aside = WIDER * x * bump(x, y, 1.4, 0.9)
-    corners = (1 - bump(x, 0, 0.8, 1)) / (1 - np.exp(-0.5 / 0.8**2))  # a bow: 0 in the middle, 1 at the corners
-    up = CORNERS * corners * bump(np.maximum(abs(x) - 1, 0), y, 0.5, 0.6) + CHEEKS * bump(abs(x) - 1.4, y + 1.7, 0.8, 0.8)
-    up = up - MIDDLE * bump(x, y, 0.5, 0.5)
-    fade = _inside(mesh[list(OVAL)], places, BRIM * height)
-    moved = (half * aside * across[:, None, None] - size * up * down[:, None, None]) * fade
-    return (moved * smoothstep(np.clip(np.hypot(*moved) / UNSEEN - 1, 0, 1))).astype(np.float32)
-
-
-def _inside(outline: np.ndarray, places: np.ndarray, brim: float) -> np.ndarray:
-    """(h, w) in [0, 1]: 0 at an outline (P, 2) and beyond, 1 from a brim within."""
-    outline = np.ascontiguousarray(outline, np.float32)
-    depth = [cv2.pointPolygonTest(outline, place, True) for place in places.reshape(2, -1).T.tolist()]
-    return smoothstep(np.clip(np.reshape(depth, places.shape[1:]) / brim, 0, 1))

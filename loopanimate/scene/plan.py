@@ -7,6 +7,7 @@ import numpy as np
 
 from loopanimate.effects.build import Placed
 from loopanimate.motion.camera import MIDDLE, Camera
+from loopanimate.scene.bends import is_profile, shows_shoulders
 from loopanimate.scene.depth import read_camera
 from loopanimate.scene.effects import ON_THINGS, forms_in_the_air, is_aurora, place_effect, spared_by
 from loopanimate.scene.expressions import AMOUNTS, PACES, Act, can_move_eyes, outline
@@ -17,13 +18,14 @@ from loopanimate.scene.places import is_plural, place_of
 from loopanimate.words.clauses import Clause, read_names
 from loopanimate.words.intent import form_intents
 from loopanimate.words.kinds import FACE_KINDS, KINDS
-from loopanimate.words.lexicon import forms, nouns, singular
+from loopanimate.words.lexicon import forms, nouns, singular, words_of
 from loopanimate.words.parse import clauses as parse
 from loopanimate.words.vocabulary import DIRECTIONS, STRENGTHS, TEMPOS
 
 SAME = 0.8  # intersection over union from which two regions are one thing
 LEAST = 0.0004  # share of the picture that a region has at least
 MANY = ("everything", "everyone", "everybody", "all", "they", "people")  # things that are all faces of a picture
+FEATURES = ("person", "head", "face", "eye", "brow", "body")  # classes of a person and what a face has
 UNNAMED = ("it", "everything", "background", "top", "bottom", "part", "half")
 
 
@@ -185,7 +187,11 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
     if clause.kind == "effect":
         return _light(clause, finder)
     if clause.kind in FACE_KINDS:
-        return _act(clause, finder)
+        acting = _act(clause, finder)
+        instead = FACE_KINDS[clause.kind].instead
+        if acting.region is not None or not instead:
+            return acting
+        clause = replace(clause, kind=instead)
     region = finder.find(clause.thing, clause.which)
     if region and region.guessed and guessed - {clause.thing}:
         region = None
@@ -248,9 +254,16 @@ def _act(clause: Clause, finder: Finder) -> Outcome:
         if not numbers:
             said = "no open eyes are seen, they are closed, hidden or too small"
             return Outcome(clause, region, f"face: {said}, so that it {kind.said} is not drawn.")
-    way = f" {DIRECTIONS[int(clause.heading)][0]}" if clause.kind == "gaze" and clause.heading is not None else ""
-    way = way or (" to either side" if clause.kind == "gaze" else "")
-    single = clause.which if nouns().get(clause.thing, ("",))[0] == "eye" else ()
+    for needed, able, said in (
+        (kind.front, lambda face: not is_profile(face), "it is seen from the side"),
+        (kind.shoulders, lambda face: shows_shoulders(face, finder.picture.size), "no shoulders are seen"),
+    ):
+        numbers = [number for number in numbers if not needed or able(finder.faces[number])]
+        if not numbers:
+            return Outcome(clause, region, f"face: {said}, so that it {kind.said} is not drawn.")
+    way = f" {DIRECTIONS[int(clause.heading)][0]}" if kind.directed and clause.heading is not None else ""
+    way = way or (" to either side" if clause.kind in ("gaze", "turn-head") else "")
+    single = clause.which if nouns().get(clause.thing, ("",))[0] in ("eye", "brow") else ()
     side = next((place for place, word in enumerate(("left", "right")) if word in single), None)
     act = Act(clause.kind, clause.heading, side, AMOUNTS[clause.strength], PACES[clause.tempo])
     who = "face: it" if len(numbers) == 1 else f"{len(numbers)} faces: each"
@@ -264,9 +277,9 @@ def _choose_faces(clause: Clause, finder: Finder) -> list[int]:
         return []
     kind = "person" if clause.thing == "person" else nouns().get(clause.thing, ("object",))[0]
     region = finder.find(clause.thing) if place_of(clause.thing).regions or clause.thing in finder.given else None
-    if region is not None and not region.guessed and clause.thing != "it":
-        inside = [number for number in numbers if _stands_in(finder.faces[number], region.mask)]
-        if not inside and (kind != "person" or region.how == "painted"):
+    if region is not None and not region.guessed and clause.thing not in ("it", *words_of("pictures")):
+        inside = [number for number in numbers if stands_in(finder.faces[number], region.mask)]
+        if not inside and (kind not in FEATURES or region.how == "painted"):
             return []
         numbers = inside or numbers
     elif kind in ("animal", "bird", "fish"):
@@ -277,10 +290,11 @@ def _choose_faces(clause: Clause, finder: Finder) -> list[int]:
         boxes = [finder.faces[number].box.reshape(2, 2) / sizes for number in numbers]
         ranks = [rank(float(np.prod(high - low)), *((low + high) / 2)) for low, high in boxes]
         return [numbers[int(np.argmax(ranks))]]
-    return numbers if clause.thing in MANY or kind == "person" and is_plural(clause.thing) else numbers[:1]
+    return numbers if clause.thing in MANY or kind in ("person", "head", "face") and is_plural(clause.thing) else numbers[:1]
 
 
-def _stands_in(face: FacePoints, mask: np.ndarray) -> bool:
+def stands_in(face: FacePoints, mask: np.ndarray) -> bool:
+    """Whether a thing of a mask (H, W) has a face."""
     low, high = face.box.reshape(2, 2)
     x, y = (int(np.clip(middle, 0, side - 1)) for middle, side in zip((low + high) / 2, mask.shape[::-1]))
     return bool(mask[y, x] > 0.3)

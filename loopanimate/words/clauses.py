@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from loopanimate.words.events import OPPOSITES, SPARED, Event, merge
 from loopanimate.words.grammar import parse
 from loopanimate.words.kinds import FACE_KINDS, KINDS
-from loopanimate.words.lexicon import Word, is_known, likely_meaning, manners, meanings, natures, verb_tables, words_of
+from loopanimate.words.lexicon import Word, faces, is_known, likely_meaning, manners, meanings, natures, verb_tables, words_of
 from loopanimate.words.phrases import AGENTS, Phrase, make_phrase, read_phrase, sort_of
 from loopanimate.words.wording import split
 from loopanimate.words.wordnet import definitions, is_verb
@@ -27,6 +27,7 @@ VAGUE = ("move", "dance", "wave", "float", "fly", "blow", "swim")  # manners tha
 LEVEL = ("move", "go", "travel", "float", "rise", "fly")  # manners that are a bob where they go up and down
 FLOWING = ("flow", "fall", "leaf")  # sorts that may be streams, and are what they are by nature whatever an unknown verb
 ALIVE = ("live", "wild")  # sorts
+LIVING = ("person", "head", "face", "whole")  # classes that come alive as a face does
 ROOTED = (*FLOWING, "bend", "fixed", "camera")  # sorts that stay what they are where a way is said
 PASSING = ("go", "travel", "fly", "swirl", "blow", "tumble", "float")  # manners of what passes the viewer
 # Manners that are a shift where a way is said
@@ -145,7 +146,7 @@ def _clause(event: Event, text: list[str], guess, classify) -> Clause:
     name = _class(thing, classify)
     kind, effect, known = _kind(event, name, text, guess)
     moving = kind not in (None, "rest")
-    way = event.manner.get("way") or (_own_way(event, kind) if kind in ("shift", "stream", "effect") else None)
+    way = event.manner.get("way") or (_own_way(event, kind) if kind in ("shift", "stream", "effect", "turn-head") else None)
     return Clause(
         text=re.sub(r"(\W+(and|but|or|nor|neither|not))*\W*$", "", " ".join(text)),
         thing=_called(event),
@@ -238,9 +239,22 @@ def _shown(event: Event, name: str, meaning: str, text: list[str]) -> str | None
         shown = "flicker"
     if name == "eye":
         shown = _by_eyes(event, meaning) or shown
+    else:
+        shown = _by_face(event, name, meaning, shown, text)
     if shown == "gaze" and not event.manner.keys() & {"way", "both"} and "around" not in text:  # "looks at the sea"
         return None
     return nature.effect if name in RAYS and shown in ("glow", "flicker", "shift", "tremble") else shown
+
+
+def _by_face(event: Event, name: str, meaning: str, shown: str | None, text: list[str]) -> str | None:
+    """What a face does, where a verb of a head, brows, a chest or a person means that."""
+    if event.verb == "animate" and {"alive", "life"} & {*" ".join(text).split()}:
+        return "live" if name in LIVING or event.thing.head in words_of("pictures") else shown
+    if name == "person" and meaning == "turn":  # "she turns to the left"
+        return "turn-head" if event.manner.get("way") in ("0", "180") else shown
+    if name == "head" and event.manner.get("both", "").startswith(words_of("to and fro")) and meaning in VAGUE:
+        return "turn-head"
+    return next((faces()[name, one] for one in (event.verb, meaning, shown) if (name, one) in faces()), shown)
 
 
 def _by_eyes(event: Event, meaning: str) -> str | None:

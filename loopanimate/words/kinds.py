@@ -1,7 +1,7 @@
 """The kinds of motion: one row each, for whatever reads, samples, edits, teaches or measures motion.
 
 A new kind is a row of KINDS, its verbs in `words.tsv` and the motion that `train/synthetic.py` makes of it. What only a face
-does is a row of FACE_KINDS, its verbs in `verbs.tsv` and `manners.tsv`.
+does is a row of FACE_KINDS, its verbs in `verbs.tsv`, `manners.tsv` and `faces.tsv`.
 """
 
 from dataclasses import dataclass
@@ -86,17 +86,30 @@ class FaceKind:
 
     name: str
     said: str  # "face: it ..."
-    eyes: bool = True  # open eyes that can be seen are needed for it
+    eyes: bool = False  # open eyes that can be seen are needed for it
+    front: bool = False  # the face is not seen from the side, where a turn would show what the picture has not
+    shoulders: bool = False  # these can be seen
+    directed: bool = False  # words can send it a way
+    outline: bool = False  # it takes along what stands out before the background
+    instead: str = ""  # the kind of motion that it is of what has no face
 
 
 FACE_KINDS = {
     kind.name: kind
     for kind in (
-        FaceKind("blink", "blinks"),
-        FaceKind("wink", "winks"),
-        FaceKind("close", "closes its eyes for a while"),
-        FaceKind("gaze", "looks"),
-        FaceKind("smile", "smiles", eyes=False),
+        FaceKind("blink", "blinks", eyes=True),
+        FaceKind("wink", "winks", eyes=True),
+        FaceKind("close", "closes its eyes for a while", eyes=True),
+        FaceKind("gaze", "looks", eyes=True, directed=True),
+        FaceKind("smile", "smiles"),
+        FaceKind("raise-brows", "raises its brows"),
+        FaceKind("frown", "frowns"),
+        FaceKind("turn-head", "turns its head", front=True, directed=True, instead="turn"),
+        FaceKind("nod", "nods", instead="rock"),
+        FaceKind("tilt-head", "tilts its head", directed=True, outline=True, instead="rock"),
+        FaceKind("shake-head", "shakes its head", front=True, instead="tremble"),
+        FaceKind("breathe", "breathes", shoulders=True, outline=True, instead="pulse"),
+        FaceKind("live", "blinks, breathes and looks about a little", outline=True, instead="sway"),
     )
 }
 SPOKEN = tuple(name for name, kind in KINDS.items() if kind.verbs)  # what words can ask of a thing

@@ -1,6 +1,6 @@
 """The words of prompts: what things are, what verbs mean for them, and the little words of the grammar.
 
-Tables beside this file: `things.tsv`, `classes.tsv`, `verbs.tsv`, `manners.tsv`, `grammar.tsv`, `lists.tsv`; each says what its columns are.
+Tables beside this file: `things.tsv`, `classes.tsv`, `verbs.tsv`, `manners.tsv`, `faces.tsv`, `grammar.tsv`, `lists.tsv`; each says what its columns are.
 """
 
 import re
@@ -75,6 +75,13 @@ def manners() -> dict[str, dict[str, str]]:
     """A manner → the sorts of things → a kind, an effect, "none", "=" or "*"."""
     (_, *sorts), *rows = _rows("manners.tsv")
     return {name: dict(zip(sorts, cells, strict=True)) for name, *cells in rows}
+
+
+@cache
+def faces() -> dict[tuple[str, str], str]:
+    """A class of things and a verb, meaning or kind → what a face does."""
+    _, *rows = _rows("faces.tsv")
+    return {(name, one): does for name, would, does in rows for one in would.split()}
 
 
 @cache

@@ -1,13 +1,13 @@
 // Faces: what a face does within its layer, drawn into the layer's doubled pixels from what they are at rest. Mirrors
 // loopanimate/motion/faces.py, which says what the numbers mean, and loopanimate/render/faces.py.
-const { field: FIELD, knots: KNOTS, ends: ENDS, upperRim, lowerRim, soft: SOFT, follows: FOLLOWS, openWay, columns: COLUMNS } = constants.faces;
+const { field: FIELD, bends: BENDS, knots: KNOTS, ends: ENDS, upperRim, lowerRim, soft: SOFT, follows: FOLLOWS, openWay, columns: COLUMNS } = constants.faces;
 
 const real = (number) => `float(${number})`;
 const SHIFT = `
-uniform sampler2D rest, field;
+uniform sampler2D rest, fields; // fields: of all bends, one below the other
 uniform vec2 corner; // of rest, in pixels of the layer
-uniform float unit, shifts; // pixels of half a short side's doubled pixel; whether there is a field
-uniform vec4 box, frames[2], states[2]; // eyes: corner and along; how closed, gaze, 1 where it moves
+uniform float unit, bends[${BENDS}]; // pixels of half a short side's doubled pixel; 1 where a bend moves
+uniform vec4 boxes[${BENDS}], frames[2], states[2]; // eyes: corner and along; how closed, gaze, 1 where it moves
 uniform vec4 irises[2], lids[${2 * KNOTS}]; // u, v, radius; over, upper, lower, under
 uniform vec2 ways[${2 * KNOTS}]; // how far the lids sink and rise
 out vec4 result;
@@ -26,12 +26,16 @@ vec2 waysAt(int eye, float u) {
   return mix(ways[first], ways[first + 1], at - float(knot));
 }
 vec2 moved(vec2 place) {
-  vec2 at = (place - box.xy) / (box.zw - box.xy) * ${real(FIELD - 1)};
-  if (shifts == 0.0 || at.x <= 0.0 || at.y <= 0.0 || at.x >= ${real(FIELD - 1)} || at.y >= ${real(FIELD - 1)}) return place;
-  ivec2 cell = min(ivec2(at), ${FIELD - 2});
-  vec2 part = at - vec2(cell);
-  return place - mix(mix(texelFetch(field, cell, 0), texelFetch(field, cell + ivec2(1, 0), 0), part.x),
-    mix(texelFetch(field, cell + ivec2(0, 1), 0), texelFetch(field, cell + ivec2(1, 1), 0), part.x), part.y).rg;
+  for (int bend = 0; bend < ${BENDS}; bend++) {
+    vec4 box = boxes[bend];
+    vec2 at = (place - box.xy) / (box.zw - box.xy) * ${real(FIELD - 1)};
+    if (bends[bend] == 0.0 || at.x <= 0.0 || at.y <= 0.0 || at.x >= ${real(FIELD - 1)} || at.y >= ${real(FIELD - 1)}) continue;
+    ivec2 cell = min(ivec2(at), ${FIELD - 2}), from = cell + ivec2(0, bend * ${FIELD});
+    vec2 part = at - vec2(cell);
+    place -= mix(mix(texelFetch(fields, from, 0), texelFetch(fields, from + ivec2(1, 0), 0), part.x),
+      mix(texelFetch(fields, from + ivec2(0, 1), 0), texelFetch(fields, from + ivec2(1, 1), 0), part.x), part.y).rg;
+  }
+  return place;
 }
 vec4 read(vec2 place) { // in short sides
   return textureLod(rest, (place * unit - 1.0 - corner + 0.5) / vec2(textureSize(rest, 0)), 0.0);
@@ -77,23 +81,24 @@ class FaceDrawing {
   // pixels: the layer's doubled texture, `sides` in all, of which the short side of the picture has half `unit`.
   constructor(drawing, face, pixels, sides, unit) {
     const { gl } = drawing, margin = face.reach * unit + 8;
-    const low = [0, 1].map((axis) => Math.max(0, Math.floor(face.box[axis] * unit - margin)));
-    const high = [0, 1].map((axis) => Math.min(sides[axis], Math.ceil(face.box[2 + axis] * unit + margin)));
+    const edges = [0, 1, 2, 3].map((edge) => face.boxes.map((box) => box[edge]));
+    const low = [0, 1].map((axis) => Math.max(0, Math.floor(Math.min(...edges[axis]) * unit - margin)));
+    const high = [0, 1].map((axis) => Math.min(sides[axis], Math.ceil(Math.max(...edges[2 + axis]) * unit + margin)));
     Object.assign(this, { drawing, face, pixels, sides, unit, low, size: [0, 1].map((axis) => high[axis] - low[axis]), drawn: false });
     if (Math.min(...this.size) < 2) return;
     this.rest = drawing.texture(...this.size, gl.LINEAR);
-    this.field = drawing.texture(FIELD, FIELD, gl.NEAREST, gl.RG32F);
+    this.fields = drawing.texture(FIELD, FIELD * BENDS, gl.NEAREST, gl.RG32F);
     this.attach();
     gl.bindTexture(gl.TEXTURE_2D, this.rest);
     gl.copyTexSubImage2D(gl.TEXTURE_2D, 0, 0, 0, ...low, ...this.size);
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
     const numbers = (data) => new Int16Array(Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0)).buffer);
     this.curve = Float32Array.from(numbers(face.curve.data), (value, i) => value * face.curve.steps[i % face.curve.steps.length]);
-    this.fields = Float32Array.from(numbers(face.fields.data), (value) => value * face.fields.step);
+    this.bends = face.bends.map((bend) => ({ ...bend, fields: Float32Array.from(numbers(bend.data), (value) => value * bend.step) }));
   }
 
   free() {
-    [this.rest, this.field].forEach((texture) => texture && this.drawing.gl.deleteTexture(texture));
+    [this.rest, this.fields].forEach((texture) => texture && this.drawing.gl.deleteTexture(texture));
   }
 
   attach() {
@@ -105,17 +110,19 @@ class FaceDrawing {
   // time: in loops; strength: factor on what the face does.
   draw(time, strength) {
     if (!this.rest) return;
-    const { face, curve, fields } = this, count = face.curve.steps.length, levels = curve.length / count;
+    const { face, curve } = this, count = face.curve.steps.length, levels = curve.length / count;
     const at = (time - Math.floor(time)) * levels, before = Math.floor(at) % levels, after = (before + 1) % levels;
     const now = face.curve.steps.map((_, i) => {
       const [first, last] = [curve[before * count + i], curve[after * count + i]];
       return (first + (at - Math.floor(at)) * (last - first)) * Math.min(face.strength * strength, 1);
     });
-    const amounts = now.slice(COLUMNS), shifts = amounts.some(Boolean);
+    const amounts = now.slice(COLUMNS), own = this.bends.map(({ count }) => amounts.splice(0, count)), shifts = own.map((each) => +each.some(Boolean));
     const values = {
-      corner: this.low, unit: [this.unit], shifts: [shifts ? 1 : 0], box: face.box, frames: new Float32Array(8), states: new Float32Array(8),
+      corner: this.low, unit: [this.unit], bends: new Float32Array(BENDS), boxes: new Float32Array(4 * BENDS), frames: new Float32Array(8), states: new Float32Array(8),
       irises: new Float32Array(8), lids: new Float32Array(8 * KNOTS), ways: new Float32Array(4 * KNOTS),
     };
+    values.bends.set(shifts);
+    values.boxes.set(this.bends.flatMap(({ box }) => box));
     face.eyes.forEach(({ side, corner, along, lids, iris }, i) => {
       const length = along[0] ** 2 + along[1] ** 2, [x, y] = now.slice(2);
       const gaze = [(x * along[0] + y * along[1]) / length, (y * along[0] - x * along[1]) / length];
@@ -127,19 +134,20 @@ class FaceDrawing {
         values.ways.set([lids[4][knot], lids[5][knot]], 2 * (i * KNOTS + knot));
       }
     });
-    const moves = shifts || values.states.some((value, i) => i % 4 === 3 && value);
+    const moves = shifts.some(Boolean) || values.states.some((value, i) => i % 4 === 3 && value);
     if (!moves && !this.drawn) return;
     this.drawn = moves;
     const { gl } = this.drawing;
-    if (shifts) {
+    this.bends.forEach(({ fields }, place) => {
+      if (!shifts[place]) return;
       const grid = new Float32Array(2 * FIELD * FIELD);
-      amounts.forEach((amount, k) => {
-        for (let i = 0; i < grid.length; i++) grid[i] += amount * fields[k * grid.length + i];
+      own[place].forEach((amount, k) => {
+        for (let i = 0; amount && i < grid.length; i++) grid[i] += amount * fields[k * grid.length + i];
       });
-      gl.bindTexture(gl.TEXTURE_2D, this.field);
-      gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, FIELD, FIELD, gl.RG, gl.FLOAT, grid);
-    }
-    this.drawing.use(this.drawing.shift, { rest: this.rest, field: this.field }, values);
+      gl.bindTexture(gl.TEXTURE_2D, this.fields);
+      gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, place * FIELD, FIELD, FIELD, gl.RG, gl.FLOAT, grid);
+    });
+    this.drawing.use(this.drawing.shift, { rest: this.rest, fields: this.fields }, values);
     this.attach();
     gl.viewport(0, 0, ...this.sides);
     gl.enable(gl.SCISSOR_TEST);
