@@ -47,6 +47,7 @@ from loopanimate.settings import Hands, Output, Settings
 from loopanimate.staging import Air, Note, find_mask, mask_size, stage
 from loopanimate.words.intent import STILL, Intent
 
+ENLARGED_FROM = 1.5  # pixels of a frame to one of the picture
 Progress = Callable[[int, int], None]  # steps or frames done, and in all; may raise to cancel
 
 
@@ -73,6 +74,7 @@ class LoopFile:
     frames: int  # of a living page, which draws as many as the screen shows, the network's own
     seconds: float
     size: tuple[int, int]  # width, height
+    enlarged: str = ""  # a sentence, where the picture was
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,10 @@ class Loop:
     def size(self, output: Output | None = None) -> tuple[int, int]:
         """(width, height) of a frame."""
         return output_size((output or self.settings.output).size, *self.picture.size)
+
+    def tell_enlarged(self, output: Output | None = None) -> str:
+        """Say how an output has the picture enlarged; nothing where it does not."""
+        return ""
 
     def frames(
         self, times: Sequence[float], output: Output | None = None, planar: bool = False, clear: bool = False
@@ -172,7 +178,7 @@ class Loop:
         frames = self.frames(times, output, form.planar, form.keeps_alpha(output.codec))
         write_loop(path, frames, len(times), coding, metadata, progress)
         count = len(times) * repeats
-        return LoopFile(path, count, float(count / fps), form.size(*self.size(output)))
+        return LoopFile(path, count, float(count / fps), form.size(*self.size(output)), self.tell_enlarged(output))
 
     def write_page(
         self, path: str | Path, others: Sequence["MotionLoop"] = (), output: Output | None = None, metadata: str | None = None
@@ -190,6 +196,27 @@ class MotionLoop(Loop):
     device: str = "cpu"  # where frames are rendered, as torch names it
     shot: Shot | None = field(default=None, kw_only=True)  # cameras that move before it, and how near its layers are
     faces: tuple[Face, ...] = field(default=(), kw_only=True)  # what faces do, in short sides of the whole picture
+
+    def view(self, output: Output | None = None) -> View:
+        output = output or self.settings.output
+        device = self.device if self.is_enlarged(output) else None
+        return _cut(self.picture, self.mask, self.masks, output, self.alpha, device)
+
+    def factor(self, output: Output) -> float:
+        """Pixels of a frame to one of the picture, each way."""
+        sides = [side / own for side, own in zip(self.size(output), self.picture.size)]
+        return min(sides) if _is_fit(output, self.alpha) else max(sides)
+
+    def is_enlarged(self, output: Output) -> bool:
+        """Whether the network enlarges the picture; unasked, from a factor on that shows."""
+        return output.enlarge != "off" and self.factor(output) > (ENLARGED_FROM if output.enlarge == "auto" else 1)
+
+    def tell_enlarged(self, output: Output | None = None) -> str:
+        output = output or self.settings.output
+        factor, kind = self.factor(output), {"photo": ", as a photograph", "drawing": ", as a drawing"}
+        if not self.is_enlarged(output):
+            return ""
+        return f"The picture was enlarged {factor:.2g} x by the network{kind.get(output.enlarge, '')}, before it moved."
 
     def field(self, view: View) -> Field:
         """The motion of what is shown, by the settings' hands."""
@@ -246,7 +273,8 @@ class MotionLoop(Loop):
         scene = np.asarray(view.picture), view.masks, fields
         air = {"overlay": self.overlay(view), "amount": hands.effect_strength}
         write_living(path, *scene, prompt, metadata, hands.tempo, **air)
-        return LoopFile(path, self.motion.period, self.motion.period / NATIVE_FPS / hands.tempo, view.picture.size)
+        seconds = self.motion.period / NATIVE_FPS / hands.tempo
+        return LoopFile(path, self.motion.period, seconds, view.picture.size, self.tell_enlarged(output))
 
 
 @dataclass(frozen=True)
@@ -377,20 +405,36 @@ def check_appearance(hands: Hands) -> None:
 
 
 def _cut(
-    picture: Image.Image, mask: np.ndarray, masks: Sequence[np.ndarray], output: Output, alpha: np.ndarray | None = None
+    picture: Image.Image,
+    mask: np.ndarray,
+    masks: Sequence[np.ndarray],
+    output: Output,
+    alpha: np.ndarray | None = None,
+    device: str | None = None,
 ) -> View:
-    """Cut around the middle of `mask`, or fit, a picture and its layers' masks to an output's size."""
+    """Cut around the middle of `mask`, or fit, a picture and its layers' masks to an output's size.
+
+    device: where the network enlarges the picture, as torch names it; None: by Lanczos, as masks and alpha always are.
+    """
     size, around = output_size(output.size, *picture.size), None
-    fit = output.fit or alpha is not None and output.size.lower() in UNCUT
-    if fit and size != picture.size:
+    if _is_fit(output, alpha) and size != picture.size:
         whole, size = size, inside(size, *picture.size)
         around = surround(picture, whole) if size != whole else None
     box = cover_box(mask, size, picture.size)
     part = tuple(edge / side for edge, side in zip(box, 2 * picture.size))
     if alpha is not None:
         alpha = np.asarray(cover(Image.fromarray(alpha), [], size, box)[0])  # as the colours are
-    picture, (mask, *masks) = cover(picture, [mask, *masks], size, box)
+    whole, (picture, (mask, *masks)) = picture, cover(picture, [mask, *masks], size, box)
+    if device is not None:
+        from loopanimate.render.enlarger import enlarge_once  # torch takes seconds to import
+
+        picture = enlarge_once(whole, size, box, output.enlarge, device)
     return View(picture, mask, masks, part, around, alpha)
+
+
+def _is_fit(output: Output, alpha: np.ndarray | None) -> bool:
+    """Whether all of the picture is shown within the size."""
+    return output.fit or alpha is not None and output.size.lower() in UNCUT
 
 
 def _surround(frames: Iterator[np.ndarray], around: np.ndarray) -> Iterator[np.ndarray]:

@@ -136,6 +136,11 @@ class Output(Options):
         metavar="source|NAME|WxH",
     )
     fit: bool = option(False, "the whole picture within the size, blurred around it, instead of cut to the size")
+    enlarge: Literal["auto", "off", "photo", "drawing"] = option(
+        "auto",
+        "a picture smaller than the size, once, by a network: auto from 1.5 x on; photo keeps all of its texture, drawing "
+        "cleans lines and coding noise; off leaves it to Lanczos",
+    )
     quality: Literal["wallpaper", "share", "small"] = option(
         "wallpaper", "of a video, WebP or AVIF; AV1's small shows a step at the wrap"
     )

@@ -112,6 +112,7 @@ class Layout:
             add("output.fps", rates)
             add("output.quality", gr.Dropdown([*QUALITIES], value=QUALITIES[0], label="Quality of a video"))
         add("output.fit", gr.Checkbox(False, label="Whole picture within the size, instead of cut to it"))
+        add("output.enlarge", gr.Dropdown(list(text.ENLARGE), value="auto", label="A picture smaller than the size"))
         looks = limits("output.repeats") | {"maximum": 20}
         add("output.repeats", gr.Slider(**looks, step=1, label="Rounds in the file"))
         with gr.Row():

@@ -29,6 +29,7 @@ CHANGED = {
     "fps": 12.5,
     "size": "1080p",
     "fit": True,
+    "enlarge": "drawing",
     "quality": "small",
     "codec": "av1",
     "max_size": 2.5,
