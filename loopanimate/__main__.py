@@ -164,6 +164,8 @@ def animate(
     if files.seconds is not None:
         pace = settings.hands.tempo
         lines.append(f"{files.seconds:g} s became {written.seconds:.2f} s: whole rounds at {pace:.3g} x the usual pace.")
+    if written.enlarged:
+        lines.append(written.enlarged)
     width, height = written.size
     about = f"{width} x {height}, {written.frames} frames, {written.seconds:.2f} s, seed {settings.request.seed}"
     return [*lines, f"{output}: {about}"]

@@ -49,6 +49,7 @@ from loopanimate.settings import Hands, Output, Settings
 from loopanimate.staging import Air, Note, find_mask, mask_size, stage
 from loopanimate.words.intent import STILL, Intent
 
+ENLARGED_FROM = 1.5  # pixels of a frame to one of the picture
 Progress = Callable[[int, int], None]  # steps or frames done, and in all; may raise to cancel
 
 
@@ -75,6 +76,7 @@ class LoopFile:
     frames: int  # of a living page, which draws as many as the screen shows, the network's own
     seconds: float
     size: tuple[int, int]  # width, height
+    enlarged: str = ""  # a sentence, where the picture was
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,10 @@ class Loop:
     def size(self, output: Output | None = None) -> tuple[int, int]:
         """(width, height) of a frame."""
         return output_size((output or self.settings.output).size, *self.picture.size)
+
+    def tell_enlarged(self, output: Output | None = None) -> str:
+        """Say how an output has the picture enlarged; nothing where it does not."""
+        return ""
 
     def frames(
         self, times: Sequence[float], output: Output | None = None, planar: bool = False, clear: bool = False
@@ -186,7 +192,7 @@ class Loop:
         frames = self.frames(times, output, form.planar, form.keeps_alpha(output.codec))
         write_loop(path, frames, len(times), coding, metadata, progress)
         count = len(times) * repeats
-        return LoopFile(path, count, float(count / fps), form.size(*self.size(output)))
+        return LoopFile(path, count, float(count / fps), form.size(*self.size(output)), self.tell_enlarged(output))
 
     def write_page(
         self, path: str | Path, others: Sequence["MotionLoop"] = (), output: Output | None = None, metadata: str | None = None
@@ -209,16 +215,18 @@ class MotionLoop(Loop):
         self, times: Sequence[float], output: Output | None = None, planar: bool = False, clear: bool = False
     ) -> Iterator[np.ndarray]:
         """Frames as `Loop.frames` gives them; of pixel art always RGB, or with its alpha."""
-        output, pixels = output or self.settings.output, np.asarray(self.picture)
-        if output.scale == "smooth" or output.scale == "auto" and not is_pixel_art(pixels):
+        output = output or self.settings.output
+        if not self.is_art(output):
             return super().frames(times, output, planar, clear)
-        return self._frames_of_art(times, output, pixel_side(pixels), clear and self.alpha is not None)
+        return self._frames_of_art(times, output, clear and self.alpha is not None)
 
-    def _frames_of_art(self, times: Sequence[float], output: Output, side: int, clear: bool) -> Iterator[np.ndarray]:
-        """side: pixels of the picture in one of the art, each way."""
-        size, art = self.size(output), self.picture.reduce(side)
-        fit = output.fit or clear and output.size.lower() in UNCUT
-        factor = whole_pixels(size, art.size, fit)
+    def is_art(self, output: Output) -> bool:
+        """Whether whole pixels of the picture move by whole pixels."""
+        return output.scale == "nearest" or output.scale == "auto" and is_pixel_art(np.asarray(self.picture))
+
+    def _frames_of_art(self, times: Sequence[float], output: Output, clear: bool) -> Iterator[np.ndarray]:
+        size, art = self.size(output), self.picture.reduce(pixel_side(np.asarray(self.picture)))
+        factor = whole_pixels(size, art.size, _is_fit(output, self.alpha if clear else None))
         seen = tuple(min(own, -(-edge // factor)) for own, edge in zip(art.size, size))
         left, top = (round(edge) for edge in cover_box(self.mask, seen, art.size)[:2])
         box = left, top, left + seen[0], top + seen[1]
@@ -235,6 +243,28 @@ class MotionLoop(Loop):
             frames = map(renderer.snap, self._paint(frames, times, overlay, seen, planar=False))
         frames = (square_pixels(pixels, factor, size) for pixels in frames)
         return map(straighten, frames) if clear else frames
+
+    def view(self, output: Output | None = None) -> View:
+        output = output or self.settings.output
+        device = self.device if self.is_enlarged(output) else None
+        return _cut(self.picture, self.mask, self.masks, output, self.alpha, device)
+
+    def factor(self, output: Output) -> float:
+        """Pixels of a frame to one of the picture, each way."""
+        sides = [side / own for side, own in zip(self.size(output), self.picture.size)]
+        return min(sides) if _is_fit(output, self.alpha) else max(sides)
+
+    def is_enlarged(self, output: Output) -> bool:
+        """Whether the network enlarges the picture; unasked, from a factor on that shows."""
+        least = ENLARGED_FROM if output.enlarge == "auto" else 1
+        return output.enlarge != "off" and self.factor(output) > least and not self.is_art(output)
+
+    def tell_enlarged(self, output: Output | None = None) -> str:
+        output = output or self.settings.output
+        factor, kind = self.factor(output), {"photo": ", as a photograph", "drawing": ", as a drawing"}
+        if not self.is_enlarged(output):
+            return ""
+        return f"The picture was enlarged {factor:.2g} x by the network{kind.get(output.enlarge, '')}, before it moved."
 
     def field(self, view: View) -> Field:
         """The motion of what is shown, by the settings' hands."""
@@ -303,7 +333,8 @@ class MotionLoop(Loop):
         scene = np.asarray(view.picture), view.masks, fields
         air = {"overlay": self.overlay(view), "amount": hands.effect_strength}
         write_living(path, *scene, prompt, metadata, hands.tempo, **air)
-        return LoopFile(path, self.motion.period, self.motion.period / NATIVE_FPS / hands.tempo, view.picture.size)
+        seconds = self.motion.period / NATIVE_FPS / hands.tempo
+        return LoopFile(path, self.motion.period, seconds, view.picture.size, self.tell_enlarged(output))
 
 
 @dataclass(frozen=True)
@@ -436,20 +467,36 @@ def check_appearance(hands: Hands) -> None:
 
 
 def _cut(
-    picture: Image.Image, mask: np.ndarray, masks: Sequence[np.ndarray], output: Output, alpha: np.ndarray | None = None
+    picture: Image.Image,
+    mask: np.ndarray,
+    masks: Sequence[np.ndarray],
+    output: Output,
+    alpha: np.ndarray | None = None,
+    device: str | None = None,
 ) -> View:
-    """Cut around the middle of `mask`, or fit, a picture and its layers' masks to an output's size."""
+    """Cut around the middle of `mask`, or fit, a picture and its layers' masks to an output's size.
+
+    device: where the network enlarges the picture, as torch names it; None: by Lanczos, as masks and alpha always are.
+    """
     size, around = output_size(output.size, *picture.size), None
-    fit = output.fit or alpha is not None and output.size.lower() in UNCUT
-    if fit and size != picture.size:
+    if _is_fit(output, alpha) and size != picture.size:
         whole, size = size, inside(size, *picture.size)
         around = surround(picture, whole) if size != whole else None
     box = cover_box(mask, size, picture.size)
     part = tuple(edge / side for edge, side in zip(box, 2 * picture.size))
     if alpha is not None:
         alpha = np.asarray(cover(Image.fromarray(alpha), [], size, box)[0])  # as the colours are
-    picture, (mask, *masks) = cover(picture, [mask, *masks], size, box)
+    whole, (picture, (mask, *masks)) = picture, cover(picture, [mask, *masks], size, box)
+    if device is not None:
+        from loopanimate.render.enlarger import enlarge_once  # torch takes seconds to import
+
+        picture = enlarge_once(whole, size, box, output.enlarge, device)
     return View(picture, mask, masks, part, around, alpha)
+
+
+def _is_fit(output: Output, alpha: np.ndarray | None) -> bool:
+    """Whether all of the picture is shown within the size."""
+    return output.fit or alpha is not None and output.size.lower() in UNCUT
 
 
 def _surround(frames: Iterator[np.ndarray], around: np.ndarray) -> Iterator[np.ndarray]:

@@ -369,3 +369,43 @@ def test_a_camera_moves_a_picture_at_rest_and_one_that_moves(motion_pipeline, co
     both = make_loops(motion_pipeline, coffee, make_settings(prompt="the cup rocks, the camera zooms in", num_frames=9))[0]
     assert both.motion.ring.any() and {note.said for note in both.notes} >= {"The camera moves in."}
     assert both.field(both.view()).reach > replace(both, shot=None).field(both.view()).reach
+
+
+def test_a_small_picture_is_enlarged_by_the_network_and_moves_the_same(make, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("loopanimate.render.enlarger.load", lambda device: pytest.fail("the network was asked"))
+    small = photos["coffee"].resize((96, 64), Image.Resampling.BOX)
+    loop = make(small, size="240x160", fps="native", **QUICK)
+
+    def by(way: str, size: str = "240x160"):
+        return loop.settings.change(enlarge=way, size=size).output
+
+    off = loop.view(by("off"))
+    assert np.array_equal(off.picture, small.resize((240, 160), Image.Resampling.LANCZOS))
+    assert np.array_equal(loop.view(by("auto", "144x96")).picture, loop.view(by("off", "144x96")).picture)  # 1.5 x
+    assert np.array_equal(loop.view(by("photo", "source")).picture, small)
+    monkeypatch.undo()
+
+    larger = loop.view(by("auto"))
+    sharp = np.asarray(photos["coffee"].resize((240, 160), Image.Resampling.BOX))
+    assert psnr(np.asarray(larger.picture), sharp) > psnr(np.asarray(off.picture), sharp) + 0.3
+    assert larger.part == off.part and all(map(np.array_equal, larger.masks, off.masks))
+    assert np.array_equal(loop.field(larger).ring, loop.field(off).ring)
+    assert not np.array_equal(loop.view(by("photo")).picture, loop.view(by("drawing")).picture)
+
+    first = next(loop.frames([0]))
+    assert psnr(first, np.asarray(larger.picture)) > 40
+    assert loop.write(tmp_path / "a.mp4").enlarged == "The picture was enlarged 2.5 x by the network, before it moved."
+    said = loop.write_page(tmp_path / "a.html", output=by("drawing", "120x160")).enlarged  # cut to a part of its width
+    assert said == "The picture was enlarged 2.5 x by the network, as a drawing, before it moved."
+    assert not loop.write(tmp_path / "a.mp4", by("off")).enlarged
+    fitted = loop.settings.change(size="240x500", fit=True).output
+    assert loop.factor(fitted) == 2.5 and loop.view(fitted).picture.size == (240, 160)
+
+
+def test_a_cut_out_keeps_the_alpha_that_lanczos_gives_it(make, photos):
+    small = photos["coffee"].resize((96, 64))
+    alpha = np.zeros((64, 96), np.uint8)
+    alpha[16:48, 24:72] = 255
+    loop = replace(make(small, size="240x160", **QUICK), alpha=alpha)
+    off = loop.view(loop.settings.change(enlarge="off").output)
+    assert np.array_equal(loop.view().alpha, off.alpha) and not np.array_equal(loop.view().picture, off.picture)

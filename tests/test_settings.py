@@ -35,6 +35,7 @@ def test_a_change_is_checked_and_leaves_the_original_alone():
         ({"preset": "big"}, "a preset out of motion, 512, quick, got big"),
         ({"codec": "h265"}, "out of h264, vp9, av1"),
         ({"repeats": 0}, "1 to 1000"),
+        ({"enlarge": "twice"}, "an enlarge out of auto, off, photo, drawing, got twice"),
         ({"added_effects": (("hail",),)}, "got hail"),
         ({"added_effects": (("snow=9",),)}, "an amount of 0 to 3 for snow, got 9"),
         ({"added_effects": (("snow=much",),)}, "a number for added effects"),

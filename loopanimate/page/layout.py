@@ -114,6 +114,7 @@ class Layout:
         add("output.fit", gr.Checkbox(False, label="Whole picture within the size, instead of cut to it"))
         scales = [("as the picture was made", "auto"), ("smooth", "smooth"), ("squares, as in pixel art", "nearest")]
         add("output.scale", gr.Dropdown(scales, value="auto", label="Pixels"))
+        add("output.enlarge", gr.Dropdown(list(text.ENLARGE), value="auto", label="A picture smaller than the size"))
         looks = limits("output.repeats") | {"maximum": 20}
         add("output.repeats", gr.Slider(**looks, step=1, label="Rounds in the file"))
         with gr.Row():

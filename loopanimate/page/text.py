@@ -34,6 +34,12 @@ NOT_FOUND = "No clear object found, so the whole picture is marked. Select or pa
 LOOKING = "Looking at the picture …"
 ADDED = "Besides what the sentence says; an amount may follow: snow=0.5"
 AV1 = "AV1 in MP4 and WebM: smaller; at small, with a step at the wrap"
+ENLARGE = (  # of a picture smaller than the size: what is said of each way, and its name
+    ("by the network from 1.5 x on", "auto"),
+    ("by the network, all of its texture kept", "photo"),
+    ("by the network, lines and coding noise cleaned", "drawing"),
+    ("smoothly, without the network", "off"),
+)
 UNMEASURED = "Seam and stillness are measured when a loop is made."
 NO_PICTURE = "choose a picture first"
 GONE = "the files of this loop went after an hour: choose its picture again and press Animate"
@@ -91,7 +97,7 @@ def left(seconds: float) -> str:
 def describe(file: LoopFile, seed: int) -> str:
     (width, height), size = file.size, file.path.stat().st_size
     weight = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} KB"
-    return f"{width} x {height}, {file.seconds:.2f} s, {file.frames} frames, {weight}, seed {seed}."
+    return f"{width} x {height}, {file.seconds:.2f} s, {file.frames} frames, {weight}, seed {seed}. {file.enlarged}".strip()
 
 
 def made(file: LoopFile, loop: Loop) -> str:

@@ -30,6 +30,7 @@ CHANGED = {
     "size": "1080p",
     "fit": True,
     "scale": "nearest",
+    "enlarge": "drawing",
     "quality": "small",
     "codec": "av1",
     "max_size": 2.5,
