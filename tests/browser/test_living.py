@@ -170,6 +170,28 @@ def test_the_page_draws_faces_as_the_renderer_does(opened, photos, moves):
     assert page.errors == []
 
 
+def test_the_page_draws_faces_beside_each_other(opened, photos):
+    """Boxes overlap, and what one face moves stays where another one's box is."""
+    image, mask = small(photos["astronaut"])
+    size, found = photos["astronaut"].size, find_faces(photos["astronaut"])[0]
+    beside = replace(found, mesh=found.mesh + [0.35 * size[0], 0, 0])
+    faces = [
+        form_face(points, (False, False), [Act(kind, 180.0)], size, 4.25, 0)
+        for points, kind in ((found, "turn-head"), (beside, "turn-head"))
+    ]
+    still = random_field(4, grid(image), borders=touched_borders(mask))
+    motion = Motion(0 * still.ring, np.zeros_like(still.winding))
+    fields = [Field(motion, still.borders, faces=[replace(face, layers=(1,)) for face in part]) for part in (faces, faces[1:])]
+    page = opened(image, [0 * mask], fields[:1])
+    (left, top), (right, bottom) = np.rint(np.reshape(faces[0].bends[0].box, (2, 2)) * SIDE).astype(int)
+    for time in (0.5, 0.3):
+        both, second = (Renderer(image, [0 * mask], field).frame(time * field.period) for field in fields)
+        drawn = draw(page, time)[top:bottom, left:right]
+        both, second = (frame[top:bottom, left:right] for frame in (both, second))
+        assert psnr(drawn, both) > 33 > psnr(second, both) + 6  # where both move a little, the page shows the later one
+    assert np.array_equal(draw(page, 0), image) and page.errors == []
+
+
 @pytest.mark.parametrize("look", looks())
 def test_the_page_draws_light_and_weather_as_the_renderer_does(opened, photos, look, tmp_path):
     image, mask = small(photos["rocket"])

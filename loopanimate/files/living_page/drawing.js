@@ -303,6 +303,7 @@ class Drawing {
     const across = canvas.width / loop.width, down = canvas.height / loop.height;
     const scale = fit ? Math.min(across, down) : Math.max(across, down);
     this.prepare(scale * loop.width);
+    this.faces.forEach((face) => face.restore());
     this.faces.forEach((face) => face.draw(time, strength));
     if (follow.some(Boolean)) this.nudge.forEach((share, i) => follow.forEach((way, axis) => (state.displacement[2 * i + axis] += share * way)));
     let at = 0;

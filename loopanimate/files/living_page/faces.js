@@ -47,7 +47,8 @@ vec4 readEye(int eye, vec2 at) {
 void main() {
   ivec2 here = ivec2(gl_FragCoord.xy);
   vec2 place = (vec2(here) + 1.0) / unit, shown = moved(place); // the middle of doubled pixel i lies at pixel i / 2
-  result = shown == place ? texelFetch(rest, here - ivec2(corner), 0) : read(shown);
+  result = read(shown);
+  bool still = shown == place;
   for (int eye = 0; eye < 2; eye++) {
     vec4 frame = frames[eye], state = states[eye], iris = irises[eye];
     if (state.w == 0.0) continue;
@@ -69,11 +70,13 @@ void main() {
       float high = min(there.y + ${real(upperRim)}, there.z - ${real(lowerRim)}), low = max(there.z - ${real(lowerRim)}, there.y);
       ball.y = min(max(at.y - gaze.y * free, high), low);
     }
+    still = false;
     result = readEye(eye, ball);
     result = mix(result, readEye(eye, vec2(at.x, at.y - rises * smoothed((lid.w - at.y) / (lid.w - lower)))), smoothed((at.y - lower) / soft + 0.5));
     result = mix(result, readEye(eye, vec2(at.x, at.y - sinks * smoothed((at.y - lid.x) / (upper - lid.x)))), smoothed((upper - at.y) / soft + 0.5));
     break;
   }
+  if (still) discard; // another face may have moved it
 }`;
 
 // One face in one layer.
@@ -101,10 +104,21 @@ class FaceDrawing {
     [this.rest, this.fields].forEach((texture) => texture && this.drawing.gl.deleteTexture(texture));
   }
 
-  attach() {
+  attach(texture = this.pixels) {
     const { gl, frame } = this.drawing;
     gl.bindFramebuffer(gl.FRAMEBUFFER, frame);
-    gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, this.pixels, 0);
+    gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, texture, 0);
+  }
+
+  // Puts back what was drawn; of all faces, before any is drawn anew, as their boxes may overlap.
+  restore() {
+    const { gl } = this.drawing;
+    if (!this.drawn) return;
+    this.attach(this.rest);
+    gl.bindTexture(gl.TEXTURE_2D, this.pixels);
+    gl.copyTexSubImage2D(gl.TEXTURE_2D, 0, ...this.low, 0, 0, ...this.size);
+    gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+    this.drawn = false;
   }
 
   // time: in loops; strength: factor on what the face does.
@@ -134,9 +148,8 @@ class FaceDrawing {
         values.ways.set([lids[4][knot], lids[5][knot]], 2 * (i * KNOTS + knot));
       }
     });
-    const moves = shifts.some(Boolean) || values.states.some((value, i) => i % 4 === 3 && value);
-    if (!moves && !this.drawn) return;
-    this.drawn = moves;
+    this.drawn = shifts.some(Boolean) || values.states.some((value, i) => i % 4 === 3 && value);
+    if (!this.drawn) return;
     const { gl } = this.drawing;
     this.bends.forEach(({ fields }, place) => {
       if (!shifts[place]) return;
