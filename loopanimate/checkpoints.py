@@ -11,7 +11,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, HTTPError
 from huggingface_hub.utils import logging as hub_logging
 from safetensors import SafetensorError, safe_open
-from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor, DepthAnythingForDepthEstimation, DPTImageProcessor
+from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor, DepthAnythingForDepthEstimation, DPTImageProcessorPil
 from transformers.utils import logging as transformers_logging
 
 from loopanimate.network.few_passes import FewPassScheduler
@@ -105,7 +105,7 @@ def load_regions_model(source: str | Path, device: str = "auto") -> Prompted:
 
 def load_depth_model(source: str | Path, device: str = "auto") -> DepthModel:
     """A Depth Anything model, from where and with errors as `load_regions_model` has them."""
-    return DepthModel(*_load_foreign(source, device, "depth model", DepthAnythingForDepthEstimation, DPTImageProcessor))
+    return DepthModel(*_load_foreign(source, device, "depth model", DepthAnythingForDepthEstimation, DPTImageProcessorPil))
 
 
 def load_models(machine: Machine) -> Models:

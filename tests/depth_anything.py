@@ -41,7 +41,7 @@ def save_depth_anything(folder: Path) -> DepthAnythingForDepthEstimation:
         "do_resize": True,
         "ensure_multiple_of": PATCH,
         "image_mean": [0.485, 0.456, 0.406],
-        "image_processor_type": "DPTImageProcessor",
+        "image_processor_type": "DPTImageProcessorPil",
         "image_std": [0.229, 0.224, 0.225],
         "keep_aspect_ratio": True,
         "resample": 3,

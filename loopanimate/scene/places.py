@@ -7,7 +7,7 @@ from typing import NamedTuple
 from loopanimate.words.lexicon import nouns
 from loopanimate.words.vocabulary import RIGID, any_thing
 
-BODIES = "rigid", "hangs", "rooted"  # and "soft"
+BODIES = "rigid", "hangs", "rooted", "stands"  # and "soft"
 
 
 class Place(NamedTuple):
@@ -19,6 +19,7 @@ class Place(NamedTuple):
     rigid: bool
     hangs: bool
     rooted: bool
+    stands: bool
 
 
 @cache
@@ -36,7 +37,7 @@ def is_plural(thing: str) -> bool:
     return nouns().get(thing, ("", thing.endswith("s")))[1]
 
 
-NOWHERE = Place((), False, False, False, False, False)
+NOWHERE = Place((), *[False] * 6)
 
 
 def place_of(thing: str) -> Place:

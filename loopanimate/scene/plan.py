@@ -323,7 +323,8 @@ def _part(outcome: Outcome, group: Sequence[Clause], resting: Sequence[np.ndarra
         mask = mask * (1 - still)
     kinds = [KINDS[clause.kind] for clause in group]
     intent = form_intents(parse(sentence), place.rigid and not any(kind.soft for kind in kinds))[0]
-    hold = intent.hold and not place.behind  # the base of a meadow is all over it
+    # the base of a meadow is all over it; a chest swells above feet that stand
+    hold = (intent.hold or place.stands and intent.in_place) and not place.behind
     hangs = place.hangs and hold and not intent.waving
     intent = replace(intent, hold=hold, returns=not any(kind.flows for kind in kinds), hangs=hangs)
     behind = place.behind or outcome.clause.thing in ("background", "everything")

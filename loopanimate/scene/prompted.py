@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import torch
 from PIL import Image
-from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor, DepthAnythingForDepthEstimation, DPTImageProcessor
+from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor, DepthAnythingForDepthEstimation, DPTImageProcessorPil
 
 from loopanimate.scene.regions import refine
 
@@ -33,15 +33,14 @@ class Prompted:
 class DepthModel:
     """A model and its processor; `checkpoints.load_depth_model` loads them."""
 
-    def __init__(self, model: DepthAnythingForDepthEstimation, processor: DPTImageProcessor):
+    def __init__(self, model: DepthAnythingForDepthEstimation, processor: DPTImageProcessorPil):
         self.model, self.processor = model.eval(), processor
 
     @torch.inference_mode()
     def __call__(self, picture: Image.Image) -> np.ndarray:
         """Inverse depth (h, w) float32 in [0, 1], 0 the farthest and 1 the nearest, on the model's own grid."""
         inputs = self.processor(images=[picture], return_tensors="pt")
-        depth = (
-            self.model(**inputs.to(self.model.device)).predicted_depth[0].cpu().numpy()
-        )  # (h, w), of unknown scale and origin
+        # (h, w), of unknown scale and origin
+        depth = self.model(**inputs.to(self.model.device)).predicted_depth[0].cpu().numpy()
         far, near = np.quantile(depth, RANGE)
         return np.clip((depth - far) / max(near - far, 1e-6), 0, 1).astype(np.float32)

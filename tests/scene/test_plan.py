@@ -59,6 +59,13 @@ def test_a_face_rests_under_hair_that_moves(finder):
     assert built.parts[0].mask[7, 25] == 1 and built.parts[0].mask[15, 25] == 0
 
 
+def test_feet_stay_while_a_body_breathes(finder):
+    finder.likely[CLASSES.index("animal"), 22:32, 36:52], finder.likely[CLASSES.index("boat"), 22:32, 36:52] = 1, 0
+    built, _ = scene(finder, "the dog breathes")
+    assert built.parts[0].intent.hold
+    assert not scene(finder, "the boat breathes")[0].parts[0].intent.hold
+
+
 def test_one_of_several_things(finder):
     left, right = (finder.find("boat", (side,)).mask > 0.5 for side in ("left", "right"))
     assert left[27, 12] and not left[27, 44] and right[27, 44] and not right[27, 12]
