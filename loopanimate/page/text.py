@@ -30,7 +30,7 @@ SUGGESTIONS = (
     "the portrait comes alive",
 )
 MASKED = "Red moves as long as your sentence names nothing else. Paint or click to change it."
-NOT_FOUND = "No clear object found, so the whole picture is marked. Select or paint what should move, or leave it."
+NOT_FOUND = "No clear object found: the whole picture moves, unless you select or paint what should."
 LOOKING = "Looking at the picture …"
 ADDED = "Besides what the sentence says; an amount may follow: snow=0.5"
 AV1 = "AV1 in MP4 and WebM: smaller; at small, with a step at the wrap"
