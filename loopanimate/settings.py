@@ -142,8 +142,8 @@ class Output(Options):
     )
     enlarge: Literal["auto", "off", "photo", "drawing"] = option(
         "auto",
-        "a picture smaller than the size, once, by a network: auto from 1.5 x on; photo keeps all of its texture, drawing "
-        "cleans lines and coding noise; off leaves it to Lanczos",
+        "a picture smaller than the size, once, by a network: auto from 1.5 x on; photo whatever the factor; drawing, too, "
+        "and cleans lines and coding noise; off leaves it to Lanczos",
     )
     quality: Literal["wallpaper", "share", "small"] = option(
         "wallpaper", "of a video, WebP or AVIF; AV1's small shows a step at the wrap"

@@ -383,6 +383,8 @@ def test_a_small_picture_is_enlarged_by_the_network_and_moves_the_same(make, pho
     assert np.array_equal(off.picture, small.resize((240, 160), Image.Resampling.LANCZOS))
     assert np.array_equal(loop.view(by("auto", "144x96")).picture, loop.view(by("off", "144x96")).picture)  # 1.5 x
     assert np.array_equal(loop.view(by("photo", "source")).picture, small)
+    frames = FrameLoop(small, loop.masks, loop.mask, True, loop.settings, (), np.zeros((4, 64, 96, 3), np.uint8))
+    assert np.array_equal(frames.view().picture, off.picture) and not frames.tell_enlarged()
     monkeypatch.undo()
 
     larger = loop.view(by("auto"))

@@ -297,7 +297,7 @@ class Server:
         """A small living page of the loop at its own pace, for the page around it to play with; None for frames."""
         if not isinstance(loop, MotionLoop):
             return None
-        return shrink(replace(loop, settings=loop.settings.change(tempo=1.0)), LIVING_SIDE).write_page(self.new_file(".html"))
+        return preview(loop).write_page(self.new_file(".html"))
 
 
 def load(preset: str, checkpoint: str | None, device: str):
@@ -341,11 +341,16 @@ def direct(loop: Loop, settings: Settings) -> Loop:
     return replace(loop, settings=settings)
 
 
+def preview(loop: MotionLoop) -> MotionLoop:
+    """The loop as the page plays with it: small, at its own pace, and at once, so the network does not enlarge its picture."""
+    return shrink(replace(loop, settings=loop.settings.change(tempo=1.0, enlarge="off")), LIVING_SIDE)
+
+
 def move(loop: Loop) -> dict | None:
     """How the living preview moves, and the strength that it is drawn for; None for a loop of frames."""
     if not isinstance(loop, MotionLoop):
         return None
-    small = shrink(loop, LIVING_SIDE)
+    small = preview(loop)
     view = small.view()
     air = {"overlay": overlay_data(small.overlay(view), loop.settings.hands.effect_strength)}
     return {"own": loop.settings.hands.motion_strength, "loops": motion_of([small.field(view)]) | air}

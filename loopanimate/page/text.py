@@ -36,8 +36,8 @@ ADDED = "Besides what the sentence says; an amount may follow: snow=0.5"
 AV1 = "AV1 in MP4 and WebM: smaller; at small, with a step at the wrap"
 ENLARGE = (  # of a picture smaller than the size: what is said of each way, and its name
     ("by the network from 1.5 x on", "auto"),
-    ("by the network, all of its texture kept", "photo"),
-    ("by the network, lines and coding noise cleaned", "drawing"),
+    ("by the network, as a photograph: its texture stays", "photo"),
+    ("by the network, as a drawing: clean lines", "drawing"),
     ("smoothly, without the network", "off"),
 )
 UNMEASURED = "Seam and stillness are measured when a loop is made."

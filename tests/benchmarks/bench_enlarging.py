@@ -81,12 +81,13 @@ def features(pixels: np.ndarray) -> list[torch.Tensor]:
     return [each[0].flatten(1) for each in found]
 
 
-def measure(original: np.ndarray, made: np.ndarray) -> dict[str, float]:
+def measure(original: np.ndarray, known: list[torch.Tensor], made: np.ndarray) -> dict[str, float]:
+    """known: the original's features."""
     first, second = gradients(original), gradients(made)
     large, small = (np.hypot(*each) for each in (first, second))
     likeness = (2 * large * small + 170) / (large**2 + small**2 + 170)
     structure, distance = [], []
-    for x, y in zip(features(original), features(made)):
+    for x, y in zip(known, features(made)):
         (x_mean, y_mean), (x_var, y_var) = (x.mean(1), y.mean(1)), (x.var(1), y.var(1))
         shared = ((x - x_mean[:, None]) * (y - y_mean[:, None])).mean(1)
         texture = (2 * x_mean * y_mean + 1e-6) / (x_mean**2 + y_mean**2 + 1e-6)
@@ -102,17 +103,18 @@ def compare(folders: list[str]) -> None:
         if path.stem == LEFT_OUT or min(Image.open(path).size) < CROP:
             continue
         kind, original = "drawings" if path.stem in DRAWN.split() else "photographs", crop(path)
+        known = features(original)
         for factor in (2, 4):
             clean = Image.fromarray(original).reduce(factor)
             clean.save(coded := io.BytesIO(), "JPEG", quality=80)
             for how, small in (("", clean), (" of JPEG", Image.open(coded).convert("RGB"))):
                 size, box = (CROP, CROP), (0, 0, *small.size)
                 made = {"lanczos": small.resize(size, Image.Resampling.LANCZOS)}
-                made |= {way: enlarge(small, size, box, network, least) for way, least in LEAST.items()}
+                made |= {way: enlarge(small, size, box, network, least) for way, least in LEAST.items() if way != "auto"}
                 made["alone"] = enlarge(small, size, box, network, 256.0)
                 for way, picture in made.items():
                     rows = found.setdefault((f"{kind} x {factor}{how}", way), [])
-                    rows.append(measure(original, np.asarray(picture)))
+                    rows.append(measure(original, known, np.asarray(picture)))
     for (what, way), rows in sorted(found.items()):
         plain, parts = found[what, "lanczos"], []
         for name in rows[0] if way != "lanczos" else ():
