@@ -26,6 +26,7 @@ SAME = 0.8  # intersection over union from which two regions are one thing
 LEAST = 0.0004  # share of the picture that a region has at least
 MANY = ("everything", "everyone", "everybody", "all", "they", "people")  # things that are all faces of a picture
 FEATURES = ("person", "head", "face", "eye", "brow", "body")  # classes of a person and what a face has
+NO_EYES = "no open eyes are seen, they are closed, hidden or too small"
 UNNAMED = ("it", "everything", "background", "top", "bottom", "part", "half")
 
 
@@ -248,17 +249,20 @@ def _act(clause: Clause, finder: Finder) -> Outcome:
         return Outcome(clause, None, f"{name}: no face was found{where}, so that it {kind.said} is not drawn.")
     mask = np.maximum.reduce([outline(finder.faces[number], finder.picture.size) for number in numbers])
     region = Region(mask, "named", 1.0)
-    if kind.eyes:
-        pixels = np.asarray(finder.picture)
-        numbers = [number for number in numbers if any(can_move_eyes(finder.faces[number], pixels))]
-        if not numbers:
-            said = "no open eyes are seen, they are closed, hidden or too small"
-            return Outcome(clause, region, f"face: {said}, so that it {kind.said} is not drawn.")
-    for needed, able, said in (
-        (kind.front, lambda face: not is_profile(face), "it is seen from the side"),
-        (kind.shoulders, lambda face: shows_shoulders(face, finder.picture.size), "no shoulders are seen"),
-    ):
-        numbers = [number for number in numbers if not needed or able(finder.faces[number])]
+    faces, pixels = finder.faces, np.asarray(finder.picture)
+    needs = (
+        (kind.eyes, lambda number: any(can_move_eyes(faces[number], pixels)), NO_EYES),
+        (kind.shoulders, lambda number: shows_shoulders(faces[number], finder.picture.size), "no shoulders are seen"),
+        (kind.front, lambda number: not is_profile(faces[number]), "it is seen from the side"),
+    )
+    if clause.kind == "live":  # what of it the faces can do
+        eyes, shoulders = (any(map(able, numbers)) for _, able, _ in needs[:2])
+        parts = [part for part, able in (("blinks", eyes), ("breathes", shoulders), ("looks about a little", eyes)) if able]
+        if not parts:
+            return Outcome(clause, region, f"face: {NO_EYES}, and no shoulders, so that it {kind.said} is not drawn.")
+        kind = replace(kind, said=" and ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts))
+    for needed, able, said in needs:
+        numbers = [number for number in numbers if not needed or able(number)]
         if not numbers:
             return Outcome(clause, region, f"face: {said}, so that it {kind.said} is not drawn.")
     way = f" {DIRECTIONS[int(clause.heading)][0]}" if kind.directed and clause.heading is not None else ""

@@ -108,6 +108,16 @@ def test_clauses_have_faces_act(prompt, said, acts):
     assert [act.kind for outcome in outcomes for _, act in outcome.acts] == acts
 
 
+def test_a_face_that_comes_alive_is_said_to_do_what_it_can(astronaut):
+    picture = data.astronaut().copy()
+    for eye in astronaut.eyes:
+        x, y = eye.iris.astype(int)
+        picture[y - 14 : y + 14, x - 20 : x + 20] = (10, 10, 12)  # glasses
+    finder = Finder(Image.fromarray(picture))
+    finder.__dict__["faces"] = [astronaut]
+    assert [outcome.said for outcome in plan(read_clauses("the portrait comes alive"), finder)[1]] == ["face: it breathes."]
+
+
 def test_a_face_that_is_not_there_is_said_plainly():
     _, outcomes = plan(read_clauses("she blinks"), Finder(Image.fromarray(data.coffee())))
     assert "no face was found" in outcomes[0].said and not outcomes[0].acts and not outcomes[0].name
