@@ -123,6 +123,8 @@ def animate(
         raise ValueError(f"expected an output ending in {pages} for --variations and --manifests, got {output}")
     if is_page and PRESETS[settings.preset].checkpoint is None:
         raise ValueError(f"expected the motion preset for a living page, got {settings.preset}: it makes frames, not motion")
+    if is_page and wanted.scale == "nearest":
+        raise ValueError(f"expected a picture or a film for --scale nearest, got {output}: a living page is smooth")
     mask_output = check_mask_output(files.save_mask) if files.save_mask else None
     seeds = [settings.request.seed + index for index in range(files.variations)]
     settings.change(seed=seeds[-1])  # refuses a seed beyond the largest

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import cached_property, reduce
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from loopanimate.files.formats import Coding, check, check_output, write_loop
 from loopanimate.files.living import write_living
 from loopanimate.files.sizes import (
     UNCUT,
+    centre_of,
     count_rounds,
     cover,
     cover_box,
@@ -112,6 +113,10 @@ class Loop:
         """(width, height) of a frame."""
         return output_size((output or self.settings.output).size, *self.picture.size)
 
+    def is_art(self, output: Output) -> bool:
+        """Whether whole pixels of the picture move by whole pixels."""
+        return False
+
     def tell_enlarged(self, output: Output | None = None) -> str:
         """Say how an output has the picture enlarged; nothing where it does not."""
         return ""
@@ -181,14 +186,12 @@ class Loop:
         limit = size_limit(output.size, output.max_size)
         form = check(path, output.fps, output.codec, limit)
         if form.kind == "page":
-            if output.scale == "nearest":
-                raise ValueError("expected a picture or a film for --scale nearest, got a living page, which is smooth")
             return self.write_page(path, output=output, metadata=metadata)
         fps = form.frame_rate(output.fps)
         times = frame_times(self.settings.request.num_frames, fps, 1.0 if output.fps == "native" else self.settings.hands.tempo)
         # an animated picture goes round by itself: no program waits at its wrap
         repeats = count_rounds(output.size, output.repeats, len(times) / fps) if form.kind == "film" else output.repeats
-        coding = Coding(fps, output.quality, output.codec, limit, repeats)
+        coding = Coding(fps, output.quality, output.codec, limit, repeats, self.is_art(output))
         frames = self.frames(times, output, form.planar, form.keeps_alpha(output.codec))
         write_loop(path, frames, len(times), coding, metadata, progress)
         count = len(times) * repeats
@@ -220,15 +223,26 @@ class MotionLoop(Loop):
             return super().frames(times, output, planar, clear)
         return self._frames_of_art(times, output, clear and self.alpha is not None)
 
+    @cached_property
+    def art_side(self) -> int:
+        """Pixels of the picture in one of the art, each way; 0 where it was not enlarged that way."""
+        pixels = np.asarray(self.picture)
+        return pixel_side(pixels) if is_pixel_art(pixels) else 0
+
     def is_art(self, output: Output) -> bool:
-        """Whether whole pixels of the picture move by whole pixels."""
-        return output.scale == "nearest" or output.scale == "auto" and is_pixel_art(np.asarray(self.picture))
+        if output.scale != "auto":
+            return output.scale == "nearest"
+        fits = self.factor(output) * self.art_side >= 1  # smaller than the art it cannot be of whole pixels
+        return self.art_side > 0 and fits
 
     def _frames_of_art(self, times: Sequence[float], output: Output, clear: bool) -> Iterator[np.ndarray]:
-        size, art = self.size(output), self.picture.reduce(pixel_side(np.asarray(self.picture)))
-        factor = whole_pixels(size, art.size, _is_fit(output, self.alpha if clear else None))
+        size, art = self.size(output), self.picture.reduce(self.art_side or pixel_side(np.asarray(self.picture)))
+        factor = whole_pixels(size, art.size, _is_fit(output, self.alpha))
         seen = tuple(min(own, -(-edge // factor)) for own, edge in zip(art.size, size))
-        left, top = (round(edge) for edge in cover_box(self.mask, seen, art.size)[:2])
+        left, top = (
+            int(np.clip(round(centre - few / 2), 0, own - few))
+            for centre, few, own in zip(centre_of(self.mask, art.size), seen, art.size)
+        )
         box = left, top, left + seen[0], top + seen[1]
         part = tuple(edge / own for edge, own in zip(box, 2 * art.size))
         masks = cover(art, self.masks, seen, box)[1]
@@ -257,7 +271,8 @@ class MotionLoop(Loop):
     def is_enlarged(self, output: Output) -> bool:
         """Whether the network enlarges the picture; unasked, from a factor on that shows."""
         least = ENLARGED_FROM if output.enlarge == "auto" else 1
-        return output.enlarge != "off" and self.factor(output) > least and not self.is_art(output)
+        # a cut-out's colours at its rim would no longer fit its alpha
+        return output.enlarge != "off" and self.factor(output) > least and self.alpha is None and not self.is_art(output)
 
     def tell_enlarged(self, output: Output | None = None) -> str:
         output = output or self.settings.output
@@ -327,6 +342,8 @@ class MotionLoop(Loop):
         self, path: str | Path, others: Sequence["MotionLoop"] = (), output: Output | None = None, metadata: str | None = None
     ) -> LoopFile:
         """Write a living page; with `others`, loops of the same picture and masks, it wanders among all of them."""
+        if (output or self.settings.output).scale == "nearest":
+            raise ValueError("expected a picture or a film for --scale nearest, got a living page, which is smooth")
         path, view = check_output(path), self.view(output)
         fields = [loop.field(view) for loop in (self, *others)]
         hands, prompt = self.settings.hands, self.settings.request.prompt
@@ -386,7 +403,10 @@ def make_loops(
         check_appearance(settings.hands)
         if settings.output.scale == "nearest":
             raise ValueError("expected the motion preset for --scale nearest: this one makes frames, not motion")
-    output_size(settings.output.size, *picture.size)
+    size = output_size(settings.output.size, *picture.size)
+    if settings.output.scale == "nearest":
+        side = pixel_side(np.asarray(picture))
+        whole_pixels(size, tuple(edge // side for edge in picture.size), _is_fit(settings.output, alpha))
     if pipe.codec.is_motion:
         staged = stage(pipe, picture, mask, given, settings, models)
         if staged.scene is None or not staged.scene.parts:

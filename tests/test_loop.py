@@ -404,10 +404,11 @@ def test_a_small_picture_is_enlarged_by_the_network_and_moves_the_same(make, pho
     assert loop.factor(fitted) == 2.5 and loop.view(fitted).picture.size == (240, 160)
 
 
-def test_a_cut_out_keeps_the_alpha_that_lanczos_gives_it(make, photos):
+def test_a_cut_out_is_enlarged_as_its_alpha_is(make, photos):
     small = photos["coffee"].resize((96, 64))
     alpha = np.zeros((64, 96), np.uint8)
     alpha[16:48, 24:72] = 255
     loop = replace(make(small, size="240x160", **QUICK), alpha=alpha)
     off = loop.view(loop.settings.change(enlarge="off").output)
-    assert np.array_equal(loop.view().alpha, off.alpha) and not np.array_equal(loop.view().picture, off.picture)
+    assert np.array_equal(loop.view().alpha, off.alpha) and np.array_equal(loop.view().picture, off.picture)
+    assert not loop.tell_enlarged()

@@ -6,7 +6,6 @@ smears, and the wrap shows. So here each frame is a still WebP picture of its ow
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
@@ -21,11 +20,10 @@ from loopanimate.files import chunks, video
 from loopanimate.files.pictures import encode_still
 from loopanimate.files.video import Coding
 
-# WebP's quality, counted from its best (100) down, by the quality that was asked for; and the coarsest
 SAMPLES = 2**18  # pixels of the whole loop that a GIF's palette is made for
 KMEANS = 2  # refinements of that palette; with all frames' colours they bring 3 to 5 dB over median cut of the first frame
+# WebP's quality, counted from its best (100) down, by the quality that was asked for; and the coarsest
 WEBP_LEVELS, WORST_WEBP = {"wallpaper": 10, "share": 20, "small": 40}, 99
-FEW_COLOURS = 256  # of pixel art, which is coded without loss at the best quality: that takes less room
 
 
 class Spool:
@@ -53,19 +51,25 @@ def write_gif(path: Path, frames: Iterable[np.ndarray], count: int, coding: Codi
     with TemporaryFile(dir=path.parent) as waiting, av.open(str(path), "w", format="gif", options={"loop": "0"}) as file:
         kept = Spool(video.ahead(frames), waiting)
         most = SAMPLES // (count * coding.repeats)
-        samples, first, rests = [], None, True
+        samples, first, rests, few = [], None, True, coding.exact
         for pixels in kept:
             first = pixels if first is None else first
             rests = rests & (pixels == first).all(2)
             samples.append(_sample(pixels.reshape(-1, 3), most))
+        if few:
+            own = np.unique(first.reshape(-1, 3), axis=0)
+            few = len(own) <= 256
         palette = Image.fromarray(np.concatenate(samples)[None]).quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=KMEANS)
+        if few:
+            palette.putpalette(own.tobytes())
         colours = np.array(palette.getpalette(), np.uint8).reshape(-1, 3)
         argb = np.zeros((256, 4), np.uint8)
         argb[:, 0] = 255
         argb[: len(colours), 1:] = colours
 
         def dither(pixels: np.ndarray) -> np.ndarray:
-            return np.asarray(Image.fromarray(pixels).quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG))
+            way = Image.Dither.NONE if few else Image.Dither.FLOYDSTEINBERG
+            return np.asarray(Image.fromarray(pixels).quantize(palette=palette, dither=way))
 
         once = dither(first)
 
@@ -96,23 +100,13 @@ def write_apng(path: Path, frames: Iterable[np.ndarray], count: int, coding: Cod
 
 def write_webp(path: Path, frames: Iterable[np.ndarray], count: int, coding: Coding, level: int, text: str | None) -> None:
     """Write frames (H, W, 3 or 4) uint8 as a WebP that repeats for ever; level: 100 less WebP's quality, of colours."""
-    first, frames = peek(frames)
-    seen = _sample(first.reshape(-1, first.shape[-1]), SAMPLES)
-    lossless = level <= WEBP_LEVELS["wallpaper"] and len(np.unique(seen, axis=0)) <= FEW_COLOURS
 
     def code(part: tuple[np.ndarray, tuple[int, int], int]) -> tuple[bytes, tuple[int, int], tuple[int, int], int]:
         pixels, corner, index = part
-        still = encode_still(pixels, "WEBP", quality=100 - level, lossless=lossless)
+        still = encode_still(pixels, "WEBP", quality=100 - level, lossless=coding.exact)
         return still, corner, pixels.shape[1::-1], video.span(index, coding.fps, 1000)[1]
 
     chunks.write_webp(path, video.in_order(code, _crop_to_motion(frames)), text)
-
-
-def peek(frames: Iterable[np.ndarray]) -> tuple[np.ndarray, Iterable[np.ndarray]]:
-    """The first of some frames, and all of them."""
-    frames = iter(frames)
-    first = next(frames)
-    return first, chain([first], frames)
 
 
 def _crop_to_motion(frames: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, tuple[int, int], int]]:

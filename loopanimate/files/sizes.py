@@ -121,14 +121,19 @@ def cover_box(
     width, height = whole = whole or mask.shape[::-1]
     scale = max(size[0] / width, size[1] / height)
     wide, high = min(size[0] / scale, width), min(size[1] / scale, height)  # rounding must not leave the picture
-    weights = mask if mask.any() else np.ones_like(mask)
-    centres = [
-        float(np.average(np.arange(few) + 0.5, weights=weights.sum(axis))) * (side / few)
-        for axis, (side, few) in enumerate(zip(whole, mask.shape[::-1]))
-    ]
+    centres = centre_of(mask, whole)
     left = min(max(centres[0] - wide / 2, 0), width - wide)
     top = min(max(centres[1] - high / 2, 0), height - high)
     return left, top, min(left + wide, width), min(top + high, height)
+
+
+def centre_of(mask: np.ndarray, whole: tuple[int, int]) -> list[float]:
+    """The centre (x, y) of a mask (H, W) of a picture, in pixels of that; of an empty one, the picture's."""
+    weights = mask if mask.any() else np.ones_like(mask)
+    return [
+        float(np.average(np.arange(few) + 0.5, weights=weights.sum(axis))) * (side / few)
+        for axis, (side, few) in enumerate(zip(whole, mask.shape[::-1]))
+    ]
 
 
 def within(part: tuple[float, float, float, float], points: tuple[float, ...]) -> tuple[float, ...]:

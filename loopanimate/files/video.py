@@ -53,6 +53,7 @@ class Coding:
     codec: str | None = None  # a name in CODECS; None: the format's own
     max_size: float | None = None  # megabytes (10^6 bytes); None: any
     repeats: int = 1  # rounds of the loop in the file
+    exact: bool = False  # frames have few colours, all of which the first has: those are kept
 
 
 def _x264(count: int, fps: Fraction, level: int) -> dict[str, str]:

@@ -269,8 +269,11 @@ class Server:
     def render(self, loop: Loop, path: str, mask: np.ndarray | None, parts: Parts, embed: bool, living: LoopFile | None):
         """Generator; returns what the page shows of a loop. embed: settings and masks travel in the file."""
         begun = time.monotonic()
-        small, thumbnail = shrink(loop, text.SHOWN_SIDE), self.save_glimpse(loop, NATIVE_FPS)
-        output = Output(**{name: getattr(small.settings.output, name) for name in ("fps", "size", "fit", "enlarge", "repeats")})
+        small = loop if loop.is_art(loop.settings.output) else shrink(loop, text.SHOWN_SIDE)
+        thumbnail = self.save_glimpse(loop, NATIVE_FPS)
+        output = Output(
+            **{name: getattr(small.settings.output, name) for name in ("fps", "size", "fit", "scale", "enlarge", "repeats")}
+        )
         recipe = pack(loop.settings, mask, parts) if embed else None
         file = yield from relay(
             follow_writing(small, self.new_file(".mp4"), output, recipe), lambda word: word and count(word, begun, "Rendering")

@@ -22,7 +22,7 @@ MEASURED_SIDE = 256  # pixels on the long side of the frames that are measured
 
 
 def shrink(loop: Loop, side: int) -> Loop:
-    """The loop with frames of at most `side` pixels on the long side; the loop itself if they are no larger."""
+    """The loop with smooth frames of at most `side` pixels on the long side; the loop itself if they are no larger."""
     output, size = loop.settings.output, loop.size()
     factor = side / max(size)
     if factor >= 1:
@@ -34,6 +34,7 @@ def shrink(loop: Loop, side: int) -> Loop:
         scale = max(length / own for length, own in zip(size, loop.picture.size))
         whole = tuple(ceil(own * min(scale, 1)) for own in loop.picture.size)
         output = output.model_copy(update={"size": f"{size[0]}x{size[1]}"})
+    output = output.model_copy(update={"scale": "smooth"})
     return replace(
         loop,
         picture=loop.picture.resize(whole, Image.Resampling.BILINEAR, reducing_gap=2.0),

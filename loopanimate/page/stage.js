@@ -76,7 +76,8 @@ async function open(text) {
   if (turn !== turns) return; // a newer one is on its way
   const another = next?.of !== art?.of;
   if (another) [past, future, zoom] = [[], [], { scale: 1, x: 0, y: 0 }];
-  else if (art && next) past.push(art);
+  else if (art && next) [past, future] = [[...past.slice(1 - STEPS), art], []];
+  act = null;
   [art, regions, first] = [next, [], ""];
   if (art && still.getAttribute("src") !== art.picture) still.src = art.picture;
   still.alt = art ? "Your picture" : "";

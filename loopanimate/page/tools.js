@@ -2,11 +2,12 @@
 
 // --- tools
 
-const BEND = 0.06; // short sides from a straight line at which a path is bent
+const BEND = 0.06, MOST = 6; // short sides from a straight line at which a path is bent; arrows of a path
 const STROKES = { brush: 255, erase: 0, freeze: 255 };
 let act = null, cursor = null, keyed = false; // what a hand is doing; where it is, in pixels of the mask; by keys
 
 function use(name) {
+  if (act) abandon(); // a stroke that is not over
   tool = name;
   stage.dataset.tool = name;
   for (const button of all(".tools [data-tool]")) button.setAttribute("aria-pressed", button.dataset.tool === name);
@@ -75,12 +76,19 @@ function abandon() { // of a stroke that a second finger ends
   draw();
 }
 
-// The arrows of a path: one, or along a bend several, each from where the one before it ends (Douglas and Peucker, 1973).
+// The arrows of a path: one, or along a bend several, each from where the one before it ends.
 function follow(path) {
+  for (let bend = BEND; ; bend *= 2) {
+    const arrows = divide(path, bend * Math.min(art.width, art.height));
+    if (arrows.length <= MOST) return arrows;
+  }
+}
+
+function divide(path, far) { // Douglas and Peucker, 1973
   const [first, last] = [path[0], path.at(-1)], [dx, dy] = [last.x - first.x, last.y - first.y], length = Math.hypot(dx, dy);
   const away = path.map(({ x, y }) => (length > 3 ? Math.abs((x - first.x) * dy - (y - first.y) * dx) / length : Math.hypot(x - first.x, y - first.y)));
   const bend = away.indexOf(Math.max(...away));
-  if (away[bend] > BEND * Math.min(art.width, art.height)) return [...follow(path.slice(0, bend + 1)), ...follow(path.slice(bend))];
+  if (away[bend] > far && bend > 0 && bend < path.length - 1) return [...divide(path.slice(0, bend + 1), far), ...divide(path.slice(bend), far)];
   return length > 3 ? [[...share01(first), ...share01(last)]] : [];
 }
 

@@ -120,6 +120,6 @@ def enlarge_once(picture: Image.Image, size: tuple[int, int], box: Box, way: str
     return _enlarge_bytes(picture.tobytes(), picture.size, size, box, LEAST[way], device)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _enlarge_bytes(pixels: bytes, whole: tuple[int, int], size: tuple[int, int], box: Box, least: float, device: str):
     return enlarge(Image.frombytes("RGB", whole, pixels), size, box, load(device), least)

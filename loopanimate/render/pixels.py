@@ -13,6 +13,7 @@ from loopanimate.render.planes import bound_reach
 from loopanimate.scene.layers import separate
 
 MAX_COLOURS = 256  # that a picture which is taken for pixel art has
+LEAST_ART = 8  # pixels on the short side of what is taken for art: a flag's stripes are none
 STRIPS = 16  # rows, and columns, that are looked at first
 LEAST = 1.2  # pixels that what moves moves at its largest: a little more than one, as fades near borders take of it
 # Bayer's matrix (1973): which pixels of a stream turn to its second phase first
@@ -37,7 +38,7 @@ def pixel_side(image: np.ndarray) -> int:
 def is_pixel_art(image: np.ndarray) -> bool:
     """Whether a picture (H, W, C) uint8 was enlarged by whole pixels, of few colours."""
     side = pixel_side(image)
-    return 1 < side < min(image.shape[:2]) and len(_colours(image[::side, ::side])) <= MAX_COLOURS
+    return 1 < side and min(image.shape[:2]) >= LEAST_ART * side and len(_colours(image[::side, ::side])) <= MAX_COLOURS
 
 
 def _colours(image: np.ndarray) -> np.ndarray:

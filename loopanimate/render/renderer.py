@@ -239,15 +239,18 @@ class Renderer:
             return
         limits = [end for part in box for end in (part.start, part.stop)]
         source = layer.planes, layer.top, layer.left
+        has_eyes = self._meets([slice(part.start * group.ratio, part.stop * group.ratio) for part in box], moved.around)
+
+        def draw(places, target, origin):
+            kernels.sample(*source, places, self.step, group.ratio, target, *limits, *origin)
+            if has_eyes:
+                sample_eyes(*source, places, self.step, group.ratio, self.short, moved.eyes, target, *limits, *origin)
+
         if len(known) == 1:
-            kernels.sample(*source, known[0], self.step, group.ratio, target, *limits, *origin)
-            if self._meets([slice(part.start * group.ratio, part.stop * group.ratio) for part in box], moved.around):
-                where = self.step, group.ratio, self.short, moved.eyes
-                sample_eyes(*source, known[0], *where, target, *limits, *origin)
-            return
+            return draw(known[0], target, origin)
         phases = np.empty((2, len(target), *(part.stop - part.start for part in box)), np.uint8)
         for places, phase in zip(known, phases):
-            kernels.sample(*source, places, self.step, group.ratio, phase, *limits, *limits[::2])
+            draw(places, phase, limits[::2])
         step = self.step // group.ratio
         near = (slice(None), *(slice(part.start // step, -(-part.stop // step) + 2) for part in box))
         apart = np.hypot(*(known[1][near] - known[0][near]))  # pixels of the frame

@@ -59,17 +59,19 @@ class TorchRenderer(Renderer):
             torch.tensor(pair, device=self.device).view(2, 1, 1) for pair in ((layer.left, layer.top), source.shape[:0:-1])
         )
         phases = []
-        for places in map(self._tensor, moved.places):
+        for place in moved.places:
+            places = self._tensor(place)
             at = enlarge((places * 2 + 1 - ratio) / ratio) - first  # as in `kernels.sample`
             grid = ((at + 0.5) / sides * 2 - 1).permute(1, 2, 0)[None]
-            phases.append(F.grid_sample(source[None], grid, padding_mode="border", align_corners=False)[0])
+            shown = F.grid_sample(source[None], grid, padding_mode="border", align_corners=False)[0]
+            phases.append(self._draw_eyes(shown, layer, moved, place, ratio))
         if len(phases) == 1:
-            return self._draw_eyes(phases[0], layer, moved, ratio)
+            return phases[0]
         gain, mean = enlarge(restore_contrast(self.correlations[index], moved.weight)), self.means[group][index]
         return ((torch.lerp(*phases, moved.weight) - mean) * gain + mean).clamp(0, 255)
 
-    def _draw_eyes(self, shown: torch.Tensor, layer: _Layer, moved: _Moved, ratio: int) -> torch.Tensor:
-        """Draw what few pixels eyes move as `Renderer` does."""
+    def _draw_eyes(self, shown: torch.Tensor, layer: _Layer, moved: _Moved, places: np.ndarray, ratio: int) -> torch.Tensor:
+        """Draw what few pixels eyes move as `Renderer` does, where a phase is sampled."""
         step = self.step // ratio
         for edges in moved.around:
             low, high = ([round(edge * self.short / ratio) for edge in edges[first : first + 2]] for first in (0, 2))
@@ -78,7 +80,7 @@ class TorchRenderer(Renderer):
             if left < right and top < bottom:
                 part = shown[:, top:bottom, left:right]
                 drawn = np.ascontiguousarray(part.round().clamp(0, 255).byte().cpu().numpy())
-                where = moved.places[0], self.step, ratio, self.short, moved.eyes
+                where = places, self.step, ratio, self.short, moved.eyes
                 sample_eyes(layer.planes, layer.top, layer.left, *where, drawn, top, bottom, left, right, top, left)
                 part[:] = self._tensor(drawn)
         return shown

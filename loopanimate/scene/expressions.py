@@ -128,7 +128,7 @@ def form_face(
     lids = np.zeros((2, LEVELS))
     gaze = np.zeros((2, LEVELS))
     box = _box_of(face, eyes, short)
-    for act in (part for each in acts for part in _parts_of(each)):
+    for act in (part for each in acts for part in parts_of(each)):
         if act.kind == "blink":
             lids = np.maximum(lids, _blink(rng, seconds, act.pace))
         elif act.kind == "wink":
@@ -156,7 +156,7 @@ def form_face(
     return Face(box, eyes, tuple(bends), np.stack([*lids, *gaze, *columns], axis=1).astype(np.float32))
 
 
-def _parts_of(act: Act) -> list[Act]:
+def parts_of(act: Act) -> list[Act]:
     """An act, or those that it is made of."""
     if act.kind != "live":
         return [act]

@@ -10,7 +10,7 @@ from loopanimate.motion.camera import MIDDLE, Camera
 from loopanimate.scene.bends import is_profile, shows_shoulders
 from loopanimate.scene.depth import read_camera
 from loopanimate.scene.effects import ON_THINGS, forms_in_the_air, is_aurora, place_effect, spared_by
-from loopanimate.scene.expressions import AMOUNTS, PACES, Act, can_move_eyes, outline
+from loopanimate.scene.expressions import AMOUNTS, PACES, Act, can_move_eyes, outline, parts_of
 from loopanimate.scene.faces import FacePoints
 from loopanimate.scene.finder import SIDES, Finder, Region, name_of
 from loopanimate.scene.parts import MAX_PARTS, Part, Scene, stack
@@ -265,13 +265,19 @@ def _act(clause: Clause, finder: Finder) -> Outcome:
         numbers = [number for number in numbers if not needed or able(number)]
         if not numbers:
             return Outcome(clause, region, f"face: {said}, so that it {kind.said} is not drawn.")
+    if clause.kind == "tilt-head" and clause.heading in (90.0, 270.0):
+        clause = replace(clause, heading=None)  # it tilts to a side
     way = f" {DIRECTIONS[int(clause.heading)][0]}" if kind.directed and clause.heading is not None else ""
     way = way or (" to either side" if clause.kind in ("gaze", "turn-head") else "")
     single = clause.which if nouns().get(clause.thing, ("",))[0] in ("eye", "brow") else ()
     side = next((place for place, word in enumerate(("left", "right")) if word in single), None)
     act = Act(clause.kind, clause.heading, side, AMOUNTS[clause.strength], PACES[clause.tempo])
     who = "face: it" if len(numbers) == 1 else f"{len(numbers)} faces: each"
-    return Outcome(clause, region, f"{who} {kind.said}{way}.", acts=tuple((number, act) for number in numbers))
+    acts = [(number, part) for number in numbers for part in parts_of(act)]
+    if clause.kind == "live":
+        (_, has_eyes, _), (_, has_shoulders, _), _ = needs
+        acts = [(number, part) for number, part in acts if (has_shoulders if part.kind == "breathe" else has_eyes)(number)]
+    return Outcome(clause, region, f"{who} {kind.said}{way}.", acts=tuple(acts))
 
 
 def _choose_faces(clause: Clause, finder: Finder) -> list[int]:

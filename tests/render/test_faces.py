@@ -41,8 +41,10 @@ def image() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 255, (SIDE // 8, SIDE // 8 + 2, 3)).astype(np.uint8).repeat(8, 0).repeat(8, 1)
 
 
-def field_of(*faces: Face, moves: bool = False) -> Field:
+def field_of(*faces: Face, moves: bool = False, flows: bool = False) -> Field:
     motion = circle(9, (8, 9)) if moves else Motion(np.zeros((9, 2, 2, 8, 8), np.float32), np.zeros((2, 2, 8, 8), np.float32))
+    if flows:
+        motion = motion.replace(0, winding=np.full((2, 8, 8), 0.02, np.float32))
     return Field(motion, borders_of([np.ones((8, 8))] * (motion.num_layers - 1)), faces=faces)
 
 
@@ -67,6 +69,16 @@ def test_the_renderers_draw_what_the_definition_says(image, moves, bends, planar
             assert np.percentile(apart, 98) <= 8 and apart.mean() < 0.4
         still = draw(image, [mask()], field_of(moves=moves), time, planar)
         assert np.abs(expected - still).mean() > 0.2
+
+
+def test_eyes_close_in_what_flows(image):
+    given = face(bends=(), curve=face().curve[:, :4])
+    field, time = field_of(given, flows=True), 3.5
+    expected = draw(image, [mask()], field, time).astype(int)
+    for renderer in (Renderer(image, [mask()], field), TorchRenderer(image, [mask()], field, False, "cpu")):
+        apart = np.abs(renderer.frame(time).astype(int) - expected)[28:100, 28:100]
+        assert np.percentile(apart, 98) <= 8 and apart.mean() < 0.6
+    assert np.abs(expected - draw(image, [mask()], field_of(flows=True), time)).mean() > 0.2
 
 
 def test_at_rest_it_is_the_very_picture(image):

@@ -9,7 +9,7 @@ from PIL import Image, ImageSequence
 from loopanimate.files.cutouts import open_alpha
 from loopanimate.files.formats import Coding, write_loop
 from loopanimate.files.pictures import open_picture
-from loopanimate.files.sizes import whole_pixels
+from loopanimate.files.sizes import centre_of, whole_pixels
 from loopanimate.render.pixels import PixelRenderer, is_pixel_art, pixel_side, square_pixels
 from tests.fields import random_field
 
@@ -29,7 +29,7 @@ def test_the_side_of_a_pixel_is_found(side):
 def test_what_is_no_art_is_not_taken_for_it():
     noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     assert not is_pixel_art(noise.repeat(2, axis=0).repeat(2, axis=1))  # more colours than art has
-    assert not is_pixel_art(np.full((40, 40, 3), 7, np.uint8))  # one square
+    assert not is_pixel_art(np.full((40, 60, 3), 7, np.uint8))  # two squares
 
 
 @pytest.mark.parametrize("streams", [(), (0, 1)])
@@ -61,11 +61,26 @@ def test_squares_are_whole_and_fill_the_frame():
         whole_pixels((160, 100), (320, 200), False)
 
 
+def test_the_centre_of_a_mask_in_pixels_of_the_art():
+    mask = np.zeros((60, 90), np.float32)
+    mask[:, 75:85] = 1
+    assert centre_of(mask, (900, 600)) == [800, 300] and centre_of(0 * mask, (900, 600)) == [450, 300]
+
+
+def test_a_gif_has_every_colour_of_the_art(tmp_path):
+    rare = art(180, 320)
+    rare[100, 100] = (1, 2, 3)
+    frames = [np.roll(rare, step, axis=1) for step in range(6)]
+    write_loop(tmp_path / "art.gif", iter(frames), 6, Coding(Fraction(10), exact=True))
+    with Image.open(tmp_path / "art.gif") as file:
+        assert all(np.array_equal(frame.convert("RGB"), drawn) for frame, drawn in zip(ImageSequence.Iterator(file), frames))
+
+
 def test_a_webp_of_few_colours_is_exact(tmp_path):
     sprite = np.dstack([art(), np.full((24, 32), 255, np.uint8)])
     sprite[:6, :6] = 0
     frames = [np.roll(sprite, step, axis=1) for step in range(3)]
-    write_loop(tmp_path / "art.webp", iter(frames), 3, Coding(Fraction(10)))
+    write_loop(tmp_path / "art.webp", iter(frames), 3, Coding(Fraction(10), exact=True))
     with Image.open(tmp_path / "art.webp") as file:
         assert all(np.array_equal(frame.convert("RGBA"), drawn) for frame, drawn in zip(ImageSequence.Iterator(file), frames))
 

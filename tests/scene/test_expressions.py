@@ -98,7 +98,7 @@ def test_closed_and_covered_eyes_are_not_moved(astronaut):
         ("she turns her head slowly", ["face: it turns its head to either side."], ["turn-head"]),
         ("her head tilts to the left", ["face: it tilts its head to the left."], ["tilt-head"]),
         ("the woman nods and raises her eyebrows", ["face: it nods.", "face: it raises its brows."], ["nod", "raise-brows"]),
-        ("the portrait comes alive", ["face: it blinks, breathes and looks about a little."], ["live"]),
+        ("the portrait comes alive", ["face: it blinks, breathes and looks about a little."], ["blink", "breathe", "gaze"]),
     ],
 )
 def test_clauses_have_faces_act(prompt, said, acts):
@@ -115,7 +115,9 @@ def test_a_face_that_comes_alive_is_said_to_do_what_it_can(astronaut):
         picture[y - 14 : y + 14, x - 20 : x + 20] = (10, 10, 12)  # glasses
     finder = Finder(Image.fromarray(picture))
     finder.__dict__["faces"] = [astronaut]
-    assert [outcome.said for outcome in plan(read_clauses("the portrait comes alive"), finder)[1]] == ["face: it breathes."]
+    (outcome,) = plan(read_clauses("the portrait comes alive"), finder)[1]
+    assert outcome.said == "face: it breathes." and [act.kind for _, act in outcome.acts] == ["breathe"]
+    assert plan(read_clauses("his head tilts up"), finder)[1][0].said == "face: it tilts its head."
 
 
 def test_a_face_that_is_not_there_is_said_plainly():
