@@ -11,6 +11,7 @@ from PIL import Image
 from loopanimate.__main__ import Files, animate, main
 from loopanimate.files.formats import read_metadata
 from loopanimate.files.recipe import unpack, unpack_parts
+from loopanimate.scene.finder import BUNDLED
 from loopanimate.settings import Machine, make_settings
 from tests.clipseg import save_clipseg
 from tests.files.test_pictures import bomb
@@ -316,7 +317,7 @@ def test_a_cut_out_stays_clear_or_is_said_to_stand_before_white(tmp_path, motion
 
     def make(output: str, **files) -> str:
         given = Files(picture=str(tmp_path / "cut.png"), output=str(tmp_path / output), **files)
-        return " ".join(animate(given, settings, Machine(), load=lambda *_: (motion_pipeline, None)))
+        return " ".join(animate(given, settings, Machine(), load=lambda *_: (motion_pipeline, BUNDLED)))
 
     assert "White" not in make("loop.zip", poster=str(tmp_path / "still.png"))
     with zipfile.ZipFile(tmp_path / "loop.zip") as file, Image.open(file.open("frame-0000.png")) as first:
@@ -338,7 +339,7 @@ def test_a_sticker_keeps_to_its_size(tmp_path, motion_pipeline):
     Image.effect_noise((128, 96), 90).convert("RGBA").save(tmp_path / "noise.png")
     files = Files(picture=str(tmp_path / "noise.png"), output=str(tmp_path / "sticker.webp"))
     settings = make_settings(prompt="it sways", num_frames=9, num_inference_steps=1, fps="native", size="sticker", repeats=3)
-    said = animate(files, settings, Machine(), load=lambda *_: (motion_pipeline, None))
+    said = animate(files, settings, Machine(), load=lambda *_: (motion_pipeline, BUNDLED))
     assert "512 x 512" in said[-1] and 300_000 < (tmp_path / "sticker.webp").stat().st_size <= 500_000
     with pytest.raises(ValueError, match="a largest size only with"):
         animate(Files(picture=files.picture, output="sticker.gif"), settings, Machine())
