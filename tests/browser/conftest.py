@@ -58,7 +58,7 @@ def browser():
 def context(browser):
     """A visitor who has not been here before."""
     context = browser.new_context(viewport={"width": 1440, "height": 1000})
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(120_000)
     yield context
     context.close()
 

@@ -14,7 +14,7 @@ from loopanimate.files.recipe import unpack
 
 VIDEO = "document.querySelector('.stage video')"
 LIVING = "document.querySelector('.stage iframe').contentWindow.living"
-TIMEOUT = 60  # seconds until something that does not come is a failure
+TIMEOUT = 120  # seconds until something that does not come is a failure
 expect.set_options(timeout=1000 * TIMEOUT)
 
 
