@@ -13,13 +13,14 @@ import numpy as np
 
 from loopanimate.motion.border import Borders, border_ramp, border_reach, smoothstep
 from loopanimate.motion.curve import Motion
+from loopanimate.motion.field import turns_of
 from loopanimate.motion.spline import spline_at
 
 PIN_REACH = 0.35  # short sides in which a direction fades out
 STEEPNESS = 5.0  # least reach in lengths of an arrow: phi's steepest slope is 2.1 / reach, so it cannot fold
 MIN_FADE = 0.5  # arrows that end where the border's fade is smaller are held back instead of exaggerated elsewhere
 FREEZE_CELLS = 48  # cells on the short side to which a field is refined before a frozen place is cut out of it
-FREEZE_EDGE = 3.0  # width of a frozen place's soft edge over the largest displacement: its slope stays below a half
+FREEZE_EDGE = 3.0  # width of a frozen place's soft edge over the displacement beside it: its slope stays below a half
 MIN_FREEZE_EDGE = 0.06  # short sides
 
 Arrow = tuple[float, float, float, float]  # x, y of the tail, then of the head, in fractions of the picture
@@ -48,14 +49,14 @@ def freeze(motion: Motion, frozen: np.ndarray) -> Motion:
     """Bring the places to rest where `frozen` (H, W) in [0, 1] is white, in all layers, on a finer grid."""
     height, width = motion.winding.shape[-2:]
     motion = motion.refine(int(np.ceil(FREEZE_CELLS / min(height, width))))
-    ring, winding = motion.ring, motion.winding
-    farthest = float(np.linalg.norm(ring + winding, axis=2).max())
-    stays = cv2.resize(frozen.astype(np.float32), winding.shape[:-3:-1], interpolation=cv2.INTER_AREA) > 0.3
+    turned = np.stack([np.hypot(*winding) / turns_of(winding) for winding in motion.winding])
+    farthest = np.linalg.norm(motion.ring, axis=2).max(0) + turned  # (L, h, w), as it is drawn
+    stays = cv2.resize(frozen.astype(np.float32), motion.winding.shape[:-3:-1], interpolation=cv2.INTER_AREA) > 0.3
     # a cell of margin: the spline between a still cell and a moving one is not still
     stays = cv2.dilate(stays.astype(np.uint8), np.ones((3, 3), np.uint8))
     distance = cv2.distanceTransform(1 - stays, cv2.DIST_L2, 5) / min(stays.shape)
-    keep = smoothstep(np.clip(distance / max(MIN_FREEZE_EDGE, FREEZE_EDGE * farthest), 0, 1))
-    return Motion(ring * keep, winding * keep)
+    keep = smoothstep(np.clip(distance / np.maximum(MIN_FREEZE_EDGE, FREEZE_EDGE * farthest), 0, 1))[:, None]
+    return Motion(motion.ring * keep, motion.winding * keep)
 
 
 def _layer_at(masks: Sequence[np.ndarray], x: float, y: float) -> int:

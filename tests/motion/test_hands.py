@@ -91,3 +91,13 @@ def test_nothing_folds():
 def test_hands_move_what_words_left_at_rest():
     still = circle(reach=0.0)
     assert directed(arrows=[(0.5, 0.5, 0.6, 0.5)], motion=still).moves == [True, False]
+
+
+def test_a_frozen_place_is_no_wider_for_what_another_layer_does():
+    ring, winding = np.zeros((9, 2, 2, 12, 12), np.float32), np.zeros((2, 2, 12, 12), np.float32)
+    ring[1:-1, 0], winding[1, 0] = 0.01, 0.4  # the sea ripples, the clouds pass
+    frozen = np.zeros((120, 120), np.float32)
+    frozen[50:70, 50:70] = 1
+    held = freeze(Motion(ring, winding), frozen)
+    assert not held.ring[:, 0, :, 22:26, 22:26].any()
+    assert np.allclose(held.ring[4, 0, :, 24, :12], 0.01) and np.allclose(held.ring[4, 0, :, 24, 36:], 0.01)
