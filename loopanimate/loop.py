@@ -15,20 +15,7 @@ from loopanimate.effects.names import find_look, looks
 from loopanimate.files.cutouts import over_white, premultiply, straighten
 from loopanimate.files.formats import Coding, check, check_output, write_loop
 from loopanimate.files.living import write_living
-from loopanimate.files.sizes import (
-    UNCUT,
-    centre_of,
-    count_rounds,
-    cover,
-    cover_box,
-    frame_times,
-    inside,
-    output_size,
-    size_limit,
-    surround,
-    whole_pixels,
-    within,
-)
+from loopanimate.files.sizes import count_rounds, frame_times, output_size, size_limit, whole_pixels, within
 from loopanimate.motion.border import borders_of
 from loopanimate.motion.camera import CELLS, Shot, film, frame
 from loopanimate.motion.curve import Motion
@@ -48,27 +35,11 @@ from loopanimate.scene.layers import cover_rim
 from loopanimate.scene.parts import Part, weigh
 from loopanimate.settings import Hands, Output, Settings
 from loopanimate.staging import Air, Note, find_mask, mask_size, stage
+from loopanimate.view import View, cut_art, cut_view, is_fit, put_into
 from loopanimate.words.intent import STILL, Intent
 
 ENLARGED_FROM = 1.5  # pixels of a frame to one of the picture
 Progress = Callable[[int, int], None]  # steps or frames done, and in all; may raise to cancel
-
-
-@dataclass(frozen=True)
-class View:
-    """What an output shows of a loop's picture."""
-
-    picture: Image.Image  # at the output's size, or within it
-    mask: np.ndarray  # (H, W) in [0, 1], all that moves
-    masks: list[np.ndarray]  # the same of all layers but the last, front to back
-    part: tuple[float, float, float, float]  # left, top, right, bottom of what the cut kept, in fractions of the picture
-    surround: Image.Image | None  # of the output's size, around the picture's middle
-    alpha: np.ndarray | None = None  # (H, W) uint8 of a cut-out, whose picture is over white
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) of a frame."""
-        return (self.surround or self.picture).size
 
 
 @dataclass(frozen=True)
@@ -107,7 +78,7 @@ class Loop:
 
     def view(self, output: Output | None = None) -> View:
         """Cut or fit the picture to an output's size; None: the settings' own output."""
-        return _cut(self.picture, self.mask, self.masks, output or self.settings.output, self.alpha)
+        return cut_view(self.picture, self.mask, self.masks, output or self.settings.output, self.alpha)
 
     def size(self, output: Output | None = None) -> tuple[int, int]:
         """(width, height) of a frame."""
@@ -137,7 +108,7 @@ class Loop:
         if overlay:
             frames = self._paint(frames, times, overlay, view.picture.size, planar)
         if view.surround is not None:
-            frames = _surround(frames, np.zeros((*view.size[::-1], 4), np.uint8) if clear else np.asarray(view.surround))
+            frames = put_into(np.zeros((*view.size[::-1], 4), np.uint8) if clear else np.asarray(view.surround), frames)
         return map(straighten, frames) if clear else frames
 
     def overlay(self, view: View) -> Overlay:
@@ -236,37 +207,27 @@ class MotionLoop(Loop):
         return self.art_side > 0 and fits
 
     def _frames_of_art(self, times: Sequence[float], output: Output, clear: bool) -> Iterator[np.ndarray]:
-        size, art = self.size(output), self.picture.reduce(self.art_side or pixel_side(np.asarray(self.picture)))
-        factor = whole_pixels(size, art.size, _is_fit(output, self.alpha))
-        seen = tuple(min(own, -(-edge // factor)) for own, edge in zip(art.size, size))
-        left, top = (
-            int(np.clip(round(centre - few / 2), 0, own - few))
-            for centre, few, own in zip(centre_of(self.mask, art.size), seen, art.size)
-        )
-        box = left, top, left + seen[0], top + seen[1]
-        part = tuple(edge / own for edge, own in zip(box, 2 * art.size))
-        masks = cover(art, self.masks, seen, box)[1]
-        view = View(art.crop(box), np.ones(seen[::-1], np.float32), masks, part, None)
+        side, size = self.art_side or pixel_side(np.asarray(self.picture)), self.size(output)
+        view, factor = cut_art(self.picture, self.mask, self.masks, output, self.alpha, side)
         image = np.asarray(view.picture)
         if clear:
-            alpha = np.asarray(Image.fromarray(self.alpha).resize(art.size, Image.Resampling.NEAREST).crop(box))
-            image = premultiply(image, alpha)
-        renderer, overlay = PixelRenderer(image, masks, self.field(view)), self.overlay(view)
+            image = premultiply(image, view.alpha)
+        renderer, overlay = PixelRenderer(image, view.masks, self.field(view)), self.overlay(view)
         frames = map(renderer.frame, times)
         if overlay:
-            frames = map(renderer.snap, self._paint(frames, times, overlay, seen, planar=False))
+            frames = map(renderer.snap, self._paint(frames, times, overlay, view.picture.size, planar=False))
         frames = (square_pixels(pixels, factor, size) for pixels in frames)
         return map(straighten, frames) if clear else frames
 
     def view(self, output: Output | None = None) -> View:
         output = output or self.settings.output
         device = self.device if self.is_enlarged(output) else None
-        return _cut(self.picture, self.mask, self.masks, output, self.alpha, device)
+        return cut_view(self.picture, self.mask, self.masks, output, self.alpha, device)
 
     def factor(self, output: Output) -> float:
         """Pixels of a frame to one of the picture, each way."""
         sides = [side / own for side, own in zip(self.size(output), self.picture.size)]
-        return min(sides) if _is_fit(output, self.alpha) else max(sides)
+        return min(sides) if is_fit(output, self.alpha) else max(sides)
 
     def is_enlarged(self, output: Output) -> bool:
         """Whether the network enlarges the picture; unasked, from a factor on that shows."""
@@ -406,7 +367,7 @@ def make_loops(
     size = output_size(settings.output.size, *picture.size)
     if settings.output.scale == "nearest":
         side = pixel_side(np.asarray(picture))
-        whole_pixels(size, tuple(edge // side for edge in picture.size), _is_fit(settings.output, alpha))
+        whole_pixels(size, tuple(edge // side for edge in picture.size), is_fit(settings.output, alpha))
     if pipe.codec.is_motion:
         staged = stage(pipe, picture, mask, given, settings, models)
         if staged.scene is None or not staged.scene.parts:
@@ -463,7 +424,7 @@ def _motion_loops(pipe, picture, staged, settings, seeds, progress, preview) -> 
 def _frame_loops(pipe, picture, mask, settings, seeds, progress, models) -> Iterator[FrameLoop]:
     """An appearance is sampled as it is shown: cut first."""
     mask, found = find_mask(picture, settings, mask, models)
-    view = _cut(picture, mask, (mask,), settings.output)
+    view = cut_view(picture, mask, (mask,), settings.output)
 
     def on_step(step, steps, clean):
         if progress is not None:
@@ -484,45 +445,3 @@ def check_appearance(hands: Hands) -> None:
         )
     if hands.arrows or hands.pins or hands.freeze:
         raise ValueError("expected no arrows, pins or frozen places: this preset samples frames, not motion")
-
-
-def _cut(
-    picture: Image.Image,
-    mask: np.ndarray,
-    masks: Sequence[np.ndarray],
-    output: Output,
-    alpha: np.ndarray | None = None,
-    device: str | None = None,
-) -> View:
-    """Cut around the middle of `mask`, or fit, a picture and its layers' masks to an output's size.
-
-    device: where the network enlarges the picture, as torch names it; None: by Lanczos, as masks and alpha always are.
-    """
-    size, around = output_size(output.size, *picture.size), None
-    if _is_fit(output, alpha) and size != picture.size:
-        whole, size = size, inside(size, *picture.size)
-        around = surround(picture, whole) if size != whole else None
-    box = cover_box(mask, size, picture.size)
-    part = tuple(edge / side for edge, side in zip(box, 2 * picture.size))
-    if alpha is not None:
-        alpha = np.asarray(cover(Image.fromarray(alpha), [], size, box)[0])  # as the colours are
-    whole, (picture, (mask, *masks)) = picture, cover(picture, [mask, *masks], size, box)
-    if device is not None:
-        from loopanimate.render.enlarger import enlarge_once  # torch takes seconds to import
-
-        picture = enlarge_once(whole, size, box, output.enlarge, device)
-    return View(picture, mask, masks, part, around, alpha)
-
-
-def _is_fit(output: Output, alpha: np.ndarray | None) -> bool:
-    """Whether all of the picture is shown within the size."""
-    return output.fit or alpha is not None and output.size.lower() in UNCUT
-
-
-def _surround(frames: Iterator[np.ndarray], around: np.ndarray) -> Iterator[np.ndarray]:
-    """Frames in the middle of a picture (H, W, C)."""
-    for pixels in frames:
-        top, left = ((whole - part) // 2 for whole, part in zip(around.shape, pixels.shape[:2]))
-        framed = around.copy()
-        framed[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
-        yield framed

@@ -21,7 +21,7 @@ FLOORS = (
     {"scene"},
     {"render"},
     {"files"},
-    {"pipeline", "checkpoints", "staging", "sampling", "loop"},
+    {"pipeline", "checkpoints", "staging", "sampling", "view", "loop"},
     {"page", "__main__", "batch"},
 )
 
