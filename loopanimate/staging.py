@@ -17,7 +17,7 @@ from loopanimate.scene.depth import find_standing, set_up
 from loopanimate.scene.effects import find_front, passes_behind
 from loopanimate.scene.expressions import Act, Actor, can_move_eyes
 from loopanimate.scene.faces import FacePoints
-from loopanimate.scene.finder import BUNDLED, Finder, Models
+from loopanimate.scene.finder import Finder, Models
 from loopanimate.scene.parts import MAX_LAYERS, Part, Scene, single, stand
 from loopanimate.scene.plan import Outcome, clauses_of_masks, names_things, painted, plan, rest_alone, stands_in
 from loopanimate.scene.saliency import automatic_mask, edit
@@ -129,9 +129,9 @@ def find_people(
     return [mask for mask in find_standing(finder, known, most) if any(stands_in(face, mask) for face in faces)]
 
 
-def find_things(pipe, picture: Image.Image, prompt: str, models: Models = BUNDLED) -> list[Outcome]:
+def find_things(pipe, finder: Finder, prompt: str) -> list[Outcome]:
     """What would become of each clause of a prompt; ValueError for other languages than English."""
-    return plan(*_read(pipe, [prompt]), Finder(picture, models=models))[1]
+    return plan(*_read(pipe, [prompt]), finder)[1]
 
 
 def _read(pipe, prompts: Sequence[str]) -> list[list[Clause]]:

@@ -275,14 +275,14 @@ def unfolded(ring: np.ndarray, winding: np.ndarray, borders: Borders, strength: 
     signs = (-1, 1) if winding.any() else (0,)  # of a stream, both phases at their farthest
     ends = np.concatenate([ring + sign * winding for sign in signs])
     field = strength * (rows @ ends.astype(np.float32) @ columns.T)  # (N, 2, 4h, 4w)
-    reach = border_reach(float(np.hypot(field[:, 0], field[:, 1]).max()))
-    field *= border_fade(4 * height, 4 * width, reach, borders)
-    cell = 1 / (4 * min(height, width))
-    by_y, by_x = (np.gradient(field, cell, axis=axis) for axis in (-2, -1))
+    fade = border_fade(4 * height, 4 * width, border_reach(float(np.sqrt((field**2).sum(1).max()))), borders)
+    cell, parts = 1 / (4 * min(height, width)), []
+    for at in field * fade:  # the determinant at a factor f is 1 - f trace + f^2 minors; few places come near the least at any
+        by_y, by_x = np.gradient(at, cell, axis=(-2, -1))
+        trace, minors = by_x[0] + by_y[1], by_x[0] * by_y[1] - by_x[1] * by_y[0]
+        parts.append(np.stack([trace, minors])[:, np.maximum(trace, 0) - np.minimum(minors, 0) > 1 - MIN_DETERMINANT])
+    trace, minors = np.concatenate(parts, axis=1)
     factor = 1.0
-    while factor > 0.05:
-        determinant = (1 - factor * by_x[:, 0]) * (1 - factor * by_y[:, 1]) - factor**2 * by_x[:, 1] * by_y[:, 0]
-        if determinant.min() >= MIN_DETERMINANT:
-            break
+    while factor > 0.05 and (1 - factor * trace + factor**2 * minors).min(initial=1) < MIN_DETERMINANT:
         factor *= 0.93
     return factor

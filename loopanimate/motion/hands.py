@@ -49,14 +49,18 @@ def freeze(motion: Motion, frozen: np.ndarray) -> Motion:
     """Bring the places to rest where `frozen` (H, W) in [0, 1] is white, in all layers, on a finer grid."""
     height, width = motion.winding.shape[-2:]
     motion = motion.refine(int(np.ceil(FREEZE_CELLS / min(height, width))))
-    turned = np.stack([np.hypot(*winding) / turns_of(winding) for winding in motion.winding])
-    farthest = np.linalg.norm(motion.ring, axis=2).max(0) + turned  # (L, h, w), as it is drawn
+    farthest = extent(motion.ring, np.stack([winding / turns_of(winding) for winding in motion.winding]))
     stays = cv2.resize(frozen.astype(np.float32), motion.winding.shape[:-3:-1], interpolation=cv2.INTER_AREA) > 0.3
     # a cell of margin: the spline between a still cell and a moving one is not still
     stays = cv2.dilate(stays.astype(np.uint8), np.ones((3, 3), np.uint8))
     distance = cv2.distanceTransform(1 - stays, cv2.DIST_L2, 5) / min(stays.shape)
     keep = smoothstep(np.clip(distance / np.maximum(MIN_FREEZE_EDGE, FREEZE_EDGE * farthest), 0, 1))[:, None]
     return Motion(motion.ring * keep, motion.winding * keep)
+
+
+def extent(ring: np.ndarray, winding: np.ndarray) -> np.ndarray:
+    """How far each layer goes at each place, (L, h, w), by its ring (N, L, 2, h, w) and the winding (L, 2, h, w) of one turn."""
+    return np.linalg.norm(ring, axis=2).max(0) + np.hypot(winding[:, 0], winding[:, 1])
 
 
 def _layer_at(masks: Sequence[np.ndarray], x: float, y: float) -> int:

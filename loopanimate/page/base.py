@@ -46,7 +46,9 @@ class Events(Layout):
         shown = [self.stage, self.note, self.understood, self.made, self.save, self.details]
         states = [self.current, self.four_loops, self.history]
         self.of_loop = [*shown, *states, self.controls["request.seed"]]
-        self.everything = [*{*self.controls.values(), *self.of_loop, self.picture}]  # all that a function may change
+        self.everything = [
+            *{*self.controls.values(), *self.of_loop, *self.chips, self.picture}
+        ]  # all that a function may change
 
     def holding(self, *groups: str) -> set:
         """The controls of groups of settings."""

@@ -1,12 +1,14 @@
 """Hands that change a finished loop: the living preview moves at once, the video follows when they rest."""
 
 import random
+from itertools import zip_longest
 
 import gradio as gr
 
 from loopanimate.page import text
 from loopanimate.page.base import QUIET, Events, hand
 from loopanimate.page.jobs import direct, move
+from loopanimate.staging import note_of
 from loopanimate.words.revise import revise
 
 SLIDERS = ("motion_strength", "tempo", "effect_strength")  # in the order that page.js takes them
@@ -18,11 +20,18 @@ class HandEvents(Events):
         self.listen(
             prompt.change, self.show_clauses, {prompt, self.current, self.picture}, queue=False, trigger_mode="always_last"
         )
+        self.listen(
+            self.stage.worded,
+            self.foresee,
+            {prompt, self.current, self.picture, self.note, self.regions_model},
+            trigger_mode="always_last",
+        )
+        self.listen(self.stage.arrived, self.suggest, {self.picture, self.regions_model}, trigger_mode="always_last")
+        prompt.change(None, js="() => loopanimate.worded()", **QUIET)
         self.listen(self.stage.revised, self.revise, {prompt, self.current, self.picture}, trigger_mode="multiple")
         for chip in self.chips:
-            chip.click(lambda words=chip.value: words, None, self.controls["request.prompt"], **QUIET)
+            chip.click(None, chip, prompt, js="words => words", **QUIET)
         self.dice.click(lambda: random.randrange(2**31), None, self.controls["request.seed"], **QUIET)
-        self.file_format.change(lambda name: gr.Button(f"Download {name}"), self.file_format, self.save, **QUIET)
         sliders = [self.controls[f"hands.{name}"] for name in SLIDERS]
         slide = "(...values) => loopanimate.slide(...values)"
         gr.on([slider.input for slider in sliders], None, sliders, None, js=slide, **QUIET)
@@ -44,8 +53,36 @@ class HandEvents(Events):
         return {self.stage: hand(shown.path, motion={"motion": motion, **sliders})}
 
     def show_clauses(self, values: dict) -> dict:
-        shown = self.get_shown(values)
-        return {self.understood: text.understood(values[self.controls["request.prompt"]] or "", shown and shown.loop)}
+        """The chips of a sentence while it is typed, with what is known of the loop that is there."""
+        shown, prompt = self.get_shown(values), values[self.controls["request.prompt"]] or ""
+        notes = shown.loop.notes if shown else ()
+        return {self.understood: text.understood(prompt, notes, bool(shown) and shown.loop.settings.request.prompt == prompt)}
+
+    def foresee(self, values: dict) -> dict:
+        """What a sentence would move, before anything is made: its things in the picture, and what would become of each."""
+        path, prompt, shown = values[self.picture], values[self.controls["request.prompt"]] or "", self.get_shown(values)
+        if path is None:
+            return gr.skip()
+        if shown and shown.loop.settings.request.prompt == prompt:
+            notes = shown.loop.notes
+        else:
+            machine = self.server.choose(regions_model=values[self.regions_model])
+            try:
+                notes = [*map(note_of, self.server.foresee(path, prompt, machine))]
+            except ValueError:  # Animate says what is wrong
+                return gr.skip()
+        changes = {self.stage: hand(path, regions=self.regions(prompt, notes))}
+        if notes and values[self.note] in (text.MASKED, text.NOT_FOUND):  # which are of words that name nothing
+            changes[self.note] = ""
+        return changes | {self.understood: text.understood(prompt, notes, bool(notes))}
+
+    def suggest(self, values: dict) -> dict:
+        """Sentences that fit the picture."""
+        if values[self.picture] is None:
+            return gr.skip()
+        machine = self.server.choose(regions_model=values[self.regions_model])
+        fitting = self.server.suggest(values[self.picture], machine)
+        return {chip: gr.Button(words or "", visible=words is not None) for chip, words in zip_longest(self.chips, fitting)}
 
     def revise(self, values: dict, event: gr.EventData) -> dict:
         """Other words for a clause, which its chip asked for; that they changed shows them on the chips."""

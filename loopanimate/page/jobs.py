@@ -21,29 +21,37 @@ from loopanimate.files.formats import Format, read_metadata
 from loopanimate.files.living import motion_of, overlay_data
 from loopanimate.files.pictures import open_picture
 from loopanimate.files.project import ENDING, is_project, read_project, write_project
-from loopanimate.files.recipe import MOST_SIDE, Parts, of_frame, open_small_png, pack, unpack, unpack_parts
+from loopanimate.files.recipe import MOST_SIDE, Parts, of_frame, open_small_png, pack, small_png, unpack, unpack_parts
 from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, make_loops
+from loopanimate.motion.field import Field
+from loopanimate.motion.hands import extent
 from loopanimate.page import canvas, spaces, text
 from loopanimate.page.preview import first_frame, shrink, webp
 from loopanimate.page.work import POLL, follow, relay, start
 from loopanimate.presets import NATIVE_FPS
-from loopanimate.scene.finder import Models
-from loopanimate.scene.plan import Outcome
+from loopanimate.scene.finder import Finder, Models
+from loopanimate.scene.plan import Outcome, names_things
 from loopanimate.scene.saliency import automatic_mask, edit, session
 from loopanimate.settings import Machine, Output, Settings
 from loopanimate.staging import find_things
+from loopanimate.view import View
+from loopanimate.words.clauses import read_clauses
 
 LIVING_SIDE = 800  # pixels on the long side of the living preview
 STAGE_SIDE = 2048  # pixels on the long side of the picture on the page
 GLIMPSE_SIDE, GLIMPSE_SECONDS = 224, 0.7  # pixels of the moving picture while sampling, and how often it is renewed
-CHOICE_SIDE = 448  # pixels on the long side of each of four seeds
+CHOICE_SIDE = 448  # pixels on the long side of each of four variants
+SHOWS = 0.01  # share of the picture from which a thing is worth a suggestion
 ALIKE = 12.0  # levels of 255 by which a loop's first frame may differ from its picture in the mean: coding, light and weather
+SEEN = 0.05  # of a loop's largest motion: what less does not show
 KEEP_SECONDS = 3600  # finished files on disk
 ON_ZERO = spaces is not None and os.environ.get("SPACES_ZERO_GPU") is not None
 BROWSABLE = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "AVIF", "BMP")  # pictures that every browser shows
 
 gpu = spaces.GPU(duration=120) if spaces else lambda function: function
 open_cached = lru_cache(maxsize=4)(open_picture)
+# what has looked at a small copy of a picture knows what it has seen
+small_finder = lru_cache(maxsize=4)(lambda path, models: Finder(canvas.shrink(open_cached(path)), models=models))
 
 
 @dataclass(frozen=True)
@@ -149,8 +157,25 @@ class Server:
 
     def find_things(self, picture: Image.Image, prompt: str) -> list[Outcome]:
         """What would become of each clause of a sentence."""
-        models = self.load_models(self.machine).result()
-        return find_things(self.load("motion", self.machine).result(), picture, prompt, models)
+        finder = Finder(picture, models=self.load_models(self.machine).result())
+        return find_things(self.load("motion", self.machine).result(), finder, prompt)
+
+    def foresee(self, path: str, prompt: str, machine: Machine) -> list[Outcome]:
+        """What would become of each clause of a sentence, as a small copy of the picture shows it: none if it names nothing."""
+        if not names_things(read_clauses(prompt)):
+            return []
+        finder = small_finder(path, self.load_models(machine).result())
+        return find_things(self.load("motion", self.machine).result(), finder, prompt)
+
+    def suggest(self, path: str, machine: Machine) -> list[str]:
+        """Sentences about what the picture shows, and some that fit any."""
+        fitting = (next((words for words in group if self._fits(path, machine, words)), None) for group in text.SUGGESTIONS)
+        return [*filter(None, fitting), *text.FITTING_ANY][: text.SUGGESTED]
+
+    def _fits(self, path: str, machine: Machine, prompt: str) -> bool:
+        """Whether all that a sentence names is surely there, and large enough to be worth it."""
+        regions = [each.region for each in self.foresee(path, prompt, machine)]
+        return all(region and not region.unsure and region.mask.mean() > SHOWS for region in regions)
 
     def save_mask(self, mask: np.ndarray) -> str:
         target = self.new_file(".png")
@@ -344,16 +369,25 @@ def direct(loop: Loop, settings: Settings) -> Loop:
     return replace(loop, settings=settings)
 
 
+def move(loop: Loop) -> dict | None:
+    """How the living preview moves, the strength that it is drawn for, and what frozen places slow; None for a loop of frames."""
+    if not isinstance(loop, MotionLoop):
+        return None
+    small, hands = preview(loop), loop.settings.hands
+    view = small.view()
+    field = small.field(view)
+    air = {"overlay": overlay_data(small.overlay(view), hands.effect_strength)}
+    motion = {"own": hands.motion_strength, "loops": motion_of([field]) | air}
+    return motion | ({"reach": canvas.url(stilled(field, small, view))} if hands.freeze else {})
+
+
+def stilled(field: Field, loop: MotionLoop, view: View) -> np.ndarray:
+    """The share of its motion that frozen places take from each place, (h, w) in [0, 1]. field: the loop's in that view."""
+    free = loop.settings.change(freeze=small_png(np.zeros((2, 2))))  # nothing, on as fine a grid
+    kept, whole = (extent(each.ring, each.winding).max(0) for each in (field, replace(loop, settings=free).field(view)))
+    return np.where(whole > SEEN * whole.max(), np.clip(1 - kept / np.maximum(whole, 1e-6), 0, 1), 0).astype(np.float32)
+
+
 def preview(loop: MotionLoop) -> MotionLoop:
     """The loop as the page plays with it: small, at its own pace, and at once, so the network does not enlarge its picture."""
     return shrink(replace(loop, settings=loop.settings.change(tempo=1.0, enlarge="off")), LIVING_SIDE)
-
-
-def move(loop: Loop) -> dict | None:
-    """How the living preview moves, and the strength that it is drawn for; None for a loop of frames."""
-    if not isinstance(loop, MotionLoop):
-        return None
-    small = preview(loop)
-    view = small.view()
-    air = {"overlay": overlay_data(small.overlay(view), loop.settings.hands.effect_strength)}
-    return {"own": loop.settings.hands.motion_strength, "loops": motion_of([small.field(view)]) | air}

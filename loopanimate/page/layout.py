@@ -81,28 +81,33 @@ class Layout:
 
     def place_prompt(self) -> None:
         label = "What should move, and how?"
-        self.controls["request.prompt"] = gr.Textbox(label=label, placeholder=text.SUGGESTIONS[0], max_lines=4)
+        self.controls["request.prompt"] = gr.Textbox(label=label, placeholder=text.EXAMPLE, max_lines=4)
         with gr.Row(elem_id="go"):
             self.go = gr.Button("Animate", variant="primary", scale=3, min_width=120)
-            self.four = gr.Button("Four seeds", scale=1, min_width=110)
+            self.four = gr.Button("4 variants", scale=1, min_width=110)
         with gr.Row(elem_classes="chips"):
-            self.chips = [SmallButton(words) for words in text.SUGGESTIONS]
+            self.chips = [SmallButton(words) for words in text.SHOWN_FIRST]
         self.understood = gr.HTML("", elem_id="understood")
 
     def place_file(self) -> None:
         self.made = gr.Markdown(elem_id="made")
         with gr.Row(elem_id="file"):
-            formats, sizes, looks = [form.name for form in FORMATS], ["source", *SIZES], {"scale": 1, "min_width": 110}
-            self.file_format = gr.Dropdown(formats, value="MP4", label="Format", **looks)
-            size = gr.Dropdown(sizes, value="source", label="Size", allow_custom_value=True, **looks)
+            formats = [form.name for form in FORMATS]
+            sizes = [("as the picture", "source"), *((f"{name}, {w} x {h}", name) for name, (w, h) in SIZES.items())]
+            self.file_format = gr.Dropdown(formats, value="MP4", label="Format", scale=1, min_width=110)
+            size = gr.Dropdown(sizes, value="source", label="Size", allow_custom_value=True, scale=2, min_width=200)
             self.controls["output.size"] = size
-            self.save = gr.Button("Download MP4", interactive=False, scale=2, min_width=120)
+        with gr.Row():
+            self.save = gr.Button("Download MP4", interactive=False, scale=2, min_width=120, elem_id="save")
 
     def place_more(self) -> None:
         add = self.controls.__setitem__
         with gr.Row():
-            add("request.seed", gr.Number(0, label="Seed", precision=0, minimum=0, min_width=120))
-            self.dice = gr.Button("🎲 Another seed", min_width=120)
+            add(
+                "request.seed",
+                gr.Number(0, label="Seed", info="the same one, the same loop", precision=0, minimum=0, min_width=120),
+            )
+            self.dice = gr.Button("🎲 Another variant", min_width=120)
         label = "Light and weather"
         add("hands.effect_strength", gr.Slider(**limits("hands.effect_strength"), step=0.05, label=label))
         looks = {"multiselect": True, "allow_custom_value": True, "info": text.ADDED}

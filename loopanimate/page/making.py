@@ -1,7 +1,7 @@
 """Jobs: what samples, renders and writes. Each can be cancelled, and tells how it goes on the picture."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import wraps
 
@@ -18,8 +18,9 @@ from loopanimate.page.canvas import Painting, shrink_mask, url
 from loopanimate.page.jobs import CHOICE_SIDE, ON_ZERO, Shown, direct
 from loopanimate.page.work import relay
 from loopanimate.presets import NATIVE_FPS
-from loopanimate.scene.plan import names, painted
+from loopanimate.scene.plan import names, names_things, painted
 from loopanimate.settings import make_settings
+from loopanimate.staging import Note
 from loopanimate.words.clauses import read_clauses
 
 HISTORY = 12  # loops of this visit
@@ -46,6 +47,10 @@ class JobEvents(Events):
             self.run(self.stage.settled, self.redirect, {*hands, *kept}, "always_last"),
         ]
         self.stage.stop(None, cancels=runs, **QUIET)
+        shaped = [self.controls[f"output.{name}"] for name in ("size", "fit", "scale")]
+        said = [each.change for each in (self.made, self.file_format, *shaped)]
+        offered = {self.current, self.picture, self.file_format, *self.holding("output.")}
+        self.listen(said, self.offer, offered, queue=False, trigger_mode="always_last")
         asked = {self.current, self.picture, self.controls["request.prompt"]}
         self.listen(self.stage.cancelled, self.bring_back, asked, queue=False)
 
@@ -55,7 +60,8 @@ class JobEvents(Events):
         @wraps(job)
         def work(*values):
             path = values[0][self.picture]
-            yield {self.stage: hand(path, job=text.working(text.BEGUN))}  # its turn has come
+            begun = text.CHOSEN if job == self.choose else text.BEGUN
+            yield {self.stage: hand(path, job=text.working(begun))}  # its turn has come
             try:
                 yield from job(*values)
             except ValueError as error:
@@ -79,12 +85,12 @@ class JobEvents(Events):
         yield from self.render(loop, values[self.picture], mask, parts, values)
 
     def animate_four(self, values: dict):
-        """Four seeds, as moving pictures to choose from."""
+        """The loops of four seeds, as moving pictures to choose from."""
         path = values[self.picture]
         mask, parts, loops = yield from self.sample(values, 4)
         seeds = []
         for count, loop in enumerate(loops):
-            yield {self.stage: hand(path, job=text.working(f"Drawing seed {count + 1} of 4", count / 4))}
+            yield {self.stage: hand(path, job=text.working(f"Drawing variant {count + 1} of 4", count / 4))}
             film = f"gradio_api/file={self.server.save_glimpse(loop, 2 * NATIVE_FPS, CHOICE_SIDE)}"
             seeds.append({"source": film, "seed": loop.settings.request.seed})
         yield {self.stage: hand(path, seeds={"seeds": seeds}), self.four_loops: (path, mask, parts, loops)}
@@ -107,7 +113,7 @@ class JobEvents(Events):
         return mask, parts, loops
 
     def choose(self, values: dict, event: gr.EventData):
-        """One of the four seeds in full."""
+        """One of the four variants in full."""
         four = values[self.four_loops]
         if four is None or four[0] != values[self.picture]:
             raise ValueError(text.GONE)
@@ -148,14 +154,19 @@ class JobEvents(Events):
     def on_stage(self, shown: Shown) -> dict:
         """What the script takes of a loop: its film, and where the words' things are."""
         loop = shown.loop
-        places = zip(loop.notes, text.colours(loop))
+        return {"film": self.film(shown), "regions": self.regions(loop.settings.request.prompt, loop.notes)}
+
+    def regions(self, prompt: str, notes: Sequence[Note]) -> dict:
+        """Where the things of a sentence are, those that were not found too; which of them a whole mask is of, and whether what
+        is found without words would move."""
+        said = read_clauses(prompt)
         regions = [
-            {"thing": note.thing, "colour": colour, "place": url(note.place / np.float32(255))}
-            for note, colour in places
-            if note.place is not None
+            {"thing": note.thing, "colour": colour, "place": url(None if note.place is None else note.place / np.float32(255))}
+            for note, colour in zip(notes, text.colours(notes))
+            if note.thing
         ]
-        first = next(iter(painted(read_clauses(loop.settings.request.prompt), loop.mask, ())), "")
-        return {"film": self.film(shown), "regions": {"regions": regions, "first": first}}
+        first = next(iter(painted(said, np.ones((1, 1)), ())), "")
+        return {"regions": regions, "first": first, "whole": not names_things(said)}
 
     def film(self, shown: Shown) -> dict:
         source = f"gradio_api/file={shown.file.path}"
@@ -169,8 +180,8 @@ class JobEvents(Events):
     def display(self, shown: Shown) -> dict:
         """What is said of a loop beside the stage."""
         return {
-            self.made: text.made(shown.file, shown.loop),
-            self.understood: text.understood(shown.loop.settings.request.prompt, shown.loop),
+            self.made: text.describe(shown.file, shown.loop.settings.request.seed),
+            self.understood: text.understood(shown.loop.settings.request.prompt, shown.loop.notes, True),
             self.details: shown.details,
             self.note: "",
             self.current: shown,
@@ -187,6 +198,17 @@ class JobEvents(Events):
         file = yield from self.tell(shown.path, self.server.write(shown, settings, form, values[self.embed], machine))
         handed = hand(shown.path, file={"path": str(file.path), "name": file.path.name})
         yield {self.stage: handed, self.made: f"{form.name}: {text.describe(file, settings.request.seed)}"}
+
+    def offer(self, values: dict) -> dict:
+        """What Download would give: the format, and the pixels of the loop that is there."""
+        shown, form, size = self.get_shown(values), NAMED[values[self.file_format]], ""
+        if shown is not None:
+            try:
+                output = self.change_settings(shown, values, "output.").output
+                size = ", {} x {}".format(*form.size(*shown.loop.size(output)))
+            except ValueError:
+                pass  # Download says what is wrong
+        return {self.save: gr.Button(f"Download {form.name}{size}")}
 
     def bring_back(self, values: dict):
         """The loop that was there before what was cancelled."""

@@ -6,7 +6,7 @@ const video = $("video"), frame = $("iframe");
 let film = null, seeds = null, resting = 0;
 const hasLoop = () => Boolean(film);
 // arrows, pins and frozen places are drawn over the loop that they change, where it has the picture's shape
-const isOver = () => Boolean(film?.size && art && ["arrow", "pin", "freeze"].includes(tool) && Math.abs((film.size[0] / film.size[1]) * (art.height / art.width) - 1) < 0.03);
+const isOver = () => Boolean(film?.size && art && OVER.includes(tool) && Math.abs((film.size[0] / film.size[1]) * (art.height / art.width) - 1) < 0.03);
 const hint = (words) => ($(".hint").textContent = words);
 const preview = () => (frame.hasAttribute("srcdoc") ? frame.contentWindow.living : null);
 
@@ -75,7 +75,11 @@ function play(strength, tempo, effects) {
 function arrived(another) {
   if (another) forget();
   if (!art) use("");
-  if (another && art) keepPicture();
+  if (another && art) {
+    keepPicture();
+    trigger("arrived");
+    jobs.worded();
+  }
   show(stage.dataset.show);
 }
 
@@ -96,6 +100,11 @@ function say(words, share = null, problem = false) {
   stage.toggleAttribute("data-said", Boolean(words));
   $(".work progress").hidden = share === null;
   $(".work progress").value = share ?? 0;
+  // said where the finger is, too, which may be far from the picture
+  const save = document.querySelector("#save"), busy = words && !problem && running.has("download");
+  save?.toggleAttribute("data-word", Boolean(busy));
+  if (busy) save.dataset.word = line.textContent;
+  save?.style.setProperty("--done", `${100 * (share ?? 0)}%`);
 }
 
 // What the server hands over, each with the name of the picture that it is of: what comes too late for its picture is dropped.
@@ -132,7 +141,11 @@ const given = {
     if (!resting) live(false);
     if (!tool) show("loop");
   },
-  motion({ motion, motion_strength, tempo, effect_strength }) {
+  async motion({ motion, motion_strength, tempo, effect_strength }) {
+    const { of } = art, around = await decode(motion?.reach, art.width, art.height);
+    if (of !== art?.of) return;
+    slowed = around;
+    draw();
     if (motion && preview()) {
       frame.dataset.strength = motion.own;
       preview().replace(motion.loops);
@@ -140,11 +153,12 @@ const given = {
     }
     settle(50); // once the preview has drawn it
   },
-  async regions({ regions: found, first: thing }) {
+  async regions({ regions: found, first: thing, whole: unnamed }) {
     const { of, width, height } = art;
-    const read = await Promise.all(found.map(async (one) => ({ ...one, pixels: await decode(one.place, width, height) })));
+    const nothing = new Uint8Array(width * height); // where a thing is that was not found
+    const read = await Promise.all(found.map(async (one) => ({ ...one, pixels: (await decode(one.place, width, height)) ?? nothing })));
     if (of !== art?.of) return;
-    [regions, first] = [read.filter((one) => one.pixels), thing];
+    [regions, first, whole] = [read, thing, unnamed];
     draw();
   },
   seeds({ seeds: made }) {
@@ -152,10 +166,12 @@ const given = {
     stage.removeAttribute("data-glimpse");
     stage.setAttribute("data-seeds", "");
     $(".seeds").replaceChildren(...made.map(({ source, seed }, index) => {
-      const button = Object.assign(document.createElement("button"), { type: "button" }), image = new Image();
+      const [button, label, image] = ["button", "span", "img"].map((name) => document.createElement(name));
+      button.type = "button";
       button.dataset.index = index;
       [image.src, image.alt] = [source, ""];
-      button.append(image, `Use seed ${seed}`);
+      label.textContent = `${index + 1}: seed ${seed}`;
+      button.append(image, label);
       return button;
     }));
     show("seeds");
@@ -166,17 +182,17 @@ const given = {
   },
 };
 const early = new Map(); // words that came just before their picture: Gradio hands over what came together one after the other
-const take = (name, word) => word.of === (art?.of ?? null) && (given[name](word), true);
+const accept = (name, word) => word.of === (art?.of ?? null) && (given[name](word), true);
 watch("value", () => {
   opened = open(props.value).then(() => {
-    for (const [name, { word, since }] of early) if (performance.now() - since < 2000) take(name, word);
+    for (const [name, { word, since }] of early) if (performance.now() - since < 2000) accept(name, word);
     early.clear();
   });
 });
 for (const name of Object.keys(given))
   watch(name, () => {
     const word = props[name];
-    opened.then(() => word && (take(name, word) || early.set(name, { word, since: performance.now() })));
+    opened.then(() => word && (accept(name, word) || early.set(name, { word, since: performance.now() })));
   });
 
 // --- jobs that run or wait
@@ -202,8 +218,14 @@ function over(name) {
   }
 }
 
+let wording = 0;
 const jobs = window.loopanimate = {
   painting: () => props.value,
+  // What a sentence would move is looked for while nobody types; a job finds it anyway.
+  worded() {
+    clearTimeout(wording);
+    wording = setTimeout(() => art && !running.size && trigger("worded"), 500);
+  },
   slide(...values) {
     play(...values);
     settle(600);

@@ -18,7 +18,8 @@ const HINTS = {
 // automatic: what was found; masks: what was painted, by thing, "" is what moves as a whole; chosen: the thing that is mended;
 // arrows, pins: in fractions of the picture.
 let art = null, past = [], future = [], turns = 0;
-let regions = [], first = ""; // where the words' things were found; the thing that a whole mask belongs to
+let regions = [], first = "", whole = true; // where the words' things are; the thing that a whole mask is of; whether words name none
+let slowed = null; // what frozen places slow
 let tool = "", size = 36, takes = false;
 let zoom = { scale: 1, x: 0, y: 0 };
 
@@ -78,7 +79,7 @@ async function open(text) {
   if (another) [past, future, zoom] = [[], [], { scale: 1, x: 0, y: 0 }];
   else if (art && next) [past, future] = [[...past.slice(1 - STEPS), art], []];
   act = null;
-  [art, regions, first] = [next, [], ""];
+  [art, regions, first, whole, slowed] = [next, [], "", true, null];
   if (art && still.getAttribute("src") !== art.picture) still.src = art.picture;
   still.alt = art ? "Your picture" : "";
   arrived(another);
@@ -159,12 +160,17 @@ const WHOLE = { // what each makes of the whole mask
   },
 };
 
+// What is painted is of a thing from now on.
+function take(thing) {
+  const { "": all, ...things } = art.masks;
+  const moved = all && !art.chosen && first; // what was painted as a whole is the mask of what moves first
+  return { chosen: thing, masks: moved ? { [first]: all, ...things } : art.masks };
+}
+
 // Mends where a thing is; chosen again, what moves as a whole is painted.
 function choose(thing) {
-  const { "": whole, ...things } = art.masks;
-  const moved = whole && !art.chosen && first; // what was painted as a whole is the mask of what moves first
-  change({ chosen: thing === art.chosen ? "" : thing, masks: moved ? { [first]: whole, ...things } : art.masks });
-  use(tool || "brush");
+  change(take(thing === art.chosen ? "" : thing));
+  if (!MASKS.includes(tool)) use("brush");
   hint(art.chosen ? `This is where “${art.chosen}” is. Paint or erase until it is right, then press Animate.` : HINTS[tool]);
 }
 
@@ -179,21 +185,24 @@ new ResizeObserver(draw).observe(view);
 function layers() {
   const things = regions.filter((one) => one.thing !== art.chosen).map((one) => ({ ...one, pixels: art.masks[one.thing] ?? one.pixels }));
   const own = { pixels: mask(), colour: regions.find((one) => one.thing === art.chosen)?.colour ?? RED };
-  const shown = isOver() ? [] : art.chosen || art.masks[""] || !things.length ? [own] : things;
-  return art.freeze ? [...shown, { pixels: art.freeze, colour: BLUE, striped: true }] : shown;
+  const painted = art.masks[""] && !art.chosen; // which is the mask of the thing that moves first
+  const named = painted ? things.map((one) => (one.thing === first ? { ...one, pixels: art.masks[""] } : one)) : things;
+  const shown = isOver() ? [] : art.chosen ? [...things, own] : things.length || !(whole || painted) ? named : [own];
+  const around = art.freeze && slowed ? [{ pixels: slowed, colour: BLUE, soft: true }] : [];
+  return art.freeze ? [...shown, ...around, { pixels: art.freeze, colour: BLUE, striped: true }] : shown;
 }
 
 // A mask in its colour; of one that a stroke changes with its border, which is drawn sharper, along its path, once the stroke ends.
 function tint(layer, changing = false) {
-  const { pixels } = layer;
-  if (!tints.has(pixels)) {
-    tints.set(pixels, sheet(art.width, art.height));
-    colour(layer, changing, [0, 0, art.width, art.height]);
+  const { pixels, colour } = layer;
+  if (tints.get(pixels)?.colour !== colour.join()) {
+    tints.set(pixels, { paper: sheet(art.width, art.height), colour: colour.join() });
+    fill(layer, changing, [0, 0, art.width, art.height]);
   }
-  return tints.get(pixels);
+  return tints.get(pixels).paper;
 }
 
-function colour({ pixels, colour, striped }, changing, [left, top, right, bottom]) {
+function fill({ pixels, colour, striped }, changing, [left, top, right, bottom]) {
   const { width, height } = art, image = new ImageData(right - left, bottom - top), { data } = image;
   const most = !changing && pixels.every((value) => value > 127) ? 0.12 : 0.4; // of a mask that is all of it, the picture is what counts
   const outside = (x, y) => x < 0 || y < 0 || x >= width || y >= height || pixels[y * width + x] <= 127;
@@ -205,13 +214,13 @@ function colour({ pixels, colour, striped }, changing, [left, top, right, bottom
       [data[at], data[at + 1], data[at + 2]] = edge ? EDGE[((x + y) >> 2) % 2] : colour;
       data[at + 3] = edge ? 255 : value * (striped && (x + y) % 8 < 4 ? 0.75 : most);
     }
-  tints.get(pixels).getContext("2d").putImageData(image, left, top);
+  tints.get(pixels).paper.getContext("2d").putImageData(image, left, top);
 }
 
 // What a stroke has changed in a box of a mask.
 function recolour(pixels, box) {
   const layer = layers().find((one) => one.pixels === pixels);
-  if (layer && tints.has(pixels)) colour(layer, true, box);
+  if (layer && tints.has(pixels)) fill(layer, true, box);
 }
 
 // Along the border of what is masked, from the middle of one pixel's edge to the next.
@@ -252,6 +261,7 @@ function paint() {
   fit(canvas, Math.round(wide * sharp), Math.round(high * sharp));
   for (const each of [still, video, frame]) each.style.transform = `translate(${zoom.x}px, ${zoom.y}px) scale(${zoom.scale})`;
   stage.toggleAttribute("data-over", isOver());
+  for (const chip of document.querySelectorAll("#understood [data-thing]")) chip.setAttribute("aria-pressed", chip.dataset.thing === art?.chosen);
   if (!art || !wide) return;
   const unit = (wide * zoom.scale) / art.width, thin = 1 / unit; // pixels of the screen in one of the mask's
   const placed = [unit * sharp, 0, 0, unit * sharp, zoom.x * sharp, zoom.y * sharp];
@@ -294,6 +304,7 @@ function lay(regions, placed, thin) {
   ink.lineCap = ink.lineJoin = "round";
   for (const layer of regions) {
     ink.drawImage(tint(layer), 0, 0);
+    if (layer.soft) continue; // it has no border
     const path = outline(layer.pixels);
     stroke(path, "#000", 3.4 * thin, ink);
     stroke(path, "#fff", 2 * thin, ink);

@@ -7,10 +7,10 @@ import os
 import re
 import tempfile
 import unicodedata
+from collections.abc import Sequence
 
 from PIL import ImageColor
 
-from loopanimate.files.formats import by_ending
 from loopanimate.loop import Loop, LoopFile
 from loopanimate.page.preview import measure
 from loopanimate.staging import Note
@@ -19,18 +19,28 @@ from loopanimate.words.kinds import FACE_KINDS, KINDS
 from loopanimate.words.revise import AMOUNTS
 
 SHOWN_SIDE = 1280  # pixels on the long side of the loop on the page; a download has the size that was asked for
-SUGGESTIONS = (
-    "the waves roll in, the clouds drift to the left",
-    "her hair blows in the wind, the face stays still",
-    "the trees sway, leaves drift down",
-    "the boat rocks gently, the water ripples",
-    "snow falls gently",
-    "the candle flickers",
-    "it breathes slowly",
-    "the portrait comes alive",
+SUGGESTIONS = (  # of each group the first that fits the picture
+    (
+        "the waves roll in, the clouds drift to the left",
+        "the boat rocks gently, the water ripples",
+        "the waterfall flows down",
+        "the water ripples, the trees sway gently",
+        "the water ripples",
+    ),
+    ("her hair blows in the wind, the face stays still", "her hair blows in the wind"),
+    ("the portrait comes alive", "the animal breathes slowly", "the dress sways gently"),
+    ("the clouds drift to the left",),
+    ("the flowers sway gently", "the trees sway, leaves drift down", "the grass sways in the wind"),
+    ("the fire burns", "the candle flickers", "smoke rises slowly"),
 )
+FITTING_ANY = "it breathes slowly", "snow falls gently", "the camera moves in slowly"
+SUGGESTED = 6
+SHOWN_FIRST = [*(group[0] for group in SUGGESTIONS), *FITTING_ANY][:SUGGESTED]  # before anybody has looked at a picture
+EXAMPLE = SHOWN_FIRST[0]
 MASKED = "Red moves as long as your sentence names nothing else. Paint or click to change it."
-NOT_FOUND = "No clear object found: the whole picture moves, unless you select or paint what should."
+NOT_FOUND = (
+    "No clear object found: the whole picture moves as long as your sentence names nothing. Paint or click to change it."
+)
 LOOKING = "Looking at the picture …"
 ADDED = "Besides what the sentence says; an amount may follow: snow=0.5"
 AV1 = "AV1 in MP4 and WebM: smaller; at small, with a step at the wrap"
@@ -43,9 +53,10 @@ ENLARGE = (  # of a picture smaller than the size: what is said of each way, and
 UNMEASURED = "Seam and stillness are measured when a loop is made."
 NO_PICTURE = "choose a picture first"
 GONE = "the files of this loop went after an hour: choose its picture again and press Animate"
-NO_SENTENCE = f"say what should move, such as “{SUGGESTIONS[0]}”"
+NO_SENTENCE = f"say what should move, such as “{EXAMPLE}”"
 WAITING = "Waiting for its turn …"
 BEGUN = "Starting …"
+CHOSEN = "Rendering it in full …"
 FAILED = "That did not work. If a message names what is wrong, change it; then try again."
 NOT_UNDERSTOOD = "“{}” is no motion that is known here: say it in other words, or leave it out."
 REVISED = "Press Animate to see it."
@@ -100,24 +111,15 @@ def describe(file: LoopFile, seed: int) -> str:
     return f"{width} x {height}, {file.seconds:.2f} s, {file.frames} frames, {weight}, seed {seed}. {file.enlarged}".strip()
 
 
-def made(file: LoopFile, loop: Loop) -> str:
-    width, height = by_ending(file.path).size(*loop.size())
-    words = describe(file, loop.settings.request.seed)
-    words += f" The download has {width} x {height}." if max(width, height) > SHOWN_SIDE else ""
-    return words
-
-
-def colours(loop: Loop) -> list[tuple[int, int, int]]:
+def colours(notes: Sequence[Note]) -> list[tuple[int, int, int]]:
     """A colour for each note."""
-    return [ImageColor.getrgb(f"hsl({round(40 + 360 * place * 0.381966) % 360}, 90%, 60%)") for place in range(len(loop.notes))]
+    return [ImageColor.getrgb(f"hsl({round(40 + 360 * place * 0.381966) % 360}, 90%, 60%)") for place in range(len(notes))]
 
 
-def understood(prompt: str, loop: Loop | None = None) -> str:
-    """Each clause of a sentence as a chip: what became of it in the loop, in the colour that its place has in the picture, and
-    buttons that change the sentence's words."""
-    notes = list(zip(loop.notes, colours(loop))) if loop else []
-    made = loop is not None and loop.settings.request.prompt == prompt
-    chips = []
+def understood(prompt: str, notes: Sequence[Note] = (), made: bool = False) -> str:
+    """Each clause of a sentence as a chip: what becomes of it, in the colour that its place has in the picture, and buttons that
+    change the sentence's words. made: the notes are of these very words."""
+    notes, chips = list(zip(notes, colours(notes))), []
     for index, clause in enumerate(read_clauses(prompt)):
         same = [pair for pair in notes if clause.text == pair[0].clause] or [pair for pair in notes if _is_of(pair[0], clause)]
         note, colour = same[0] if same else (Note("" if not made or clause.kind else NOT_UNDERSTOOD.format(clause.text)), ())

@@ -4,16 +4,21 @@
 
 const BEND = 0.06, MOST = 6; // short sides from a straight line at which a path is bent; arrows of a path
 const STROKES = { brush: 255, erase: 0, freeze: 255 };
+const MASKS = ["brush", "erase", "select", "lasso"], OVER = ["arrow", "pin", "freeze"]; // what changes a mask; what changes a loop that is there
 let act = null, cursor = null, keyed = false; // what a hand is doing; where it is, in pixels of the mask; by keys
 
 function use(name) {
   if (act) abandon(); // a stroke that is not over
+  const before = tool;
   tool = name;
+  // where the sentence names things, paint is of one of them: the first, unless a chip chose another
+  if (MASKS.includes(name) && !art.chosen && regions.some((one) => one.thing === first)) art = { ...art, ...take(first) };
   stage.dataset.tool = name;
   for (const button of all(".tools [data-tool]")) button.setAttribute("aria-pressed", button.dataset.tool === name);
   if (!name) [cursor, act] = [null, null];
   else show("picture");
-  hint(HINTS[name] ?? "");
+  if (!name && OVER.includes(before) && hasLoop()) show("loop"); // which it changed
+  hint(name && name !== "freeze" && art?.chosen ? `${HINTS[name]} This is where “${art.chosen}” is.` : HINTS[name] ?? "");
   draw();
 }
 

@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.browser.steps import animate, mask_of, prepare, recipe, saved
+from tests.browser.steps import animate, draw, mask_of, painted, prepare, recipe, saved, until, upload
 
 SENTENCE = "everything ripples, the cup drifts to the left, the xylophone is purple"
 
@@ -30,6 +30,26 @@ def test_chips_change_the_sentence_and_the_sentence_the_chips(page, picture, tmp
     assert mask_of(page).shape == (201, 301)
     animate(page)
     assert recipe(saved(page, "MP4", tmp_path / "loop.mp4"))[0].request.prompt == words.input_value()
+
+
+def test_what_a_sentence_would_move_is_seen_before_anything_is_made(page, picture):
+    upload(page, picture)
+    reddish = "([r, g, b, a]) => a > 50 && r > 1.5 * Math.max(g, b)"
+    colour = f"""() => {{
+        const paper = document.querySelector(".paint"), {{ data }} = paper.getContext("2d").getImageData(0, 0, paper.width, paper.height);
+        let red = 0;
+        for (let at = 0; at < data.length; at += 4) red += ({reddish})(data.slice(at, at + 4));
+        return (4 * red) / data.length;
+    }}"""
+    assert page.evaluate(colour) > 0.02  # what moves as long as words name nothing
+    page.get_by_label("What should move, and how?").fill("the tractor shakes, it snows")
+    chip = page.locator(".understood [data-thing=tractor]")
+    expect(chip).to_contain_text("not found")
+    until(page, lambda: page.evaluate(colour), lambda share: share == 0)
+    draw(page, "brush", (0.2, 0.2), (0.4, 0.2))
+    until(page, lambda: [thing for thing, _ in painted(page)["parts"]], lambda things: things == ["tractor"])
+    expect(chip).to_have_attribute("aria-pressed", "true")
+    assert not page.evaluate('loopanimate.painting().includes(\'"mask":"data\')')  # nor is it taken for the whole
 
 
 def test_what_was_not_found_offers_a_click_that_paints_it(page, picture):

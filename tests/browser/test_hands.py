@@ -11,6 +11,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from loopanimate.files.recipe import open_small_png
+from loopanimate.page.canvas import open_url
 from tests.browser.steps import (
     LIVING,
     VIDEO,
@@ -174,6 +175,17 @@ def test_a_frozen_place_stops_without_sampling_again(page, picture, tmp_path):
     free, _ = motion("free.mp4")
     draw(page, "freeze", (0.55, 0.5), (0.7, 0.5))
     page.wait_for_function(f"before => {LIVING}.walk.motions[0].terms.length > before", arg=terms)
+    blue = """() => {
+        const paper = document.querySelector(".paint"), { data } = paper.getContext("2d").getImageData(0, 0, paper.width, paper.height);
+        let blue = 0;
+        for (let at = 0; at < data.length; at += 4) blue += data[at + 3] > 20 && data[at + 2] > 1.5 * data[at];
+        return (4 * blue) / data.length;
+    }"""
+    until(
+        page, lambda: page.evaluate(blue), lambda share: share > 1.15 * open_url(painted(page)["freeze"]).mean()
+    )  # how far it reaches
+    page.keyboard.press("Escape")
+    expect(page.locator(".bar [data-show=loop]")).to_have_attribute("aria-pressed", "true")
     until_other(page, before)
     held, hands = motion("held.mp4")
     places = np.asarray(Image.fromarray(open_small_png(hands.freeze)).resize((300, 200))) > 0.9

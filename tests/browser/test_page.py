@@ -57,13 +57,13 @@ def test_from_picture_to_playing_loop_to_files_and_back(page, picture, tmp_path)
         with Image.open(saved(page, name, tmp_path / f"loop.{ending}")) as loop:
             assert loop.n_frames == count and loop.size == (301, 201)
         page.get_by_text(f"{name}: 301 x 201").wait_for()
-    choose(page, "Size", "phone")
+    choose(page, "Size", "phone, 1080 x 1920")
     page.get_by_label("Whole picture within").check()
     with av.open(saved(page, "MP4", tmp_path / "phone.mp4")) as film:
         first = next(film.decode(video=0)).to_ndarray(format="rgb24")
     assert first.shape == (1920, 1080, 3)
     assert first[600:1320].std() > 2 * first[:560].std()  # the picture, and its blur above
-    choose(page, "Size", "source")
+    choose(page, "Size", "as the picture")
     page.get_by_label("AV1 in MP4").check()
     with av.open(saved(page, "MP4", tmp_path / "av1.mp4")) as film:
         assert film.streams.video[0].codec_context.name in ("av1", "libdav1d")
@@ -80,17 +80,17 @@ def test_from_picture_to_playing_loop_to_files_and_back(page, picture, tmp_path)
 def test_four_seeds_play_large_and_the_chosen_one_comes_in_full(page, picture, tmp_path):
     prepare(page, picture, frames=3, steps=1)
     page.get_by_label("Seed", exact=True).fill("20")
-    page.get_by_role("button", name="Four seeds").last.click()
+    page.get_by_role("button", name="4 variants").click()
     seeds = page.locator(".seeds button")
     expect(seeds).to_have_count(4)
     until_idle(page)
     view, one = (page.locator(place).first.bounding_box() for place in (".view", ".seeds button"))
     assert one["width"] > 0.45 * view["width"] and one["height"] > 0.45 * view["height"]
-    page.get_by_role("button", name="Use seed 22", exact=True).click()
+    page.get_by_role("button", name="3: seed 22", exact=True).click()
     until_rendered(page, "")
     expect(page.get_by_label("Seed", exact=True)).to_have_value("22")
     page.locator(".bar [data-show=seeds]").click()  # the others are still there
-    page.get_by_role("button", name="Use seed 21", exact=True).click()
+    page.get_by_role("button", name="2: seed 21", exact=True).click()
     expect(page.get_by_label("Seed", exact=True)).to_have_value("21")
     until_idle(page)
     assert recipe(saved(page, "MP4", tmp_path / "loop.mp4"))[0].request.seed == 21
@@ -325,11 +325,14 @@ def test_settings_beyond_the_page_and_a_queue_out_of_reach(page, picture, tmp_pa
     page.locator(".problem", has_text="for frames a second. It was given many").wait_for()
     until_idle(page)
     page.get_by_label("Frames a second", exact=True).fill("60")
-    choose(page, "Size", "4k")
+    choose(page, "Size", "4k, 3840 x 2160")
     page.get_by_role("button", name="Download MP4").click()
+    expect(page.locator("#save")).to_have_text("Download MP4, 3840 x 2160")
     page.get_by_text(re.compile("Fitting|Writing")).wait_for()
+    expect(page.locator("#save")).to_have_attribute("data-word", re.compile("Fitting|Writing"))  # where the finger is
     page.get_by_role("button", name="Cancel").click()
     page.get_by_text("Cancelled.").wait_for()
+    expect(page.locator("#save")).not_to_have_attribute("data-word", re.compile(""))
     assert source(page) == before and not downloads
     assert mask_of(page).shape == (200, 300)
 

@@ -68,7 +68,7 @@ def test_a_loop_on_another_picture_brings_its_own(page, picture, photos, tmp_pat
     page.wait_for_function("document.querySelector('.still').naturalWidth === 300")
     back = np.asarray(Image.fromarray(mask_of(page)).resize(mask.shape[::-1]))
     assert (back == mask).mean() > 0.97
-    press(page, "As it was found")
+    press(page, "Back to what was found")
     assert painted(page)["mask"] is None
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
 
+import cv2
 import imageio.v3 as iio
 import numpy as np
 import pytest
@@ -16,9 +17,10 @@ from loopanimate.files.recipe import pack, small_png, unpack
 from loopanimate.loop import FrameLoop, LoopFile, MotionLoop
 from loopanimate.motion.border import ALL_BORDERS
 from loopanimate.motion.field import Field
-from loopanimate.page import jobs, text
+from loopanimate.page import canvas, jobs, text
 from loopanimate.page.jobs import Server, Shown, direct, move
 from loopanimate.page.preview import measure, shrink
+from loopanimate.presets import ASSETS
 from loopanimate.scene.finder import Models
 from loopanimate.settings import Machine, make_settings
 from tests.motion.motions import STILL, circle
@@ -237,6 +239,25 @@ def test_a_loop_of_motion_is_shown_and_written_without_a_model_at_the_size_that_
         if form.kind in ("film", "animation"):
             plugin = "pyav" if form.kind == "film" else "pillow"
             assert iio.imread(written.path, plugin=plugin, index=0).shape[1::-1] == written.size
+
+
+def test_frozen_places_say_how_far_they_reach(loop):
+    frozen = np.zeros((95, 127), np.float32)
+    frozen[40:55, 50:80] = 1
+    reach = canvas.open_url(move(direct(loop, loop.settings.change(freeze=small_png(frozen))))["reach"])
+    inside = cv2.resize(frozen, reach.shape[::-1], interpolation=cv2.INTER_AREA) > 0.9
+    assert reach[inside].min() > 0.95 and reach[:4].max() < 0.05  # beside it more than itself, and not all
+    assert inside.mean() < (reach > 0.5).mean() < 0.5
+    assert "reach" not in move(loop)
+
+
+def test_suggestions_are_of_what_the_picture_shows():
+    server, machine = Server(), Machine()
+    beach, cat = (
+        server.suggest(str(next((ASSETS / "examples" / name).glob("picture.*"))), machine) for name in ("beach", "cat")
+    )
+    assert "waves" in beach[0] and len(beach) > len(text.FITTING_ANY) - 1
+    assert not any(word in words for words in cat for word in ("waves", "water", "clouds")) and "snow falls gently" in cat
 
 
 def test_frames_follow_no_hands_but_the_tempo(server, loop):
