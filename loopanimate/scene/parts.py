@@ -20,6 +20,7 @@ MAX_PARTS = 6  # besides what stands still and the background
 TOUCHING = 0.1  # share of a cell from which two layers meet there
 INSIDE = 0.7  # share of a part that lies in another one that carries it
 PIECES = 8  # of a cell along each side, in which masks are held against each other
+FAR = 0.4  # of the pace at the near end of what recedes, the pace at its far end
 RIM = 1 / 15  # short sides from its rim with what lies farther behind in which a part behind still things comes to rest
 
 
@@ -32,6 +33,7 @@ class Part:
     mask: np.ndarray  # (H, W) in [0, 1]
     behind: bool = False  # still things stand before it, and its outline stays
     rooted: bool = False  # but for that with what lies farther behind, which moves with it
+    recedes: str = ""  # "up" where it lies flat and its far end is its top, "down" where it is overhead
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,8 @@ def compose(scene: Scene, motions: Sequence[Motion], weights: np.ndarray) -> Mot
         if layer.row is None:
             continue
         free = _settle(weights, place) if layer.settled else 1
+        if scene.parts[layer.row].recedes:
+            free = free * _recede(weights[place], scene.parts[layer.row].recedes == "up")
         ring[:, place] = motions[layer.row].ring[:, layer.channels] * free
         winding[place] = motions[layer.row].winding[layer.channels] * free
     return Motion(ring, winding)
@@ -138,6 +142,21 @@ def _settle(weights: np.ndarray, place: int) -> np.ndarray:
         return np.ones(rim.shape, np.float32)
     distance = cv2.distanceTransform((~rim).astype(np.uint8), cv2.DIST_L2, 5)
     return smoothstep(np.clip(distance / (RIM * min(rim.shape)), 0, 1)).astype(np.float32)
+
+
+def _recede(weight: np.ndarray, up: bool) -> np.ndarray:
+    """How much faster what is near seems to move than what is far, by its weight (h, w): (h, 1), 1 in the mean.
+
+    Its far end is the row where it ends towards the horizon; none is seen of what the picture's own border cuts there.
+    """
+    rows = weight.sum(1)
+    seen = np.flatnonzero(rows > TOUCHING * rows.max(initial=0))
+    if not len(seen) or (up and seen[0] == 0) or (not up and seen[-1] == len(rows) - 1):
+        return np.ones((len(rows), 1), np.float32)
+    far = seen[0] if up else seen[-1]
+    share = np.clip(np.abs(np.arange(len(rows)) - far) / max(np.ptp(seen), 1), 0, 1)
+    pace = np.where((np.arange(len(rows)) < far) == up, FAR, FAR + (1 - FAR) * share)
+    return (pace / np.average(pace, weights=rows))[:, None].astype(np.float32)
 
 
 def weigh(masks: Sequence[np.ndarray], motion: Motion) -> np.ndarray:

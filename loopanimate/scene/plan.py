@@ -338,7 +338,16 @@ def _part(outcome: Outcome, group: Sequence[Clause], resting: Sequence[np.ndarra
     hangs = place.hangs and hold and not intent.waving
     intent = replace(intent, hold=hold, returns=not any(kind.flows for kind in kinds), hangs=hangs)
     behind = place.behind or outcome.clause.thing in ("background", "everything")
-    return Part(sentence, intent, mask, behind, place.rooted and not any(kind.flows for kind in kinds))
+    rooted = place.rooted and not any(kind.flows for kind in kinds)
+    return Part(sentence, intent, mask, behind, rooted, _recedes(outcome.clause.thing))
+
+
+def _recedes(thing: str) -> str:
+    """Where the far end is of what lies flat or overhead; what rises or falls has none."""
+    place = place_of(thing)
+    if not place.behind or {"smoke", "waterfall"} & set(place.regions[:1]):
+        return ""
+    return "down" if "sky" in place.regions else "up"
 
 
 def _in_depth(parts: Sequence[Part]) -> list[Part]:

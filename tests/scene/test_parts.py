@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from loopanimate.motion.curve import Motion
-from loopanimate.scene.parts import Part, compose, single, stack, weigh
+from loopanimate.scene.parts import FAR, Part, compose, single, stack, weigh
 from loopanimate.words.intent import STILL, Intent
+from tests.motion.motions import circle
 
 SIZE = 60, 90
 
@@ -85,3 +86,19 @@ def test_one_object_is_what_it_was():
     built, motion = single(Part("it sways", Intent(), BOAT), STILL), moved(2)
     whole = compose(built, [motion], weigh(built.masks, motion))
     assert (whole.ring == motion.ring).all() and (whole.winding == motion.winding).all() and (built.moving == BOAT).all()
+
+
+@pytest.mark.parametrize(
+    "recedes, rows, faster", [("up", (4, 12), -1), ("down", (0, 8), 0), ("up", (0, 12), None), ("", (4, 12), None)]
+)
+def test_what_recedes_moves_less_far_away_and_as_much_in_the_mean(recedes, rows, faster):
+    mask = np.zeros((96, 128), np.float32)
+    mask[8 * rows[0] : 8 * rows[1]] = 1
+    part = Part("it ripples", Intent(), mask, behind=True, recedes=recedes)
+    scene, motion = stack([part]), circle(9, reach=0.02)
+    sizes = np.ptp(compose(scene, [motion], weigh(scene.masks, motion)).ring[:, -1, 0], axis=0).mean(1)[slice(*rows)]
+    assert sizes.mean() == pytest.approx(0.02, rel=0.02)
+    if faster is None:
+        assert np.ptp(sizes) == 0
+    else:
+        assert sizes[faster] == pytest.approx(sizes[-1 - faster] / FAR, rel=0.1) and sizes[faster] == sizes.max()
