@@ -8,7 +8,7 @@ from loopanimate.words.wording import MARK, THINGS
 from loopanimate.words.wordnet import definitions, lemma
 
 SENT_OUT = ("flow", "fall", "leaf", "light")  # sorts of things that others send out
-PARTED = ("ray", "grass", "hair", "sand", "fire")  # classes of nouns of many that may be parts of a thing
+PARTED = ("ray", "grass", "hair", "sand", "fire", "wheel")  # classes of nouns of many that may be parts of a thing
 AGENTS = ("wind", "storm")  # classes that move what follows
 # Tags of words that follow a verb rather than a noun
 ADVERBS = ("strength", "tempo", "toward", "both", "along", "flicker")
