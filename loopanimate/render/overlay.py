@@ -146,17 +146,20 @@ def _find_box(sprite, top, bottom, width):
 
 
 @njit(**FAST)
-def _share(sprite, hidden, row, column):
-    """How much of a sprite is at a pixel, and how light it is there."""
-    x, y = np.float32(column + 0.5) - sprite[0], np.float32(row + 0.5) - sprite[1]
-    u, v = (x * sprite[2] + y * sprite[3]) / sprite[4], (y * sprite[2] - x * sprite[3]) / sprite[5]
+def _turn(sprite):
+    """What takes (x, y) from a sprite's middle to (u, v), in halves of its length and width: u by x and y, then v."""
+    return sprite[2] / sprite[4], sprite[3] / sprite[4], -sprite[3] / sprite[5], sprite[2] / sprite[5]
+
+
+@njit(**FAST)
+def _share(x, y, turn, looks, covered):
+    """How much of a sprite is (x, y) from its middle, and how light it is there. looks: its shape, softness, share and light;
+    covered: what hides it, a byte."""
+    u, v = x * turn[0] + y * turn[1], x * turn[2] + y * turn[3]
     if u * u + v * v >= 1:  # every shape lies within its ellipse
         return np.float32(0), np.float32(1)
-    share, shade = _weigh(int(sprite[6]), sprite[8], u, v)
-    share *= sprite[9]
-    if sprite[13] > 0:
-        share *= 1 - np.float32(hidden[int(sprite[13]) - 1, row, column]) / 255
-    return share, shade * sprite[14]
+    share, shade = _weigh(looks[0], looks[1], u, v)
+    return share * looks[2] * (1 - np.float32(covered) * np.float32(1 / 255)), shade * looks[3]
 
 
 @njit(**FAST)
@@ -175,21 +178,36 @@ def _paint(mode, share, shade, byte, light):
 @compile_kernel("void(uint8[:, :, ::1], float32[:, ::1], uint8[:, :, ::1], int64, int64)")
 def _sprites_rgb(frame, sprites, hidden, top, bottom):
     for index in range(len(sprites)):
-        sprite = sprites[index]
+        sprite = sprites[index]  # what follows is read once: a write to a frame could be one to it, for all a compiler knows
         first, last, left, right = _find_box(sprite, top, bottom, frame.shape[1])
+        turn, looks, mode = _turn(sprite), (int(sprite[6]), sprite[8], sprite[9], sprite[14]), sprite[7]
+        middle, light, cover = (sprite[0], sprite[1]), (sprite[10], sprite[11], sprite[12]), int(sprite[13]) - 1
         for row in range(first, last):
             for column in range(left, right):
-                share, shade = _share(sprite, hidden, row, column)
+                covered = hidden[cover, row, column] if cover >= 0 else np.uint8(0)
+                x, y = np.float32(column + 0.5) - middle[0], np.float32(row + 0.5) - middle[1]
+                share, shade = _share(x, y, turn, looks, covered)
                 if abs(share) > IDLE:
                     for channel in range(3):
                         byte = np.float32(frame[row, column, channel])
                         frame[row, column, channel] = np.uint8(
-                            _paint(sprite[7], share, shade, byte, sprite[10 + channel]) + np.float32(0.5)
+                            _paint(mode, share, shade, byte, light[channel]) + np.float32(0.5)
                         )
 
 
 @njit(**FAST)
-def _put(luma, cb, cr, row, column, red, green, blue):
+def _tints(blue, red):
+    """What the colours of a pixel add to its grey: red, green and blue."""
+    return FROM_BT709[0, 2] * red, FROM_BT709[1, 1] * blue + FROM_BT709[1, 2] * red, FROM_BT709[2, 1] * blue
+
+
+@njit(**FAST)
+def _within(value):
+    return min(max(value, np.float32(0)), np.float32(255))
+
+
+@njit(**FAST)
+def _put(luma, row, column, red, green, blue):
     """Add changes of a pixel's colours to its brightness; the sums of four go into the colours of all four."""
     change = TO_BT709[0, 0] * red + TO_BT709[0, 1] * green + TO_BT709[0, 2] * blue
     luma[row, column] = np.uint8(
@@ -210,23 +228,26 @@ def _sprites_planar(luma, cb, cr, sprites, hidden, top, bottom):
     for index in range(len(sprites)):
         sprite = sprites[index]
         first, last, left, right = _find_box(sprite, top, bottom, luma.shape[1])
+        turn, looks, mode = _turn(sprite), (int(sprite[6]), sprite[8], sprite[9], sprite[14]), sprite[7]
+        middle, light, cover = (sprite[0], sprite[1]), (sprite[10], sprite[11], sprite[12]), int(sprite[13]) - 1
         for row in range(first // 2, (last + 1) // 2):
             for column in range(left // 2, (right + 1) // 2):
                 blue, red = np.float32(cb[row, column]) - 128, np.float32(cr[row, column]) - 128
+                tint_r, tint_g, tint_b = _tints(blue, red)
                 reds, greens, blues = np.float32(0), np.float32(0), np.float32(0)
                 for pixel in range(4):
                     y, x = 2 * row + pixel // 2, 2 * column + pixel % 2
-                    share, shade = _share(sprite, hidden, y, x)
+                    covered = hidden[cover, y, x] if cover >= 0 else np.uint8(0)
+                    across, down = np.float32(x + 0.5) - middle[0], np.float32(y + 0.5) - middle[1]
+                    share, shade = _share(across, down, turn, looks, covered)
                     if abs(share) <= IDLE:
                         continue
                     grey = FROM_BT709[0, 0] * (np.float32(luma[y, x]) - 16)
-                    r = min(max(grey + FROM_BT709[0, 2] * red, np.float32(0)), np.float32(255))
-                    g = min(max(grey + FROM_BT709[1, 1] * blue + FROM_BT709[1, 2] * red, np.float32(0)), np.float32(255))
-                    b = min(max(grey + FROM_BT709[2, 1] * blue, np.float32(0)), np.float32(255))
-                    more_r = _paint(sprite[7], share, shade, r, sprite[10]) - r
-                    more_g = _paint(sprite[7], share, shade, g, sprite[11]) - g
-                    more_b = _paint(sprite[7], share, shade, b, sprite[12]) - b
-                    _put(luma, cb, cr, y, x, more_r, more_g, more_b)
+                    r, g, b = _within(grey + tint_r), _within(grey + tint_g), _within(grey + tint_b)
+                    more_r = _paint(mode, share, shade, r, light[0]) - r
+                    more_g = _paint(mode, share, shade, g, light[1]) - g
+                    more_b = _paint(mode, share, shade, b, light[2]) - b
+                    _put(luma, y, x, more_r, more_g, more_b)
                     reds, greens, blues = reds + more_r, greens + more_g, blues + more_b
                 if reds != 0 or greens != 0 or blues != 0:
                     _put_colour(cb, row, column, 1, reds, greens, blues)
@@ -326,17 +347,31 @@ def _air_planar(luma, cb, cr, air, fog, behind, hidden, top, bottom):
                 more_b = 65025 * (fog[2] * veil + line[cell, 5] + at * (line[cell + 1, 5] - line[cell, 5]))
                 root_r, root_g, root_b = np.sqrt(gain_r), np.sqrt(gain_g), np.sqrt(gain_b)
                 blue, red = np.float32(cb[row, column]) - 128, np.float32(cr[row, column]) - 128
-                reds, greens, blues = np.float32(0), np.float32(0), np.float32(0)
-                for pixel in range(4):
-                    y, x = 2 * row + pixel // 2, 2 * column + pixel % 2
-                    grey = FROM_BT709[0, 0] * (np.float32(luma[y, x]) - 16)
-                    r = min(max(grey + FROM_BT709[0, 2] * red, np.float32(0)), np.float32(255))
-                    g = min(max(grey + FROM_BT709[1, 1] * blue + FROM_BT709[1, 2] * red, np.float32(0)), np.float32(255))
-                    b = min(max(grey + FROM_BT709[2, 1] * blue, np.float32(0)), np.float32(255))
-                    new_r = _light(r, gain_r, root_r, more_r) - r
-                    new_g = _light(g, gain_g, root_g, more_g) - g
-                    new_b = _light(b, gain_b, root_b, more_b) - b
-                    _put(luma, cb, cr, y, x, new_r, new_g, new_b)
-                    reds, greens, blues = reds + new_r, greens + new_g, blues + new_b
+                tint_r, tint_g, tint_b = _tints(blue, red)
+                one, two = np.float32(luma[2 * row, 2 * column]) - 16, np.float32(luma[2 * row, 2 * column + 1]) - 16
+                three, four = np.float32(luma[2 * row + 1, 2 * column]) - 16, np.float32(luma[2 * row + 1, 2 * column + 1]) - 16
+                brightest = FROM_BT709[0, 0] * max(max(one, two), max(three, four)) + max(max(tint_r, tint_g), tint_b)
+                most = max(max(root_r, root_g), root_b)
+                if more_r + more_g + more_b == 0 and (most <= 1 or most * brightest <= 255):
+                    # no colour is cut off, so the change of brightness is linear in it
+                    up_r, up_g, up_b = root_r - 1, root_g - 1, root_b - 1
+                    weight_r, weight_g, weight_b = TO_BT709[0, 0] * up_r, TO_BT709[0, 1] * up_g, TO_BT709[0, 2] * up_b
+                    slope = FROM_BT709[0, 0] * (weight_r + weight_g + weight_b)
+                    shift = weight_r * tint_r + weight_g * tint_g + weight_b * tint_b
+                    for pixel, value in enumerate((one, two, three, four)):
+                        changed = min(max(value + slope * value + shift, np.float32(0)), np.float32(219))
+                        luma[2 * row + pixel // 2, 2 * column + pixel % 2] = np.uint8(changed + np.float32(16.5))
+                    grey = FROM_BT709[0, 0] * (one + two + three + four)
+                    reds, greens, blues = up_r * (grey + 4 * tint_r), up_g * (grey + 4 * tint_g), up_b * (grey + 4 * tint_b)
+                else:
+                    reds, greens, blues = np.float32(0), np.float32(0), np.float32(0)
+                    for pixel, value in enumerate((one, two, three, four)):
+                        grey = FROM_BT709[0, 0] * value
+                        r, g, b = _within(grey + tint_r), _within(grey + tint_g), _within(grey + tint_b)
+                        new_r = _light(r, gain_r, root_r, more_r) - r
+                        new_g = _light(g, gain_g, root_g, more_g) - g
+                        new_b = _light(b, gain_b, root_b, more_b) - b
+                        _put(luma, 2 * row + pixel // 2, 2 * column + pixel % 2, new_r, new_g, new_b)
+                        reds, greens, blues = reds + new_r, greens + new_g, blues + new_b
                 _put_colour(cb, row, column, 1, reds, greens, blues)
                 _put_colour(cr, row, column, 2, reds, greens, blues)
