@@ -5,6 +5,7 @@ from pathlib import Path
 import gradio as gr
 
 from loopanimate import options, page
+from loopanimate.memory import return_large_blocks
 from loopanimate.page.events import Page
 from loopanimate.page.jobs import KEEP_SECONDS, ON_ZERO, Server
 from loopanimate.presets import ASSETS
@@ -32,6 +33,7 @@ def launch(server: Server, **given) -> gr.Blocks:
 
 
 def main() -> None:
+    return_large_blocks()
     parser = options.Parser(description="LoopAnimate's page.")
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--share", action="store_true", help="a public link, by Gradio")

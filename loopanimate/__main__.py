@@ -16,6 +16,7 @@ from loopanimate.files.manifests import write_manifests
 from loopanimate.files.pictures import STILLS, check_still, open_mask, open_picture, replacing, write_still
 from loopanimate.files.recipe import pack, small_png
 from loopanimate.files.sizes import output_size, size_limit
+from loopanimate.memory import return_large_blocks
 from loopanimate.presets import PRESETS
 from loopanimate.settings import Machine, Settings
 
@@ -194,4 +195,5 @@ def _show_progress(step: int, steps: int) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: half-written files go
+    return_large_blocks()
     main()

@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from loopanimate.files.formats import Format, read_metadata
 from loopanimate.files.living import motion_of, overlay_data
-from loopanimate.files.pictures import open_picture
+from loopanimate.files.pictures import mask_size, open_picture
 from loopanimate.files.project import ENDING, is_project, read_project, write_project
 from loopanimate.files.recipe import MOST_SIDE, Parts, of_frame, open_small_png, pack, unpack, unpack_parts
 from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, make_loops
@@ -152,9 +153,13 @@ class Server:
         models = self.load_models(self.machine).result()
         return find_things(self.load("motion", self.machine).result(), picture, prompt, models)
 
-    def save_mask(self, mask: np.ndarray) -> str:
+    def save_mask(self, mask: np.ndarray, size: tuple[int, int]) -> str:
+        """Write a mask (h, w) in [0, 1], or uint8, as a PNG of `size` (width, height)."""
+        levels = mask if mask.dtype == np.uint8 else np.rint(mask * 255).astype(np.uint8)
         target = self.new_file(".png")
-        Image.fromarray((mask * 255).round().astype(np.uint8)).save(target)
+        Image.fromarray(levels if levels.shape == size[::-1] else cv2.resize(levels, size, interpolation=cv2.INTER_CUBIC)).save(
+            target
+        )
         return str(target)
 
     def save_glimpse(self, loop: Loop, fps: float, side: int = GLIMPSE_SIDE) -> str:
@@ -168,9 +173,8 @@ class Server:
         with Image.open(path) as file:
             if file.format in BROWSABLE and max(file.size) <= STAGE_SIDE:
                 return path
-        copy, target = open_cached(path).copy(), self.new_file(".jpg")
-        copy.thumbnail((STAGE_SIDE, STAGE_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
-        copy.save(target, quality=95, subsampling=0)
+        target = self.new_file(".jpg")
+        canvas.small_copy(open_cached(path), STAGE_SIDE).save(target, quality=95, subsampling=0)
         return str(target)
 
     def restore(self, file: str, path: str | None, sure: bool = False) -> tuple[Settings, np.ndarray | None, str, Parts]:
@@ -245,8 +249,9 @@ class Server:
     ):
         """Generator; returns loops of `count` seeds. mask: (h, w) in [0, 1] of any size, as of parts; None: it is found."""
         picture, seed = open_cached(path), settings.request.seed
-        mask = None if mask is None else canvas.fit(mask, picture.size)
-        parts = [(words, canvas.fit(own, picture.size)) for words, own in parts]
+        size = mask_size(*picture.size)
+        mask = None if mask is None else canvas.fit(mask, size)
+        parts = [(words, canvas.fit(own, size)) for words, own in parts]
         needed = [self.saliency, self.load_models(machine)]
         if not ON_ZERO:  # there another pipeline than the first one is loaded where the device is
             needed.append(self.load(settings.preset, machine))

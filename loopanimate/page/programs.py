@@ -3,18 +3,16 @@
 from collections.abc import Iterable
 
 import gradio as gr
-import numpy as np
 
 from loopanimate.files.pictures import open_mask
 from loopanimate.page import text
 from loopanimate.page.base import Events, in_words
-from loopanimate.page.canvas import fit
 from loopanimate.page.jobs import Shown, open_cached
 from loopanimate.page.making import DEVICE, NAMED
 from loopanimate.page.work import relay
 from loopanimate.presets import MAX_FRAMES
 from loopanimate.settings import make_settings
-from loopanimate.staging import Note, note_of
+from loopanimate.staging import Note, note_of, shrink_to_masks
 
 
 class ProgramEvents(Events):
@@ -73,8 +71,7 @@ class ProgramEvents(Events):
             (loop,) = yield from relay(sampling, lambda _: gr.skip())
             shown = Shown(picture, layer, loop, parts)
             file = yield from relay(self.server.write(shown, settings, NAMED[file_format], True, machine), lambda _: gr.skip())
-        places = [None if note.place is None else note.place / np.float32(255) for note in loop.notes]
-        yield str(file.path), *self.list_places(loop.notes, places, own_size)
+        yield str(file.path), *self.list_places(loop.notes, [note.place for note in loop.notes], own_size)
 
     def write_mask(self, picture, prompt):
         """A picture file → its automatic mask as a PNG of the same size, white moves; with a sentence also what that names.
@@ -88,7 +85,7 @@ class ProgramEvents(Events):
             opened = open_cached(picture)
             found = self.server.find_things(opened, prompt) if prompt else []
             places = [outcome.region and outcome.region.mask for outcome in found]
-            mask = self.server.save_mask(self.server.find_mask(opened)[0])
+            mask = self.server.save_mask(self.server.find_mask(shrink_to_masks(opened))[0], opened.size)
             return mask, *self.list_places(map(note_of, found), places, opened.size)
 
     def list_places(self, notes: Iterable[Note], places: list, size: tuple[int, int]) -> tuple[list[dict], list[str]]:
@@ -97,5 +94,5 @@ class ProgramEvents(Events):
             where = None if place is None else len(files)
             said.append({"thing": note.thing, "said": note.said, "place": where, "unsure": note.unsure})
             if place is not None:
-                files.append(self.server.save_mask(fit(place, size)))
+                files.append(self.server.save_mask(place, size))
         return said, files
