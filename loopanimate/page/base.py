@@ -19,12 +19,15 @@ from loopanimate.settings import Settings
 QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 
+MISTAKES = (ValueError, MemoryError, OSError)  # a visitor's, and a machine's that is short of memory or of room on its disk
+
+
 @contextmanager
 def in_words(say: Callable = text.sentence):
     """A mistake becomes a message on the page."""
     try:
         yield
-    except ValueError as error:
+    except MISTAKES as error:
         raise gr.Error(say(error), print_exception=False) from None
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.files.pictures import encode_still
-from loopanimate.files.recipe import Parts, open_small_png, small_png
+from loopanimate.files.recipe import MOST_PARTS, Parts, open_small_png, small_png
 
 SIDE = 640  # pixels on the long side of what is painted
 
@@ -37,6 +37,8 @@ class Painting:
         try:
             given = json.loads(text)
             masks = {name: open_url(given[name]) for name in ("automatic", "mask", "freeze", "shown")}
+            if len(given["parts"]) > MOST_PARTS:
+                raise ValueError("more parts than are read")
             parts = tuple((str(thing), open_url(source)) for thing, source in given["parts"])
             arrows, pins = (tuple(tuple(map(float, point)) for point in given[name]) for name in ("arrows", "pins"))
             return cls(str(given["of"]), parts=parts, arrows=arrows, pins=pins, **masks)

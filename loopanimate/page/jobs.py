@@ -4,9 +4,6 @@ Generators yield HTML that says how it goes, or None when there is nothing new; 
 """
 
 import os
-import random
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
@@ -25,6 +22,8 @@ from loopanimate.files.project import ENDING, is_project, read_project, write_pr
 from loopanimate.files.recipe import MOST_SIDE, Parts, of_frame, open_small_png, pack, unpack, unpack_parts
 from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, make_loops
 from loopanimate.page import canvas, spaces, text
+from loopanimate.page.folder import Folder
+from loopanimate.page.limits import KEEP_SECONDS, OWN, PUBLIC
 from loopanimate.page.preview import first_frame, shrink, webp
 from loopanimate.page.work import POLL, follow, relay, start
 from loopanimate.presets import NATIVE_FPS
@@ -39,7 +38,6 @@ STAGE_SIDE = 2048  # pixels on the long side of the picture on the page
 GLIMPSE_SIDE, GLIMPSE_SECONDS = 224, 0.7  # pixels of the moving picture while sampling, and how often it is renewed
 CHOICE_SIDE = 448  # pixels on the long side of each of four seeds
 ALIKE = 12.0  # levels of 255 by which a loop's first frame may differ from its picture in the mean: coding, light and weather
-KEEP_SECONDS = 3600  # finished files on disk
 ON_ZERO = spaces is not None and os.environ.get("SPACES_ZERO_GPU") is not None
 BROWSABLE = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "AVIF", "BMP")  # pictures that every browser shows
 
@@ -110,7 +108,8 @@ class Server:
             public: strangers use the page, as in a Space, so they choose no models.
         """
         self.machine, self.public = machine or Machine(), public or "SPACE_ID" in os.environ
-        self.folder = tempfile.TemporaryDirectory(prefix="loopanimate-")
+        self.limits = PUBLIC if self.public else OWN
+        self.folder = Folder(KEEP_SECONDS, os.environ.get("GRADIO_TEMP_DIR"))
         self.pipe, self.models, self.salient = Held(), Held(), Held()
         self.render_seconds: float | None = None  # that the last loop took after sampling
         # ZeroGPU runs this in a fork, which inherits the models: only arguments and words travel between the processes
@@ -134,14 +133,8 @@ class Server:
         return self.machine.model_copy(update=given)
 
     def new_file(self, ending: str, name: str = "") -> Path:
-        """A finished file's place, in a folder of its own; old ones go."""
-        folder = Path(self.folder.name)
-        for old in folder.iterdir():
-            if time.time() - old.stat().st_mtime > KEEP_SECONDS:
-                shutil.rmtree(old, ignore_errors=True)
-        own = folder / f"{random.getrandbits(48):012x}"
-        own.mkdir()
-        return own / f"{name or 'loop'}{ending}"
+        """A finished file's place."""
+        return self.folder.new_file(f"{name or 'loop'}{ending}")
 
     def find_mask(self, picture: Image.Image) -> tuple[np.ndarray, bool]:
         """The automatic mask (H, W) in [0, 1], and whether there is a clear object."""
@@ -289,6 +282,7 @@ class Server:
     def write(self, shown: Shown, settings: Settings, form: Format, embed: bool, machine: Machine):
         """Generator; writes the loop on the page by these settings, as far as the format can hold them; returns the file."""
         loop, output, before = direct(shown.loop, settings), settings.output, shown.loop.settings.output
+        self.limits.check_output(settings, form, loop.size(output))
         if not isinstance(loop, MotionLoop) and (output.size, output.fit) != (before.size, before.fit):
             sampling = self.sample_loops(shown.path, settings, 1, shown.mask, machine)
             (loop,) = yield from relay(sampling, lambda _: text.working("Fitting the loop to the size …"))

@@ -12,11 +12,11 @@ from loopanimate.files.formats import FORMATS
 from loopanimate.files.recipe import Parts
 from loopanimate.loop import Loop, LoopFile
 from loopanimate.page import text
-from loopanimate.page.base import QUIET, Events, hand
+from loopanimate.page.base import MISTAKES, QUIET, Events, hand
 from loopanimate.page.bindings import read
 from loopanimate.page.canvas import Painting, shrink_mask, url
 from loopanimate.page.jobs import CHOICE_SIDE, ON_ZERO, Shown, direct
-from loopanimate.page.work import relay
+from loopanimate.page.work import relay, within
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.scene.plan import names, painted
 from loopanimate.settings import make_settings
@@ -57,8 +57,8 @@ class JobEvents(Events):
             path = values[0][self.picture]
             yield {self.stage: hand(path, job=text.working(text.BEGUN))}  # its turn has come
             try:
-                yield from job(*values)
-            except ValueError as error:
+                yield from within(job(*values), self.server.limits.seconds)
+            except MISTAKES as error:
                 yield {self.stage: hand(path, job={"words": text.sentence(error), "problem": True})}
 
         name = json.dumps(job.__name__)

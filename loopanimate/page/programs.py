@@ -5,11 +5,13 @@ from collections.abc import Iterable
 import gradio as gr
 
 from loopanimate.files.pictures import open_mask
+from loopanimate.files.recipe import MOST_PARTS
+from loopanimate.files.sizes import output_size
 from loopanimate.page import text
 from loopanimate.page.base import Events, in_words
 from loopanimate.page.jobs import Shown, open_cached
 from loopanimate.page.making import DEVICE, NAMED
-from loopanimate.page.work import relay
+from loopanimate.page.work import relay, within
 from loopanimate.presets import MAX_FRAMES
 from loopanimate.settings import make_settings
 from loopanimate.staging import Note, note_of, shrink_to_masks
@@ -29,7 +31,7 @@ class ProgramEvents(Events):
         reads = [picture, prompt, mask, num_frames, seed, strength, file_format, size, things, masks]
         reads += [effects, effect_strength]
         call.click(self.write_loop, reads, [loop_file, notes, places], api_name="animate", **DEVICE)
-        call.click(self.write_mask, [picture, prompt], [mask_file, notes, places], api_name="mask")
+        call.click(self.write_mask, [picture, prompt], [mask_file, notes, places], api_name="mask", concurrency_id="finding")
 
     def write_loop(
         self,
@@ -62,15 +64,22 @@ class ProgramEvents(Events):
                 raise ValueError(f"expected a list of effects, got {effects!r}")
             given["added_effects"] = tuple((each,) for each in effects or [])
             settings, machine = make_settings(prompt=prompt or "", **given), self.server.machine
+            form, limits = NAMED[file_format], self.server.limits
             things, masks, own_size = things or [], masks or [], open_cached(picture).size
             if not isinstance(things, list) or len(things) != len(masks) or not all(isinstance(each, str) for each in things):
                 raise ValueError(f"expected a list of as many things as masks, got {things!r} and {len(masks)} masks")
+            if len(things) > MOST_PARTS:
+                raise ValueError(f"expected at most {MOST_PARTS} things, got {len(things)}")
+            limits.check_output(settings, form, output_size(settings.output.size, *own_size))
             parts = [(thing, open_mask(path, own_size)) for thing, path in zip(things, masks)]
             layer = None if mask is None else open_mask(mask, own_size)
-            sampling = self.server.sample_loops(picture, settings, 1, layer, machine, parts)
-            (loop,) = yield from relay(sampling, lambda _: gr.skip())
-            shown = Shown(picture, layer, loop, parts)
-            file = yield from relay(self.server.write(shown, settings, NAMED[file_format], True, machine), lambda _: gr.skip())
+
+            def make():
+                (loop,) = yield from self.server.sample_loops(picture, settings, 1, layer, machine, parts)
+                shown = Shown(picture, layer, loop, parts)
+                return loop, (yield from self.server.write(shown, settings, form, True, machine))
+
+            loop, file = yield from relay(within(make(), limits.seconds), lambda _: gr.skip())
         yield str(file.path), *self.list_places(loop.notes, [note.place for note in loop.notes], own_size)
 
     def write_mask(self, picture, prompt):
