@@ -2,9 +2,11 @@
 
 import io
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from math import ceil, inf, sqrt
 from pathlib import Path
 from typing import BinaryIO
@@ -28,6 +30,7 @@ MAX_ASPECT = 16.0  # long side over short side
 # Masks of a larger picture are kept at so many pixels: its layers' edges are found in the picture itself (scene.matting), and
 # at 48 megapixels each mask would take 190 megabytes.
 MASK_PIXELS = 3840 * 2160
+LEFT_SECONDS = 24 * 3600  # after which a half-written file belongs to nobody: its process was killed
 FULL = (1, 255, 1023, 4095, 65535, 2**32 - 1)  # what may be white, of levels that are not bytes
 HELD = 0.995  # share of a picture's levels that are at most white: a few of an HDR picture's are above it
 ORIENTATION = 0x0112  # EXIF's tag
@@ -264,8 +267,12 @@ def replacing(path: Path, keep: bool = True) -> Iterator[Path]:
 
     keep: False for a file that is of no use afterwards: it vanishes in any case.
     """
-    partial = path.with_name(f".{path.stem.lstrip('.')}.{os.getpid()}.partial{path.suffix}")
+    name, ending = f".{path.stem.lstrip('.')}.", f".partial{path.suffix}"
+    partial = path.with_name(f"{name}{os.getpid()}{ending}")
     try:
+        for other in path.parent.glob(f"{escape(name)}*{escape(ending)}"):
+            if time.time() - other.stat().st_mtime > LEFT_SECONDS:
+                other.unlink(missing_ok=True)
         yield partial
         if keep:
             os.replace(partial, path)

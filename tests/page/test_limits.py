@@ -1,4 +1,5 @@
 import asyncio
+import json
 import time
 from contextlib import contextmanager
 from math import inf
@@ -181,17 +182,21 @@ def public(monkeypatch, tmp_path):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     for name in ("load", "load_models", "session"):
         monkeypatch.setattr(jobs, name, lambda *_: None)
-    server, begun, lets_go = Server(public=True), [], []
+    server, begun, lets_go, ended = Server(public=True), [], [], []
 
     def sample_loops(self, path, settings, *_):
         begun.append(settings.request.prompt)
-        while settings.request.prompt not in lets_go:
-            yield time.sleep(0.02)
+        try:
+            while settings.request.prompt not in lets_go:
+                yield time.sleep(0.02)
+        finally:
+            ended.append(settings.request.prompt)
         raise ValueError(f"expected to be let go, got {settings.request.prompt}")
 
     monkeypatch.setattr(Server, "sample_loops", sample_loops)
     blocks = launch(server, server_port=free_port(), quiet=True)
-    yield SimpleNamespace(address=blocks.local_url.rstrip("/"), server=server, begun=begun, lets_go=lets_go, blocks=blocks)
+    kept = {"server": server, "begun": begun, "lets_go": lets_go, "ended": ended, "blocks": blocks}
+    yield SimpleNamespace(address=blocks.local_url.rstrip("/"), **kept)
     blocks.close()
 
 
@@ -266,3 +271,17 @@ def test_strangers_take_turns_and_reach_no_file(public, tmp_path):
         assert "let go, got the modest sways" in answer(modest, later)
         assert "let go, got it sways f" in answer(greedy, asked[5])
         assert ask(greedy, "it sways a").status_code == 200  # there is room again
+
+        # a visitor who goes away leaves neither a job at work nor one that waits
+        function = next(number for number, fn in public.blocks.fns.items() if fn.api_name == "animate")
+        picture, _, *others = json.loads(asked[0].request.content)["data"]
+        for prompt in ("one goes", "two go"):
+            joined = {"data": [picture, prompt, *others], "fn_index": function, "session_hash": "gone"}
+            assert greedy.post("/gradio_api/queue/join", json=joined).status_code == 200
+        with greedy.stream("GET", "/gradio_api/queue/data?session_hash=gone") as answers:
+            until(lambda: public.begun[-1] == "one goes")
+            next(answers.iter_lines())
+        until(lambda: "one goes" in public.ended)
+        public.lets_go.append("the next one sways")
+        assert "let go, got the next one" in answer(modest, ask(modest, "the next one sways"))
+        assert "two go" not in public.begun
