@@ -66,7 +66,8 @@ def main(arguments: list[str] | None = None) -> None:
         files, machine = options.build(Files, given), options.build(Machine, given)
         settings = options.build(Settings, {name: value for name, value in given.items() if name not in ("output", "freeze")})
         try:
-            print(*animate(files, settings, machine, given["part"], _show_progress), sep="\n")
+            said = animate(files, settings, machine, given["part"], _show_progress)
+            print(*map(options.make_printable, said), sep="\n")
         except KeyboardInterrupt:
             print("\rstopped: nothing was written", file=sys.stderr)
             raise SystemExit(128 + signal.SIGINT) from None

@@ -74,7 +74,7 @@ def main(arguments: list[str]) -> None:
             for row, outcome in spread(rows, machine, batch.jobs or count_cores()):
                 table[row.number] = row, outcome
                 name = row.values.get("output", row.values.get("picture", f"row {row.number}"))
-                print(f"{outcome.state:<8}{name}: {outcome.said}", flush=True)
+                print(options.make_printable(f"{outcome.state:<8}{name}: {outcome.said}"), flush=True)
         except KeyboardInterrupt:
             print(f"stopped after {len(table)} of {len(rows)} rows: the same command makes the others", file=sys.stderr)
             raise SystemExit(128 + signal.SIGINT) from None

@@ -44,7 +44,7 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose own errors (an unknown option, a missing one) are one line too."""
 
     def error(self, message: str):
-        self.exit(2, f"error: {message} (see --help)\n")
+        self.exit(2, f"error: {make_printable(message)} (see --help)\n")
 
 
 @contextmanager
@@ -61,8 +61,12 @@ def exit_on_mistake():
 
 
 def describe(error: Exception) -> str:
-    """A mistake as one line; names of files and words that people typed bring no codes of a terminal into it."""
-    words = SHORT if is_shortage(error) else " ".join(str(error).split())
+    """A mistake as one line."""
+    return make_printable(SHORT if is_shortage(error) else " ".join(str(error).split()))
+
+
+def make_printable(words: str) -> str:
+    """Words whose names of files, and what people typed, bring no codes into a terminal, and nothing that it cannot show."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in words)
 
 

@@ -75,7 +75,7 @@ class Limits:
         )
 
 
-OWN = Limits(upload=1000, disk=inf, queue=32, jobs=inf, seconds=inf, megapixels=inf, visits=1000, calls=inf)
+OWN = Limits(upload=1000, disk=inf, queue=64, jobs=inf, seconds=inf, megapixels=inf, visits=1000, calls=inf)
 PUBLIC = Limits(upload=100, disk=5000, queue=64, jobs=6, seconds=300, megapixels=4500, visits=100, calls=20)
 
 
