@@ -37,6 +37,7 @@ def run_options():
     from onnxruntime import RunOptions
 
     options = RunOptions()
+    options.log_severity_level = 4  # what goes wrong is raised, and said in our words
     options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
     return options
 

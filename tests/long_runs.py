@@ -1,11 +1,13 @@
-"""What only many hours show, in minutes: python -m tests.long_runs [loops|clients|page|fuzz] [--count N].
+"""What only many hours show, in minutes: python -m tests.long_runs [loops|clients|page|fuzz|faults|large] [--count N].
 
     loops     so many loops of random pictures, words and settings in one process, as the command makes them
     clients   so many programs at once at one server: each is served, or told why not, and the next one too
     page      so many hours of a living page, a frame each second of them
     fuzz      tests/test_fuzz.py with so many examples a test
+    faults    so many commands that are killed, or have no room on the disk or in memory, each at another moment
+    large     a server's memory from the upload of 48 megapixels, 5760 x 1080 and 12 : 1 to a finished loop
 
-Ends with status 1 where memory is not flat within 5 %, or a file or a thread is left.
+Ends with status 1 where memory is not flat within 5 %, a file or a thread is left, or 48 megapixels take more than 1.6 GB.
 """
 
 import argparse
@@ -13,6 +15,8 @@ import gc
 import json
 import os
 import random
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,14 +25,18 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import psutil
 from PIL import Image
 
+from loopanimate.settings import Machine
+
 FLAT = 0.05  # share by which memory may grow from the second quarter of a run to the last
 ROOT = Path(__file__).parent.parent
-COUNTS = {"loops": 300, "clients": 40, "page": 24, "fuzz": 2000}
+COUNTS = {"loops": 300, "clients": 40, "page": 24, "fuzz": 2000, "faults": 60, "large": 1}
+MOST = 1600  # megabytes over idle
 WORDS = (
     "it sways",
     "the waves roll in, the clouds drift to the left",
@@ -207,7 +215,128 @@ def run_fuzz(count: int) -> bool:
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == 0
 
 
-RUNS = {"loops": run_loops, "clients": run_clients, "page": run_page, "fuzz": run_fuzz}
+def run_faults(count: int) -> bool:
+    """Each command is a fork of this process, which has the models; what it is to end with depends on what it meets."""
+    import resource
+
+    from loopanimate import __main__ as command
+    from loopanimate.files.formats import read_metadata
+    from tests.conftest import photographs
+
+    loaded = command.load_all("motion", Machine())
+    rng, outcomes = random.Random(0), Counter()
+
+    def make(folder: Path, index: int, limit: tuple[int, int] | None) -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        sys.stderr = open(folder.parent / "said", "w")  # noqa: SIM115  of a process that ends at once
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        if limit is not None:
+            resource.setrlimit(*limit)
+        outputs = ["--output", f"{folder}/loop{ENDED[index % len(ENDED)]}", "--poster", f"{folder}/poster.png"]
+        wanted = [f"{folder}/picture.png", "it sways", *outputs, "--save-mask", f"{folder}/mask.png", "--num-frames", "9"]
+        status = 1
+        try:
+            command.main([*wanted, "--size", "1080p"])
+            status = 0
+        except SystemExit as end:
+            status = end.code
+        except BaseException:  # noqa: BLE001  what must not be
+            import traceback
+
+            traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(status)
+
+    with patch.object(command, "load_all", lambda *_: loaded), tempfile.TemporaryDirectory() as place:
+        seconds = 0.0
+        for index in range(-1, count):
+            folder = Path(place) / "run"
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            photographs()["chelsea"].resize((240, 160)).save(folder / "picture.png")
+            fault = rng.choice(("kill", "disk", "memory")) if index >= 0 else "none"
+            held = psutil.Process().memory_info().vms
+            limit = {
+                "disk": (resource.RLIMIT_FSIZE, (int(10 ** rng.uniform(0, 6)), resource.RLIM_INFINITY)),
+                "memory": (resource.RLIMIT_AS, (held + rng.randrange(400_000_000),) * 2),
+            }.get(fault)
+            begun = time.monotonic()
+            child = os.fork()
+            if child == 0:
+                make(folder, index, limit)
+            if fault == "kill":
+                time.sleep(rng.uniform(0, seconds))
+                os.kill(child, signal.SIGKILL)
+            _, status = os.waitpid(child, 0)
+            seconds = max(seconds, time.monotonic() - begun) if fault == "none" else seconds
+            said = (folder.parent / "said").read_text() if (folder.parent / "said").exists() else ""
+            found = {path.name for path in folder.iterdir()} - {"picture.png"}
+            half = [name for name in found if not name.startswith(".") and not is_whole(folder / name, read_metadata)]
+            left = [name for name in found if name.startswith(".")]
+            code = os.waitstatus_to_exitcode(status)
+            if half or (left and fault != "kill"):
+                outcomes[f"{fault}: WRONG, half files {half + left}"] += 1
+            elif fault == "kill" or code == 0:
+                outcomes[f"{fault}: {'no file or whole ones' if fault == 'kill' else 'made'}"] += 1
+            elif code == 2 and said.startswith("error: ") and said.count("\n") == 1:
+                outcomes[f"{fault}: one sentence"] += 1
+            else:
+                last = said.strip().splitlines()[-1][:100] if said.strip() else "nothing"
+                outcomes[f"{fault}: WRONG, status {code}, said {last}"] += 1
+    for what, times in sorted(outcomes.items()):
+        tell(what, times)
+    return not any("WRONG" in what for what in outcomes)
+
+
+ENDED = (".mp4", ".webm", ".gif", ".webp", ".png", ".zip", ".html")  # of the files that they write
+
+
+def is_whole(path: Path, read_metadata) -> bool:
+    if path.name in ("poster.png", "mask.png"):
+        with Image.open(path) as file:
+            file.load()
+        return True
+    return read_metadata(path) is not None
+
+
+def run_large(_: int) -> bool:
+    from gradio_client import Client, handle_file
+
+    from tests.benchmarks.bench_page import Server, photograph
+
+    peaks = {}
+    with tempfile.TemporaryDirectory() as folder, Server("app.py") as server:
+        process = psutil.Process(server.process.pid)
+
+        def read(name: str) -> float:
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            return next(int(line.split()[1]) / 1e3 for line in lines if line.startswith(name))
+
+        before = 0.0
+        while (now := read("VmRSS")) > 1.01 * before:  # until the models are loaded
+            before = now
+            time.sleep(8)
+        idle, client = read("VmRSS"), Client(server.address, verbose=False, download_files=folder)
+        for width, height, size in ((8064, 6048, "1080p"), (5760, 1080, "source"), (12000, 1000, "source")):
+            path = Path(folder) / f"{width}.jpg"
+            photograph(width, height).save(path, quality=90)
+            Path(f"/proc/{process.pid}/clear_refs").write_text("5")  # the peak is counted anew
+            made, *_ = client.predict(handle_file(path), "it sways", None, 35, 0, 1, "MP4", size, api_name="/animate")
+            peaks[width] = read("VmHWM") - idle
+            tell(f"{width} x {height}, {size}: peak and then over idle, MB", f"{peaks[width]:.0f} {read('VmRSS') - idle:.0f}")
+            assert Path(made).stat().st_size
+        tell("idle with models loaded, MB", f"{idle:.0f}")
+    return peaks[8064] <= MOST
+
+
+RUNS = {
+    "loops": run_loops,
+    "clients": run_clients,
+    "page": run_page,
+    "fuzz": run_fuzz,
+    "faults": run_faults,
+    "large": run_large,
+}
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 Generators yield HTML that says how it goes, or None when there is nothing new; closing one stops the work.
 """
 
+import io
 import os
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from PIL import Image
 
 from loopanimate.files.formats import Format, read_metadata
 from loopanimate.files.living import motion_of, overlay_data
-from loopanimate.files.pictures import mask_size, open_picture
+from loopanimate.files.pictures import encode_still, mask_size, open_picture
 from loopanimate.files.project import ENDING, is_project, read_project, write_project
 from loopanimate.files.recipe import MOST_SIDE, Parts, of_frame, open_small_png, pack, unpack, unpack_parts
 from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, make_loops
@@ -62,14 +63,21 @@ class Shown:
         """Whether its files are still there: they go after KEEP_SECONDS."""
         return all(Path(path).is_file() for path in (self.path, self.file.path, self.thumbnail))
 
+    def drop_picture(self) -> "Shown":
+        """The form that waits for what the visitor does next: a hundred large pictures would fill the memory."""
+        return replace(self, loop=replace(self.loop, picture=None))
+
+    def open_picture(self) -> "Shown":
+        return replace(self, loop=replace(self.loop, picture=open_cached(self.path)))
+
     def pack(self) -> "Shown":
-        """The form that the visit's history keeps: masks in 8 bits, and no picture, which is read from its file again."""
-        return self._convert(None, lambda mask: np.rint(mask * 255).astype(np.uint8))
+        """The form that the visit's history keeps: masks as PNG, and no picture, which is read from its file again."""
+        return self._convert(None, lambda mask: encode_still(np.rint(mask * 255).astype(np.uint8), "PNG", compress_level=1))
 
     def unpack(self) -> "Shown":
-        return self._convert(open_cached(self.path), lambda mask: mask.astype(np.float32) / 255)
+        return self._convert(open_cached(self.path), lambda png: np.asarray(Image.open(io.BytesIO(png)), np.float32) / 255)
 
-    def _convert(self, picture: Image.Image | None, form: Callable[[np.ndarray], np.ndarray]) -> "Shown":
+    def _convert(self, picture: Image.Image | None, form: Callable) -> "Shown":
         loop = replace(self.loop, picture=picture, mask=form(self.loop.mask), masks=tuple(map(form, self.loop.masks)))
         parts = [(words, form(own)) for words, own in self.parts]
         return replace(self, loop=loop, mask=None if self.mask is None else form(self.mask), parts=parts)

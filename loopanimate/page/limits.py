@@ -46,7 +46,7 @@ class Limits:
     jobs: float  # of one visitor, at work or waiting
     seconds: float  # of a job, from its turn on
     megapixels: float  # of all frames of a file together
-    visits: int  # visitors whose loops are remembered; each takes some ten megabytes
+    visits: int  # visitors whose loops are remembered; each takes up to 100 megabytes, after a large picture
     calls: float  # of one visitor a second; as many as 10 seconds' at once
 
     def check_output(self, settings: Settings, form: Format, size: tuple[int, int]) -> None:
@@ -76,7 +76,7 @@ class Limits:
 
 
 OWN = Limits(upload=1000, disk=inf, queue=64, jobs=inf, seconds=inf, megapixels=inf, visits=1000, calls=inf)
-PUBLIC = Limits(upload=100, disk=5000, queue=64, jobs=6, seconds=300, megapixels=4500, visits=100, calls=20)
+PUBLIC = Limits(upload=100, disk=5000, queue=64, jobs=6, seconds=300, megapixels=4500, visits=50, calls=20)
 
 
 def find_visitor(connection: HTTPConnection) -> str:
