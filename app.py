@@ -10,7 +10,7 @@ from loopanimate import options, page
 from loopanimate.memory import return_large_blocks
 from loopanimate.page.events import Page
 from loopanimate.page.jobs import ON_ZERO, Server
-from loopanimate.page.limits import MEGABYTE, Guard, take_turns
+from loopanimate.page.limits import Guard, take_turns
 from loopanimate.presets import ASSETS
 from loopanimate.settings import Machine
 
@@ -27,7 +27,7 @@ def launch(server: Server, **given) -> gr.Blocks:
     take_turns(blocks.queue(max_size=limits.queue), limits)
     blocks.launch(
         allowed_paths=[str(folder.path), str(ASSETS / "examples")],
-        max_file_size=int(limits.upload * MEGABYTE),
+        max_file_size=int(limits.upload * 2**20),  # in which Gradio counts, and says, megabytes
         state_session_capacity=limits.visits,
         app_kwargs={"middleware": [Middleware(Guard, limits, folder.count_megabytes)]},
         css_paths=Path(page.__file__).with_name("page.css"),

@@ -222,7 +222,7 @@ def test_strangers_take_turns_and_reach_no_file(public, tmp_path):
         assert f"{PUBLIC.jobs:g} jobs at once are yours" in greedy.get("/").text
         uploaded = greedy.post("/gradio_api/upload", files={"files": small.read_bytes()}).json()[0]
         assert uploaded.startswith(str(public.server.folder.uploads))
-        too_large = greedy.post("/gradio_api/upload", files={"files": b"x" * int(PUBLIC.upload * MEGABYTE + 1)})
+        too_large = greedy.post("/gradio_api/upload", files={"files": b"x" * int(PUBLIC.upload * 2**20 + 1)})
         assert too_large.status_code == 413
 
         def ask(client, prompt: str, path: str = uploaded, **given) -> httpx.Response:
