@@ -1,25 +1,35 @@
 """The page: python app.py [--port N] [--share], and the options of `settings.Machine`."""
 
+import os
 from pathlib import Path
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from loopanimate import options, page
+from loopanimate.memory import return_large_blocks
 from loopanimate.page.events import Page
-from loopanimate.page.jobs import KEEP_SECONDS, ON_ZERO, Server
+from loopanimate.page.jobs import ON_ZERO, Server
+from loopanimate.page.limits import Guard, take_turns
 from loopanimate.presets import ASSETS
 from loopanimate.settings import Machine
 
 
 def launch(server: Server, **given) -> gr.Blocks:
     """Build the page and serve it, with these options of Gradio's `launch`; the models are loaded meanwhile."""
-    with gr.Blocks(title="LoopAnimate", delete_cache=(600, KEEP_SECONDS)) as blocks:
+    limits, folder = server.limits, server.folder
+    os.environ["GRADIO_TEMP_DIR"] = str(folder.uploads)
+    with gr.Blocks(title="LoopAnimate") as blocks:
         Page(server)
     if ON_ZERO:
         for model in (server.load("motion", server.machine), server.load_models(server.machine)):
             model.result()  # ZeroGPU wants the models on its device before the first request
-    blocks.queue(max_size=32).launch(
-        allowed_paths=[server.folder.name, str(ASSETS / "examples")],
+    take_turns(blocks.queue(max_size=limits.queue), limits)
+    blocks.launch(
+        allowed_paths=[str(folder.path), str(ASSETS / "examples")],
+        max_file_size=int(limits.upload * 2**20),  # in which Gradio counts, and says, megabytes
+        state_session_capacity=limits.visits,
+        app_kwargs={"middleware": [Middleware(Guard, limits, folder.count_megabytes)]},
         css_paths=Path(page.__file__).with_name("page.css"),
         # fonts of the machine: Gradio's own are there without a network in some weights only, and letters of others stand between
         theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
@@ -32,6 +42,7 @@ def launch(server: Server, **given) -> gr.Blocks:
 
 
 def main() -> None:
+    return_large_blocks()
     parser = options.Parser(description="LoopAnimate's page.")
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--share", action="store_true", help="a public link, by Gradio")

@@ -16,6 +16,7 @@ from loopanimate.files.manifests import write_manifests
 from loopanimate.files.pictures import STILLS, check_still, open_mask, open_picture, replacing, write_still
 from loopanimate.files.recipe import pack, small_png
 from loopanimate.files.sizes import output_size, size_limit
+from loopanimate.memory import return_large_blocks
 from loopanimate.presets import PRESETS
 from loopanimate.settings import Machine, Settings
 
@@ -65,7 +66,8 @@ def main(arguments: list[str] | None = None) -> None:
         files, machine = options.build(Files, given), options.build(Machine, given)
         settings = options.build(Settings, {name: value for name, value in given.items() if name not in ("output", "freeze")})
         try:
-            print(*animate(files, settings, machine, given["part"], _show_progress), sep="\n")
+            said = animate(files, settings, machine, given["part"], _show_progress)
+            print(*map(options.make_printable, said), sep="\n")
         except KeyboardInterrupt:
             print("\rstopped: nothing was written", file=sys.stderr)
             raise SystemExit(128 + signal.SIGINT) from None
@@ -194,4 +196,5 @@ def _show_progress(step: int, steps: int) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: half-written files go
+    return_large_blocks()
     main()

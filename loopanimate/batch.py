@@ -20,6 +20,7 @@ from loopanimate import options
 from loopanimate.__main__ import Files, add_settings, animate, load_all, read_settings
 from loopanimate.files.formats import by_ending
 from loopanimate.files.pictures import replacing
+from loopanimate.memory import is_shortage, return_large_blocks, return_small_blocks
 from loopanimate.settings import Hands, Machine, Output, Request, make_settings
 
 ROWS, READ, WRITTEN = (".csv", ".jsonl"), ("picture", "mask", "freeze"), ("output", "save_mask", "poster")
@@ -73,7 +74,7 @@ def main(arguments: list[str]) -> None:
             for row, outcome in spread(rows, machine, batch.jobs or count_cores()):
                 table[row.number] = row, outcome
                 name = row.values.get("output", row.values.get("picture", f"row {row.number}"))
-                print(f"{outcome.state:<8}{name}: {outcome.said}", flush=True)
+                print(options.make_printable(f"{outcome.state:<8}{name}: {outcome.said}"), flush=True)
         except KeyboardInterrupt:
             print(f"stopped after {len(table)} of {len(rows)} rows: the same command makes the others", file=sys.stderr)
             raise SystemExit(128 + signal.SIGINT) from None
@@ -224,10 +225,12 @@ def _serve(ours: connection.Connection, machine: Machine) -> None:
     import cv2
 
     cv2.setNumThreads(1)
+    return_large_blocks()
     load = cache(load_all)
     with suppress(EOFError, OSError):
         while True:
             ours.send(_make(ours.recv(), machine, load))
+            return_small_blocks()
 
 
 def _end_with_parent() -> None:
@@ -243,8 +246,8 @@ def _make(row: Row, machine: Machine, load) -> Outcome:
         settings = make_settings(**{name: value for name, value in given.items() if name not in Files.model_fields})
         lines = animate(files, settings, machine, row.values["part"], load=load, again=False)
     except Exception as error:  # noqa: BLE001
-        name = "" if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: "
-        return Outcome("refused", name + " ".join(str(error).split()))
+        name = "" if isinstance(error, (ValueError, OSError)) or is_shortage(error) else f"{type(error).__name__}: "
+        return Outcome("refused", name + options.describe(error))
     return Outcome("made", " ".join(lines)) if lines else Outcome("kept", "it was made before with the same settings")
 
 

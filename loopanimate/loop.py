@@ -15,6 +15,7 @@ from loopanimate.effects.names import find_look, looks
 from loopanimate.files.cutouts import over_white, premultiply, straighten
 from loopanimate.files.formats import Coding, check, check_output, write_loop
 from loopanimate.files.living import write_living
+from loopanimate.files.pictures import mask_size
 from loopanimate.files.sizes import count_rounds, frame_times, output_size, size_limit, whole_pixels, within
 from loopanimate.motion.border import borders_of
 from loopanimate.motion.camera import CELLS, Shot, film, frame
@@ -34,7 +35,7 @@ from loopanimate.scene.finder import BUNDLED, Models
 from loopanimate.scene.layers import cover_rim
 from loopanimate.scene.parts import Part, weigh
 from loopanimate.settings import Hands, Output, Settings
-from loopanimate.staging import Air, Note, find_mask, mask_size, stage
+from loopanimate.staging import Air, Note, find_mask, stage
 from loopanimate.view import View, cut_art, cut_view, is_fit, put_into
 from loopanimate.words.intent import STILL, Intent
 
@@ -349,7 +350,7 @@ def make_loops(
         pipe: of `checkpoints.load_pipeline`.
         picture: upright RGB, as `open_picture` gives it.
         seeds: None: the settings' own.
-        mask: (H, W) in [0, 1], white moves, of the picture's size; None: the words find what they name.
+        mask: (H, W) in [0, 1], white moves, of the picture's size or of `mask_size`; None: the words find what they name.
         progress: called after each sampling step; whatever it raises stops the work.
         preview: called after each step, before `progress`, with the first seed's loop as it stands by then; of motion only.
         given: words and their masks (H, W): a thing of the prompt ("the sea"), or a clause of its own ("the sea ripples").

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from loopanimate.memory import SHORT, is_shortage
+
 M = TypeVar("M", bound=BaseModel)
 LIMITS = {"ge": "{} or more", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}
 TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false", "string": "text", "tuple": "several values"}
@@ -42,18 +44,30 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose own errors (an unknown option, a missing one) are one line too."""
 
     def error(self, message: str):
-        self.exit(2, f"error: {message} (see --help)\n")
+        self.exit(2, f"error: {make_printable(message)} (see --help)\n")
 
 
 @contextmanager
 def exit_on_mistake():
-    """Turn a ValueError or OSError into exit status 2 and one line on stderr."""
+    """Turn a ValueError, an OSError or a lack of memory into exit status 2 and one line on stderr."""
     try:
         yield
-    except (ValueError, OSError) as error:
+    except Exception as error:
+        if not isinstance(error, (ValueError, OSError)) and not is_shortage(error):
+            raise
         over_progress = "\r" if sys.stderr.isatty() else ""  # a progress bar may have left the cursor inside its line
-        print(f"{over_progress}error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{over_progress}error: {describe(error)}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def describe(error: Exception) -> str:
+    """A mistake as one line."""
+    return make_printable(SHORT if is_shortage(error) else " ".join(str(error).split()))
+
+
+def make_printable(words: str) -> str:
+    """Words whose names of files, and what people typed, bring no codes into a terminal, and nothing that it cannot show."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in words)
 
 
 def add(parser: argparse.ArgumentParser, model: type[BaseModel], skip: Collection[str] = ()) -> None:

@@ -1,6 +1,5 @@
 """What a sentence and masks make of a picture: what moves and how, light and weather, and a note on each clause."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.effects.build import Placed, shrink_place
-from loopanimate.files.pictures import check_mask
+from loopanimate.files.pictures import check_mask, mask_size
 from loopanimate.motion.camera import Shot
 from loopanimate.scene.depth import find_standing, set_up
 from loopanimate.scene.effects import find_front, passes_behind
@@ -25,9 +24,6 @@ from loopanimate.settings import Settings
 from loopanimate.words.clauses import Clause, is_english, read_clauses
 from loopanimate.words.kinds import FACE_KINDS
 
-# Masks of a larger picture are kept at so many pixels: its layers' edges are found in the picture itself (scene.matting), and
-# at 48 megapixels each mask would take 190 megabytes.
-MASK_PIXELS = 3840 * 2160
 NOTE_SIDE = 320  # pixels on the long side of the place of a thing in a note
 
 
@@ -66,8 +62,7 @@ def stage(pipe, picture, mask, given, settings, models) -> Staged:
     """Find what the words name in a picture, and say what became of them."""
     given = [(words, check_mask(_fit(picture, own))) for words, own in given]
     mask = None if mask is None else _fit(picture, mask)
-    if (size := mask_size(*picture.size)) != picture.size:
-        picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    picture = shrink_to_masks(picture)
     said, *more = _read(pipe, [settings.request.prompt, *(words for words, _ in given)])
     said = clauses_of_masks(said, [(words, clauses) for (words, _), clauses in zip(given, more)])
     rests = rest_alone(said)
@@ -152,26 +147,22 @@ def note_of(outcome: Outcome) -> Note:
 
 def find_mask(picture: Image.Image, settings: Settings, mask: np.ndarray | None, models: Models) -> tuple[np.ndarray, bool]:
     """The mask of the whole picture, edited as the settings have it, and whether one was given or found."""
-    mask, found = automatic_mask(picture, models.salient) if mask is None else (_check_size(picture, mask), True)
+    mask, found = automatic_mask(shrink_to_masks(picture), models.salient) if mask is None else (_fit(picture, mask), True)
     return check_mask(_edit(settings, mask)), found
 
 
-def mask_size(width: int, height: int) -> tuple[int, int]:
-    """(width, height) of the masks of a picture."""
-    scale = min(1.0, math.sqrt(MASK_PIXELS / (width * height)))
-    return max(1, round(width * scale)), max(1, round(height * scale))
+def shrink_to_masks(picture: Image.Image) -> Image.Image:
+    """A picture at the size of its masks."""
+    size = mask_size(*picture.size)
+    return picture if size == picture.size else picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
 
 
 def _fit(picture: Image.Image, mask: np.ndarray) -> np.ndarray:
-    """A mask of the picture's size at the size of masks."""
-    size = mask_size(*_check_size(picture, mask).shape[::-1])
-    return mask if mask.shape == size[::-1] else cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
-
-
-def _check_size(picture: Image.Image, mask: np.ndarray) -> np.ndarray:
-    if mask.shape != picture.size[::-1]:
+    """A mask of the picture's size, or of its masks', at the size of masks."""
+    size = mask_size(*picture.size)
+    if mask.shape not in (size[::-1], picture.size[::-1]):
         raise ValueError(f"expected a mask of {picture.width} x {picture.height}, got {mask.shape[1]} x {mask.shape[0]}")
-    return mask
+    return mask if mask.shape == size[::-1] else cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
 
 
 def _edit(settings: Settings, mask: np.ndarray) -> np.ndarray:

@@ -335,7 +335,7 @@ def test_masks_of_a_large_picture_are_kept_small_and_show_the_same(make, photos,
     mask = np.zeros(picture.size[::-1], np.float32)
     mask[120:300, 180:420] = 1
     whole = make(picture, mask, **QUICK)
-    monkeypatch.setattr("loopanimate.staging.MASK_PIXELS", picture.width * picture.height // 9)
+    monkeypatch.setattr("loopanimate.files.pictures.MASK_PIXELS", picture.width * picture.height // 9)
     kept = make(picture, mask, **QUICK)
     assert whole.mask.shape == mask.shape and kept.mask.nbytes * 8 < mask.nbytes and kept.picture.size == picture.size
     for size in ("source", "320x320"):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from itertools import chain
+from lzma import LZMAError
 from math import ceil, log2
 from pathlib import Path
 from typing import Literal
@@ -35,7 +36,7 @@ QUALITIES = ("wallpaper", "share", "small")
 FILLED = 0.9  # share of a largest size at which the search for a finer file ends
 # what readers raise over files that are broken or made to harm; RuntimeError: too deeply nested, or encrypted
 UNREADABLE = (av.FFmpegError, BadZipFile, EOFError, Image.DecompressionBombError, KeyError, OSError, RuntimeError)
-UNREADABLE += (SyntaxError, ValueError, struct.error, zlib.error)
+UNREADABLE += (IndexError, LZMAError, SyntaxError, TypeError, ValueError, struct.error, zlib.error)
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,21 @@
 
 import io
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from math import ceil, inf
+from glob import escape
+from math import ceil, inf, sqrt
 from pathlib import Path
 from typing import BinaryIO
 
 import cv2
 import numpy as np
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 from pillow_heif import register_heif_opener
 
-from loopanimate.files.colours import apply_profile, convert, find_encoding, from_lab, read_deep
+from loopanimate.files.colours import STRIP, apply_profile, convert, find_encoding, from_lab, read_deep
 
 register_heif_opener()
 
@@ -25,6 +27,10 @@ MAX_PIXELS = 120_000_000  # a larger picture is refused before it is decoded
 MAX_SIDE = 7680  # pixels; a longer picture is scaled down
 MIN_SIDE = 32  # pixels; a smaller picture, a sprite, is enlarged
 MAX_ASPECT = 16.0  # long side over short side
+# Masks of a larger picture are kept at so many pixels: its layers' edges are found in the picture itself (scene.matting), and
+# at 48 megapixels each mask would take 190 megabytes.
+MASK_PIXELS = 3840 * 2160
+LEFT_SECONDS = 24 * 3600  # after which a half-written file belongs to nobody: its process was killed
 FULL = (1, 255, 1023, 4095, 65535, 2**32 - 1)  # what may be white, of levels that are not bytes
 HELD = 0.995  # share of a picture's levels that are at most white: a few of an HDR picture's are above it
 ORIENTATION = 0x0112  # EXIF's tag
@@ -43,6 +49,8 @@ def open_picture(source: str | Path | bytes) -> Image.Image:
     if alpha is not None:
         picture.paste(colours, mask=alpha)
     picture = fit_sides(picture)
+    if isinstance(picture, ImageFile.ImageFile):
+        picture = picture.copy()  # without its decoder, which may hold as much again
     picture.info.clear()
     return picture
 
@@ -54,8 +62,14 @@ def fit_sides(picture: Image.Image) -> Image.Image:
     return picture if factor == 1 else picture.resize([factor * side for side in picture.size], Image.Resampling.NEAREST)
 
 
+def mask_size(width: int, height: int) -> tuple[int, int]:
+    """(width, height) of the masks of a picture."""
+    scale = min(1.0, sqrt(MASK_PIXELS / (width * height)))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
 def open_mask(source: str | Path, size: tuple[int, int], say: Callable[[str], object] = lambda said: None) -> np.ndarray:
-    """Open a mask file as (H, W) float32 in [0, 1], white moves, at the `size` (width, height) of its picture.
+    """Open a mask file as (H, W) float32 in [0, 1], white moves, of `mask_size`; size: (width, height) of its picture.
 
     Where transparency varies, it is the mask, as paint programs and background removers write it: what is opaque moves,
     unless black and white are both opaque; `say` is told. Colour profiles and gammas do not count. A mask of another size but
@@ -74,11 +88,11 @@ def open_mask(source: str | Path, size: tuple[int, int], say: Callable[[str], ob
         mask = Image.composite(mask, Image.new("L", mask.size), alpha) if is_drawn else alpha
         what = "what is transparent stays, as what is black does" if is_drawn else "its transparency is the mask, opaque moves"
         say(f"{Path(source).name}: {what}.")
-    if mask.size != size:
-        if abs(mask.width * size[1] / (mask.height * size[0]) - 1) > 0.02:
-            raise ValueError(
-                f"expected a mask of the picture's shape {size[0]} x {size[1]}, got {mask.width} x {mask.height} in {source}"
-            )
+    if mask.size != size and abs(mask.width * size[1] / (mask.height * size[0]) - 1) > 0.02:
+        raise ValueError(
+            f"expected a mask of the picture's shape {size[0]} x {size[1]}, got {mask.width} x {mask.height} in {source}"
+        )
+    if mask.size != (size := mask_size(*size)):
         mask = mask.resize(size, Image.Resampling.BILINEAR)
     return check_mask(np.asarray(mask, dtype=np.float32) / 255)
 
@@ -176,13 +190,17 @@ def _open(stream: BinaryIO) -> Image.Image:
 
 def _to_bytes(levels: np.ndarray) -> np.ndarray:
     """Levels of any depth as uint8: white is the least level of FULL that holds them; of fractions, nearly all of them."""
-    if levels.dtype.kind == "f":
-        levels = np.nan_to_num(levels, posinf=FULL[-1], neginf=0)
-        most = np.quantile(levels.ravel()[:: max(1, levels.size // 1_000_000)], HELD)
-    else:
-        most = levels.max()
-    white = next((full for full in FULL if most <= full), FULL[-1])
-    return np.rint(np.clip(levels * np.float32(255 / white), 0, 255)).astype(np.uint8)
+
+    def count(part: np.ndarray) -> np.ndarray:
+        return np.nan_to_num(part, posinf=FULL[-1], neginf=0)
+
+    is_float = levels.dtype.kind == "f"
+    most = np.quantile(count(levels.ravel()[:: max(1, levels.size // 1_000_000)]), HELD) if is_float else levels.max()
+    white, out = next((full for full in FULL if most <= full), FULL[-1]), np.empty(levels.shape, np.uint8)
+    for top in range(0, len(levels), STRIP):
+        part = count(levels[top : top + STRIP])
+        out[top : top + STRIP] = np.rint(np.clip(part * np.float32(255 / white), 0, 255))
+    return out
 
 
 def _split(file: Image.Image) -> tuple[Image.Image, Image.Image | None]:
@@ -249,8 +267,12 @@ def replacing(path: Path, keep: bool = True) -> Iterator[Path]:
 
     keep: False for a file that is of no use afterwards: it vanishes in any case.
     """
-    partial = path.with_name(f".{path.stem.lstrip('.')}.{os.getpid()}.partial{path.suffix}")
+    name, ending = f".{path.stem.lstrip('.')}.", f".partial{path.suffix}"
+    partial = path.with_name(f"{name}{os.getpid()}{ending}")
     try:
+        for other in path.parent.glob(f"{escape(name)}*{escape(ending)}"):
+            if time.time() - other.stat().st_mtime > LEFT_SECONDS:
+                other.unlink(missing_ok=True)
         yield partial
         if keep:
             os.replace(partial, path)

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
+from loopanimate.files.formats import UNREADABLE
 from loopanimate.files.pictures import replacing
 from loopanimate.files.recipe import MOST_TEXT
 
@@ -52,7 +53,6 @@ def read_project(path: str | Path, to: Path) -> tuple[str, Path]:
             target = to.with_name(to.name + ending)
             with file.open(name) as stream, target.open("wb") as written:  # no more is read than the size that was checked
                 shutil.copyfileobj(stream, written)
-    # zipfile raises RuntimeError for a password and NotImplementedError for a compression that it does not know
-    except (BadZipFile, KeyError, OSError, EOFError, RuntimeError, NotImplementedError, TypeError, ValueError):
+    except UNREADABLE:  # RuntimeError: a password, or a compression that zipfile does not know
         raise ValueError(f"expected a project that LoopAnimate saved, got {Path(path).name}") from None
     return recipe, target

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import gradio as gr
 
@@ -19,12 +20,15 @@ from loopanimate.settings import Settings
 QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 
 
+MISTAKES = (ValueError, MemoryError, OSError)  # a visitor's, and a machine's that is short of memory or of room on its disk
+
+
 @contextmanager
 def in_words(say: Callable = text.sentence):
     """A mistake becomes a message on the page."""
     try:
         yield
-    except ValueError as error:
+    except MISTAKES as error:
         raise gr.Error(say(error), print_exception=False) from None
 
 
@@ -62,7 +66,9 @@ class Events(Layout):
     def get_shown(self, values: dict) -> Shown | None:
         """The loop on the page, if its picture is there too: otherwise the controls are those of another picture."""
         shown = values[self.current]
-        return shown if shown is not None and shown.path == values[self.picture] else None
+        if shown is None or shown.path != values[self.picture] or not Path(shown.path).is_file():
+            return None
+        return shown.open_picture()
 
     def change_settings(self, shown: Shown, values: dict, *groups: str) -> Settings:
         """A loop's settings, with these groups as the controls have them now."""

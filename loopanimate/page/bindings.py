@@ -68,8 +68,14 @@ def limits(setting: str) -> dict:
 
 
 def read(bindings: Iterable[Binding], values: dict) -> dict:
-    """The settings, by name, that controls with these values ask for. Raises ValueError for a text that cannot be read."""
-    return {binding.name: binding.read(values[binding.control]) for binding in bindings}
+    """The settings, by name, that controls with these values ask for. Raises ValueError for what cannot be read."""
+    given = {}
+    for binding in bindings:
+        try:
+            given[binding.name] = binding.read(values[binding.control])
+        except (TypeError, AttributeError):  # no page of ours sent it
+            raise ValueError(f"expected {binding.setting} as the page sends it, got something else") from None
+    return given
 
 
 def show(bindings: Iterable[Binding], settings: Settings) -> tuple[dict, list[str]]:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.files.pictures import encode_still
-from loopanimate.files.recipe import Parts, open_small_png, small_png
+from loopanimate.files.recipe import MOST_PARTS, Parts, open_small_png, small_png
 
 SIDE = 640  # pixels on the long side of what is painted
 
@@ -37,6 +37,8 @@ class Painting:
         try:
             given = json.loads(text)
             masks = {name: open_url(given[name]) for name in ("automatic", "mask", "freeze", "shown")}
+            if len(given["parts"]) > MOST_PARTS:
+                raise ValueError("more parts than are read")
             parts = tuple((str(thing), open_url(source)) for thing, source in given["parts"])
             arrows, pins = (tuple(tuple(map(float, point)) for point in given[name]) for name in ("arrows", "pins"))
             return cls(str(given["of"]), parts=parts, arrows=arrows, pins=pins, **masks)
@@ -70,9 +72,14 @@ def open_url(text: str | None) -> np.ndarray | None:
 
 def shrink(picture: Image.Image) -> Image.Image:
     """A copy as small as what is painted on it."""
-    copy = picture.copy()
-    copy.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    return copy
+    return small_copy(picture, SIDE)
+
+
+def small_copy(picture: Image.Image, side: int) -> Image.Image:
+    """A copy of at most `side` pixels a side. A thumbnail is made of a whole copy: at 48 megapixels, 190 megabytes."""
+    factor = min(1.0, side / max(picture.size))
+    size = [max(1, round(length * factor)) for length in picture.size]
+    return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
 
 
 def shrink_mask(mask: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import gradio as gr
 from loopanimate.page import text
 from loopanimate.page.base import QUIET, Events, hand
 from loopanimate.page.jobs import direct, move
+from loopanimate.settings import MAX_TEXT
 from loopanimate.staging import note_of
 from loopanimate.words.revise import revise
 
@@ -16,17 +17,14 @@ SLIDERS = ("motion_strength", "tempo", "effect_strength")  # in the order that p
 
 class HandEvents(Events):
     def wire_hands(self) -> None:
-        prompt = self.controls["request.prompt"]
+        prompt, finding = self.controls["request.prompt"], {"trigger_mode": "always_last", "concurrency_id": "finding"}
         self.listen(
             prompt.change, self.show_clauses, {prompt, self.current, self.picture}, queue=False, trigger_mode="always_last"
         )
         self.listen(
-            self.stage.worded,
-            self.foresee,
-            {prompt, self.current, self.picture, self.note, self.regions_model},
-            trigger_mode="always_last",
+            self.stage.worded, self.foresee, {prompt, self.current, self.picture, self.note, self.regions_model}, **finding
         )
-        self.listen(self.stage.arrived, self.suggest, {self.picture, self.regions_model}, trigger_mode="always_last")
+        self.listen(self.stage.arrived, self.suggest, {self.picture, self.regions_model}, **finding)
         prompt.change(None, js="() => loopanimate.worded()", **QUIET)
         self.listen(self.stage.revised, self.revise, {prompt, self.current, self.picture}, trigger_mode="multiple")
         for chip in self.chips:
@@ -61,7 +59,7 @@ class HandEvents(Events):
     def foresee(self, values: dict) -> dict:
         """What a sentence would move, before anything is made: its things in the picture, and what would become of each."""
         path, prompt, shown = values[self.picture], values[self.controls["request.prompt"]] or "", self.get_shown(values)
-        if path is None:
+        if path is None or len(prompt) > MAX_TEXT:  # Animate says so
             return gr.skip()
         if shown and shown.loop.settings.request.prompt == prompt:
             notes = shown.loop.notes

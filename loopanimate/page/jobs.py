@@ -3,10 +3,8 @@
 Generators yield HTML that says how it goes, or None when there is nothing new; closing one stops the work.
 """
 
+import io
 import os
-import random
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
@@ -14,18 +12,21 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from loopanimate.files.formats import Format, read_metadata
 from loopanimate.files.living import motion_of, overlay_data
-from loopanimate.files.pictures import open_picture
+from loopanimate.files.pictures import encode_still, mask_size, open_picture
 from loopanimate.files.project import ENDING, is_project, read_project, write_project
 from loopanimate.files.recipe import MOST_SIDE, Parts, of_frame, open_small_png, pack, small_png, unpack, unpack_parts
 from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, make_loops
 from loopanimate.motion.field import Field
 from loopanimate.motion.hands import extent
 from loopanimate.page import canvas, spaces, text
+from loopanimate.page.folder import Folder
+from loopanimate.page.limits import KEEP_SECONDS, OWN, PUBLIC
 from loopanimate.page.preview import first_frame, shrink, webp
 from loopanimate.page.work import POLL, follow, relay, start
 from loopanimate.presets import NATIVE_FPS
@@ -33,7 +34,7 @@ from loopanimate.scene.finder import Finder, Models
 from loopanimate.scene.plan import Outcome, names_things
 from loopanimate.scene.saliency import automatic_mask, edit, session
 from loopanimate.settings import Machine, Output, Settings
-from loopanimate.staging import find_things
+from loopanimate.staging import find_things, shrink_to_masks
 from loopanimate.view import View
 from loopanimate.words.clauses import read_clauses
 
@@ -44,7 +45,6 @@ CHOICE_SIDE = 448  # pixels on the long side of each of four variants
 SHOWS = 0.01  # share of the picture from which a thing is worth a suggestion
 ALIKE = 12.0  # levels of 255 by which a loop's first frame may differ from its picture in the mean: coding, light and weather
 SEEN = 0.05  # of a loop's largest motion: what less does not show
-KEEP_SECONDS = 3600  # finished files on disk
 ON_ZERO = spaces is not None and os.environ.get("SPACES_ZERO_GPU") is not None
 BROWSABLE = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "AVIF", "BMP")  # pictures that every browser shows
 
@@ -71,14 +71,21 @@ class Shown:
         """Whether its files are still there: they go after KEEP_SECONDS."""
         return all(Path(path).is_file() for path in (self.path, self.file.path, self.thumbnail))
 
+    def drop_picture(self) -> "Shown":
+        """The form that waits for what the visitor does next: a hundred large pictures would fill the memory."""
+        return replace(self, loop=replace(self.loop, picture=None))
+
+    def open_picture(self) -> "Shown":
+        return replace(self, loop=replace(self.loop, picture=open_cached(self.path)))
+
     def pack(self) -> "Shown":
-        """The form that the visit's history keeps: masks in 8 bits, and no picture, which is read from its file again."""
-        return self._convert(None, lambda mask: np.rint(mask * 255).astype(np.uint8))
+        """The form that the visit's history keeps: masks as PNG, and no picture, which is read from its file again."""
+        return self._convert(None, lambda mask: encode_still(np.rint(mask * 255).astype(np.uint8), "PNG", compress_level=1))
 
     def unpack(self) -> "Shown":
-        return self._convert(open_cached(self.path), lambda mask: mask.astype(np.float32) / 255)
+        return self._convert(open_cached(self.path), lambda png: np.asarray(Image.open(io.BytesIO(png)), np.float32) / 255)
 
-    def _convert(self, picture: Image.Image | None, form: Callable[[np.ndarray], np.ndarray]) -> "Shown":
+    def _convert(self, picture: Image.Image | None, form: Callable) -> "Shown":
         loop = replace(self.loop, picture=picture, mask=form(self.loop.mask), masks=tuple(map(form, self.loop.masks)))
         parts = [(words, form(own)) for words, own in self.parts]
         return replace(self, loop=loop, mask=None if self.mask is None else form(self.mask), parts=parts)
@@ -117,7 +124,8 @@ class Server:
             public: strangers use the page, as in a Space, so they choose no models.
         """
         self.machine, self.public = machine or Machine(), public or "SPACE_ID" in os.environ
-        self.folder = tempfile.TemporaryDirectory(prefix="loopanimate-")
+        self.limits = PUBLIC if self.public else OWN
+        self.folder = Folder(KEEP_SECONDS, os.environ.get("GRADIO_TEMP_DIR"))
         self.pipe, self.models, self.salient = Held(), Held(), Held()
         self.render_seconds: float | None = None  # that the last loop took after sampling
         # ZeroGPU runs this in a fork, which inherits the models: only arguments and words travel between the processes
@@ -141,14 +149,8 @@ class Server:
         return self.machine.model_copy(update=given)
 
     def new_file(self, ending: str, name: str = "") -> Path:
-        """A finished file's place, in a folder of its own; old ones go."""
-        folder = Path(self.folder.name)
-        for old in folder.iterdir():
-            if time.time() - old.stat().st_mtime > KEEP_SECONDS:
-                shutil.rmtree(old, ignore_errors=True)
-        own = folder / f"{random.getrandbits(48):012x}"
-        own.mkdir()
-        return own / f"{name or 'loop'}{ending}"
+        """A finished file's place."""
+        return self.folder.new_file(f"{name or 'loop'}{ending}")
 
     def find_mask(self, picture: Image.Image) -> tuple[np.ndarray, bool]:
         """The automatic mask (H, W) in [0, 1], and whether there is a clear object."""
@@ -157,7 +159,7 @@ class Server:
 
     def find_things(self, picture: Image.Image, prompt: str) -> list[Outcome]:
         """What would become of each clause of a sentence."""
-        finder = Finder(picture, models=self.load_models(self.machine).result())
+        finder = Finder(shrink_to_masks(picture), models=self.load_models(self.machine).result())
         return find_things(self.load("motion", self.machine).result(), finder, prompt)
 
     def foresee(self, path: str, prompt: str, machine: Machine) -> list[Outcome]:
@@ -177,9 +179,13 @@ class Server:
         regions = [each.region for each in self.foresee(path, prompt, machine)]
         return all(region and not region.unsure and region.mask.mean() > SHOWS for region in regions)
 
-    def save_mask(self, mask: np.ndarray) -> str:
+    def save_mask(self, mask: np.ndarray, size: tuple[int, int]) -> str:
+        """Write a mask (h, w) in [0, 1], or uint8, as a PNG of `size` (width, height)."""
+        levels = mask if mask.dtype == np.uint8 else np.rint(mask * 255).astype(np.uint8)
         target = self.new_file(".png")
-        Image.fromarray((mask * 255).round().astype(np.uint8)).save(target)
+        Image.fromarray(levels if levels.shape == size[::-1] else cv2.resize(levels, size, interpolation=cv2.INTER_CUBIC)).save(
+            target
+        )
         return str(target)
 
     def save_glimpse(self, loop: Loop, fps: float, side: int = GLIMPSE_SIDE) -> str:
@@ -193,9 +199,8 @@ class Server:
         with Image.open(path) as file:
             if file.format in BROWSABLE and max(file.size) <= STAGE_SIDE:
                 return path
-        copy, target = open_cached(path).copy(), self.new_file(".jpg")
-        copy.thumbnail((STAGE_SIDE, STAGE_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
-        copy.save(target, quality=95, subsampling=0)
+        target = self.new_file(".jpg")
+        canvas.small_copy(open_cached(path), STAGE_SIDE).save(target, quality=95, subsampling=0)
         return str(target)
 
     def restore(self, file: str, path: str | None, sure: bool = False) -> tuple[Settings, np.ndarray | None, str, Parts]:
@@ -270,8 +275,9 @@ class Server:
     ):
         """Generator; returns loops of `count` seeds. mask: (h, w) in [0, 1] of any size, as of parts; None: it is found."""
         picture, seed = open_cached(path), settings.request.seed
-        mask = None if mask is None else canvas.fit(mask, picture.size)
-        parts = [(words, canvas.fit(own, picture.size)) for words, own in parts]
+        size = mask_size(*picture.size)
+        mask = None if mask is None else canvas.fit(mask, size)
+        parts = [(words, canvas.fit(own, size)) for words, own in parts]
         needed = [self.saliency, self.load_models(machine)]
         if not ON_ZERO:  # there another pipeline than the first one is loaded where the device is
             needed.append(self.load(settings.preset, machine))
@@ -309,6 +315,7 @@ class Server:
     def write(self, shown: Shown, settings: Settings, form: Format, embed: bool, machine: Machine):
         """Generator; writes the loop on the page by these settings, as far as the format can hold them; returns the file."""
         loop, output, before = direct(shown.loop, settings), settings.output, shown.loop.settings.output
+        self.limits.check_output(settings, form, loop.size(output))
         if not isinstance(loop, MotionLoop) and (output.size, output.fit) != (before.size, before.fit):
             sampling = self.sample_loops(shown.path, settings, 1, shown.mask, machine)
             (loop,) = yield from relay(sampling, lambda _: text.working("Fitting the loop to the size …"))

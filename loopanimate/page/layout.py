@@ -11,7 +11,8 @@ from loopanimate.files.formats import ENDINGS, FORMATS, QUALITIES
 from loopanimate.files.sizes import SIZES
 from loopanimate.page import text
 from loopanimate.page.bindings import limits
-from loopanimate.page.jobs import KEEP_SECONDS, Server
+from loopanimate.page.jobs import Server
+from loopanimate.page.limits import KEEP_SECONDS
 from loopanimate.presets import ASSETS, MAX_FRAMES, MIN_FRAMES, PRESETS, REGIONS_MODELS
 from loopanimate.settings import Machine
 
@@ -45,6 +46,8 @@ class Layout:
                     self.place_expert()
                 with gr.Accordion("This visit", open=False):
                     self.past = gr.HTML("", elem_id="past")
+        if server.public:
+            gr.Markdown(server.limits.say(), elem_id="limits")
 
     def place_examples(self) -> None:
         with gr.Column(elem_id="examples"):

@@ -12,11 +12,11 @@ from loopanimate.files.formats import FORMATS
 from loopanimate.files.recipe import Parts
 from loopanimate.loop import Loop, LoopFile
 from loopanimate.page import text
-from loopanimate.page.base import QUIET, Events, hand
+from loopanimate.page.base import MISTAKES, QUIET, Events, hand
 from loopanimate.page.bindings import read
 from loopanimate.page.canvas import Painting, shrink_mask, url
-from loopanimate.page.jobs import CHOICE_SIDE, ON_ZERO, Shown, direct
-from loopanimate.page.work import relay
+from loopanimate.page.jobs import CHOICE_SIDE, ON_ZERO, Shown, direct, open_cached
+from loopanimate.page.work import relay, within
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.scene.plan import names, names_things, painted
 from loopanimate.settings import make_settings
@@ -63,8 +63,8 @@ class JobEvents(Events):
             begun = text.CHOSEN if job == self.choose else text.BEGUN
             yield {self.stage: hand(path, job=text.working(begun))}  # its turn has come
             try:
-                yield from job(*values)
-            except ValueError as error:
+                yield from within(job(*values), self.server.limits.seconds)
+            except MISTAKES as error:
                 yield {self.stage: hand(path, job={"words": text.sentence(error), "problem": True})}
 
         name = json.dumps(job.__name__)
@@ -93,7 +93,8 @@ class JobEvents(Events):
             yield {self.stage: hand(path, job=text.working(f"Drawing variant {count + 1} of 4", count / 4))}
             film = f"gradio_api/file={self.server.save_glimpse(loop, 2 * NATIVE_FPS, CHOICE_SIDE)}"
             seeds.append({"source": film, "seed": loop.settings.request.seed})
-        yield {self.stage: hand(path, seeds={"seeds": seeds}), self.four_loops: (path, mask, parts, loops)}
+        waiting = [replace(loop, picture=None) for loop in loops]
+        yield {self.stage: hand(path, seeds={"seeds": seeds}), self.four_loops: (path, mask, parts, waiting)}
 
     def sample(self, values: dict, count: int):
         """Return the painted mask, those of things, and loops of that many seeds as the controls have it."""
@@ -118,7 +119,7 @@ class JobEvents(Events):
         if four is None or four[0] != values[self.picture]:
             raise ValueError(text.GONE)
         path, mask, parts, loops = four
-        loop = loops[int(event.index)]
+        loop = replace(loops[int(event.index)], picture=open_cached(path))
         yield {self.controls["request.seed"]: loop.settings.request.seed}
         yield from self.render(loop, path, mask, parts, values)
 
@@ -184,7 +185,7 @@ class JobEvents(Events):
             self.understood: text.understood(shown.loop.settings.request.prompt, shown.loop.notes, True),
             self.details: shown.details,
             self.note: "",
-            self.current: shown,
+            self.current: shown.drop_picture(),
             self.save: gr.Button(interactive=True),
         }
 

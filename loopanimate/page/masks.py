@@ -8,7 +8,7 @@ from loopanimate.files.pictures import open_mask
 from loopanimate.page import text
 from loopanimate.page.base import QUIET, Events, hand
 from loopanimate.page.bindings import show
-from loopanimate.page.canvas import Painting, fit, shrink, url
+from loopanimate.page.canvas import Painting, shrink, url
 from loopanimate.page.jobs import open_cached
 from loopanimate.scene.regions import Selector
 from loopanimate.settings import Hands, make_settings
@@ -86,5 +86,5 @@ class MaskEvents(Events):
         """Hand out the mask as it is painted, at the picture's own size."""
         painting, path = self.read_painting(values), values[self.picture]
         drawn = painting.automatic if painting.mask is None else painting.mask
-        mask = fit(drawn if painting.shown is None else painting.shown, open_cached(path).size)
-        return {self.stage: hand(path, file={"path": self.server.save_mask(mask), "name": "mask.png"})}
+        file = self.server.save_mask(drawn if painting.shown is None else painting.shown, open_cached(path).size)
+        return {self.stage: hand(path, file={"path": file, "name": "mask.png"})}

@@ -4,16 +4,17 @@ import io
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import av
 import cv2
 import numpy as np
 from PIL import Image
 
-from loopanimate.files.formats import by_ending
+from loopanimate.files.formats import UNREADABLE, by_ending
 from loopanimate.files.living import read_picture
 from loopanimate.files.pictures import open_picture
+from loopanimate.files.project import MOST_BYTES
 from loopanimate.loop import Loop
 from loopanimate.metrics import seam
 from loopanimate.presets import NATIVE_FPS
@@ -83,8 +84,11 @@ def first_frame(path: str | Path) -> Image.Image:
     try:
         if kind == "sequence":
             with ZipFile(path) as file:
-                return open_picture(file.read(min(name for name in file.namelist() if name.endswith(".png"))))
+                first = min(name for name in file.namelist() if name.endswith(".png"))
+                if file.getinfo(first).file_size > MOST_BYTES:
+                    raise ValueError("a picture that is larger than any")
+                return open_picture(file.read(first))
         with av.open(str(path)) as film:
             return next(film.decode(video=0)).to_image()
-    except (OSError, ValueError, IndexError, TypeError, StopIteration, av.FFmpegError, BadZipFile):
+    except (StopIteration, *UNREADABLE):
         raise ValueError(f"expected a loop that can be read, got {path.name}") from None

@@ -3,18 +3,18 @@
 from collections.abc import Iterable
 
 import gradio as gr
-import numpy as np
 
 from loopanimate.files.pictures import open_mask
+from loopanimate.files.recipe import MOST_PARTS
+from loopanimate.files.sizes import output_size
 from loopanimate.page import text
 from loopanimate.page.base import Events, in_words
-from loopanimate.page.canvas import fit
 from loopanimate.page.jobs import Shown, open_cached
 from loopanimate.page.making import DEVICE, NAMED
-from loopanimate.page.work import relay
+from loopanimate.page.work import relay, within
 from loopanimate.presets import MAX_FRAMES
 from loopanimate.settings import make_settings
-from loopanimate.staging import Note, note_of
+from loopanimate.staging import Note, note_of, shrink_to_masks
 
 
 class ProgramEvents(Events):
@@ -31,7 +31,7 @@ class ProgramEvents(Events):
         reads = [picture, prompt, mask, num_frames, seed, strength, file_format, size, things, masks]
         reads += [effects, effect_strength]
         call.click(self.write_loop, reads, [loop_file, notes, places], api_name="animate", **DEVICE)
-        call.click(self.write_mask, [picture, prompt], [mask_file, notes, places], api_name="mask")
+        call.click(self.write_mask, [picture, prompt], [mask_file, notes, places], api_name="mask", concurrency_id="finding")
 
     def write_loop(
         self,
@@ -64,17 +64,23 @@ class ProgramEvents(Events):
                 raise ValueError(f"expected a list of effects, got {effects!r}")
             given["added_effects"] = tuple((each,) for each in effects or [])
             settings, machine = make_settings(prompt=prompt or "", **given), self.server.machine
+            form, limits = NAMED[file_format], self.server.limits
             things, masks, own_size = things or [], masks or [], open_cached(picture).size
             if not isinstance(things, list) or len(things) != len(masks) or not all(isinstance(each, str) for each in things):
                 raise ValueError(f"expected a list of as many things as masks, got {things!r} and {len(masks)} masks")
+            if len(things) > MOST_PARTS:
+                raise ValueError(f"expected at most {MOST_PARTS} things, got {len(things)}")
+            limits.check_output(settings, form, output_size(settings.output.size, *own_size))
             parts = [(thing, open_mask(path, own_size)) for thing, path in zip(things, masks)]
             layer = None if mask is None else open_mask(mask, own_size)
-            sampling = self.server.sample_loops(picture, settings, 1, layer, machine, parts)
-            (loop,) = yield from relay(sampling, lambda _: gr.skip())
-            shown = Shown(picture, layer, loop, parts)
-            file = yield from relay(self.server.write(shown, settings, NAMED[file_format], True, machine), lambda _: gr.skip())
-        places = [None if note.place is None else note.place / np.float32(255) for note in loop.notes]
-        yield str(file.path), *self.list_places(loop.notes, places, own_size)
+
+            def make():
+                (loop,) = yield from self.server.sample_loops(picture, settings, 1, layer, machine, parts)
+                shown = Shown(picture, layer, loop, parts)
+                return loop, (yield from self.server.write(shown, settings, form, True, machine))
+
+            loop, file = yield from relay(within(make(), limits.seconds), lambda _: gr.skip())
+        yield str(file.path), *self.list_places(loop.notes, [note.place for note in loop.notes], own_size)
 
     def write_mask(self, picture, prompt):
         """A picture file → its automatic mask as a PNG of the same size, white moves; with a sentence also what that names.
@@ -88,7 +94,7 @@ class ProgramEvents(Events):
             opened = open_cached(picture)
             found = self.server.find_things(opened, prompt) if prompt else []
             places = [outcome.region and outcome.region.mask for outcome in found]
-            mask = self.server.save_mask(self.server.find_mask(opened)[0])
+            mask = self.server.save_mask(self.server.find_mask(shrink_to_masks(opened))[0], opened.size)
             return mask, *self.list_places(map(note_of, found), places, opened.size)
 
     def list_places(self, notes: Iterable[Note], places: list, size: tuple[int, int]) -> tuple[list[dict], list[str]]:
@@ -97,5 +103,5 @@ class ProgramEvents(Events):
             where = None if place is None else len(files)
             said.append({"thing": note.thing, "said": note.said, "place": where, "unsure": note.unsure})
             if place is not None:
-                files.append(self.server.save_mask(fit(place, size)))
+                files.append(self.server.save_mask(place, size))
         return said, files

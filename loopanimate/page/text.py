@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from PIL import ImageColor
 
 from loopanimate.loop import Loop, LoopFile
+from loopanimate.memory import SHORT
 from loopanimate.page.preview import measure
 from loopanimate.staging import Note
 from loopanimate.words.clauses import Clause, read_clauses
@@ -76,6 +77,10 @@ TEMPORARY = {tempfile.gettempdir(), os.environ.get("GRADIO_TEMP_DIR", tempfile.g
 
 def plain(error: Exception) -> str:
     """A mistake's own words, without the folders that visitors' files lie in."""
+    if isinstance(error, MemoryError):
+        return f"{SHORT}, or try again later"
+    if isinstance(error, OSError):  # not a visitor's, so its path is nobody's business
+        return f"expected room and files on the server's disk, got: {error.strerror or type(error).__name__}: try again later"
     folders = "|".join(re.escape(folder.rstrip("/")) for folder in TEMPORARY)
     return re.sub(rf"(?:{folders})/(?:[^/\s]+/)*", "", str(error))
 

@@ -2,8 +2,11 @@
 
 import contextvars
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+
+from loopanimate.memory import is_shortage, return_small_blocks
 
 POLL = 0.2  # seconds between two chances to stop
 
@@ -20,7 +23,7 @@ def start(work: Callable, *arguments) -> Future:
         try:
             future.set_result(work(*arguments))
         except BaseException as error:  # noqa: BLE001  whoever waits has to hear of it
-            future.set_exception(error)
+            future.set_exception(MemoryError() if is_shortage(error) else error)
 
     threading.Thread(target=run, name="work", daemon=True).start()
     return future
@@ -46,7 +49,20 @@ def follow(work: Callable[[Callable], object]) -> Iterator:
     finally:
         stopped.set()
         wait([future])
+        return_small_blocks()
     return future.result()
+
+
+def within(words: Iterator, seconds: float) -> Iterator:
+    """The same words; ValueError in place of the first one that comes after so many seconds, and the work ends."""
+    begun = time.monotonic()
+
+    def check(word):
+        if time.monotonic() - begun > seconds:
+            raise ValueError(f"expected work of at most {seconds:.0f} seconds, got more: try a smaller size or fewer frames")
+        return word
+
+    return relay(words, check)
 
 
 def relay(words: Iterator, show: Callable) -> Iterator:

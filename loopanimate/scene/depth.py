@@ -106,7 +106,7 @@ def _round_off(mask: np.ndarray, likely: np.ndarray) -> np.ndarray | None:
         inside = cv2.resize(mask, inside.shape[::-1], interpolation=cv2.INTER_AREA) > 0.5
     around = _grow(inside, 4) & ~_grow(inside, 1)
     attached = (groups[own][around] > 0.5).mean() if around.any() else 1
-    vague = ((mask > 0.2) & (mask < 0.8)).sum() / (mask > 0.2).sum()
+    vague = ((mask > 0.2) & (mask < 0.8)).sum() / max((mask > 0.2).sum(), 1)
     limit = CLARITY[own >= len(STANDING)]
     clear = vague < limit[0] and attached < limit[1]
     return mask if clear and AREA[0] < mask.mean() < AREA[1] else None

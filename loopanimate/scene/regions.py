@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from loopanimate.memory import run_options
 from loopanimate.presets import ASSETS
 
 SIDE, SUPERPIXELS = 320, 250  # pixels on the long side of the copy that is searched; parts that it is divided into
@@ -102,7 +103,7 @@ def classify(picture: Image.Image) -> np.ndarray:
     pixels = np.asarray(picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0), np.float32) / 255
     planes = ((pixels - MEAN) / STD).transpose(2, 0, 1)[None].astype(np.float32)
     mirrored = np.concatenate([planes, planes[..., ::-1]])
-    (both,) = session().run(None, {"pictures": np.ascontiguousarray(mirrored)})
+    (both,) = session().run(None, {"pictures": np.ascontiguousarray(mirrored)}, run_options())
     likely = (both[0] + both[1][..., ::-1]) / 2
     guide = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), likely.shape[:0:-1], interpolation=cv2.INTER_AREA)
     return np.stack([refine(plane, guide) for plane in likely])

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 from scipy.special import expit
 
+from loopanimate.memory import run_options
 from loopanimate.presets import ASSETS, BUNDLED_SALIENT, SALIENT_MODELS
 
 CLEAR = 0.5  # raw saliency from which a pixel surely is the object
@@ -49,7 +50,8 @@ def session(model: str):
 def saliency(picture: Image.Image, model: str = BUNDLED_SALIENT) -> np.ndarray:
     """Raw saliency (H, W) float32 in [0, 1], before any normalisation."""
     side = SALIENT_MODELS[model].side
-    small = picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)  # as rembg does it
+    picture = picture if picture.mode == "RGB" else picture.convert("RGB")  # a copy of a large one takes 200 megabytes
+    small = picture.resize((side, side), Image.Resampling.LANCZOS)  # as rembg does it
     raw = _run(session(model), model, small.tobytes())
     return np.clip(cv2.resize(raw, picture.size, interpolation=cv2.INTER_CUBIC), 0, 1)
 
@@ -60,7 +62,7 @@ def _run(network, model: str, pixels: bytes) -> np.ndarray:
     how = SALIENT_MODELS[model]
     size = how.side, how.side
     inputs = network.normalize(Image.frombytes("RGB", size, pixels), how.mean, how.std, size)
-    raw = network.inner_session.run(None, inputs)[0][0, 0]
+    raw = network.inner_session.run(None, inputs, run_options())[0][0, 0]
     return expit(raw) if how.gives_logits else raw
 
 

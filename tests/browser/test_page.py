@@ -190,7 +190,7 @@ job.result()
 
 def test_a_killed_program_leaves_nothing_running(blocks, server, page, address, picture):
     def files():
-        return {path.name for path in Path(server.folder.name).rglob("*.mp4")}
+        return {path.name for path in server.folder.path.rglob("*.mp4")}
 
     before = files()
     program = subprocess.Popen([sys.executable, "-c", LONG_JOB, address, str(picture)], stdout=subprocess.PIPE, text=True)
