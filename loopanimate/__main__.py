@@ -10,10 +10,10 @@ from PIL import Image
 
 from loopanimate import options
 from loopanimate.files.cutouts import open_alpha, put_behind
-from loopanimate.files.formats import ENDINGS, FORMATS, check, check_output, check_place, list_endings, read_metadata
+from loopanimate.files.formats import ENDINGS, FORMATS, by_ending, check, check_output, check_place, list_endings, read_metadata
 from loopanimate.files.length import fit_seconds
 from loopanimate.files.manifests import write_manifests
-from loopanimate.files.pictures import STILLS, check_still, open_mask, open_picture, replacing, write_still
+from loopanimate.files.pictures import STILLS, check_still, open_mask, open_picture, replacing, with_endings, write_still
 from loopanimate.files.recipe import pack, small_png
 from loopanimate.files.sizes import output_size, size_limit
 from loopanimate.presets import PRESETS
@@ -113,10 +113,11 @@ def animate(
     output, wanted = check_output(files.output), settings.output
     form = check(output, wanted.fps, wanted.codec, size_limit(wanted.size, wanted.max_size))
     is_page = form.kind == "page"
-    if files.seconds is not None:
-        if is_page:
-            raise ValueError(f"expected no length in seconds for {output}: a living page plays for ever")
-        settings = fit_seconds(settings, files.seconds, form.frame_rate(wanted.fps))
+    if is_page and files.seconds is not None:
+        raise ValueError(f"expected no length in seconds for {output}: a living page plays for ever")
+    seconds = files.seconds or form.seconds_of(wanted)
+    if seconds is not None:
+        settings = fit_seconds(settings, seconds, form.frame_rate(wanted.fps))
     poster = check_place(check_still(files.poster)) if files.poster else None
     if not is_page and (files.variations > 1 or files.manifests):
         pages = list_endings(lambda form: form.kind == "page")
@@ -163,19 +164,22 @@ def animate(
     if alpha is not None and (loop.alpha is None or not form.keeps_alpha(wanted.codec)):
         keep = ", ".join(ending for ending, each in ENDINGS.items() if each.keeps_alpha(None))
         lines.append(f"White stands behind the picture: {keep} of the motion preset keep it clear, --background sets a colour.")
-    if files.seconds is not None:
+    if seconds is not None:
         pace = settings.hands.tempo
-        lines.append(f"{files.seconds:g} s became {written.seconds:.2f} s: whole rounds at {pace:.3g} x the usual pace.")
+        lines.append(f"{seconds:g} s became {written.seconds:.2f} s: whole rounds at {pace:.3g} x the usual pace.")
     if written.enlarged:
         lines.append(written.enlarged)
     width, height = written.size
     about = f"{width} x {height}, {written.frames} frames, {written.seconds:.2f} s, seed {settings.request.seed}"
-    return [*lines, f"{output}: {about}"]
+    return [*lines, f"{' and '.join(str(each) for each in with_endings(output, form.beside)[::-1])}: {about}"]
 
 
 def _is_written(output: Path, recipe: str | None, sources: Sequence[str]) -> bool:
     """Has the output been written with this recipe, after all files that it is made of? A file is there once it is whole."""
-    if not output.exists() or any(output.stat().st_mtime < Path(source).stat().st_mtime for source in sources):
+    files = with_endings(output, by_ending(output).beside)
+    if not all(file.exists() for file in files):
+        return False
+    if any(output.stat().st_mtime < Path(source).stat().st_mtime for source in sources):
         return False
     return recipe is None or read_metadata(output) == recipe
 

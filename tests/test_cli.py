@@ -335,6 +335,20 @@ def test_a_cut_out_stays_clear_or_is_said_to_stand_before_white(tmp_path, motion
         make("loop.html", seconds=3)
 
 
+def test_a_live_photo_is_two_files_of_three_seconds(tmp_path, motion_pipeline, picture):
+    settings = make_settings(prompt="it sways", num_frames=5, num_inference_steps=1, fps=8)
+    files = Files(picture=str(picture), output=str(tmp_path / "live.heic"))
+
+    def make(again: bool) -> str:
+        return " ".join(animate(files, settings, Machine(), load=lambda *_: (motion_pipeline, BUNDLED), again=again))
+
+    said = make(True)
+    assert "3 s became 3.00 s" in said and "live.heic and" in said and "live.mov: 96 x 64, 24 frames" in said
+    assert make(False) == ""
+    (tmp_path / "live.mov").unlink()
+    assert make(False) and (tmp_path / "live.mov").exists()
+
+
 def test_a_sticker_keeps_to_its_size(tmp_path, motion_pipeline):
     Image.effect_noise((128, 96), 90).convert("RGBA").save(tmp_path / "noise.png")
     files = Files(picture=str(tmp_path / "noise.png"), output=str(tmp_path / "sticker.webp"))

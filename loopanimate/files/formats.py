@@ -5,7 +5,6 @@ one round of `count` frames, any other all of `coding.repeats` rounds: (3H/2, W)
 planar, otherwise RGB; (H, W, 4) RGBA, not premultiplied, where it keeps alpha. `level` is one of the row's or the codec's; `text` has to come back from the row's `read`.
 """
 
-import os
 import struct
 import tempfile
 import zlib
@@ -24,12 +23,14 @@ import av
 import numpy as np
 from PIL import Image
 
+from loopanimate.files import live_photo
 from loopanimate.files.animation import WEBP_LEVELS, WORST_WEBP, Spool, write_apng, write_gif, write_sequence, write_webp
 from loopanimate.files.chunks import read_avif_text, read_page_text, read_picture_text, read_sequence_text, read_video_text
-from loopanimate.files.pictures import replacing
+from loopanimate.files.live_photo import write_live_photo
+from loopanimate.files.pictures import move, replacing, with_endings
 from loopanimate.files.video import CODECS, Codec, Coding, even, write_film
 from loopanimate.presets import NATIVE_FPS
-from loopanimate.settings import MAX_FPS, MIN_FPS
+from loopanimate.settings import MAX_FPS, MIN_FPS, Output
 
 QUALITIES = ("wallpaper", "share", "small")
 FILLED = 0.9  # share of a largest size at which the search for a finer file ends
@@ -52,6 +53,8 @@ class Format:
     rate: Fraction = Fraction(30)  # frames a second unless others are asked for
     planar: bool = False  # frames are wanted as I420 planes, whose sides are even
     clear: bool = False  # keeps the alpha of frames (H, W, 4); of a format with codecs, the codec says it
+    beside: tuple[str, ...] = ()  # endings of files that are written beside it, and belong to it
+    seconds: float | None = None  # that its files last unless another length or several rounds are asked for
 
     @property
     def graded(self) -> bool:
@@ -90,6 +93,15 @@ class Format:
         name = codec or next(iter(self.codecs), None)
         return self.clear if name is None else CODECS[name].clear is not None
 
+    @property
+    def shown(self) -> bool:
+        """Whether a browser plays its file, as far as it has the codec."""
+        return self.kind == "film" and not self.beside
+
+    def seconds_of(self, output: Output) -> float | None:
+        """Return how long a file is to last, where that is the format's to say: None where rounds are asked for."""
+        return self.seconds if output.repeats == 1 else None
+
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Return (width, height) of a file whose frames were made at this size."""
         return even(width, height) if self.planar else (width, height)
@@ -105,6 +117,17 @@ FORMATS = (
     Format("APNG", (".png", ".apng"), "animation", write_apng, read_picture_text, clear=True),
     Format("PNG sequence", (".zip",), "sequence", write_sequence, read_sequence_text, clear=True),
     Format("ProRes 4444", (".mov",), "film", partial(write_film, container="mov"), read_video_text, ("prores",)),
+    Format(
+        "Live Photo",
+        (".heic",),
+        "film",
+        write_live_photo,
+        read_picture_text,
+        ("h264",),
+        planar=True,
+        beside=(live_photo.FILM,),
+        seconds=live_photo.SECONDS,
+    ),
     Format("Living page", (".html",), "page", None, read_page_text),
 )
 ENDINGS = {ending: form for form in FORMATS for ending in form.endings}
@@ -185,7 +208,7 @@ def write_loop(
     coding = replace(coding, codec=coding.codec or next(iter(form.codecs), None))
     passes = 1 if form.kind == "film" else coding.repeats
     with ExitStack() as stack:
-        target = stack.enter_context(replacing(path))
+        target = stack.enter_context(replacing(path, beside=form.beside))
         if passes > 1 or coding.max_size is not None:
             frames = Spool(frames, stack.enter_context(tempfile.TemporaryFile(dir=path.parent)))
 
@@ -201,23 +224,25 @@ def write_loop(
         if coding.max_size is None:
             write(target, levels[0])
         else:
-            _write_within(target, round(coding.max_size * 1e6), levels, write)
+            _write_within(target, round(coding.max_size * 1e6), levels, write, form.beside)
 
 
-def _write_within(path: Path, limit: int, levels: range, write: Callable[[Path, int], None]) -> None:
-    """Write at the finest level whose file has at most `limit` bytes, or at one that fills most of them."""
-    with replacing(path.with_name(f"{path.stem}.try{path.suffix}"), keep=False) as file:
+def _write_within(
+    path: Path, limit: int, levels: range, write: Callable[[Path, int], None], beside: tuple[str, ...] = ()
+) -> None:
+    """Write at the finest level whose files have at most `limit` bytes, or at one that fills most of them."""
+    with replacing(path.with_name(f"{path.stem}.try{path.suffix}"), keep=False, beside=beside) as file:
         slope = 1 / 6  # halvings of the size a level: H.264's; from the second file on as measured
         before, level = None, levels.start
         too_large, fits = levels.start - 1, levels.stop  # the search is between these levels
         while fits - too_large > 1:
             write(file, level)
-            size = file.stat().st_size
+            size = sum(each.stat().st_size for each in with_endings(file, beside))
             if size > limit:
                 too_large = level
             else:
                 fits = level
-                os.replace(file, path)
+                move(file, path, beside)
                 if size > FILLED * limit:
                     break
             if before:

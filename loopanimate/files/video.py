@@ -12,7 +12,7 @@ repeat of the frame before. So `AHEAD_AV1` frames of the next round are coded to
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -104,7 +104,14 @@ CODECS = {
 
 
 def write_film(
-    path: Path, frames: Iterable[np.ndarray], count: int, coding: Coding, level: int, text: str | None, container: str
+    path: Path,
+    frames: Iterable[np.ndarray],
+    count: int,
+    coding: Coding,
+    level: int,
+    text: str | None,
+    container: str,
+    tags: Mapping[str, str] | None = None,
 ) -> None:
     """Write a film of `coding.repeats` rounds. One round is coded once, and its packets are copied.
 
@@ -113,21 +120,22 @@ def write_film(
         coding: its codec is named, never None.
         level: constant rate factor, or quantizer.
         container: FFmpeg's name.
+        tags: QuickTime's metadata by key; a film with such has its index at its end.
     """
     codec, fps = CODECS[coding.codec], coding.fps
     options, to_planes = codec.options(count, fps, level), partial(_to_planes, codec=codec)
 
-    def write_round(target: Path, text: str | None) -> None:
-        with _open(target, text, container) as file:
+    def write_round(target: Path, text: str | None, tags: Mapping[str, str] | None) -> None:
+        with _open(target, text, container, tags) as file:
             going_on = map(to_planes, _go_on(ahead(frames), codec.ahead))
             encode(file, codec.encoder, going_on, fps, fps, options, count)
 
     if coding.repeats == 1:
-        write_round(path, text)
+        write_round(path, text, tags)
     else:
         with replacing(path.with_name(f"{path.stem}.round{path.suffix}"), keep=False) as single:
-            write_round(single, None)
-            _repeat(single, path, coding.repeats, count / fps, text, container)
+            write_round(single, None, None)
+            _repeat(single, path, coding.repeats, count / fps, text, container, tags)
     if text and container == "avif":  # FFmpeg's muxer drops it
         chunks.add_avif_text(path, text)
 
@@ -170,9 +178,9 @@ def span(index: int, fps: Fraction, ticks: Fraction | int) -> tuple[int, int]:
     return start, end - start
 
 
-def _repeat(single: Path, path: Path, repeats: int, seconds: Fraction, text: str | None, container: str) -> None:
-    """Copy the packets of a film that lasts `seconds` to a film of `repeats` rounds."""
-    with _open(path, text, container) as out:
+def _repeat(single: Path, path: Path, repeats: int, seconds: Fraction, *about) -> None:
+    """Copy the packets of a film that lasts `seconds` to a film of `repeats` rounds; about: as `_open` takes it."""
+    with _open(path, *about) as out:
         stream = None
         for index in range(repeats):
             with av.open(str(single)) as source:
@@ -188,9 +196,11 @@ def _repeat(single: Path, path: Path, repeats: int, seconds: Fraction, text: str
                     out.mux(packet)
 
 
-def _open(path: Path, text: str | None, container: str) -> av.container.OutputContainer:
+def _open(path: Path, text: str | None, container: str, tags: Mapping[str, str] | None = None) -> av.container.OutputContainer:
     """Open a new film that will carry `text`."""
-    file = av.open(str(path), "w", format=container, options={"movflags": "+faststart"} if container in ("mp4", "mov") else {})
+    flags = {"movflags": "+use_metadata_tags" if tags else "+faststart"} if container in ("mp4", "mov") else {}
+    file = av.open(str(path), "w", format=container, options=flags)
+    file.metadata.update(tags or {})
     if text:
         file.metadata["comment"] = text
     return file
@@ -199,6 +209,16 @@ def _open(path: Path, text: str | None, container: str) -> av.container.OutputCo
 def even(width: int, height: int) -> tuple[int, int]:
     """Return the sides that 4:2:0 colour keeps of a picture: it has one colour for 2 x 2 pixels, so an odd side loses one."""
     return width // 2 * 2, height // 2 * 2
+
+
+def to_pixels(planes: np.ndarray) -> np.ndarray:
+    """(H, W, 3) RGB of a frame (3H/2, W) I420 as films have it; RGB stays as it is."""
+    if planes.ndim == 3:
+        return planes
+    frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+    return frame.reformat(
+        format="rgb24", src_colorspace="ITU709", src_color_range="MPEG", dst_color_range="JPEG", threads=1
+    ).to_ndarray()
 
 
 def _to_planes(pixels: np.ndarray, codec: Codec) -> av.VideoFrame:

@@ -8,18 +8,20 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 from PIL import Image
 
 from loopanimate.files.formats import Format, read_metadata
+from loopanimate.files.length import fit_seconds
 from loopanimate.files.living import motion_of, overlay_data
-from loopanimate.files.pictures import open_picture
+from loopanimate.files.pictures import open_picture, replacing, with_endings
 from loopanimate.files.project import ENDING, is_project, read_project, write_project
 from loopanimate.files.recipe import MOST_SIDE, Parts, of_frame, open_small_png, pack, unpack, unpack_parts
 from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, make_loops
@@ -283,18 +285,21 @@ class Server:
 
     def write(self, shown: Shown, settings: Settings, form: Format, embed: bool, machine: Machine):
         """Generator; writes the loop on the page by these settings, as far as the format can hold them; returns the file."""
+        held = {"codec": settings.output.codec if settings.output.codec in form.codecs else None}
+        if form.rates and settings.output.fps not in ("native", *form.rates):
+            held["fps"] = None  # the format's own
+        if seconds := form.seconds_of(settings.output):
+            settings = fit_seconds(settings, seconds, form.frame_rate(settings.output.fps))
         loop, output, before = direct(shown.loop, settings), settings.output, shown.loop.settings.output
         if not isinstance(loop, MotionLoop) and (output.size, output.fit) != (before.size, before.fit):
             sampling = self.sample_loops(shown.path, settings, 1, shown.mask, machine)
             (loop,) = yield from relay(sampling, lambda _: text.working("Fitting the loop to the size …"))
-        held = {"codec": output.codec if output.codec in form.codecs else None}
-        if form.rates and output.fps not in ("native", *form.rates):
-            held["fps"] = None  # the format's own
         recipe = pack(settings, shown.mask, shown.parts) if embed else None
         name = "-".join(filter(None, (text.slug(shown.name), text.slug(settings.request.prompt))))
         target = self.new_file(form.endings[0], "{}-{}x{}".format(name, *form.size(*loop.size(output))))
         begun, writing = time.monotonic(), follow_writing(loop, target, output.model_copy(update=held), recipe)
-        return (yield from relay(writing, lambda word: word and count(word, begun, f"Writing {form.name}")))
+        file = yield from relay(writing, lambda word: word and count(word, begun, f"Writing {form.name}"))
+        return replace(file, path=zip_together(with_endings(file.path, form.beside))) if form.beside else file
 
     def write_living(self, loop: Loop) -> LoopFile | None:
         """A small living page of the loop at its own pace, for the page around it to play with; None for frames."""
@@ -347,6 +352,15 @@ def direct(loop: Loop, settings: Settings) -> Loop:
 def preview(loop: MotionLoop) -> MotionLoop:
     """The loop as the page plays with it: small, at its own pace, and at once, so the network does not enlarge its picture."""
     return shrink(replace(loop, settings=loop.settings.change(tempo=1.0, enlarge="off")), LIVING_SIDE)
+
+
+def zip_together(files: Sequence[Path]) -> Path:
+    """One file for a browser to take: a .zip of files beside each other, called as the last of them."""
+    target = files[-1].with_suffix(".zip")
+    with replacing(target) as partial, ZipFile(partial, "w") as archive:
+        for file in files:
+            archive.write(file, file.name)
+    return target
 
 
 def move(loop: Loop) -> dict | None:

@@ -4,6 +4,7 @@ import threading
 from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
+from zipfile import ZipFile
 
 import imageio.v3 as iio
 import numpy as np
@@ -18,7 +19,7 @@ from loopanimate.motion.border import ALL_BORDERS
 from loopanimate.motion.field import Field
 from loopanimate.page import jobs, text
 from loopanimate.page.jobs import Server, Shown, direct, move
-from loopanimate.page.preview import measure, shrink
+from loopanimate.page.preview import first_frame, measure, shrink
 from loopanimate.scene.finder import Models
 from loopanimate.settings import Machine, make_settings
 from tests.motion.motions import STILL, circle
@@ -148,6 +149,18 @@ def test_a_gif_keeps_a_rate_that_it_can_hold_and_takes_its_own_for_another(serve
     shown = Shown(str(tmp_path / "picture.png"), None, loop)
     file, _ = run(server.write(shown, make_settings(prompt="it sways", num_frames=9, fps=fps), gif, False, None))
     assert file.frames / file.seconds == pytest.approx(written)
+
+
+def test_a_live_photo_comes_as_one_file_of_two_and_lasts_as_long_as_one(server, loop, tmp_path):
+    loop.picture.save(tmp_path / "picture.png")
+    form = next(form for form in FORMATS if form.name == "Live Photo")
+    file, _ = run(server.write(Shown(str(tmp_path / "picture.png"), None, loop), loop.settings, form, True, Machine()))
+    assert file.seconds == 3.0 and file.path.suffix == ".zip"
+    with ZipFile(file.path) as archive:
+        film, still = archive.namelist()
+        archive.extractall(tmp_path)
+    assert film == still.replace(".heic", ".mov") and first_frame(tmp_path / still).size == file.size
+    assert unpack(read_metadata(tmp_path / still))[0].hands.tempo == pytest.approx(1)  # three rounds of a second
 
 
 def test_a_mask_that_was_found_is_found_again(server, photos, tmp_path):
