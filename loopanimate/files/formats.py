@@ -25,6 +25,7 @@ from PIL import Image
 
 from loopanimate.files import live_photo
 from loopanimate.files.animation import WEBP_LEVELS, WORST_WEBP, Spool, write_apng, write_gif, write_sequence, write_webp
+from loopanimate.files.avif import write_avif
 from loopanimate.files.chunks import read_avif_text, read_page_text, read_picture_text, read_sequence_text, read_video_text
 from loopanimate.files.live_photo import write_live_photo
 from loopanimate.files.pictures import move, replacing, with_endings
@@ -52,7 +53,7 @@ class Format:
     rates: tuple[float, ...] = ()  # frames a second that it can hold; empty: all of MIN_FPS to MAX_FPS
     rate: Fraction = Fraction(30)  # frames a second unless others are asked for
     planar: bool = False  # frames are wanted as I420 planes, whose sides are even
-    clear: bool = False  # keeps the alpha of frames (H, W, 4); of a format with codecs, the codec says it
+    clear: bool = False  # keeps the alpha of frames (H, W, 4), whatever its codec
     beside: tuple[str, ...] = ()  # endings of files that are written beside it, and belong to it
     seconds: float | None = None  # that its files last unless another length or several rounds are asked for
 
@@ -91,7 +92,7 @@ class Format:
     def keeps_alpha(self, codec: str | None) -> bool:
         """Whether files of that codec, None the format's own, keep the alpha of frames (H, W, 4)."""
         name = codec or next(iter(self.codecs), None)
-        return self.clear if name is None else CODECS[name].clear is not None
+        return self.clear or name is not None and CODECS[name].clear is not None
 
     @property
     def shown(self) -> bool:
@@ -113,7 +114,7 @@ FORMATS = (
     # a GIF counts in hundredths of a second
     Format("GIF", (".gif",), "animation", write_gif, read_picture_text, rates=(10, 12.5, 20, 25, 50), rate=Fraction(25, 2)),
     Format("WebP", (".webp",), "animation", write_webp, read_picture_text, levels=WEBP_LEVELS, worst=WORST_WEBP, clear=True),
-    Format("AVIF", (".avif",), "film", partial(write_film, container="avif"), read_avif_text, ("av1",), planar=True),
+    Format("AVIF", (".avif",), "film", write_avif, read_avif_text, ("av1",), planar=True, clear=True),
     Format("APNG", (".png", ".apng"), "animation", write_apng, read_picture_text, clear=True),
     Format("PNG sequence", (".zip",), "sequence", write_sequence, read_sequence_text, clear=True),
     Format("ProRes 4444", (".mov",), "film", partial(write_film, container="mov"), read_video_text, ("prores",)),

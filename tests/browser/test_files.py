@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from loopanimate.files.formats import Coding, write_loop
-from tests.files.test_formats import AV1
+from tests.files.test_formats import AV1, cut_out
 from tests.videos import scene
 
 VIDEO_SCRIPT = """async ([content, type]) => {
@@ -44,6 +44,28 @@ PICTURE_SCRIPT = """async ([content, type]) => {
     }
     return [...size, seconds, colour, frameCount, repetitionCount];
 }"""
+ALPHA_SCRIPT = """async ([content, type]) => {
+    const bytes = Uint8Array.from(atob(content), character => character.charCodeAt(0));
+    let shown, last = 0;
+    if (type.startsWith('video')) {
+        shown = document.createElement('video');
+        shown.muted = true;
+        shown.src = URL.createObjectURL(new Blob([bytes], {type}));
+        await new Promise((done, failed) => {
+            shown.onerror = () => failed(shown.error.message);
+            shown.requestVideoFrameCallback(done);
+            shown.play();
+        });
+    } else {
+        const decoder = new ImageDecoder({data: bytes, type});
+        await Promise.all([decoder.tracks.ready, decoder.completed]);
+        last = decoder.tracks.selectedTrack.frameCount - 1;
+        shown = (await decoder.decode({frameIndex: last})).image;
+    }
+    const canvas = new OffscreenCanvas(96, 66).getContext('2d', {willReadFrequently: true});
+    canvas.drawImage(shown, 0, 0);
+    return [last, [...canvas.getImageData(0, 0, 96, 66).data]];
+}"""
 FILES = [
     (".mp4", "video/mp4", None),
     (".webm", "video/webm", None),
@@ -56,21 +78,39 @@ FILES = [
 ]
 
 
+def evaluate(browser, path, script: str, kind: str):
+    (path.parent / "page.html").touch()
+    page = browser.new_page()
+    try:
+        page.goto((path.parent / "page.html").as_uri())  # decoding pictures by script wants a page that is trusted
+        return page.evaluate(script, [base64.b64encode(path.read_bytes()).decode(), kind])
+    finally:
+        page.close()
+
+
 @pytest.mark.parametrize("ending, kind, codec", FILES)
 def test_a_browser_decodes_what_is_written(ending, kind, codec, browser, tmp_path):
     frames = scene(16, 1)
     height, width = frames[0].shape[:2]
     write_loop(tmp_path / f"loop{ending}", iter(frames), 16, Coding(Fraction(10), codec=codec), "words")
-    (tmp_path / "page.html").touch()
-    page = browser.new_page()
-    try:
-        page.goto((tmp_path / "page.html").as_uri())  # decoding pictures by script wants a page that is trusted
-        content = base64.b64encode((tmp_path / f"loop{ending}").read_bytes()).decode()
-        script = VIDEO_SCRIPT if kind.startswith("video") else PICTURE_SCRIPT
-        wide, high, seconds, colour, *rest = page.evaluate(script, [content, kind])
-    finally:
-        page.close()
+    script = VIDEO_SCRIPT if kind.startswith("video") else PICTURE_SCRIPT
+    wide, high, seconds, colour, *rest = evaluate(browser, tmp_path / f"loop{ending}", script, kind)
     assert (wide, high) == (width, height) and seconds == pytest.approx(1.6, abs=0.02)
     assert np.abs(np.array(colour) - frames[0][20, 20]).max() < 24
     if kind.startswith("image"):
         assert rest[0] == 16 and rest[1] == float("inf")
+
+
+@pytest.mark.parametrize(
+    "ending, kind",
+    [(".webm", "video/webm"), (".webp", "image/webp"), (".apng", "image/png"), pytest.param(".avif", "image/avif", marks=AV1)],
+)
+def test_a_browser_keeps_what_is_clear(ending, kind, browser, tmp_path):
+    write_loop(tmp_path / f"loop{ending}", iter(cut_out()), 6, Coding(Fraction(10)))
+    index, shown = evaluate(browser, tmp_path / f"loop{ending}", ALPHA_SCRIPT, kind)
+    shown, given = np.array(shown, float).reshape(66, 96, 4), cut_out()[index].astype(float)
+    assert np.abs(shown - given)[..., 3].mean() < 0.5
+    print(ending, shown[33, 50], given[33, 50], shown[3, 80], given[3, 80], shown[20, 50])
+    for behind in (0, 255):
+        over = [behind + (pixels[..., :3] - behind) * pixels[..., 3:] / 255 for pixels in (shown, given)]
+        assert np.abs(over[0] - over[1]).mean() < 2
