@@ -22,7 +22,7 @@ from loopanimate.files.formats import by_ending
 from loopanimate.files.pictures import replacing
 from loopanimate.settings import Hands, Machine, Output, Request, make_settings
 
-ROWS, READ, WRITTEN = (".csv", ".jsonl"), ("picture", "mask", "freeze"), ("output", "save_mask", "poster")
+ROWS, READ, WRITTEN = (".csv", ".jsonl"), ("picture", "mask", "freeze"), ("output", "save_mask", "poster", "snippet")
 GROUPS = (Request, Hands, Output)
 FIELDS = {name: field for group in GROUPS for name, field in group.model_fields.items()}
 REPEATED = [name for name, field in FIELDS.items() if get_origin(field.annotation) is tuple]

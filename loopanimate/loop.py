@@ -13,9 +13,10 @@ from loopanimate.effects.build import WHOLE, Effect, Placed, build, cut_place
 from loopanimate.effects.data import CURVE, Overlay, Track
 from loopanimate.effects.names import find_look, looks
 from loopanimate.files.cutouts import over_white, premultiply, straighten
-from loopanimate.files.formats import Coding, check, check_output, write_loop
+from loopanimate.files.formats import Coding, check, check_output, files_of, write_loop
 from loopanimate.files.living import write_living
-from loopanimate.files.sizes import count_rounds, frame_times, output_size, size_limit, whole_pixels, within
+from loopanimate.files.monitors import write_pieces
+from loopanimate.files.sizes import count_rounds, frame_times, output_size, read_monitors, size_limit, whole_pixels, within
 from loopanimate.motion.border import borders_of
 from loopanimate.motion.camera import CELLS, Shot, film, frame
 from loopanimate.motion.curve import Motion
@@ -49,6 +50,7 @@ class LoopFile:
     seconds: float
     size: tuple[int, int]  # width, height
     enlarged: str = ""  # a sentence, where the picture was
+    others: tuple[Path, ...] = ()  # that were written with it: a still's film, what other monitors show
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,8 @@ class Loop:
     def write(
         self, path: str | Path, output: Output | None = None, metadata: str | None = None, progress: Progress | None = None
     ) -> LoopFile:
-        """Render into a file; its ending chooses the format. Nothing is half-written.
+        """Render into a file, of a size of several monitors into one for each; the ending chooses the format. Nothing is
+        half-written.
 
         Args:
             metadata: text that the file carries (see files/recipe.py).
@@ -155,7 +158,7 @@ class Loop:
         """
         path, output = check_output(path), output or self.settings.output
         limit = size_limit(output.size, output.max_size)
-        form = check(path, output.fps, output.codec, limit)
+        form = check(path, output.fps, output.codec, limit, output.size)
         if form.kind == "page":
             return self.write_page(path, output=output, metadata=metadata)
         fps = form.frame_rate(output.fps)
@@ -164,9 +167,13 @@ class Loop:
         repeats = count_rounds(output.size, output.repeats, len(times) / fps) if form.kind == "film" else output.repeats
         coding = Coding(fps, output.quality, output.codec, limit, repeats, self.is_art(output))
         frames = self.frames(times, output, form.planar, form.keeps_alpha(output.codec))
-        write_loop(path, frames, len(times), coding, metadata, progress)
-        count = len(times) * repeats
-        return LoopFile(path, count, float(count / fps), form.size(*self.size(output)), self.tell_enlarged(output))
+        files = files_of(path, output.size)
+        if monitors := read_monitors(output.size):
+            write_pieces(files, monitors, frames, len(times), coding, metadata, progress)
+        else:
+            write_loop(path, frames, len(times), coding, metadata, progress)
+        count, size = len(times) * repeats, form.size(*self.size(output))
+        return LoopFile(files[0], count, float(count / fps), size, self.tell_enlarged(output), tuple(files[1:]))
 
     def write_page(
         self, path: str | Path, others: Sequence["MotionLoop"] = (), output: Output | None = None, metadata: str | None = None

@@ -29,6 +29,7 @@ from loopanimate.files.avif import write_avif
 from loopanimate.files.chunks import read_avif_text, read_page_text, read_picture_text, read_sequence_text, read_video_text
 from loopanimate.files.live_photo import write_live_photo
 from loopanimate.files.pictures import move, replacing, with_endings
+from loopanimate.files.sizes import read_monitors
 from loopanimate.files.video import CODECS, Codec, Coding, even, write_film
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.settings import MAX_FPS, MIN_FPS, Output
@@ -56,6 +57,7 @@ class Format:
     clear: bool = False  # keeps the alpha of frames (H, W, 4), whatever its codec
     beside: tuple[str, ...] = ()  # endings of files that are written beside it, and belong to it
     seconds: float | None = None  # that its files last unless another length or several rounds are asked for
+    mime: str | None = None  # where a browser shows its files
 
     @property
     def graded(self) -> bool:
@@ -94,11 +96,6 @@ class Format:
         name = codec or next(iter(self.codecs), None)
         return self.clear or name is not None and CODECS[name].clear is not None
 
-    @property
-    def shown(self) -> bool:
-        """Whether a browser plays its file, as far as it has the codec."""
-        return self.kind == "film" and not self.beside
-
     def seconds_of(self, output: Output) -> float | None:
         """Return how long a file is to last, where that is the format's to say: None where rounds are asked for."""
         return self.seconds if output.repeats == 1 else None
@@ -109,13 +106,49 @@ class Format:
 
 
 FORMATS = (
-    Format("MP4", (".mp4",), "film", partial(write_film, container="mp4"), read_video_text, ("h264", "av1"), planar=True),
-    Format("WebM", (".webm",), "film", partial(write_film, container="webm"), read_video_text, ("vp9", "av1"), planar=True),
-    # a GIF counts in hundredths of a second
-    Format("GIF", (".gif",), "animation", write_gif, read_picture_text, rates=(10, 12.5, 20, 25, 50), rate=Fraction(25, 2)),
-    Format("WebP", (".webp",), "animation", write_webp, read_picture_text, levels=WEBP_LEVELS, worst=WORST_WEBP, clear=True),
-    Format("AVIF", (".avif",), "film", write_avif, read_avif_text, ("av1",), planar=True, clear=True),
-    Format("APNG", (".png", ".apng"), "animation", write_apng, read_picture_text, clear=True),
+    Format(
+        "MP4",
+        (".mp4",),
+        "film",
+        partial(write_film, container="mp4"),
+        read_video_text,
+        ("h264", "av1"),
+        planar=True,
+        mime="video/mp4",
+    ),
+    Format(
+        "WebM",
+        (".webm",),
+        "film",
+        partial(write_film, container="webm"),
+        read_video_text,
+        ("vp9", "av1"),
+        planar=True,
+        mime="video/webm",
+    ),
+    Format(
+        "GIF",
+        (".gif",),
+        "animation",
+        write_gif,
+        read_picture_text,
+        rates=(10, 12.5, 20, 25, 50),  # it counts in hundredths of a second
+        rate=Fraction(25, 2),
+        mime="image/gif",
+    ),
+    Format(
+        "WebP",
+        (".webp",),
+        "animation",
+        write_webp,
+        read_picture_text,
+        levels=WEBP_LEVELS,
+        worst=WORST_WEBP,
+        clear=True,
+        mime="image/webp",
+    ),
+    Format("AVIF", (".avif",), "film", write_avif, read_avif_text, ("av1",), planar=True, clear=True, mime="image/avif"),
+    Format("APNG", (".png", ".apng"), "animation", write_apng, read_picture_text, clear=True, mime="image/png"),
     Format("PNG sequence", (".zip",), "sequence", write_sequence, read_sequence_text, clear=True),
     Format("ProRes 4444", (".mov",), "film", partial(write_film, container="mov"), read_video_text, ("prores",)),
     Format(
@@ -129,7 +162,7 @@ FORMATS = (
         beside=(live_photo.FILM,),
         seconds=live_photo.SECONDS,
     ),
-    Format("Living page", (".html",), "page", None, read_page_text),
+    Format("Living page", (".html",), "page", None, read_page_text, mime="text/html"),
 )
 ENDINGS = {ending: form for form in FORMATS for ending in form.endings}
 
@@ -147,12 +180,22 @@ def by_ending(path: str | Path, alone: bool = True) -> Format:
     raise ValueError(f"expected an output ending in {', '.join(ENDINGS)}, got {Path(path).name}")
 
 
-def check(path: str | Path, fps: float | str | None = None, codec: str | None = None, max_size: float | None = None) -> Format:
+def check(
+    path: str | Path,
+    fps: float | str | None = None,
+    codec: str | None = None,
+    max_size: float | None = None,
+    size: str = "source",
+) -> Format:
     """Return the format of a file or ending. Raises ValueError, before any work, for what it cannot hold.
 
-    fps: frames a second or "native"; codec: a name in video.CODECS; max_size: megabytes. None leaves it to the format.
+    fps: frames a second or "native"; codec: a name in video.CODECS; max_size: megabytes. None leaves it to the format. size:
+    as `sizes.output_size` takes it.
     """
     form = by_ending(path)
+    if read_monitors(size) and (form.beside or form.kind == "page"):
+        one = list_endings(lambda form: form.beside or form.kind == "page")
+        raise ValueError(f"expected one screen for {one}, got several: {size[:80]}")
     form.frame_rate(fps)
     form.codec(codec)
     if max_size is not None and not form.graded:
@@ -160,6 +203,13 @@ def check(path: str | Path, fps: float | str | None = None, codec: str | None = 
             f"expected a largest size only with {list_endings(lambda form: form.graded)}, got one for {form.endings[0]}"
         )
     return form
+
+
+def files_of(path: str | Path, size: str) -> list[Path]:
+    """Return all files that a loop of a size is written to: for several monitors one each, called NAME-1, NAME-2 ..."""
+    path = Path(path)
+    pieces = [path.with_name(f"{path.stem}-{index + 1}{path.suffix}") for index in range(len(read_monitors(size)))]
+    return pieces or with_endings(path, by_ending(path).beside)[::-1]
 
 
 def check_output(path: str | Path) -> Path:
