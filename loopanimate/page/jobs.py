@@ -18,12 +18,15 @@ from zipfile import ZipFile
 import numpy as np
 from PIL import Image
 
-from loopanimate.files.formats import Format, read_metadata
+from loopanimate.files.formats import Format, by_ending, read_metadata
 from loopanimate.files.length import fit_seconds
 from loopanimate.files.living import motion_of, overlay_data
-from loopanimate.files.pictures import open_picture, replacing, with_endings
+from loopanimate.files.manifests import TYPES as MANIFESTS
+from loopanimate.files.manifests import write_manifests
+from loopanimate.files.pictures import open_picture, replacing, write_still
 from loopanimate.files.project import ENDING, is_project, read_project, write_project
 from loopanimate.files.recipe import MOST_SIDE, Parts, of_frame, open_small_png, pack, unpack, unpack_parts
+from loopanimate.files.snippet import still_beside, write_snippet
 from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, make_loops
 from loopanimate.page import canvas, spaces, text
 from loopanimate.page.preview import first_frame, shrink, webp
@@ -40,6 +43,7 @@ STAGE_SIDE = 2048  # pixels on the long side of the picture on the page
 GLIMPSE_SIDE, GLIMPSE_SECONDS = 224, 0.7  # pixels of the moving picture while sampling, and how often it is renewed
 CHOICE_SIDE = 448  # pixels on the long side of each of four seeds
 ALIKE = 12.0  # levels of 255 by which a loop's first frame may differ from its picture in the mean: coding, light and weather
+SNIPPET = "snippet.html"  # in a package
 KEEP_SECONDS = 3600  # finished files on disk
 ON_ZERO = spaces is not None and os.environ.get("SPACES_ZERO_GPU") is not None
 BROWSABLE = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "AVIF", "BMP")  # pictures that every browser shows
@@ -283,8 +287,11 @@ class Server:
         self.render_seconds = time.monotonic() - begun
         return Shown(path, mask, loop, parts, file, thumbnail, living, text.details(loop))
 
-    def write(self, shown: Shown, settings: Settings, form: Format, embed: bool, machine: Machine):
-        """Generator; writes the loop on the page by these settings, as far as the format can hold them; returns the file."""
+    def write(self, shown: Shown, settings: Settings, form: Format, embed: bool, machine: Machine, with_package: bool = False):
+        """Generator; writes the loop on the page by these settings, as far as the format can hold them; returns the file.
+
+        Several files come as one .zip: a still and its film, what several monitors show, a package.
+        """
         held = {"codec": settings.output.codec if settings.output.codec in form.codecs else None}
         if form.rates and settings.output.fps not in ("native", *form.rates):
             held["fps"] = None  # the format's own
@@ -299,7 +306,10 @@ class Server:
         target = self.new_file(form.endings[0], "{}-{}x{}".format(name, *form.size(*loop.size(output))))
         begun, writing = time.monotonic(), follow_writing(loop, target, output.model_copy(update=held), recipe)
         file = yield from relay(writing, lambda word: word and count(word, begun, f"Writing {form.name}"))
-        return replace(file, path=zip_together(with_endings(file.path, form.beside))) if form.beside else file
+        files = [file.path, *file.others]
+        if with_package:
+            files += write_package(file, loop, output)
+        return replace(file, path=zip_together(files)) if len(files) > 1 else file
 
     def write_living(self, loop: Loop) -> LoopFile | None:
         """A small living page of the loop at its own pace, for the page around it to play with; None for frames."""
@@ -354,9 +364,24 @@ def preview(loop: MotionLoop) -> MotionLoop:
     return shrink(replace(loop, settings=loop.settings.change(tempo=1.0, enlarge="off")), LIVING_SIDE)
 
 
+def write_package(file: LoopFile, loop: Loop, output: Output) -> list[Path]:
+    """Write, beside a finished file, what goes with it, and return the paths: what Wallpaper Engine and Lively read, a still,
+    and lines for a web page; of each as far as they take the format."""
+    kind, words, written = by_ending(file.path).mime, loop.settings.request.prompt, []
+    if file.others or kind is None:
+        return written
+    if kind in MANIFESTS:
+        written += write_manifests(file.path, loop.view(output).picture, words)
+    still = still_beside(file.path, clear=False)
+    write_still(still, next(loop.frames([0.0], output)))
+    snippet = file.path.with_name(SNIPPET)
+    write_snippet(snippet, file.path, still, file.size, words)
+    return [*written, still, snippet]
+
+
 def zip_together(files: Sequence[Path]) -> Path:
-    """One file for a browser to take: a .zip of files beside each other, called as the last of them."""
-    target = files[-1].with_suffix(".zip")
+    """One file for a browser to take: a .zip of files beside each other."""
+    target = files[0].with_name(f"{files[0].stem}-files.zip")
     with replacing(target) as partial, ZipFile(partial, "w") as archive:
         for file in files:
             archive.write(file, file.name)

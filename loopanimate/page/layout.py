@@ -94,6 +94,7 @@ class Layout:
         with gr.Row(elem_id="file"):
             formats, sizes, looks = [form.name for form in FORMATS], ["source", *SIZES], {"scale": 1, "min_width": 110}
             self.file_format = gr.Dropdown(formats, value="MP4", label="Format", **looks)
+            sizes += text.SEVERAL
             size = gr.Dropdown(sizes, value="source", label="Size", allow_custom_value=True, **looks)
             self.controls["output.size"] = size
             self.save = gr.Button("Download MP4", interactive=False, scale=2, min_width=120)
@@ -117,6 +118,7 @@ class Layout:
         add("output.enlarge", gr.Dropdown(list(text.ENLARGE), value="auto", label="A picture smaller than the size"))
         looks = limits("output.repeats") | {"maximum": 20}
         add("output.repeats", gr.Slider(**looks, step=1, label="Rounds in the file"))
+        self.package = gr.Checkbox(False, label=text.PACKAGE)
         with gr.Row():
             self.project = SmallButton("Save project", min_width=120)
             self.picked = gr.UploadButton("Open a project or a finished loop", size="sm", file_types=[*ENDINGS], min_width=160)

@@ -1,12 +1,17 @@
 """A browser shows every file that we write, at its size and for as long as it lasts."""
 
 import base64
+import io
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from loopanimate.files.formats import Coding, write_loop
+from loopanimate.files.pictures import write_still
+from loopanimate.files.snippet import write_snippet
+from loopanimate.metrics import psnr
 from tests.files.test_formats import AV1, cut_out
 from tests.videos import scene
 
@@ -114,3 +119,23 @@ def test_a_browser_keeps_what_is_clear(ending, kind, browser, tmp_path):
     for behind in (0, 255):
         over = [behind + (pixels[..., :3] - behind) * pixels[..., 3:] / 255 for pixels in (shown, given)]
         assert np.abs(over[0] - over[1]).mean() < 2
+
+
+@pytest.mark.parametrize("moves", ["reduce", "no-preference"])
+def test_a_snippet_shows_the_still_to_whoever_wants_less_motion(moves, browser, tmp_path):
+    frames = scene(8, 1)
+    write_loop(tmp_path / "loop.mp4", iter(frames), 8, Coding(Fraction(10)))
+    write_still(tmp_path / "still.jpg", frames[0])
+    write_snippet(tmp_path / "s.html", tmp_path / "loop.mp4", tmp_path / "still.jpg", (128, 96), "it sways")
+    context = browser.new_context(reduced_motion=moves)
+    try:
+        page = context.new_page()
+        page.goto((tmp_path / "s.html").as_uri())
+        plays = "() => document.querySelector('video').currentTime > 0.1"
+        none = "() => document.querySelector('video').networkState === HTMLMediaElement.NETWORK_NO_SOURCE"
+        page.wait_for_function(plays if moves == "no-preference" else none)
+        shown = Image.open(io.BytesIO(page.screenshot(clip={"x": 8, "y": 8, "width": 128, "height": 96}))).convert("RGB")
+    finally:
+        context.close()
+    if moves == "reduce":
+        assert psnr(np.asarray(shown), frames[0]) > 28

@@ -157,10 +157,32 @@ def test_a_live_photo_comes_as_one_file_of_two_and_lasts_as_long_as_one(server, 
     file, _ = run(server.write(Shown(str(tmp_path / "picture.png"), None, loop), loop.settings, form, True, Machine()))
     assert file.seconds == 3.0 and file.path.suffix == ".zip"
     with ZipFile(file.path) as archive:
-        film, still = archive.namelist()
+        still, film = archive.namelist()
         archive.extractall(tmp_path)
     assert film == still.replace(".heic", ".mov") and first_frame(tmp_path / still).size == file.size
     assert unpack(read_metadata(tmp_path / still))[0].hands.tempo == pytest.approx(1)  # three rounds of a second
+
+
+@pytest.mark.parametrize(
+    "name, size, count",
+    [
+        ("WebM", "source", 6),
+        ("Living page", "source", 7),
+        ("GIF", "source", 3),
+        ("MP4", "64x48,64x48", 2),
+        ("PNG sequence", "source", 0),
+    ],
+)
+def test_what_goes_with_a_file_comes_in_one_zip(server, loop, tmp_path, name, size, count):
+    loop.picture.save(tmp_path / "picture.png")
+    form, settings = next(form for form in FORMATS if form.name == name), loop.settings.change(size=size)
+    file, _ = run(server.write(Shown(str(tmp_path / "picture.png"), None, loop), settings, form, True, Machine(), True))
+    if count == 0:
+        assert file.path.suffix == ".zip" and read_metadata(file.path)
+        return
+    with ZipFile(file.path) as archive:
+        names = archive.namelist()
+    assert len(names) == count and ("project.json" in names) == (count > 5) and names[0].endswith(form.endings[0])
 
 
 def test_a_mask_that_was_found_is_found_again(server, photos, tmp_path):
