@@ -404,6 +404,20 @@ def test_a_small_picture_is_enlarged_by_the_network_and_moves_the_same(make, pho
     assert loop.factor(fitted) == 2.5 and loop.view(fitted).picture.size == (240, 160)
 
 
+def test_what_is_cancelled_while_a_picture_is_enlarged_ends_there(make, photos, tmp_path, monkeypatch):
+    loop = make(photos["coffee"].resize((90, 64), Image.Resampling.BOX), size="225x160", fps="native", **QUICK)
+    monkeypatch.setattr("loopanimate.render.enlarger.Network.enlarge", lambda *_: pytest.fail("the network went on"))
+
+    def stop(done, count):
+        assert done == 0
+        raise InterruptedError
+
+    for name in ("a.mp4", "a.html"):
+        with pytest.raises(InterruptedError):
+            loop.write(tmp_path / name, progress=stop)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_cut_out_is_enlarged_as_its_alpha_is(make, photos):
     small = photos["coffee"].resize((96, 64))
     alpha = np.zeros((64, 96), np.uint8)

@@ -135,6 +135,14 @@ def whole_pixels(size: tuple[int, int], art: tuple[int, int], fit: bool) -> int:
     return factor
 
 
+def art_box(mask: np.ndarray, art: tuple[int, int], size: tuple[int, int], factor: int) -> tuple[int, int, int, int]:
+    """Return left, top, right, bottom of the part of pixel art that a file of `size` shows, its pixels `factor` pixels each."""
+    seen = tuple(min(own, -(-edge // factor)) for own, edge in zip(art, size))
+    places = zip(centre_of(mask, art), seen, art)
+    left, top = (int(np.clip(round(centre - few / 2), 0, own - few)) for centre, few, own in places)
+    return left, top, left + seen[0], top + seen[1]
+
+
 def surround(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Return what surrounds a picture that is shown whole: itself, blurred and darker, covering `size`."""
     small = tuple(max(1, side // 16) for side in size)
@@ -150,13 +158,21 @@ def cover(
 
     Masks may be of another size than the picture, which is the whole of both.
     """
+    layers = cover_masks(masks, size, box, picture.size)
+    return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS, box=box), layers
+
+
+def cover_masks(
+    masks: Sequence[np.ndarray], size: tuple[int, int], box: tuple[float, float, float, float], whole: tuple[int, int]
+) -> list[np.ndarray]:
+    """`cover` for masks alone; whole: (width, height) of their picture."""
     layers = list(masks)
     for index, mask in enumerate(masks):
-        if mask.shape != size[::-1] or picture.size != size:
-            own = tuple(edge * few / many for edge, few, many in zip(box, 2 * mask.shape[::-1], 2 * picture.size))
+        if mask.shape != size[::-1] or whole != size:
+            own = tuple(edge * few / many for edge, few, many in zip(box, 2 * mask.shape[::-1], 2 * whole))
             layer = Image.fromarray(mask).resize(size, Image.Resampling.BICUBIC, box=own)
             layers[index] = np.clip(np.asarray(layer), 0, 1)
-    return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS, box=box), layers
+    return layers
 
 
 def cover_box(

@@ -45,6 +45,7 @@ ENLARGE = (  # of a picture smaller than the size: what is said of each way, and
     ("by the network, as a drawing: clean lines", "drawing"),
     ("smoothly, without the network", "off"),
 )
+ENLARGING = "Enlarging the picture …"
 UNMEASURED = "Seam and stillness are measured when a loop is made."
 NO_PICTURE = "choose a picture first"
 GONE = "the files of this loop went after an hour: choose its picture again and press Animate"
