@@ -184,7 +184,8 @@ def animate(
         lines.append(f"White stands behind the picture: {keep} of the motion preset keep it clear, --background sets a colour.")
     if seconds is not None:
         pace = settings.hands.tempo
-        lines.append(f"{seconds:g} s became {written.seconds:.2f} s: whole rounds at {pace:.3g} x the usual pace.")
+        asked = f"{seconds:g} s" if files.seconds else f"A {form.name}'s {seconds:g} s"
+        lines.append(f"{asked} became {written.seconds:.2f} s: whole rounds at {pace:.3g} x the usual pace.")
     if written.enlarged:
         lines.append(written.enlarged)
     width, height = written.size
