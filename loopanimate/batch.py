@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
+from glob import escape
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from threading import Thread
@@ -271,7 +272,7 @@ def spread_on_ray(rows: Iterable[Row], machine: Machine, jobs: int | None, addre
         ray.shutdown()  # and with it the makers
         for _, row in at_work.values():  # Ray kills: what is half-written stays behind
             output = Path(row.values["output"])
-            for partial in output.parent.glob(f".{output.stem.lstrip('.')}.*partial*"):
+            for partial in output.parent.glob(f".{escape(output.stem.lstrip('.'))}[.-]*.partial*"):
                 partial.unlink(missing_ok=True)
 
 
