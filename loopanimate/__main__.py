@@ -130,9 +130,9 @@ def animate(
     if not is_page and files.variations > 1:
         pages = list_endings(lambda form: form.kind == "page")
         raise ValueError(f"expected an output ending in {pages} for --variations, got {output}")
-    if files.manifests:
-        check_manifests(output)
     written_to = files_of(output, wanted.size)
+    if files.manifests:
+        check_manifests(written_to)
     snippet = check_snippet(files.snippet, written_to) if files.snippet else None
     if is_page and PRESETS[settings.preset].checkpoint is None:
         raise ValueError(f"expected the motion preset for a living page, got {settings.preset}: it makes frames, not motion")
@@ -194,7 +194,7 @@ def animate(
 
 
 def _is_written(files: Sequence[Path], recipe: str | None, sources: Sequence[str]) -> bool:
-    """Have an output's files been written with this recipe, after all files that it is made of? A file is there once it is whole."""
+    """Have an output's files been written with this recipe, after all that it is made of? A file is there once it is whole."""
     if not all(file.exists() for file in files) or any(
         files[0].stat().st_mtime < Path(source).stat().st_mtime for source in sources
     ):

@@ -60,8 +60,8 @@ def add(parser: argparse.ArgumentParser, model: type[BaseModel], skip: Collectio
     """Add one option for each field of a model, except the fields named in `skip`.
 
     The flag is the field's name, unless `json_schema_extra` has a "flag": one without dashes makes a positional argument,
-    None keeps the field off the command line; "short" there is another name of the flag, "metavar" names the value in the help. A bool gets --x and --no-x;
-    a tuple takes several values; a tuple of tuples is a repeatable option whose numbers have commas between them; the
+    None keeps the field off the command line; "short" there is another name of the flag, "metavar" names the value in the
+    help. A bool gets --x and --no-x; a tuple takes several values; a tuple of tuples is a repeatable option whose numbers have commas between them; the
     fields of a nested model are added as if they were the model's own. The help is the field's description, its range and
     its default; a description may end with a "(default: ...)" of its own, which says what None means.
 

@@ -5,6 +5,7 @@ Formats: docs.wallpaperengine.io/en/web, and Lively's schemas/livelyPropertiesSc
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -18,14 +19,15 @@ TYPES = {"text/html": ("web", 1), "video/mp4": ("video", 7), "video/webm": ("vid
 PREVIEW = "preview.jpg"
 
 
-def check_manifests(output: Path) -> None:
-    """Raises ValueError for a file that the two do not take."""
-    if by_ending(output).mime not in TYPES:
-        raise ValueError(f"expected an output ending in .mp4, .webm or .html for --manifests, got {output}")
+def check_manifests(files: Sequence[Path]) -> None:
+    """Raises ValueError for a loop's files if the two do not take them."""
+    if by_ending(files[0]).mime not in TYPES or len(files) > 1:
+        got = " and ".join(file.name for file in files)
+        raise ValueError(f"expected one output ending in .mp4, .webm or .html for --manifests, got {got}")
 
 
 def write_manifests(loop: Path, picture: Image.Image, title: str, several: bool = False) -> list[Path]:
-    """Write project.json, LivelyInfo.json, preview.jpg, and for a page LivelyProperties.json, beside `loop`; return their paths.
+    """Write project.json, LivelyInfo.json, preview.jpg, and for a page LivelyProperties.json, beside `loop`; return the paths.
 
     several: the page has several loops, so wandering among them is one of the controls.
     """

@@ -172,6 +172,6 @@ results = _Results()
 def enlarge_once(
     picture: Image.Image, size: tuple[int, int], box: Box, way: str, device: str, check: Callable[[], object] | None = None
 ) -> Image.Image:
-    """`enlarge` by the bundled network, in one of the ways of `LEAST`; the last results are kept, as views ask for them again."""
+    """`enlarge` by the bundled network, in one of the ways of `LEAST`; the last results are kept, as views ask again."""
     key = sha256(picture.tobytes()).digest(), picture.size, size, box, LEAST[way], device
     return results.get(key) or results.keep(key, enlarge(picture, size, box, load(device), LEAST[way], check))
