@@ -1,7 +1,8 @@
 """AVIF films with alpha: a second track, whose brightness is the alpha, as the format has it.
 
-SVT-AV1 codes no pictures of brightness alone, which AV1's image format asks of alpha, and FFmpeg's muxer takes no other. So alpha is coded with grey colours, which libavif passes over, and goes under the name of a grey stream that Pillow has made.
-Its levels are full, 0 to 255, and so are those of the colours: Chromium takes both for what alpha's are.
+SVT-AV1 codes no pictures of brightness alone, which AV1's image format asks of alpha, and FFmpeg's muxer takes no other. So
+alpha is coded with grey colours, which libavif passes over, and goes under the name of a grey stream that Pillow has made. Its
+levels are full, 0 to 255, and so are those of the colours: Chromium takes both for what alpha's are.
 """
 
 import io
