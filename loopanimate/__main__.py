@@ -19,7 +19,7 @@ from loopanimate.files.sizes import output_size, size_limit
 from loopanimate.files.snippet import check_snippet, still_beside, write_snippet
 from loopanimate.presets import PRESETS
 from loopanimate.settings import Machine, Settings
-from loopanimate.view import art_of
+from loopanimate.view import squares_of
 
 
 class Files(options.Options):
@@ -150,8 +150,8 @@ def animate(
     if files.freeze:
         settings = settings.change(freeze=small_png(open_mask(files.freeze, picture.size, print)))
     moves = PRESETS[settings.preset].checkpoint is not None  # the picture, and not frames of its own
-    art = art_of(picture, wanted, alpha) if moves and not is_page else None
-    recipe = pack(settings, mask, parts, art=art) if files.metadata else None
+    squares = squares_of(picture, wanted, alpha) if moves and not is_page else None
+    recipe = pack(settings, mask, parts, squares=squares) if files.metadata else None
     sources = [files.picture, files.mask, files.freeze, *(path for _, path in given)]
     if not again and _is_written(written_to, recipe, list(filter(None, sources))):
         return []

@@ -36,7 +36,7 @@ from loopanimate.scene.layers import cover_rim
 from loopanimate.scene.parts import Part, weigh
 from loopanimate.settings import Hands, Output, Settings
 from loopanimate.staging import Air, Note, find_mask, mask_size, stage
-from loopanimate.view import View, art_of, cut_art, cut_view, is_fit, put_into, side_of_art
+from loopanimate.view import View, art_of, cut_art, cut_view, is_fit, put_into, side_of_art, squares_of
 from loopanimate.words.intent import STILL, Intent
 
 ENLARGED_FROM = 1.5  # pixels of a frame to one of the picture
@@ -92,6 +92,10 @@ class Loop:
 
     def is_art(self, output: Output) -> bool:
         return self.art(output) is not None
+
+    def squares(self, output: Output) -> tuple[int, int, int] | None:
+        """Of pixel art, what a file's recipe says of its frames (`view.squares_of`)."""
+        return None
 
     def tell_enlarged(self, output: Output | None = None) -> str:
         """Say how an output has the picture enlarged; nothing where it does not."""
@@ -227,6 +231,9 @@ class MotionLoop(Loop):
 
     def art(self, output: Output) -> tuple[int, int] | None:
         return art_of(self.picture, output, self.alpha, self.art_side)
+
+    def squares(self, output: Output) -> tuple[int, int, int] | None:
+        return squares_of(self.picture, output, self.alpha, self.art_side)
 
     @property
     def notes(self) -> tuple[Note, ...]:

@@ -104,6 +104,17 @@ def art_of(picture: Image.Image, output: Output, alpha: np.ndarray | None, side:
     return art
 
 
+def squares_of(
+    picture: Image.Image, output: Output, alpha: np.ndarray | None, side: int | None = None
+) -> tuple[int, int, int] | None:
+    """`art_of`, and how many pixels of a frame each of its pixels takes, each way: what a file has to say of its frames.
+
+    Raises: ValueError for a size that is smaller than the art.
+    """
+    art = art_of(picture, output, alpha, side)
+    return art and (*art, whole_pixels(output_size(output.size, *picture.size), art, is_fit(output, alpha)))
+
+
 def is_fit(output: Output, alpha: np.ndarray | None) -> bool:
     """Whether all of the picture is shown within the size."""
     return output.fit or alpha is not None and output.size.lower() in UNCUT

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.files.pictures import MAX_SIDE, encode_still
-from loopanimate.files.sizes import UNCUT, art_box, cover_box, inside, output_size, whole_pixels, within
+from loopanimate.files.sizes import art_box, cover_box, inside, output_size, within
 from loopanimate.scene.saliency import edit
-from loopanimate.settings import MAX_TEXT, Output, Settings, make_settings
+from loopanimate.settings import MAX_TEXT, Settings, make_settings
 
 MASK_SIDE = 256  # pixels on the long side of the mask that travels
 MOST_SIDE = 1024  # pixels a side of a mask that is read, and ...
@@ -21,21 +21,22 @@ MOST_TEXT = 4_000_000  # characters of a recipe: as many such masks
 KEY, VERSION = "loopanimate", 2  # 2 may have parts
 
 Parts = Sequence[tuple[str, np.ndarray]]  # words and the mask (H, W) in [0, 1] that was painted for them
+Squares = tuple[int, int, int] | None
 
 
-def pack(
-    settings: Settings, mask: np.ndarray | None, parts: Parts = (), side: int = MASK_SIDE, art: tuple[int, int] | None = None
-) -> str:
+def pack(settings: Settings, mask: np.ndarray | None, parts: Parts = (), side: int = MASK_SIDE, squares: Squares = None) -> str:
     """Settings, the painted mask (H, W) in [0, 1], before `mask_grow` and the like, and those of parts, as JSON; masks have at
-    most `side` pixels a side. art: (width, height) of pixel art whose whole pixels move: what a file shows of it depends on it.
+    most `side` pixels a side.
+
+    squares: of pixel art whose whole pixels move, its width and height, and how many pixels of a frame each takes, each way.
     """
     values = settings.flat()
     if values["freeze"] is not None:
         values["freeze"] = base64.b64encode(values["freeze"]).decode()
     if mask is not None:
         values["mask"] = base64.b64encode(small_png(mask, side)).decode()
-    if art is not None:
-        values["art"] = art
+    if squares is not None:
+        values["squares"] = squares
     if parts:
         values["parts"] = [[words, base64.b64encode(small_png(own, side)).decode()] for words, own in parts]
     return json.dumps({KEY: VERSION, **values}, ensure_ascii=False)
@@ -55,14 +56,14 @@ def unpack_parts(text: str) -> Parts:
     return parts
 
 
-def unpack_art(text: str) -> tuple[int, int] | None:
-    """(width, height) of the pixel art whose whole pixels move in a file, of text that `unpack` has taken; else None."""
-    art = json.loads(text).get("art")
-    if art is None:
+def unpack_squares(text: str) -> Squares:
+    """What `pack` was told of pixel art, of a file's text that `unpack` has taken."""
+    given = json.loads(text).get("squares")
+    if given is None:
         return None
-    if not isinstance(art, list) or len(art) != 2 or not all(type(side) is int and 1 <= side <= MAX_SIDE for side in art):
-        raise ValueError(f"expected settings that LoopAnimate wrote, got {_shorten(art)} for art")
-    return tuple(art)
+    if not isinstance(given, list) or len(given) != 3 or not all(type(each) is int and 1 <= each <= MAX_SIDE for each in given):
+        raise ValueError(f"expected settings that LoopAnimate wrote, got {_shorten(given)} for squares")
+    return tuple(given)
 
 
 def _shorten(value: object) -> str:
@@ -104,19 +105,19 @@ def unpack(text: str | None) -> tuple[Settings, np.ndarray | None]:
 
 
 def of_frame(
-    frame: Image.Image, settings: Settings, mask: np.ndarray, art: tuple[int, int] | None = None
+    frame: Image.Image, settings: Settings, mask: np.ndarray, squares: Squares = None
 ) -> tuple[Image.Image, Settings, np.ndarray]:
     """Make a finished loop's frame its picture, where the picture itself is not at hand: picture, settings and mask.
 
     A picture that was shown whole is cut out of its surround. Of a picture that was cut to a size only a part is left: mask,
-    arrows, pins and frozen places are moved onto that part, and those outside of it go. art: as `pack` takes it.
+    arrows, pins and frozen places are moved onto that part, and those outside of it go. squares: as `pack` takes them.
     """
     request, hands = settings.request, settings.hands
     mask = edit(mask, request.mask_grow, request.mask_feather, request.mask_invert)
     settings = settings.change(mask_grow=0.0, mask_feather=0.0, mask_invert=False)
     height, width = mask.shape
-    if art is not None:
-        frame, shares = _part_of_art(frame, settings.output, mask, art)
+    if squares is not None:
+        frame, shares = _part_of_art(frame, mask, squares)
         box = tuple(share * side for share, side in zip(shares, (width, height) * 2))
     elif settings.output.fit:
         wide, high = inside(frame.size, width, height)
@@ -140,11 +141,9 @@ def of_frame(
     return frame, settings, part(mask)
 
 
-def _part_of_art(
-    frame: Image.Image, output: Output, mask: np.ndarray, art: tuple[int, int]
-) -> tuple[Image.Image, tuple[float, ...]]:
+def _part_of_art(frame: Image.Image, mask: np.ndarray, squares: tuple[int, int, int]) -> tuple[Image.Image, tuple[float, ...]]:
     """What a frame shows of pixel art, without the rim that goes on around it, and the part that it is, in fractions."""
-    factor = whole_pixels(frame.size, art, output.fit or output.size.lower() in UNCUT)
+    *art, factor = squares
     starts, ends, crop = [], [], []
     box = art_box(mask, art, frame.size, factor)
     for first, last, own, side in zip(box[:2], box[2:], art, frame.size):

@@ -25,7 +25,8 @@ from loopanimate.files.manifests import TYPES as MANIFESTS
 from loopanimate.files.manifests import write_manifests
 from loopanimate.files.pictures import open_picture, replacing, write_still
 from loopanimate.files.project import ENDING, is_project, read_project, write_project
-from loopanimate.files.recipe import MOST_SIDE, Parts, of_frame, open_small_png, pack, unpack, unpack_art, unpack_parts
+from loopanimate.files.recipe import MOST_SIDE, Parts, of_frame, open_small_png, pack, unpack, unpack_parts, unpack_squares
+from loopanimate.files.sizes import read_monitors
 from loopanimate.files.snippet import still_beside, write_snippet
 from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, make_loops
 from loopanimate.page import canvas, spaces, text
@@ -199,8 +200,10 @@ class Server:
         frame = None if sure else first_frame(file)
         if frame is not None and not (path and is_same(frame, open_cached(path))):
             whole = settings.output.size == "source"
+            if read_monitors(settings.output.size):  # which of them this is, and so where its mask lies, nobody can tell
+                settings, mask = settings.change(size="source", arrows=(), pins=(), freeze=None), None
             if mask is not None:
-                frame, settings, mask = of_frame(frame, settings, mask, unpack_art(recipe))
+                frame, settings, mask = of_frame(frame, settings, mask, unpack_squares(recipe))
             parts = parts if whole else ()  # which of a cut picture is left is known by a mask alone: they are found again
             path = str(self.new_file(".png", name))
             frame.save(path)
@@ -280,7 +283,7 @@ class Server:
         output = Output(
             **{name: getattr(small.settings.output, name) for name in ("fps", "size", "fit", "scale", "enlarge", "repeats")}
         )
-        recipe = pack(loop.settings, mask, parts, art=loop.art(output)) if embed else None
+        recipe = pack(loop.settings, mask, parts, squares=loop.squares(output)) if embed else None
         file = yield from relay(
             follow_writing(small, self.new_file(".mp4"), output, recipe), lambda word: word and count(word, begun, "Rendering")
         )
@@ -301,7 +304,7 @@ class Server:
         if not isinstance(loop, MotionLoop) and (output.size, output.fit) != (before.size, before.fit):
             sampling = self.sample_loops(shown.path, settings, 1, shown.mask, machine)
             (loop,) = yield from relay(sampling, lambda _: text.working("Fitting the loop to the size …"))
-        recipe = pack(settings, shown.mask, shown.parts, art=loop.art(output)) if embed else None
+        recipe = pack(settings, shown.mask, shown.parts, squares=loop.squares(output)) if embed else None
         name = "-".join(filter(None, (text.slug(shown.name), text.slug(settings.request.prompt))))
         target = self.new_file(form.endings[0], "{}-{}x{}".format(name, *form.size(*loop.size(output))))
         begun, writing = time.monotonic(), follow_writing(loop, target, output.model_copy(update=held), recipe)

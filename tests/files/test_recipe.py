@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from loopanimate.files.formats import read_metadata
-from loopanimate.files.recipe import VERSION, of_frame, open_small_png, pack, small_png, unpack, unpack_art, unpack_parts
+from loopanimate.files.recipe import VERSION, of_frame, open_small_png, pack, small_png, unpack, unpack_parts, unpack_squares
 from loopanimate.files.sizes import cover, cover_box, surround
 from loopanimate.render.pixels import square_pixels
 from loopanimate.settings import make_settings
@@ -174,8 +174,8 @@ def test_the_part_of_pixel_art_that_is_left_is_of_whole_pixels(size, fit, middle
         square_pixels(np.asarray(pixels), factor, (width, height))
         for pixels in (view.picture, np.indices((20, 33)).transpose(1, 2, 0)[view_of(view)])
     )
-    text = pack(settings, mask, art=(33, 20))
-    frame, back, again = of_frame(Image.fromarray(shown), settings, mask, unpack_art(text))
+    text = pack(settings, mask, squares=(33, 20, factor))
+    frame, back, again = of_frame(Image.fromarray(shown), settings, mask, unpack_squares(text))
     whole = mask[::2, ::2]
     if fit:  # the rim is no part of the picture
         assert frame.size == (66, 40) and back.hands.pins == settings.hands.pins and np.abs(again[::2, ::2] - whole).max() < 0.3
@@ -193,12 +193,12 @@ def view_of(view) -> tuple[slice, slice]:
     return slice(top, bottom), slice(left, right)
 
 
-@pytest.mark.parametrize("art", [[1], [0, 5], "xx", [5, 99999], [5.0, 5]])
+@pytest.mark.parametrize("art", [[1], [0, 5, 2], "xxx", [5, 99999, 2], [5.0, 5, 2]])
 def test_pixel_art_of_a_size_that_cannot_be_is_refused(art):
     text = json.loads(pack(make_settings(prompt="it moves"), None))
-    assert unpack_art(json.dumps(text)) is None
+    assert unpack_squares(json.dumps(text)) is None
     with pytest.raises(ValueError, match="^expected"):
-        unpack_art(json.dumps({**text, "art": art}))
+        unpack_squares(json.dumps({**text, "squares": art}))
 
 
 def test_a_mask_that_was_edited_on_the_way_is_so_before_the_cut(picture):

@@ -219,6 +219,15 @@ def test_a_loop_that_comes_back_brings_its_own_picture_unless_that_is_there(serv
         assert np.abs(np.asarray(picture.convert("RGB").resize((128, 96)), dtype=int) - image).mean() < 6
 
 
+def test_what_one_of_several_monitors_showed_comes_back_without_a_mask(server, tmp_path, blob):
+    image, mask = blob
+    settings = make_settings(prompt="it sways", size="64x48,64x48", pins=((0.5, 0.5),))
+    write_loop(tmp_path / "loop-2.mp4", iter([image[:48, :64]] * 2), 2, Coding(Fraction(8)), pack(settings, mask))
+    back, own, path, _ = server.restore(str(tmp_path / "loop-2.mp4"), None)
+    assert own is None and back.output.size == "source" and not back.hands.pins
+    assert Image.open(path).size == (64, 48)
+
+
 def test_files_are_named_after_picture_and_words(server, loop, tmp_path):
     loop.picture.save(tmp_path / "Mein Strand.png")
     settings = make_settings(prompt="the wáves roll in; slowly & for ever and ever, as they do", num_frames=9)
