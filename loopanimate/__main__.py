@@ -10,15 +10,17 @@ from PIL import Image
 
 from loopanimate import options
 from loopanimate.files.cutouts import open_alpha, put_behind
-from loopanimate.files.formats import ENDINGS, FORMATS, check, check_output, check_place, list_endings, read_metadata
+from loopanimate.files.formats import ENDINGS, FORMATS, check, check_output, check_place, files_of, list_endings, read_metadata
 from loopanimate.files.length import fit_seconds
-from loopanimate.files.manifests import write_manifests
+from loopanimate.files.manifests import check_manifests, write_manifests
 from loopanimate.files.pictures import STILLS, check_still, open_mask, open_picture, replacing, write_still
 from loopanimate.files.recipe import pack, small_png
 from loopanimate.files.sizes import output_size, size_limit
+from loopanimate.files.snippet import check_snippet, still_beside, write_snippet
 from loopanimate.memory import return_large_blocks
 from loopanimate.presets import PRESETS
 from loopanimate.settings import Machine, Settings
+from loopanimate.view import squares_of
 
 
 class Files(options.Options):
@@ -29,6 +31,7 @@ class Files(options.Options):
         ...,
         "the ending chooses: " + ", ".join(f"{' or '.join(form.endings)} ({form.name})" for form in FORMATS),
         metavar="LOOP.mp4",
+        short="-o",
     )
     mask: str | None = options.option(
         None, "white moves; without it the words say what, or the salient object", metavar="M.png"
@@ -47,7 +50,12 @@ class Files(options.Options):
     )
     poster: str | None = options.option(None, "write the first frame", metavar="P.jpg")
     variations: int = options.option(1, "loops that an html page wanders among", ge=1, le=8, metavar="V")
-    manifests: bool = options.option(False, "write Wallpaper Engine's and Lively's files beside an html page")
+    manifests: bool = options.option(
+        False, "write a preview and what Wallpaper Engine and Lively read beside a page, mp4 or webm"
+    )
+    snippet: str | None = options.option(
+        None, "write lines of HTML that show the loop on a web page, or its still to who wants less motion", metavar="S.html"
+    )
     metadata: bool = options.option(True, "settings and mask travel in the file")
 
 
@@ -113,16 +121,21 @@ def animate(
         again: False returns no lines where the output has been written with these settings, from files that are older.
     """
     output, wanted = check_output(files.output), settings.output
-    form = check(output, wanted.fps, wanted.codec, size_limit(wanted.size, wanted.max_size))
+    form = check(output, wanted.fps, wanted.codec, size_limit(wanted.size, wanted.max_size), wanted.size)
     is_page = form.kind == "page"
-    if files.seconds is not None:
-        if is_page:
-            raise ValueError(f"expected no length in seconds for {output}: a living page plays for ever")
-        settings = fit_seconds(settings, files.seconds, form.frame_rate(wanted.fps))
+    if is_page and files.seconds is not None:
+        raise ValueError(f"expected no length in seconds for {output}: a living page plays for ever")
+    seconds = files.seconds or form.seconds_of(wanted)
+    if seconds is not None:
+        settings = fit_seconds(settings, seconds, form.frame_rate(wanted.fps))
     poster = check_place(check_still(files.poster)) if files.poster else None
-    if not is_page and (files.variations > 1 or files.manifests):
+    if not is_page and files.variations > 1:
         pages = list_endings(lambda form: form.kind == "page")
-        raise ValueError(f"expected an output ending in {pages} for --variations and --manifests, got {output}")
+        raise ValueError(f"expected an output ending in {pages} for --variations, got {output}")
+    written_to = files_of(output, wanted.size)
+    if files.manifests:
+        check_manifests(written_to)
+    snippet = check_snippet(files.snippet, written_to) if files.snippet else None
     if is_page and PRESETS[settings.preset].checkpoint is None:
         raise ValueError(f"expected the motion preset for a living page, got {settings.preset}: it makes frames, not motion")
     if is_page and wanted.scale == "nearest":
@@ -138,9 +151,11 @@ def animate(
     parts = [(words, open_mask(path, picture.size, print)) for words, path in given]
     if files.freeze:
         settings = settings.change(freeze=small_png(open_mask(files.freeze, picture.size, print)))
-    recipe = pack(settings, mask, parts) if files.metadata else None
+    moves = PRESETS[settings.preset].checkpoint is not None  # the picture, and not frames of its own
+    squares = squares_of(picture, wanted, alpha) if moves and not is_page else None
+    recipe = pack(settings, mask, parts, squares=squares) if files.metadata else None
     sources = [files.picture, files.mask, files.freeze, *(path for _, path in given)]
-    if not again and _is_written(output, recipe, list(filter(None, sources))):
+    if not again and _is_written(written_to, recipe, list(filter(None, sources))):
         return []
 
     # torch and diffusers take seconds to import: mistakes are said before
@@ -151,9 +166,13 @@ def animate(
     written = loop.write_page(output, others, metadata=recipe) if others else loop.write(output, metadata=recipe)
     if files.manifests:
         write_manifests(written.path, loop.view().picture, settings.request.prompt, several=bool(others))
+    if snippet and not is_page:
+        poster = poster or still_beside(output, loop.alpha is not None and form.keeps_alpha(wanted.codec))
     if poster:
         clear = STILLS[poster.suffix.lower()] != "JPEG"
         write_still(poster, next(loop.frames([0.0], clear=clear)))
+    if snippet:
+        write_snippet(snippet, written.path, poster or written.path, written.size, settings.request.prompt)
     if mask_output:
         with replacing(mask_output) as partial:
             Image.fromarray((loop.mask * 255).round().astype(np.uint8)).save(partial, format="PNG")
@@ -165,21 +184,24 @@ def animate(
     if alpha is not None and (loop.alpha is None or not form.keeps_alpha(wanted.codec)):
         keep = ", ".join(ending for ending, each in ENDINGS.items() if each.keeps_alpha(None))
         lines.append(f"White stands behind the picture: {keep} of the motion preset keep it clear, --background sets a colour.")
-    if files.seconds is not None:
+    if seconds is not None:
         pace = settings.hands.tempo
-        lines.append(f"{files.seconds:g} s became {written.seconds:.2f} s: whole rounds at {pace:.3g} x the usual pace.")
+        asked = f"{seconds:g} s" if files.seconds else f"A {form.name}'s {seconds:g} s"
+        lines.append(f"{asked} became {written.seconds:.2f} s: whole rounds at {pace:.3g} x the usual pace.")
     if written.enlarged:
         lines.append(written.enlarged)
     width, height = written.size
     about = f"{width} x {height}, {written.frames} frames, {written.seconds:.2f} s, seed {settings.request.seed}"
-    return [*lines, f"{output}: {about}"]
+    return [*lines, f"{' and '.join(map(str, written_to))}: {about}"]
 
 
-def _is_written(output: Path, recipe: str | None, sources: Sequence[str]) -> bool:
-    """Has the output been written with this recipe, after all files that it is made of? A file is there once it is whole."""
-    if not output.exists() or any(output.stat().st_mtime < Path(source).stat().st_mtime for source in sources):
+def _is_written(files: Sequence[Path], recipe: str | None, sources: Sequence[str]) -> bool:
+    """Have an output's files been written with this recipe, after all that it is made of? A file is there once it is whole."""
+    if not all(file.exists() for file in files) or any(
+        files[0].stat().st_mtime < Path(source).stat().st_mtime for source in sources
+    ):
         return False
-    return recipe is None or read_metadata(output) == recipe
+    return recipe is None or read_metadata(files[0]) == recipe
 
 
 def check_mask_output(path: str):

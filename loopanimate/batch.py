@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
+from glob import escape
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from threading import Thread
@@ -23,7 +24,7 @@ from loopanimate.files.pictures import replacing
 from loopanimate.memory import is_shortage, return_large_blocks, return_small_blocks
 from loopanimate.settings import Hands, Machine, Output, Request, make_settings
 
-ROWS, READ, WRITTEN = (".csv", ".jsonl"), ("picture", "mask", "freeze"), ("output", "save_mask", "poster")
+ROWS, READ, WRITTEN = (".csv", ".jsonl"), ("picture", "mask", "freeze"), ("output", "save_mask", "poster", "snippet")
 GROUPS = (Request, Hands, Output)
 FIELDS = {name: field for group in GROUPS for name, field in group.model_fields.items()}
 REPEATED = [name for name, field in FIELDS.items() if get_origin(field.annotation) is tuple]
@@ -43,6 +44,12 @@ class Batch(options.Options):
     ending: str = options.option(".mp4", "of outputs that rows do not name", metavar=".mp4")
     jobs: int | None = options.option(
         None, "loops made at once, with about a gigabyte of memory each (default: one a core)", ge=1, le=1024
+    )
+    ray: str | None = options.option(
+        None,
+        "make them on a Ray cluster whose machines share these folders: its address, auto for the one that this machine is of, "
+        "local for one of this machine alone",
+        metavar="auto|local|ADDRESS",
     )
     table: str | None = options.option(None, "write what became of each row as a CSV file", metavar="T.csv")
 
@@ -71,7 +78,8 @@ def main(arguments: list[str]) -> None:
         rows = read_rows(batch, common)
         table = {}
         try:
-            for row, outcome in spread(rows, machine, batch.jobs or count_cores()):
+            made = spread_on_ray(rows, machine, batch.jobs, batch.ray) if batch.ray else spread(rows, machine, batch.jobs)
+            for row, outcome in made:
                 table[row.number] = row, outcome
                 name = row.values.get("output", row.values.get("picture", f"row {row.number}"))
                 print(options.make_printable(f"{outcome.state:<8}{name}: {outcome.said}"), flush=True)
@@ -170,17 +178,14 @@ def _list(value: Any) -> list:
     return [item.strip() for item in value.split(";")] if isinstance(value, str) else list(value)
 
 
-def spread(rows: Iterable[Row], machine: Machine, jobs: int) -> Iterator[tuple[Row, Outcome]]:
+def spread(rows: Iterable[Row], machine: Machine, jobs: int | None = None) -> Iterator[tuple[Row, Outcome]]:
     """Make the rows in so many processes; yield each with what became of it, in the order in which they end.
 
     A process that dies takes one row with it, and another takes its place.
     """
-    waiting, started, at_work = deque(), [], {}
-    for row in rows:
-        if row.wrong is None:
-            waiting.append(row)
-        else:
-            yield row, Outcome("refused", row.wrong)
+    rows, started, at_work, jobs = list(rows), [], {}, jobs or count_cores()
+    yield from _refuse(rows)
+    waiting = deque(row for row in rows if row.wrong is None)
     context, environment = get_context("spawn"), dict(os.environ)
     os.environ.update({name: value for name, value in ONE_THREAD.items() if name not in os.environ})
     try:
@@ -217,19 +222,90 @@ def spread(rows: Iterable[Row], machine: Machine, jobs: int) -> Iterator[tuple[R
             process.join()
 
 
+def _refuse(rows: Iterable[Row]) -> Iterator[tuple[Row, Outcome]]:
+    return ((row, Outcome("refused", row.wrong)) for row in rows if row.wrong is not None)
+
+
+def spread_on_ray(rows: Iterable[Row], machine: Machine, jobs: int | None, address: str) -> Iterator[tuple[Row, Outcome]]:
+    """`spread`, in the processes of a Ray cluster; jobs: None: as many as it has cores.
+
+    Raises ValueError where Ray is not installed, or no cluster answers.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise ValueError("expected Ray for --ray (pip install ray), got a Python without it") from None
+    rows = list(rows)
+    yield from _refuse(rows)
+    # paths stand as this machine has them: another's folder is another
+    waiting = deque(row._replace(values=_resolve(row.values)) for row in rows if row.wrong is None)
+    told = {row.number: row for row in rows}
+    environment = {"env_vars": {name: value for name, value in ONE_THREAD.items() if name not in os.environ}}
+    about = {"runtime_env": environment, "log_to_driver": False, "logging_level": "ERROR"}
+    try:
+        ray.init(**about, **({"include_dashboard": False} if address == "local" else {}), address=address)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ValueError(f"expected a Ray cluster at {address}, got: {' '.join(str(error).split())[:200]}") from None
+    at_work = {}
+    try:
+        maker = ray.remote(num_cpus=1, num_gpus=int(machine.device == "cuda"))(_Maker)
+        jobs = jobs or max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+        def go_on(process) -> None:
+            row = waiting.popleft()
+            at_work[process.make.remote(row)] = process, row
+
+        while waiting or at_work:
+            while waiting and len(at_work) < jobs:
+                go_on(maker.remote(machine))
+            for ready in ray.wait(list(at_work))[0]:
+                process, row = at_work.pop(ready)
+                try:
+                    outcome = ray.get(ready)
+                    if waiting:
+                        go_on(process)
+                except ray.exceptions.RayActorError:
+                    outcome = Outcome(
+                        "refused", "expected a process that ends well, got one that died: is there too little memory?"
+                    )
+                yield told[row.number], outcome
+    finally:
+        ray.shutdown()  # and with it the makers
+        for _, row in at_work.values():  # Ray kills: what is half-written stays behind
+            output = Path(row.values["output"])
+            for partial in output.parent.glob(f".{escape(output.stem.lstrip('.'))}[.-]*.partial*"):
+                partial.unlink(missing_ok=True)
+
+
+def _resolve(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A row's values, its files by their whole paths."""
+    whole = {name: str(Path(values[name]).resolve()) for name in (*READ, *WRITTEN) if name in values}
+    return {**values, **whole, "part": [(words, str(Path(mask).resolve())) for words, mask in values["part"]]}
+
+
+class _Maker:
+    """Makes rows; models are loaded once."""
+
+    def __init__(self, machine: Machine):
+        import cv2
+
+        cv2.setNumThreads(1)
+        return_large_blocks()
+        self.machine, self.load = machine, cache(load_all)
+
+    def make(self, row: Row) -> Outcome:
+        return _make(row, self.machine, self.load)
+
+
 def _serve(ours: connection.Connection, machine: Machine) -> None:
     """Make the rows that come; models are loaded once. Ends with the process that sends them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the parent decides
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # half-written files go
     Thread(target=_end_with_parent, daemon=True).start()
-    import cv2
-
-    cv2.setNumThreads(1)
-    return_large_blocks()
-    load = cache(load_all)
+    maker = _Maker(machine)
     with suppress(EOFError, OSError):
         while True:
-            ours.send(_make(ours.recv(), machine, load))
+            ours.send(maker.make(ours.recv()))
             return_small_blocks()
 
 

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,11 @@ from loopanimate.effects.build import WHOLE, Effect, Placed, build, cut_place
 from loopanimate.effects.data import CURVE, Overlay, Track
 from loopanimate.effects.names import find_look, looks
 from loopanimate.files.cutouts import over_white, premultiply, straighten
-from loopanimate.files.formats import Coding, check, check_output, write_loop
+from loopanimate.files.formats import Coding, check, check_output, files_of, write_loop
 from loopanimate.files.living import write_living
+from loopanimate.files.monitors import write_pieces
 from loopanimate.files.pictures import mask_size
-from loopanimate.files.sizes import count_rounds, frame_times, output_size, size_limit, whole_pixels, within
+from loopanimate.files.sizes import count_rounds, frame_times, output_size, read_monitors, size_limit, whole_pixels, within
 from loopanimate.motion.border import borders_of
 from loopanimate.motion.camera import CELLS, Shot, film, frame
 from loopanimate.motion.curve import Motion
@@ -28,7 +29,7 @@ from loopanimate.motion.spline import latent_grid
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.render.interpolation import Ring
 from loopanimate.render.overlay import Painter
-from loopanimate.render.pixels import PixelRenderer, is_pixel_art, pixel_side, square_pixels
+from loopanimate.render.pixels import PixelRenderer, pixel_side, square_pixels
 from loopanimate.render.renderer import Renderer
 from loopanimate.sampling import obey, sample, shrink
 from loopanimate.scene.finder import BUNDLED, Models
@@ -36,7 +37,7 @@ from loopanimate.scene.layers import cover_rim
 from loopanimate.scene.parts import Part, weigh
 from loopanimate.settings import Hands, Output, Settings
 from loopanimate.staging import Air, Note, find_mask, stage
-from loopanimate.view import View, cut_art, cut_view, is_fit, put_into
+from loopanimate.view import View, art_of, cut_art, cut_view, is_fit, put_into, side_of_art, squares_of
 from loopanimate.words.intent import STILL, Intent
 
 ENLARGED_FROM = 1.5  # pixels of a frame to one of the picture
@@ -50,6 +51,7 @@ class LoopFile:
     seconds: float
     size: tuple[int, int]  # width, height
     enlarged: str = ""  # a sentence, where the picture was
+    others: tuple[Path, ...] = ()  # that were written with it: a still's film, what other monitors show
 
 
 @dataclass(frozen=True)
@@ -77,30 +79,42 @@ class Loop:
         off = " Not drawn: light and weather are turned off." if not hands.effect_strength else " Not drawn: its amount is 0."
         return tuple(replace(note, said=note.said + off) if is_off(note) else note for note in self.answers)
 
-    def view(self, output: Output | None = None) -> View:
-        """Cut or fit the picture to an output's size; None: the settings' own output."""
+    def view(self, output: Output | None = None, check: Callable[[], object] | None = None) -> View:
+        """Cut or fit the picture to an output's size; None: the settings' own output. check: of `cut_view`."""
         return cut_view(self.picture, self.mask, self.masks, output or self.settings.output, self.alpha)
 
     def size(self, output: Output | None = None) -> tuple[int, int]:
         """(width, height) of a frame."""
         return output_size((output or self.settings.output).size, *self.picture.size)
 
+    def art(self, output: Output) -> tuple[int, int] | None:
+        """(width, height) of pixel art of which whole pixels move by whole pixels; None where the picture moves smoothly."""
+        return None
+
     def is_art(self, output: Output) -> bool:
-        """Whether whole pixels of the picture move by whole pixels."""
-        return False
+        return self.art(output) is not None
+
+    def squares(self, output: Output) -> tuple[int, int, int] | None:
+        """Of pixel art, what a file's recipe says of its frames (`view.squares_of`)."""
+        return None
 
     def tell_enlarged(self, output: Output | None = None) -> str:
         """Say how an output has the picture enlarged; nothing where it does not."""
         return ""
 
     def frames(
-        self, times: Sequence[float], output: Output | None = None, planar: bool = False, clear: bool = False
+        self,
+        times: Sequence[float],
+        output: Output | None = None,
+        planar: bool = False,
+        clear: bool = False,
+        check: Callable[[], object] | None = None,
     ) -> Iterator[np.ndarray]:
         """Frames at `times` in native frames, one at a time: (H, W, 3) RGB, or for a video (3H/2, W) I420, uint8.
 
-        clear: of a cut-out, (H, W, 4) with its alpha; colours are not premultiplied.
+        clear: of a cut-out, (H, W, 4) with its alpha; colours are not premultiplied. check: of `cut_view`.
         """
-        view = self.view(output)
+        view = self.view(output, check)
         clear = clear and view.alpha is not None
         planar = planar and view.surround is None and not clear
         if not clear:
@@ -148,29 +162,41 @@ class Loop:
     def write(
         self, path: str | Path, output: Output | None = None, metadata: str | None = None, progress: Progress | None = None
     ) -> LoopFile:
-        """Render into a file; its ending chooses the format. Nothing is half-written.
+        """Render into a file, of a size of several monitors into one for each; the ending chooses the format. Nothing is
+        half-written.
 
         Args:
             metadata: text that the file carries (see files/recipe.py).
-            progress: called after each frame; whatever it raises stops the work.
+            progress: called after each frame, and before the first while the picture is enlarged; whatever it raises stops
+                the work.
         """
         path, output = check_output(path), output or self.settings.output
         limit = size_limit(output.size, output.max_size)
-        form = check(path, output.fps, output.codec, limit)
+        form = check(path, output.fps, output.codec, limit, output.size)
         if form.kind == "page":
-            return self.write_page(path, output=output, metadata=metadata)
+            return self.write_page(path, output=output, metadata=metadata, progress=progress)
         fps = form.frame_rate(output.fps)
         times = frame_times(self.settings.request.num_frames, fps, 1.0 if output.fps == "native" else self.settings.hands.tempo)
         # an animated picture goes round by itself: no program waits at its wrap
         repeats = count_rounds(output.size, output.repeats, len(times) / fps) if form.kind == "film" else output.repeats
         coding = Coding(fps, output.quality, output.codec, limit, repeats, self.is_art(output))
-        frames = self.frames(times, output, form.planar, form.keeps_alpha(output.codec))
-        write_loop(path, frames, len(times), coding, metadata, progress)
-        count = len(times) * repeats
-        return LoopFile(path, count, float(count / fps), form.size(*self.size(output)), self.tell_enlarged(output))
+        begun = progress and partial(progress, 0, len(times))
+        frames = self.frames(times, output, form.planar, form.keeps_alpha(output.codec), begun)
+        files = files_of(path, output.size)
+        if monitors := read_monitors(output.size):
+            write_pieces(files, monitors, frames, len(times), coding, metadata, progress)
+        else:
+            write_loop(path, frames, len(times), coding, metadata, progress)
+        count, size = len(times) * repeats, form.size(*self.size(output))
+        return LoopFile(files[0], count, float(count / fps), size, self.tell_enlarged(output), tuple(files[1:]))
 
     def write_page(
-        self, path: str | Path, others: Sequence["MotionLoop"] = (), output: Output | None = None, metadata: str | None = None
+        self,
+        path: str | Path,
+        others: Sequence["MotionLoop"] = (),
+        output: Output | None = None,
+        metadata: str | None = None,
+        progress: Progress | None = None,
     ) -> LoopFile:
         """Write a living page; ValueError for a loop that is no motion."""
         raise ValueError("expected the motion preset for a living page: this loop is frames, not motion")
@@ -187,28 +213,37 @@ class MotionLoop(Loop):
     faces: tuple[Face, ...] = field(default=(), kw_only=True)  # what faces do, in short sides of the whole picture
 
     def frames(
-        self, times: Sequence[float], output: Output | None = None, planar: bool = False, clear: bool = False
+        self,
+        times: Sequence[float],
+        output: Output | None = None,
+        planar: bool = False,
+        clear: bool = False,
+        check: Callable[[], object] | None = None,
     ) -> Iterator[np.ndarray]:
         """Frames as `Loop.frames` gives them; of pixel art always RGB, or with its alpha."""
         output = output or self.settings.output
         if not self.is_art(output):
-            return super().frames(times, output, planar, clear)
+            return super().frames(times, output, planar, clear, check)
         return self._frames_of_art(times, output, clear and self.alpha is not None)
 
     @cached_property
     def art_side(self) -> int:
-        """Pixels of the picture in one of the art, each way; 0 where it was not enlarged that way."""
-        pixels = np.asarray(self.picture)
-        return pixel_side(pixels) if is_pixel_art(pixels) else 0
+        return side_of_art(self.picture)
 
-    def is_art(self, output: Output) -> bool:
-        if output.scale != "auto":
-            return output.scale == "nearest"
-        fits = self.factor(output) * self.art_side >= 1  # smaller than the art it cannot be of whole pixels
-        return self.art_side > 0 and fits
+    def art(self, output: Output) -> tuple[int, int] | None:
+        return art_of(self.picture, output, self.alpha, self.art_side)
+
+    def squares(self, output: Output) -> tuple[int, int, int] | None:
+        return squares_of(self.picture, output, self.alpha, self.art_side)
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        off = " Not drawn: what faces do has no squares of its own; --scale smooth draws it."
+        notes, is_art = super().notes, self.is_art(self.settings.output)
+        return tuple(replace(note, said=note.said + off) if is_art and note.acts else note for note in notes)
 
     def _frames_of_art(self, times: Sequence[float], output: Output, clear: bool) -> Iterator[np.ndarray]:
-        side, size = self.art_side or pixel_side(np.asarray(self.picture)), self.size(output)
+        side, size = self.picture.width // self.art(output)[0], self.size(output)
         view, factor = cut_art(self.picture, self.mask, self.masks, output, self.alpha, side)
         image = np.asarray(view.picture)
         if clear:
@@ -220,10 +255,10 @@ class MotionLoop(Loop):
         frames = (square_pixels(pixels, factor, size) for pixels in frames)
         return map(straighten, frames) if clear else frames
 
-    def view(self, output: Output | None = None) -> View:
+    def view(self, output: Output | None = None, check: Callable[[], object] | None = None) -> View:
         output = output or self.settings.output
         device = self.device if self.is_enlarged(output) else None
-        return cut_view(self.picture, self.mask, self.masks, output, self.alpha, device)
+        return cut_view(self.picture, self.mask, self.masks, output, self.alpha, device, check)
 
     def factor(self, output: Output) -> float:
         """Pixels of a frame to one of the picture, each way."""
@@ -301,12 +336,17 @@ class MotionLoop(Loop):
         return map(TorchRenderer(*scene, self.device).frame, times)
 
     def write_page(
-        self, path: str | Path, others: Sequence["MotionLoop"] = (), output: Output | None = None, metadata: str | None = None
+        self,
+        path: str | Path,
+        others: Sequence["MotionLoop"] = (),
+        output: Output | None = None,
+        metadata: str | None = None,
+        progress: Progress | None = None,
     ) -> LoopFile:
         """Write a living page; with `others`, loops of the same picture and masks, it wanders among all of them."""
         if (output or self.settings.output).scale == "nearest":
             raise ValueError("expected a picture or a film for --scale nearest, got a living page, which is smooth")
-        path, view = check_output(path), self.view(output)
+        path, view = check_output(path), self.view(output, progress and partial(progress, 0, 1))
         fields = [loop.field(view) for loop in (self, *others)]
         hands, prompt = self.settings.hands, self.settings.request.prompt
         scene = np.asarray(view.picture), view.masks, fields

@@ -35,8 +35,8 @@ class Options(BaseModel):
 
 
 def option(default: Any, help_: str = "", **given) -> Any:
-    """A field with its help; "flag" and "metavar" are of the command line (see `add`), all else is pydantic's."""
-    extra = {name: given.pop(name) for name in ("flag", "metavar") if name in given}
+    """A field with its help; "flag", "short" and "metavar" are of the command line (see `add`), all else is pydantic's."""
+    extra = {name: given.pop(name) for name in ("flag", "short", "metavar") if name in given}
     return Field(default, description=help_, json_schema_extra=extra, **given)
 
 
@@ -74,8 +74,8 @@ def add(parser: argparse.ArgumentParser, model: type[BaseModel], skip: Collectio
     """Add one option for each field of a model, except the fields named in `skip`.
 
     The flag is the field's name, unless `json_schema_extra` has a "flag": one without dashes makes a positional argument,
-    None keeps the field off the command line; "metavar" there names the value in the help. A bool gets --x and --no-x;
-    a tuple takes several values; a tuple of tuples is a repeatable option whose numbers have commas between them; the
+    None keeps the field off the command line; "short" there is another name of the flag, "metavar" names the value in the
+    help. A bool gets --x and --no-x; a tuple takes several values; a tuple of tuples is a repeatable option whose numbers have commas between them; the
     fields of a nested model are added as if they were the model's own. The help is the field's description, its range and
     its default; a description may end with a "(default: ...)" of its own, which says what None means.
 
@@ -108,7 +108,7 @@ def add(parser: argparse.ArgumentParser, model: type[BaseModel], skip: Collectio
         if get_origin(item) is Literal:
             option["type"] = lambda text, choices=choices: choices.get(text, text)  # pydantic takes no "4" for a Literal[4]
         metavar = extra.get("metavar", METAVARS.get(item, "|".join(choices) or "VALUE"))
-        parser.add_argument(flag, metavar=metavar, **option)
+        parser.add_argument(*filter(None, (extra.get("short"), flag)), metavar=metavar, **option)
 
 
 def build(model: type[M], values: Mapping[str, Any] | argparse.Namespace) -> M:

@@ -133,7 +133,8 @@ class Output(Options):
     )
     size: str = option(
         "source",
-        "source, WxH, or 1080p, 1440p, 4k, 8k, ultrawide, phone, android, iphone, wallpaper-engine, lively, sticker",
+        "source, WxH, or 1080p, 1440p, 4k, 8k, ultrawide, phone, android, iphone, wallpaper-engine, lively, sticker; of "
+        "several monitors WxH,WxH from left to right, or WxH+X+Y each, which writes a file for each",
         metavar="source|NAME|WxH",
     )
     fit: bool = option(False, "the whole picture within the size, blurred around it, instead of cut to the size")

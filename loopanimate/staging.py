@@ -37,6 +37,7 @@ class Note:
     unsure: bool = False  # somebody should look at its place
     drawn: bool = False  # it is of light or weather, which hands may turn off
     clause: str = ""  # the words that it is of
+    acts: bool = False  # it is of what a face does
 
 
 @dataclass(frozen=True)
@@ -139,10 +140,11 @@ def _read(pipe, prompts: Sequence[str]) -> list[list[Clause]]:
 
 def note_of(outcome: Outcome) -> Note:
     region = outcome.region
+    about = {"drawn": outcome.effect is not None, "clause": outcome.clause.text, "acts": bool(outcome.acts)}
     if region is None:
-        return Note(outcome.said, thing=outcome.name, drawn=outcome.effect is not None, clause=outcome.clause.text)
+        return Note(outcome.said, thing=outcome.name, **about)
     place = shrink_place(region.mask, NOTE_SIDE)
-    return Note(outcome.said, place, outcome.name, region.unsure, outcome.effect is not None, outcome.clause.text)
+    return Note(outcome.said, place, outcome.name, region.unsure, **about)
 
 
 def find_mask(picture: Image.Image, settings: Settings, mask: np.ndarray | None, models: Models) -> tuple[np.ndarray, bool]:

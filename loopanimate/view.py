@@ -1,12 +1,13 @@
 """What an output shows of a picture: cut around what moves, shown whole, enlarged, or in whole pixels of its art."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from loopanimate.files.sizes import UNCUT, centre_of, cover, cover_box, inside, output_size, surround, whole_pixels
+from loopanimate.files.sizes import UNCUT, art_box, cover, cover_box, cover_masks, inside, output_size, surround, whole_pixels
+from loopanimate.render.pixels import is_pixel_art, pixel_side
 from loopanimate.settings import Output
 
 
@@ -34,10 +35,12 @@ def cut_view(
     output: Output,
     alpha: np.ndarray | None = None,
     device: str | None = None,
+    check: Callable[[], object] | None = None,
 ) -> View:
     """Cut around the middle of `mask`, or fit, a picture and its layers' masks to an output's size.
 
     device: where the network enlarges the picture, as torch names it; None: by Lanczos, as masks and alpha always are.
+    check: called while the network works; whatever it raises stops it.
     """
     size, around = output_size(output.size, *picture.size), None
     if is_fit(output, alpha) and size != picture.size:
@@ -47,11 +50,13 @@ def cut_view(
     part = tuple(edge / side for edge, side in zip(box, 2 * picture.size))
     if alpha is not None:
         alpha = np.asarray(cover(Image.fromarray(alpha), [], size, box)[0])  # as the colours are
-    whole, (picture, (mask, *masks)) = picture, cover(picture, [mask, *masks], size, box)
-    if device is not None:
+    mask, *masks = cover_masks([mask, *masks], size, box, picture.size)
+    if device is None:
+        picture, _ = cover(picture, [], size, box)
+    else:
         from loopanimate.render.enlarger import enlarge_once  # torch takes seconds to import
 
-        picture = enlarge_once(whole, size, box, output.enlarge, device)
+        picture = enlarge_once(picture, size, box, output.enlarge, device, check)
     return View(picture, mask, masks, part, around, alpha)
 
 
@@ -64,15 +69,50 @@ def cut_art(
     """
     size, art = output_size(output.size, *picture.size), picture.reduce(side)
     factor = whole_pixels(size, art.size, is_fit(output, alpha))
-    seen = tuple(min(own, -(-edge // factor)) for own, edge in zip(art.size, size))
-    centres = zip(centre_of(mask, art.size), seen, art.size)
-    left, top = (int(np.clip(round(centre - few / 2), 0, own - few)) for centre, few, own in centres)
-    box = left, top, left + seen[0], top + seen[1]
+    box = art_box(mask, art.size, size, factor)
+    seen = box[2] - box[0], box[3] - box[1]
     if alpha is not None:
         alpha = np.asarray(Image.fromarray(alpha).resize(art.size, Image.Resampling.NEAREST).crop(box))
     part = tuple(edge / own for edge, own in zip(box, 2 * art.size))
     _, (mask, *masks) = cover(art, [mask, *masks], seen, box)
     return View(art.crop(box), mask, masks, part, None, alpha), factor
+
+
+def side_of_art(picture: Image.Image) -> int:
+    """Pixels of a picture in one of its pixel art, each way; 0 where it was not enlarged that way."""
+    pixels = np.asarray(picture)
+    return pixel_side(pixels) if is_pixel_art(pixels) else 0
+
+
+def art_of(picture: Image.Image, output: Output, alpha: np.ndarray | None, side: int | None = None) -> tuple[int, int] | None:
+    """(width, height) of pixel art of which whole pixels are to move; None where the picture moves smoothly.
+
+    side: as `side_of_art` gives it, if it is known.
+    """
+    if output.scale == "smooth":
+        return None
+    side = side_of_art(picture) if side is None else side
+    if output.scale == "nearest":
+        side = side or pixel_side(np.asarray(picture))
+    if not side:
+        return None
+    art = tuple(edge // side for edge in picture.size)
+    if output.scale == "auto":
+        factors = [side / few for side, few in zip(output_size(output.size, *picture.size), art)]
+        if (min(factors) if is_fit(output, alpha) else max(factors)) < 1:  # smaller than the art it cannot be of whole pixels
+            return None
+    return art
+
+
+def squares_of(
+    picture: Image.Image, output: Output, alpha: np.ndarray | None, side: int | None = None
+) -> tuple[int, int, int] | None:
+    """`art_of`, and how many pixels of a frame each of its pixels takes, each way: what a file has to say of its frames.
+
+    Raises: ValueError for a size that is smaller than the art.
+    """
+    art = art_of(picture, output, alpha, side)
+    return art and (*art, whole_pixels(output_size(output.size, *picture.size), art, is_fit(output, alpha)))
 
 
 def is_fit(output: Output, alpha: np.ndarray | None) -> bool:

@@ -162,6 +162,26 @@ def test_a_batch_that_is_stopped_ends_its_processes_and_leaves_nothing_half_writ
             time.sleep(0.05)
 
 
+def test_a_ray_cluster_makes_the_same(folder, capsys):
+    """The rows of one list, refused ones too, by the processes of a Ray on this machine."""
+    pytest.importorskip("ray")
+    row = {"picture": "a.png", "prompt": "it sways", "mask": "all.png", **QUICK}
+    path = write_list(folder / "list.jsonl", row, row | {"picture": "none.png"}, row | {"picture": "b.png"})
+    with pytest.raises(SystemExit) as ended:
+        main(["batch", str(path), "--ray", "local", "--jobs", "2"])
+    said = capsys.readouterr().out
+    assert ended.value.code == 2 and "2 made, 0 kept, 1 refused" in said and "no such file" in said
+    assert (folder / "a.mp4").exists() and (folder / "b.mp4").exists()
+
+
+def test_ray_that_is_not_there_is_one_sentence(folder, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SystemExit) as ended:
+        main(["batch", str(folder), "--prompt", "it sways", "--ray", "auto"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and "expected Ray for --ray" in said and len(said.splitlines()) == 1
+
+
 def test_a_process_that_dies_takes_one_row_with_it(folder):
     rows = [
         Row(number, {"picture": str(folder / f"{name}.png"), "prompt": "it sways", "part": (), "num_frames": 3, "fps": "native",

@@ -158,7 +158,8 @@ def test_other_models_find_what_moves(capsys, tmp_path, picture, monkeypatch):
         (["x", "--max-size", "ten"], "megabytes"),
         (["x", "--variations", "3"], "ending in .html"),
         (["x", "--variations", "0"], "1 to 8"),
-        (["x", "--manifests"], "ending in .html"),
+        (["x", "--snippet", "s.txt"], "a snippet ending in .html"),
+        (["x", "--size", "64x64,64x64+0+0"], "monitors as WxH,WxH"),
     ],
 )
 def test_wrong_settings(arguments, words, capsys, tmp_path, picture):
@@ -169,6 +170,10 @@ def test_wrong_settings(arguments, words, capsys, tmp_path, picture):
 def test_variations_past_the_largest_seed_are_refused_before_any_work(capsys, tmp_path):
     arguments = (tmp_path / "none.png", "it moves", "--output", tmp_path / "loop.html", "--variations", 2, "--seed", 2**63 - 1)
     assert f"expected a seed of 0 or more and less than {2**63}, got {2**63}" in refused(capsys, *arguments)
+
+
+def test_manifests_of_what_neither_takes(capsys, tmp_path, picture):
+    assert ".mp4, .webm or .html" in refused(capsys, picture, "x", "--manifests", "-o", tmp_path / "loop.gif")
 
 
 def test_a_living_page_of_the_512_preset(capsys, tmp_path, picture):
@@ -333,6 +338,35 @@ def test_a_cut_out_stays_clear_or_is_said_to_stand_before_white(tmp_path, motion
             make("loop.mp4", **wrong)
     with pytest.raises(ValueError, match="plays for ever"):
         make("loop.html", seconds=3)
+
+
+def test_three_monitors_a_package_and_a_snippet(tmp_path, motion_pipeline, picture):
+    settings = make_settings(prompt="it sways", num_frames=3, num_inference_steps=1, fps="native")
+
+    def make(output: str, settings, **files) -> str:
+        given = Files(picture=str(picture), output=str(tmp_path / output), **files)
+        return " ".join(animate(given, settings, Machine(), load=lambda *_: (motion_pipeline, BUNDLED)))
+
+    said = make("loop.webp", settings.change(size="64x64,96x64,64x96"))
+    assert "224 x 96" in said and all(f"loop-{number}.webp" in said for number in (1, 2, 3))
+    assert [Image.open(tmp_path / f"loop-{number}.webp").size for number in (1, 2, 3)] == [(64, 64), (96, 64), (64, 96)]
+    make("film.mp4", settings, manifests=True, snippet=str(tmp_path / "s.html"))
+    assert 'poster="film-still.jpg"' in (tmp_path / "s.html").read_text() and (tmp_path / "project.json").exists()
+    assert Image.open(tmp_path / "film-still.jpg").size == (96, 64) and (tmp_path / "preview.jpg").exists()
+
+
+def test_a_live_photo_is_two_files_of_three_seconds(tmp_path, motion_pipeline, picture):
+    settings = make_settings(prompt="it sways", num_frames=5, num_inference_steps=1, fps=8)
+    files = Files(picture=str(picture), output=str(tmp_path / "live.heic"))
+
+    def make(again: bool) -> str:
+        return " ".join(animate(files, settings, Machine(), load=lambda *_: (motion_pipeline, BUNDLED), again=again))
+
+    said = make(True)
+    assert "3 s became 3.00 s" in said and "live.heic and" in said and "live.mov: 96 x 64, 24 frames" in said
+    assert make(False) == ""
+    (tmp_path / "live.mov").unlink()
+    assert make(False) and (tmp_path / "live.mov").exists()
 
 
 def test_a_sticker_keeps_to_its_size(tmp_path, motion_pipeline):

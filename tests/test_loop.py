@@ -12,10 +12,12 @@ from PIL import Image
 from loopanimate.checkpoints import load_quietly
 from loopanimate.effects.state import sprites_at
 from loopanimate.files.recipe import small_png
-from loopanimate.loop import FrameLoop, make_loops
+from loopanimate.loop import FrameLoop, MotionLoop, make_loops
 from loopanimate.metrics import psnr, seam
 from loopanimate.motion.spline import spline_matrix
 from loopanimate.settings import make_settings
+from loopanimate.staging import Note
+from tests.motion.motions import STILL, circle
 
 NAMES = ("astronaut", "chelsea", "coffee", "rocket", "flower")
 QUICK = {"num_frames": 5, "num_inference_steps": 1}
@@ -402,6 +404,30 @@ def test_a_small_picture_is_enlarged_by_the_network_and_moves_the_same(make, pho
     assert not loop.write(tmp_path / "a.mp4", by("off")).enlarged
     fitted = loop.settings.change(size="240x500", fit=True).output
     assert loop.factor(fitted) == 2.5 and loop.view(fitted).picture.size == (240, 160)
+
+
+def test_what_is_cancelled_while_a_picture_is_enlarged_ends_there(make, photos, tmp_path, monkeypatch):
+    loop = make(photos["coffee"].resize((90, 64), Image.Resampling.BOX), size="225x160", fps="native", **QUICK)
+    monkeypatch.setattr("loopanimate.render.enlarger.Network.enlarge", lambda *_: pytest.fail("the network went on"))
+
+    def stop(done, count):
+        assert done == 0
+        raise InterruptedError
+
+    for name in ("a.mp4", "a.html"):
+        with pytest.raises(InterruptedError):
+            loop.write(tmp_path / name, progress=stop)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_face_does_is_said_not_to_be_drawn_in_pixel_art():
+    squares = np.random.default_rng(0).integers(0, 4, (16, 24, 1), np.uint8) * np.array([[[60, 40, 20]]], np.uint8)
+    picture, mask = Image.fromarray(squares.repeat(4, 0).repeat(4, 1)), np.ones((64, 96), np.float32)
+    answers = Note("She blinks.", acts=True), Note("The sea ripples.")
+    loop = MotionLoop(picture, (mask,), mask, True, make_settings(prompt="x", num_frames=9), answers, circle(9), STILL)
+    first, second = loop.notes
+    assert first.said.startswith("She blinks. Not drawn:") and second.said == "The sea ripples."
+    assert replace(loop, settings=loop.settings.change(scale="smooth")).notes == answers
 
 
 def test_a_cut_out_is_enlarged_as_its_alpha_is(make, photos):

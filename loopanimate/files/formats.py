@@ -5,7 +5,6 @@ one round of `count` frames, any other all of `coding.repeats` rounds: (3H/2, W)
 planar, otherwise RGB; (H, W, 4) RGBA, not premultiplied, where it keeps alpha. `level` is one of the row's or the codec's; `text` has to come back from the row's `read`.
 """
 
-import os
 import struct
 import tempfile
 import zlib
@@ -25,12 +24,16 @@ import av
 import numpy as np
 from PIL import Image
 
+from loopanimate.files import live_photo
 from loopanimate.files.animation import WEBP_LEVELS, WORST_WEBP, Spool, write_apng, write_gif, write_sequence, write_webp
+from loopanimate.files.avif import write_avif
 from loopanimate.files.chunks import read_avif_text, read_page_text, read_picture_text, read_sequence_text, read_video_text
-from loopanimate.files.pictures import replacing
+from loopanimate.files.live_photo import write_live_photo
+from loopanimate.files.pictures import move, replacing, with_endings
+from loopanimate.files.sizes import read_monitors
 from loopanimate.files.video import CODECS, Codec, Coding, even, write_film
 from loopanimate.presets import NATIVE_FPS
-from loopanimate.settings import MAX_FPS, MIN_FPS
+from loopanimate.settings import MAX_FPS, MIN_FPS, Output
 
 QUALITIES = ("wallpaper", "share", "small")
 FILLED = 0.9  # share of a largest size at which the search for a finer file ends
@@ -52,7 +55,10 @@ class Format:
     rates: tuple[float, ...] = ()  # frames a second that it can hold; empty: all of MIN_FPS to MAX_FPS
     rate: Fraction = Fraction(30)  # frames a second unless others are asked for
     planar: bool = False  # frames are wanted as I420 planes, whose sides are even
-    clear: bool = False  # keeps the alpha of frames (H, W, 4); of a format with codecs, the codec says it
+    clear: bool = False  # keeps the alpha of frames (H, W, 4), whatever its codec
+    beside: tuple[str, ...] = ()  # endings of files that are written beside it, and belong to it
+    seconds: float | None = None  # that its files last unless another length or several rounds are asked for
+    mime: str | None = None  # where a browser shows its files
 
     @property
     def graded(self) -> bool:
@@ -89,7 +95,11 @@ class Format:
     def keeps_alpha(self, codec: str | None) -> bool:
         """Whether files of that codec, None the format's own, keep the alpha of frames (H, W, 4)."""
         name = codec or next(iter(self.codecs), None)
-        return self.clear if name is None else CODECS[name].clear is not None
+        return self.clear or name is not None and CODECS[name].clear is not None
+
+    def seconds_of(self, output: Output) -> float | None:
+        """Return how long a file is to last, where that is the format's to say: None where rounds are asked for."""
+        return self.seconds if output.repeats == 1 else None
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Return (width, height) of a file whose frames were made at this size."""
@@ -97,16 +107,63 @@ class Format:
 
 
 FORMATS = (
-    Format("MP4", (".mp4",), "film", partial(write_film, container="mp4"), read_video_text, ("h264", "av1"), planar=True),
-    Format("WebM", (".webm",), "film", partial(write_film, container="webm"), read_video_text, ("vp9", "av1"), planar=True),
-    # a GIF counts in hundredths of a second
-    Format("GIF", (".gif",), "animation", write_gif, read_picture_text, rates=(10, 12.5, 20, 25, 50), rate=Fraction(25, 2)),
-    Format("WebP", (".webp",), "animation", write_webp, read_picture_text, levels=WEBP_LEVELS, worst=WORST_WEBP, clear=True),
-    Format("AVIF", (".avif",), "film", partial(write_film, container="avif"), read_avif_text, ("av1",), planar=True),
-    Format("APNG", (".png", ".apng"), "animation", write_apng, read_picture_text, clear=True),
+    Format(
+        "MP4",
+        (".mp4",),
+        "film",
+        partial(write_film, container="mp4"),
+        read_video_text,
+        ("h264", "av1"),
+        planar=True,
+        mime="video/mp4",
+    ),
+    Format(
+        "WebM",
+        (".webm",),
+        "film",
+        partial(write_film, container="webm"),
+        read_video_text,
+        ("vp9", "av1"),
+        planar=True,
+        mime="video/webm",
+    ),
+    Format(
+        "GIF",
+        (".gif",),
+        "animation",
+        write_gif,
+        read_picture_text,
+        rates=(10, 12.5, 20, 25, 50),  # it counts in hundredths of a second
+        rate=Fraction(25, 2),
+        mime="image/gif",
+    ),
+    Format(
+        "WebP",
+        (".webp",),
+        "animation",
+        write_webp,
+        read_picture_text,
+        levels=WEBP_LEVELS,
+        worst=WORST_WEBP,
+        clear=True,
+        mime="image/webp",
+    ),
+    Format("AVIF", (".avif",), "film", write_avif, read_avif_text, ("av1",), planar=True, clear=True, mime="image/avif"),
+    Format("APNG", (".png", ".apng"), "animation", write_apng, read_picture_text, clear=True, mime="image/png"),
     Format("PNG sequence", (".zip",), "sequence", write_sequence, read_sequence_text, clear=True),
     Format("ProRes 4444", (".mov",), "film", partial(write_film, container="mov"), read_video_text, ("prores",)),
-    Format("Living page", (".html",), "page", None, read_page_text),
+    Format(
+        "Live Photo",
+        (".heic",),
+        "film",
+        write_live_photo,
+        read_picture_text,
+        ("h264",),
+        planar=True,
+        beside=(live_photo.FILM,),
+        seconds=live_photo.SECONDS,
+    ),
+    Format("Living page", (".html",), "page", None, read_page_text, mime="text/html"),
 )
 ENDINGS = {ending: form for form in FORMATS for ending in form.endings}
 
@@ -124,12 +181,22 @@ def by_ending(path: str | Path, alone: bool = True) -> Format:
     raise ValueError(f"expected an output ending in {', '.join(ENDINGS)}, got {Path(path).name}")
 
 
-def check(path: str | Path, fps: float | str | None = None, codec: str | None = None, max_size: float | None = None) -> Format:
+def check(
+    path: str | Path,
+    fps: float | str | None = None,
+    codec: str | None = None,
+    max_size: float | None = None,
+    size: str = "source",
+) -> Format:
     """Return the format of a file or ending. Raises ValueError, before any work, for what it cannot hold.
 
-    fps: frames a second or "native"; codec: a name in video.CODECS; max_size: megabytes. None leaves it to the format.
+    fps: frames a second or "native"; codec: a name in video.CODECS; max_size: megabytes. None leaves it to the format. size:
+    as `sizes.output_size` takes it.
     """
     form = by_ending(path)
+    if read_monitors(size) and (form.beside or form.kind == "page"):
+        one = list_endings(lambda form: form.beside or form.kind == "page")
+        raise ValueError(f"expected one screen for {one}, got several: {size[:80]}")
     form.frame_rate(fps)
     form.codec(codec)
     if max_size is not None and not form.graded:
@@ -137,6 +204,13 @@ def check(path: str | Path, fps: float | str | None = None, codec: str | None = 
             f"expected a largest size only with {list_endings(lambda form: form.graded)}, got one for {form.endings[0]}"
         )
     return form
+
+
+def files_of(path: str | Path, size: str) -> list[Path]:
+    """Return all files that a loop of a size is written to: for several monitors one each, called NAME-1, NAME-2 ..."""
+    path = Path(path)
+    pieces = [path.with_name(f"{path.stem}-{index + 1}{path.suffix}") for index in range(len(read_monitors(size)))]
+    return pieces or with_endings(path, by_ending(path).beside)[::-1]
 
 
 def check_output(path: str | Path) -> Path:
@@ -186,7 +260,7 @@ def write_loop(
     coding = replace(coding, codec=coding.codec or next(iter(form.codecs), None))
     passes = 1 if form.kind == "film" else coding.repeats
     with ExitStack() as stack:
-        target = stack.enter_context(replacing(path))
+        target = stack.enter_context(replacing(path, beside=form.beside))
         if passes > 1 or coding.max_size is not None:
             frames = Spool(frames, stack.enter_context(tempfile.TemporaryFile(dir=path.parent)))
 
@@ -202,23 +276,25 @@ def write_loop(
         if coding.max_size is None:
             write(target, levels[0])
         else:
-            _write_within(target, round(coding.max_size * 1e6), levels, write)
+            _write_within(target, round(coding.max_size * 1e6), levels, write, form.beside)
 
 
-def _write_within(path: Path, limit: int, levels: range, write: Callable[[Path, int], None]) -> None:
-    """Write at the finest level whose file has at most `limit` bytes, or at one that fills most of them."""
-    with replacing(path.with_name(f"{path.stem}.try{path.suffix}"), keep=False) as file:
+def _write_within(
+    path: Path, limit: int, levels: range, write: Callable[[Path, int], None], beside: tuple[str, ...] = ()
+) -> None:
+    """Write at the finest level whose files have at most `limit` bytes, or at one that fills most of them."""
+    with replacing(path.with_name(f"{path.stem}.try{path.suffix}"), keep=False, beside=beside) as file:
         slope = 1 / 6  # halvings of the size a level: H.264's; from the second file on as measured
         before, level = None, levels.start
         too_large, fits = levels.start - 1, levels.stop  # the search is between these levels
         while fits - too_large > 1:
             write(file, level)
-            size = file.stat().st_size
+            size = sum(each.stat().st_size for each in with_endings(file, beside))
             if size > limit:
                 too_large = level
             else:
                 fits = level
-                os.replace(file, path)
+                move(file, path, beside)
                 if size > FILLED * limit:
                     break
             if before:

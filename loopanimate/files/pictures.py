@@ -4,7 +4,7 @@ import io
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from glob import escape
 from math import ceil, inf, sqrt
@@ -262,10 +262,11 @@ def encode_still(pixels: np.ndarray, kind: str, **options) -> bytes:
 
 
 @contextmanager
-def replacing(path: Path, keep: bool = True) -> Iterator[Path]:
+def replacing(path: Path, keep: bool = True, beside: Sequence[str] = ()) -> Iterator[Path]:
     """Yield a temporary name beside `path`. Its file replaces `path` if all goes well, and vanishes otherwise.
 
     keep: False for a file that is of no use afterwards: it vanishes in any case.
+    beside: endings of files that belong to it, and go with it, called as it is.
     """
     name, ending = f".{path.stem.lstrip('.')}.", f".partial{path.suffix}"
     partial = path.with_name(f"{name}{os.getpid()}{ending}")
@@ -275,6 +276,18 @@ def replacing(path: Path, keep: bool = True) -> Iterator[Path]:
                 other.unlink(missing_ok=True)
         yield partial
         if keep:
-            os.replace(partial, path)
+            move(partial, path, beside)
     finally:
-        partial.unlink(missing_ok=True)
+        for each in with_endings(partial, beside):
+            each.unlink(missing_ok=True)
+
+
+def with_endings(path: Path, beside: Sequence[str]) -> list[Path]:
+    """A file and those that belong to it, by their endings; itself is the last."""
+    return [*map(path.with_suffix, beside), path]
+
+
+def move(path: Path, target: Path, beside: Sequence[str] = ()) -> None:
+    """Move a file, and before it those that belong to it: where it is, they are."""
+    for old, new in zip(with_endings(path, beside), with_endings(target, beside)):
+        os.replace(old, new)

@@ -9,8 +9,8 @@ from operator import index
 import numpy as np
 from PIL import Image
 
-from loopanimate.files.pictures import encode_still
-from loopanimate.files.sizes import cover_box, inside, output_size, within
+from loopanimate.files.pictures import MAX_SIDE, encode_still
+from loopanimate.files.sizes import art_box, cover_box, inside, output_size, within
 from loopanimate.scene.saliency import edit
 from loopanimate.settings import MAX_TEXT, Settings, make_settings
 
@@ -21,16 +21,22 @@ MOST_TEXT = 4_000_000  # characters of a recipe: as many such masks
 KEY, VERSION = "loopanimate", 2  # 2 may have parts
 
 Parts = Sequence[tuple[str, np.ndarray]]  # words and the mask (H, W) in [0, 1] that was painted for them
+Squares = tuple[int, int, int] | None
 
 
-def pack(settings: Settings, mask: np.ndarray | None, parts: Parts = (), side: int = MASK_SIDE) -> str:
+def pack(settings: Settings, mask: np.ndarray | None, parts: Parts = (), side: int = MASK_SIDE, squares: Squares = None) -> str:
     """Settings, the painted mask (H, W) in [0, 1], before `mask_grow` and the like, and those of parts, as JSON; masks have at
-    most `side` pixels a side."""
+    most `side` pixels a side.
+
+    squares: of pixel art whose whole pixels move, its width and height, and how many pixels of a frame each takes, each way.
+    """
     values = settings.flat()
     if values["freeze"] is not None:
         values["freeze"] = base64.b64encode(values["freeze"]).decode()
     if mask is not None:
         values["mask"] = base64.b64encode(small_png(mask, side)).decode()
+    if squares is not None:
+        values["squares"] = squares
     if parts:
         values["parts"] = [[words, base64.b64encode(small_png(own, side)).decode()] for words, own in parts]
     return json.dumps({KEY: VERSION, **values}, ensure_ascii=False)
@@ -48,6 +54,16 @@ def unpack_parts(text: str) -> Parts:
     if not all(isinstance(words, str) and len(words) <= MAX_TEXT for words, _ in parts):
         raise ValueError(f"expected words of at most {MAX_TEXT} characters for each part, got {_shorten(given)}")
     return parts
+
+
+def unpack_squares(text: str) -> Squares:
+    """What `pack` was told of pixel art, of a file's text that `unpack` has taken."""
+    given = json.loads(text).get("squares")
+    if given is None:
+        return None
+    if not isinstance(given, list) or len(given) != 3 or not all(type(each) is int and 1 <= each <= MAX_SIDE for each in given):
+        raise ValueError(f"expected settings that LoopAnimate wrote, got {_shorten(given)} for squares")
+    return tuple(given)
 
 
 def _shorten(value: object) -> str:
@@ -88,22 +104,28 @@ def unpack(text: str | None) -> tuple[Settings, np.ndarray | None]:
     return settings, opened.get("mask")
 
 
-def of_frame(frame: Image.Image, settings: Settings, mask: np.ndarray) -> tuple[Image.Image, Settings, np.ndarray]:
+def of_frame(
+    frame: Image.Image, settings: Settings, mask: np.ndarray, squares: Squares = None
+) -> tuple[Image.Image, Settings, np.ndarray]:
     """Make a finished loop's frame its picture, where the picture itself is not at hand: picture, settings and mask.
 
     A picture that was shown whole is cut out of its surround. Of a picture that was cut to a size only a part is left: mask,
-    arrows, pins and frozen places are moved onto that part, and those outside of it go.
+    arrows, pins and frozen places are moved onto that part, and those outside of it go. squares: as `pack` takes them.
     """
     request, hands = settings.request, settings.hands
     mask = edit(mask, request.mask_grow, request.mask_feather, request.mask_invert)
     settings = settings.change(mask_grow=0.0, mask_feather=0.0, mask_invert=False)
     height, width = mask.shape
-    if settings.output.fit:
+    if squares is not None:
+        frame, shares = _part_of_art(frame, mask, squares)
+        box = tuple(share * side for share, side in zip(shares, (width, height) * 2))
+    elif settings.output.fit:
         wide, high = inside(frame.size, width, height)
         left, top = (frame.width - wide) // 2, (frame.height - high) // 2
         return frame.crop((left, top, left + wide, top + high)), settings, mask
-    box = cover_box(mask, frame.size)
-    shares = tuple(edge / side for edge, side in zip(box, (width, height) * 2))
+    else:
+        box = cover_box(mask, frame.size)
+        shares = tuple(edge / side for edge, side in zip(box, (width, height) * 2))
 
     def part(grey):
         return np.clip(np.asarray(Image.fromarray(grey).resize(frame.size, box=box)), 0, 1)
@@ -117,6 +139,21 @@ def of_frame(frame: Image.Image, settings: Settings, mask: np.ndarray) -> tuple[
         freeze = small_png(part(np.asarray(Image.fromarray(open_small_png(freeze)).resize((width, height)))))
     settings = settings.change(arrows=kept(hands.arrows), pins=kept(hands.pins), freeze=freeze)
     return frame, settings, part(mask)
+
+
+def _part_of_art(frame: Image.Image, mask: np.ndarray, squares: tuple[int, int, int]) -> tuple[Image.Image, tuple[float, ...]]:
+    """What a frame shows of pixel art, without the rim that goes on around it, and the part that it is, in fractions."""
+    *art, factor = squares
+    starts, ends, crop = [], [], []
+    box = art_box(mask, art, frame.size, factor)
+    for first, last, own, side in zip(box[:2], box[2:], art, frame.size):
+        beyond = (factor * (last - first) - side) // 2  # of the squares on either side, or of the frame, if below 0
+        shown = min(side, factor * (last - first))
+        start = first + max(beyond, 0) / factor
+        starts, ends = [*starts, start / own], [*ends, (start + shown / factor) / own]
+        crop.append((max(-beyond, 0), max(-beyond, 0) + shown))
+    (left, right), (top, bottom) = crop
+    return frame.crop((left, top, right, bottom)), (*starts, *ends)
 
 
 def small_png(mask: np.ndarray, side: int = MASK_SIDE) -> bytes:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
@@ -26,7 +27,17 @@ SIZES = {  # width, height in pixels
 }
 MAX_MEGABYTES = {"sticker": 0.5}  # WhatsApp's limit of an animated sticker
 UNCUT = {"sticker"}  # sizes that show all of a cut-out
+MOST_PIXELS = 7680 * 4320  # of several monitors together
 MIN_SECONDS = {"lively": 60}  # Lively pauses each time that a file starts again, so the file has to be long
+
+
+class Monitor(NamedTuple):
+    """A monitor's place among others, in pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
 
 
 def frame_times(num_frames: int, fps: Fraction, tempo: float = 1.0) -> list[float]:
@@ -40,8 +51,10 @@ def frame_times(num_frames: int, fps: Fraction, tempo: float = 1.0) -> list[floa
 
 
 def output_size(size: str, width: int, height: int) -> tuple[int, int]:
-    """Return (width, height) for "source", a name in `SIZES` or "WxH"; raises ValueError."""
+    """Return (width, height) for "source", a name in `SIZES` or "WxH", or of several monitors together; raises ValueError."""
     named = size.lower()
+    if several := read_monitors(size):
+        return tuple(max(each[axis] + each[2 + axis] for each in several) for axis in (0, 1))
     if named == "source":
         return width, height
     if named in SIZES:
@@ -54,6 +67,42 @@ def output_size(size: str, width: int, height: int) -> tuple[int, int]:
         f"expected a size of source, {', '.join(SIZES)} or WxH ({MIN_SIDE} to {MAX_SIDE}, "
         f"at most {MAX_ASPECT:g} : 1), got {size[:40]}"
     )
+
+
+def read_monitors(size: str) -> list[Monitor]:
+    """Return the monitors of "WxH,WxH", side by side from the left, or of "WxH+X+Y,WxH+X+Y", where they are; else none.
+
+    Raises ValueError for several that cannot be.
+    """
+    if "," not in size:
+        return []
+    found = [
+        re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})(?:\+([0-9]{1,5})\+([0-9]{1,5}))?", part.strip()) for part in size.split(",")
+    ]
+    numbers = [tuple(int(number) for number in each.groups() if number) if each else () for each in found]
+    right, several = 0, []
+    for sides in numbers:
+        several.append(Monitor(*(sides[2:] or (right, 0)), *sides[:2]) if sides else None)
+        right += sides[0] if sides else 0
+    if {len(sides) for sides in numbers} not in ({2}, {4}) or any(number % 2 for sides in numbers for number in sides):
+        raise ValueError(
+            f"expected monitors as WxH,WxH from left to right, or each as WxH+X+Y, of even numbers, got {size[:80]}"
+        )
+    left, top = (min(each[axis] for each in several) for axis in (0, 1))
+    several = [each._replace(left=each.left - left, top=each.top - top) for each in several]
+    whole = [max(each[axis] + each[2 + axis] for each in several) for axis in (0, 1)]
+    sides = [side for each in several for side in each[2:]]
+    if (
+        min(sides) < MIN_SIDE
+        or max(sides) > MAX_SIDE
+        or whole[0] * whole[1] > MOST_PIXELS
+        or max(whole) > MAX_ASPECT * min(whole)
+    ):
+        raise ValueError(
+            f"expected monitors of {MIN_SIDE} to {MAX_SIDE} pixels a side, at most {MOST_PIXELS} and {MAX_ASPECT:g} : 1 "
+            f"together, got {size[:80]}"
+        )
+    return several
 
 
 def count_rounds(size: str, repeats: int, seconds: Fraction) -> int:
@@ -86,6 +135,14 @@ def whole_pixels(size: tuple[int, int], art: tuple[int, int], fit: bool) -> int:
     return factor
 
 
+def art_box(mask: np.ndarray, art: tuple[int, int], size: tuple[int, int], factor: int) -> tuple[int, int, int, int]:
+    """Return left, top, right, bottom of the part of pixel art that a file of `size` shows, its pixels `factor` pixels each."""
+    seen = tuple(min(own, -(-edge // factor)) for own, edge in zip(art, size))
+    places = zip(centre_of(mask, art), seen, art)
+    left, top = (int(np.clip(round(centre - few / 2), 0, own - few)) for centre, few, own in places)
+    return left, top, left + seen[0], top + seen[1]
+
+
 def surround(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Return what surrounds a picture that is shown whole: itself, blurred and darker, covering `size`."""
     small = tuple(max(1, side // 16) for side in size)
@@ -101,13 +158,21 @@ def cover(
 
     Masks may be of another size than the picture, which is the whole of both.
     """
+    layers = cover_masks(masks, size, box, picture.size)
+    return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS, box=box), layers
+
+
+def cover_masks(
+    masks: Sequence[np.ndarray], size: tuple[int, int], box: tuple[float, float, float, float], whole: tuple[int, int]
+) -> list[np.ndarray]:
+    """`cover` for masks alone; whole: (width, height) of their picture."""
     layers = list(masks)
     for index, mask in enumerate(masks):
-        if mask.shape != size[::-1] or picture.size != size:
-            own = tuple(edge * few / many for edge, few, many in zip(box, 2 * mask.shape[::-1], 2 * picture.size))
+        if mask.shape != size[::-1] or whole != size:
+            own = tuple(edge * few / many for edge, few, many in zip(box, 2 * mask.shape[::-1], 2 * whole))
             layer = Image.fromarray(mask).resize(size, Image.Resampling.BICUBIC, box=own)
             layers[index] = np.clip(np.asarray(layer), 0, 1)
-    return picture if picture.size == size else picture.resize(size, Image.Resampling.LANCZOS, box=box), layers
+    return layers
 
 
 def cover_box(

@@ -12,8 +12,9 @@ repeat of the frame before. So `AHEAD_AV1` frames of the next round are coded to
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -40,7 +41,7 @@ AHEAD_AV1 = 17  # frames: one more than SVT-AV1 codes as a group at this preset;
 PRORES = {"profile": "4444", "alpha_bits": "16", "vendor": "apl0", "flags": "+qscale"}
 LAMBDA = 118  # FFmpeg's unit of a quantizer
 BT709 = 1
-LIMITED = 1  # range of the planes' levels
+LIMITED, FULL = 1, 2  # range of the planes' levels
 os.environ.setdefault("SVT_LOG", "1")  # errors only
 
 
@@ -104,30 +105,39 @@ CODECS = {
 
 
 def write_film(
-    path: Path, frames: Iterable[np.ndarray], count: int, coding: Coding, level: int, text: str | None, container: str
+    path: Path,
+    frames: Iterable[np.ndarray],
+    count: int,
+    coding: Coding,
+    level: int,
+    text: str | None,
+    container: str,
+    tags: Mapping[str, str] | None = None,
 ) -> None:
     """Write a film of `coding.repeats` rounds. One round is coded once, and its packets are copied.
 
     Args:
-        frames: one round of `count` frames, (3H/2, W) I420 or (H, W, 3) RGB uint8, or (H, W, 4) if the codec keeps alpha.
+        frames: one round of `count` frames, (3H/2, W) I420 or (H, W, 3) RGB uint8, or (H, W, 4), of which alpha is left out
+            if the codec has none; or as PyAV has them.
         coding: its codec is named, never None.
         level: constant rate factor, or quantizer.
         container: FFmpeg's name.
+        tags: QuickTime's metadata by key; a film with such has its index at its end.
     """
     codec, fps = CODECS[coding.codec], coding.fps
     options, to_planes = codec.options(count, fps, level), partial(_to_planes, codec=codec)
 
-    def write_round(target: Path, text: str | None) -> None:
-        with _open(target, text, container) as file:
+    def write_round(target: Path, text: str | None, tags: Mapping[str, str] | None) -> None:
+        with _open(target, text, container, tags) as file:
             going_on = map(to_planes, _go_on(ahead(frames), codec.ahead))
             encode(file, codec.encoder, going_on, fps, fps, options, count)
 
     if coding.repeats == 1:
-        write_round(path, text)
+        write_round(path, text, tags)
     else:
         with replacing(path.with_name(f"{path.stem}.round{path.suffix}"), keep=False) as single:
-            write_round(single, None)
-            _repeat(single, path, coding.repeats, count / fps, text, container)
+            write_round(single, None, None)
+            repeat_tracks([single], path, coding.repeats, count / fps, text, container, tags)
     if text and container == "avif":  # FFmpeg's muxer drops it
         chunks.add_avif_text(path, text)
 
@@ -170,27 +180,43 @@ def span(index: int, fps: Fraction, ticks: Fraction | int) -> tuple[int, int]:
     return start, end - start
 
 
-def _repeat(single: Path, path: Path, repeats: int, seconds: Fraction, text: str | None, container: str) -> None:
-    """Copy the packets of a film that lasts `seconds` to a film of `repeats` rounds."""
-    with _open(path, text, container) as out:
-        stream = None
+def repeat_tracks(
+    singles: Sequence[Path],
+    path: Path,
+    repeats: int,
+    seconds: Fraction,
+    *about,
+    models: Mapping[int, av.container.InputContainer] | None = None,
+) -> None:
+    """Copy the packets of films that last `seconds` to a film of `repeats` rounds, a track each.
+
+    about: as `_open` takes it. models: films whose stream a track is taken for, by its place; else it is its own.
+    """
+    with _open(path, *about) as out, ExitStack() as stack:
+        tracks = []
         for index in range(repeats):
-            with av.open(str(single)) as source:
-                moving = source.streams.video[-1]  # the first of an AVIF file is its still picture
-                if stream is None:
-                    stream = out.add_stream_from_template(moving, opaque=True)  # opens no encoder
-                    stream.metadata.update({name: value for name, value in moving.metadata.items() if name == "alpha_mode"})
-                for packet in source.demux(moving):
+            sources = [stack.enter_context(av.open(str(single))) for single in singles]
+            moving = [source.streams.video[-1] for source in sources]  # the first of an AVIF file is its still picture
+            if not index:
+                for place, own in enumerate(moving):
+                    model = (models or {}).get(place)
+                    tracks.append(out.add_stream_from_template(model.streams.video[0] if model else own, opaque=True))
+                    tracks[-1].metadata.update({name: value for name, value in own.metadata.items() if name == "alpha_mode"})
+            for packets in zip(*(source.demux(own) for source, own in zip(sources, moving))):
+                for packet, track in zip(packets, tracks):
                     if packet.dts is None:  # the empty packet at the end
                         continue
                     offset = round(index * seconds / packet.time_base)
-                    packet.pts, packet.dts, packet.stream = packet.pts + offset, packet.dts + offset, stream
+                    packet.pts, packet.dts, packet.stream = packet.pts + offset, packet.dts + offset, track
                     out.mux(packet)
+            stack.pop_all().close()
 
 
-def _open(path: Path, text: str | None, container: str) -> av.container.OutputContainer:
+def _open(path: Path, text: str | None, container: str, tags: Mapping[str, str] | None = None) -> av.container.OutputContainer:
     """Open a new film that will carry `text`."""
-    file = av.open(str(path), "w", format=container, options={"movflags": "+faststart"} if container in ("mp4", "mov") else {})
+    flags = {"movflags": "+use_metadata_tags" if tags else "+faststart"} if container in ("mp4", "mov") else {}
+    file = av.open(str(path), "w", format=container, options=flags)
+    file.metadata.update(tags or {})
     if text:
         file.metadata["comment"] = text
     return file
@@ -201,21 +227,41 @@ def even(width: int, height: int) -> tuple[int, int]:
     return width // 2 * 2, height // 2 * 2
 
 
-def _to_planes(pixels: np.ndarray, codec: Codec) -> av.VideoFrame:
-    if pixels.ndim == 2:
-        frame = av.VideoFrame.from_ndarray(pixels, format=codec.opaque)
-    else:
-        if codec.opaque == "yuv420p":
-            width, height = even(*pixels.shape[1::-1])
-            pixels = pixels[:height, :width]
-        coloured = fill_clear(pixels)[..., :3] if pixels.shape[2] == 4 else pixels
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(coloured), format="rgb24")
-        # by one thread: of several, one writes past its last row's end over what another has written (findings/)
-        frame = frame.reformat(format=codec.opaque, dst_colorspace="ITU709", dst_color_range="MPEG", threads=1)
-        if pixels.shape[2] == 4:
-            frame = _add_alpha(frame, pixels[..., 3], codec.clear)
+def to_pixels(planes: np.ndarray) -> np.ndarray:
+    """(H, W, 3) RGB of a frame (3H/2, W) I420 as films have it; RGB stays as it is."""
+    if planes.ndim == 3:
+        return planes
+    frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+    return frame.reformat(
+        format="rgb24", src_colorspace="ITU709", src_color_range="MPEG", dst_color_range="JPEG", threads=1
+    ).to_ndarray()
+
+
+def _to_planes(pixels: np.ndarray | av.VideoFrame, codec: Codec) -> av.VideoFrame:
+    if isinstance(pixels, av.VideoFrame):
+        return pixels
+    if pixels.ndim == 3:
+        return convert(pixels, codec.opaque, codec.clear)
+    return _tell_colours(av.VideoFrame.from_ndarray(pixels, format=codec.opaque))
+
+
+def convert(pixels: np.ndarray, opaque: str, clear: str | None = None, levels: int = LIMITED) -> av.VideoFrame:
+    """RGB (H, W, 3), or with alpha (H, W, 4), uint8, as planes of a codec: FFmpeg's names of those without alpha and with."""
+    if opaque == "yuv420p":
+        width, height = even(*pixels.shape[1::-1])
+        pixels = pixels[:height, :width]
+    coloured = fill_clear(pixels)[..., :3] if pixels.shape[2] == 4 else pixels
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(coloured), format="rgb24")
+    # by one thread: of several, one writes past its last row's end over what another has written (findings/)
+    frame = frame.reformat(format=opaque, dst_colorspace="ITU709", dst_color_range=levels, threads=1)
+    if pixels.shape[2] == 4 and clear:
+        frame = _add_alpha(frame, pixels[..., 3], clear)
+    return _tell_colours(frame, levels)
+
+
+def _tell_colours(frame: av.VideoFrame, levels: int = LIMITED) -> av.VideoFrame:
     frame.colorspace = frame.color_primaries = frame.color_trc = BT709
-    frame.color_range = LIMITED
+    frame.color_range = levels
     return frame
 
 

@@ -6,21 +6,37 @@ Generators yield HTML that says how it goes, or None when there is nothing new; 
 import io
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from zipfile import ZipFile
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from loopanimate.files.formats import Format, read_metadata
+from loopanimate.files.formats import Format, by_ending, read_metadata
+from loopanimate.files.length import fit_seconds
 from loopanimate.files.living import motion_of, overlay_data
-from loopanimate.files.pictures import encode_still, mask_size, open_picture
+from loopanimate.files.manifests import TYPES as MANIFESTS
+from loopanimate.files.manifests import write_manifests
+from loopanimate.files.pictures import encode_still, mask_size, open_picture, replacing, write_still
 from loopanimate.files.project import ENDING, is_project, read_project, write_project
-from loopanimate.files.recipe import MOST_SIDE, Parts, of_frame, open_small_png, pack, small_png, unpack, unpack_parts
+from loopanimate.files.recipe import (
+    MOST_SIDE,
+    Parts,
+    of_frame,
+    open_small_png,
+    pack,
+    small_png,
+    unpack,
+    unpack_parts,
+    unpack_squares,
+)
+from loopanimate.files.sizes import read_monitors
+from loopanimate.files.snippet import still_beside, write_snippet
 from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, make_loops
 from loopanimate.motion.field import Field
 from loopanimate.motion.hands import extent
@@ -45,6 +61,7 @@ CHOICE_SIDE = 448  # pixels on the long side of each of four variants
 SHOWS = 0.01  # share of the picture from which a thing is worth a suggestion
 ALIKE = 12.0  # levels of 255 by which a loop's first frame may differ from its picture in the mean: coding, light and weather
 SEEN = 0.05  # of a loop's largest motion: what less does not show
+SNIPPET = "snippet.html"  # in a package
 ON_ZERO = spaces is not None and os.environ.get("SPACES_ZERO_GPU") is not None
 BROWSABLE = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "AVIF", "BMP")  # pictures that every browser shows
 
@@ -223,8 +240,10 @@ class Server:
         frame = None if sure else first_frame(file)
         if frame is not None and not (path and is_same(frame, open_cached(path))):
             whole = settings.output.size == "source"
+            if read_monitors(settings.output.size):  # which of them this is, and so where its mask lies, nobody can tell
+                settings, mask = settings.change(size="source", arrows=(), pins=(), freeze=None), None
             if mask is not None:
-                frame, settings, mask = of_frame(frame, settings, mask)
+                frame, settings, mask = of_frame(frame, settings, mask, unpack_squares(recipe))
             parts = parts if whole else ()  # which of a cut picture is left is known by a mask alone: they are found again
             path = str(self.new_file(".png", name))
             frame.save(path)
@@ -305,28 +324,37 @@ class Server:
         output = Output(
             **{name: getattr(small.settings.output, name) for name in ("fps", "size", "fit", "scale", "enlarge", "repeats")}
         )
-        recipe = pack(loop.settings, mask, parts) if embed else None
+        recipe = pack(loop.settings, mask, parts, squares=loop.squares(output)) if embed else None
         file = yield from relay(
             follow_writing(small, self.new_file(".mp4"), output, recipe), lambda word: word and count(word, begun, "Rendering")
         )
         self.render_seconds = time.monotonic() - begun
         return Shown(path, mask, loop, parts, file, thumbnail, living, text.details(loop))
 
-    def write(self, shown: Shown, settings: Settings, form: Format, embed: bool, machine: Machine):
-        """Generator; writes the loop on the page by these settings, as far as the format can hold them; returns the file."""
+    def write(self, shown: Shown, settings: Settings, form: Format, embed: bool, machine: Machine, with_package: bool = False):
+        """Generator; writes the loop on the page by these settings, as far as the format can hold them; returns the file.
+
+        Several files come as one .zip: a still and its film, what several monitors show, a package.
+        """
+        held = {"codec": settings.output.codec if settings.output.codec in form.codecs else None}
+        if form.rates and settings.output.fps not in ("native", *form.rates):
+            held["fps"] = None  # the format's own
+        if seconds := form.seconds_of(settings.output):
+            settings = fit_seconds(settings, seconds, form.frame_rate(settings.output.fps))
         loop, output, before = direct(shown.loop, settings), settings.output, shown.loop.settings.output
         self.limits.check_output(settings, form, loop.size(output))
         if not isinstance(loop, MotionLoop) and (output.size, output.fit) != (before.size, before.fit):
             sampling = self.sample_loops(shown.path, settings, 1, shown.mask, machine)
             (loop,) = yield from relay(sampling, lambda _: text.working("Fitting the loop to the size …"))
-        held = {"codec": output.codec if output.codec in form.codecs else None}
-        if form.rates and output.fps not in ("native", *form.rates):
-            held["fps"] = None  # the format's own
-        recipe = pack(settings, shown.mask, shown.parts) if embed else None
+        recipe = pack(settings, shown.mask, shown.parts, squares=loop.squares(output)) if embed else None
         name = "-".join(filter(None, (text.slug(shown.name), text.slug(settings.request.prompt))))
         target = self.new_file(form.endings[0], "{}-{}x{}".format(name, *form.size(*loop.size(output))))
         begun, writing = time.monotonic(), follow_writing(loop, target, output.model_copy(update=held), recipe)
-        return (yield from relay(writing, lambda word: word and count(word, begun, f"Writing {form.name}")))
+        file = yield from relay(writing, lambda word: word and count(word, begun, f"Writing {form.name}"))
+        files = [file.path, *file.others]
+        if with_package:
+            files += write_package(file, loop, output)
+        return replace(file, path=zip_together(files)) if len(files) > 1 else file
 
     def write_living(self, loop: Loop) -> LoopFile | None:
         """A small living page of the loop at its own pace, for the page around it to play with; None for frames."""
@@ -355,8 +383,10 @@ def follow_writing(loop: Loop, target: Path, output: Output, recipe: str | None)
 
 
 def count(done: tuple[int, int], begun: float, doing: str) -> dict:
-    """How far the frames are that are written since `begun`."""
+    """How far the frames are that are written since `begun`; before the first the picture is enlarged."""
     frames, total = done
+    if not frames:
+        return text.working(text.ENLARGING, 0.0)
     left = (time.monotonic() - begun) / frames * (total - frames)
     return text.working(f"{doing} · {text.left(left)}", frames / total)
 
@@ -398,3 +428,27 @@ def stilled(field: Field, loop: MotionLoop, view: View) -> np.ndarray:
 def preview(loop: MotionLoop) -> MotionLoop:
     """The loop as the page plays with it: small, at its own pace, and at once, so the network does not enlarge its picture."""
     return shrink(replace(loop, settings=loop.settings.change(tempo=1.0, enlarge="off")), LIVING_SIDE)
+
+
+def write_package(file: LoopFile, loop: Loop, output: Output) -> list[Path]:
+    """Write, beside a finished file, what goes with it, and return the paths: what Wallpaper Engine and Lively read, a still,
+    and lines for a web page; of each as far as they take the format."""
+    kind, words, written = by_ending(file.path).mime, loop.settings.request.prompt, []
+    if file.others or kind is None:
+        return written
+    if kind in MANIFESTS:
+        written += write_manifests(file.path, loop.view(output).picture, words)
+    still = still_beside(file.path, clear=False)
+    write_still(still, next(loop.frames([0.0], output)))
+    snippet = file.path.with_name(SNIPPET)
+    write_snippet(snippet, file.path, still, file.size, words)
+    return [*written, still, snippet]
+
+
+def zip_together(files: Sequence[Path]) -> Path:
+    """One file for a browser to take: a .zip of files beside each other."""
+    target = files[0].with_name(f"{files[0].stem}-files.zip")
+    with replacing(target) as partial, ZipFile(partial, "w") as archive:
+        for file in files:
+            archive.write(file, file.name)
+    return target

@@ -96,7 +96,11 @@ class Layout:
         self.made = gr.Markdown(elem_id="made")
         with gr.Row(elem_id="file"):
             formats = [form.name for form in FORMATS]
-            sizes = [("as the picture", "source"), *((f"{name}, {w} x {h}", name) for name, (w, h) in SIZES.items())]
+            sizes = [
+                ("as the picture", "source"),
+                *((f"{name}, {w} x {h}", name) for name, (w, h) in SIZES.items()),
+                *text.SEVERAL,
+            ]
             self.file_format = gr.Dropdown(formats, value="MP4", label="Format", scale=1, min_width=110)
             size = gr.Dropdown(sizes, value="source", label="Size", allow_custom_value=True, scale=2, min_width=200)
             self.controls["output.size"] = size
@@ -125,6 +129,7 @@ class Layout:
         add("output.enlarge", gr.Dropdown(list(text.ENLARGE), value="auto", label="A picture smaller than the size"))
         looks = limits("output.repeats") | {"maximum": 20}
         add("output.repeats", gr.Slider(**looks, step=1, label="Rounds in the file"))
+        self.package = gr.Checkbox(False, label=text.PACKAGE)
         with gr.Row():
             self.project = SmallButton("Save project", min_width=120)
             self.picked = gr.UploadButton("Open a project or a finished loop", size="sm", file_types=[*ENDINGS], min_width=160)

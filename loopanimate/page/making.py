@@ -32,7 +32,7 @@ class JobEvents(Events):
     def wire_jobs(self) -> None:
         kept, hands = {self.embed, self.history}, {self.current, self.picture, *self.holding("hands.")}
         asked = {self.picture, self.checkpoint, self.regions_model, *self.holding(""), *kept}
-        written = {self.file_format, self.embed, self.checkpoint, *self.holding("output."), *hands}
+        written = {self.file_format, self.embed, self.package, self.checkpoint, *self.holding("output."), *hands}
         for events, wish in (
             ([self.go.click, self.controls["request.prompt"].submit], "animate"),
             ([self.four.click], "four"),
@@ -196,7 +196,8 @@ class JobEvents(Events):
             raise ValueError(text.GONE)
         machine = self.server.choose(checkpoint=values[self.checkpoint])
         settings = self.change_settings(shown, values, "output.", "hands.")
-        file = yield from self.tell(shown.path, self.server.write(shown, settings, form, values[self.embed], machine))
+        asked = settings, form, values[self.embed], machine, values[self.package]
+        file = yield from self.tell(shown.path, self.server.write(shown, *asked))
         handed = hand(shown.path, file={"path": str(file.path), "name": file.path.name})
         yield {self.stage: handed, self.made: f"{form.name}: {text.describe(file, settings.request.seed)}"}
 

@@ -76,8 +76,9 @@ def measure(loop: Loop) -> dict[str, float]:
 
 def first_frame(path: str | Path) -> Image.Image:
     """The picture that a finished loop begins with; ValueError in one sentence where there is none."""
-    path, kind = Path(path), by_ending(path).kind
-    if kind == "animation":
+    path, form = Path(path), by_ending(path)
+    kind = form.kind
+    if kind == "animation" or form.beside:
         return open_picture(path)
     if kind == "page":
         return open_picture(read_picture(path))

@@ -56,7 +56,8 @@ class ReturnEvents(MaskEvents, JobEvents):
         """The settings of a finished loop's file, and its film where a browser plays it."""
         file = values[event.target]
         settings, mask, path, parts = self.server.restore(file, values[self.picture])
-        words = {"film": watch(file, settings)} if not is_project(file) and by_ending(file).kind == "film" else {}
+        is_film = not is_project(file) and (by_ending(file).mime or "").startswith("video/")
+        words = {"film": watch(file, settings)} if is_film else {}
         return self.show_settings(settings, mask, path, parts, **words)
 
     def save_project(self, values: dict) -> dict:

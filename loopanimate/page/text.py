@@ -45,12 +45,18 @@ NOT_FOUND = (
 LOOKING = "Looking at the picture …"
 ADDED = "Besides what the sentence says; an amount may follow: snow=0.5"
 AV1 = "AV1 in MP4 and WebM: smaller; at small, with a step at the wrap"
+PACKAGE = "With a still, and what Wallpaper Engine, Lively and web pages need, in one .zip"
+SEVERAL = [  # sizes of several monitors; others can be typed
+    ("two monitors of 1080p", "1920x1080,1920x1080"),
+    ("three monitors of 1080p", "1920x1080,1920x1080,1920x1080"),
+]
 ENLARGE = (  # of a picture smaller than the size: what is said of each way, and its name
     ("by the network from 1.5 x on", "auto"),
     ("by the network, as a photograph: its texture stays", "photo"),
     ("by the network, as a drawing: clean lines", "drawing"),
     ("smoothly, without the network", "off"),
 )
+ENLARGING = "Enlarging the picture …"
 UNMEASURED = "Seam and stillness are measured when a loop is made."
 NO_PICTURE = "choose a picture first"
 GONE = "the files of this loop went after an hour: choose its picture again and press Animate"

@@ -6,9 +6,11 @@ against the picture: by how much its reduction differs from that goes back in (b
 that it is worse than Lanczos on most pictures, drawings included; tests/benchmarks/bench_enlarging.py has the figures.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
+from hashlib import sha256
 from math import ceil, floor
+from threading import Lock, Timer
 
 import cv2
 import numpy as np
@@ -84,10 +86,18 @@ def load(device: str) -> Network:
     return network.to(device, torch.bfloat16 if halves else torch.float32, memory_format=torch.channels_last)
 
 
-def enlarge(picture: Image.Image, size: tuple[int, int], box: Box, network: Network, least: float = 0.0) -> Image.Image:
+def enlarge(
+    picture: Image.Image,
+    size: tuple[int, int],
+    box: Box,
+    network: Network,
+    least: float = 0.0,
+    check: Callable[[], object] | None = None,
+) -> Image.Image:
     """Enlarge the part `box` of an RGB picture to `size` (width, height), by the network and then by Lanczos to the size.
 
-    least: levels of 255; what the network's picture lacks of the given one comes back as far as it is more.
+    least: levels of 255; what the network's picture lacks of the given one comes back as far as it is more. check: called
+    before each band; whatever it raises stops the work.
     """
     (left, top, right, bottom), (wide, high) = box, size
     x, y = floor(left), floor(top)
@@ -95,7 +105,11 @@ def enlarge(picture: Image.Image, size: tuple[int, int], box: Box, network: Netw
     around = around[y : ceil(bottom) + 2 * EDGE, x : ceil(right) + 2 * EDGE]
     left, top, right, step = left - x + EDGE, top - y + EDGE, right - x + EDGE, (bottom - top) / high
     result, held, first, done = np.empty((high, wide, 3), np.uint8), None, 0, 0  # `held` begins at row `first` of `around`
+    if check is not None:
+        check()
     for made in network.enlarge(around):
+        if check is not None:
+            check()
         held = made if held is None else [np.concatenate(each) for each in zip(held, made)]
         last = first + len(held[1])
         until = high if last == len(around) else floor((last - EDGE - top) / step)
@@ -115,11 +129,49 @@ def _join(drawn: np.ndarray, lost: np.ndarray, size: tuple[int, int], box: Box, 
     return np.rint(np.clip(made + cv2.merge(back), 0, 255)).astype(np.uint8)
 
 
-def enlarge_once(picture: Image.Image, size: tuple[int, int], box: Box, way: str, device: str) -> Image.Image:
-    """`enlarge` by the bundled network, in one of the ways of `LEAST`; the last results are kept, as views ask for them again."""
-    return _enlarge_bytes(picture.tobytes(), picture.size, size, box, LEAST[way], device)
+class _Results:
+    """The last results, as views ask for them again; each goes when nobody has asked for it for a while."""
+
+    def __init__(self, most: int = 2, seconds: float = 300.0):
+        self.most, self.seconds, self.lock = most, seconds, Lock()
+        self.kept: dict[tuple, tuple[Image.Image, Timer]] = {}
+
+    def get(self, key: tuple) -> Image.Image | None:
+        with self.lock:
+            picture = self._take(key)
+            return picture and self._put(key, picture)
+
+    def keep(self, key: tuple, picture: Image.Image) -> Image.Image:
+        with self.lock:
+            self._take(key)
+            for oldest in list(self.kept)[: len(self.kept) - self.most + 1]:
+                self._take(oldest)
+            return self._put(key, picture)
+
+    def _put(self, key: tuple, picture: Image.Image) -> Image.Image:
+        timer = Timer(self.seconds, self._drop, (key,))
+        timer.daemon = True  # does not keep the program from ending
+        self.kept[key] = picture, timer
+        timer.start()
+        return picture
+
+    def _take(self, key: tuple) -> Image.Image | None:
+        picture, timer = self.kept.pop(key, (None, None))
+        if timer is not None:
+            timer.cancel()
+        return picture
+
+    def _drop(self, key: tuple) -> None:
+        with self.lock:
+            self.kept.pop(key, None)
 
 
-@lru_cache(maxsize=2)
-def _enlarge_bytes(pixels: bytes, whole: tuple[int, int], size: tuple[int, int], box: Box, least: float, device: str):
-    return enlarge(Image.frombytes("RGB", whole, pixels), size, box, load(device), least)
+results = _Results()
+
+
+def enlarge_once(
+    picture: Image.Image, size: tuple[int, int], box: Box, way: str, device: str, check: Callable[[], object] | None = None
+) -> Image.Image:
+    """`enlarge` by the bundled network, in one of the ways of `LEAST`; the last results are kept, as views ask again."""
+    key = sha256(picture.tobytes()).digest(), picture.size, size, box, LEAST[way], device
+    return results.get(key) or results.keep(key, enlarge(picture, size, box, load(device), LEAST[way], check))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from loopanimate.files.formats import ENDINGS, QUALITIES, Coding, write_loop
 from loopanimate.metrics import is_seamless, seam
-from tests.files.test_formats import circling, decode
+from tests.files.test_formats import circling, decode, size_of
 
 RATES = {"film": (8, 30, 60), "animation": (8, 25)}  # frames a second
 REACHES = (1.6, 0.4)  # pixels of a circle, in 4.25 seconds
@@ -22,7 +22,7 @@ def measure(ending: str, quality: str, codec: str | None, fps: int, reach: float
     """Seam and bytes of one small loop."""
     frames, path = circling(reach, fps, ENDINGS[ending].planar), folder / f"loop{ending}"
     write_loop(path, iter(frames), len(frames), Coding(Fraction(fps), quality, codec))
-    return seam(decode(path)), path.stat().st_size
+    return seam(decode(path)), size_of(path)
 
 
 def main(endings: list[str]) -> None:

@@ -317,6 +317,13 @@ def test_settings_beyond_the_page_and_a_queue_out_of_reach(page, picture, tmp_pa
     animate(page)
     assert page.evaluate(f"{VIDEO}.videoWidth") == 320
     assert recipe(saved(page, "MP4", tmp_path / "again.mp4"))[0].hands.motion_strength == 3.5
+    page.get_by_label("With a still").check()
+    choose(page, "Format", "WebM")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download WebM").click()
+    assert download.value.suggested_filename.endswith("-320x200-files.zip")
+    page.get_by_label("With a still").uncheck()
+    choose(page, "Format", "MP4")
 
     downloads, before = [], source(page)
     page.on("download", lambda download: downloads.append(download))

@@ -149,6 +149,14 @@ def test_any_title_is_only_text(title, tmp_path, blob):
     assert tree.find(".//img").get("alt") == shown and len(tree.findall(".//script")) == 3
 
 
+def test_manifests_of_a_film_say_that_it_is_one(tmp_path):
+    written = write_manifests(tmp_path / "loop.webm", Image.new("RGB", (900, 600), "teal"), "x")
+    assert sorted(path.name for path in written) == ["LivelyInfo.json", "preview.jpg", "project.json"]
+    engine, info = (json.loads((tmp_path / name).read_text()) for name in ("project.json", "LivelyInfo.json"))
+    assert (engine["type"], info["Type"], engine["file"], info["FileName"]) == ("video", 7, "loop.webm", "loop.webm")
+    assert "general" not in engine and engine["preview"] == info["Thumbnail"] == "preview.jpg"
+
+
 @pytest.mark.parametrize("several", [False, True])
 def test_manifests_and_page_have_the_same_controls(tmp_path, blob, several):
     image, mask = blob

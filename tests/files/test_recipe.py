@@ -6,9 +6,11 @@ import pytest
 from PIL import Image
 
 from loopanimate.files.formats import read_metadata
-from loopanimate.files.recipe import VERSION, of_frame, open_small_png, pack, small_png, unpack, unpack_parts
+from loopanimate.files.recipe import VERSION, of_frame, open_small_png, pack, small_png, unpack, unpack_parts, unpack_squares
 from loopanimate.files.sizes import cover, cover_box, surround
+from loopanimate.render.pixels import square_pixels
 from loopanimate.settings import make_settings
+from loopanimate.view import cut_art
 from tests.files.odd_files import bomb, png
 
 
@@ -153,6 +155,50 @@ def test_directions_go_with_the_part_that_is_left_of_a_cut_picture(picture):
     assert np.allclose(back.hands.arrows, [(0.25, 0.2, 0.625, 0.4)]) and back.hands.pins == ((1.0, 1.0),)
     stays = open_small_png(back.hands.freeze)
     assert stays.shape == (200, 200) and stays[:, 55:95].min() == 1 and stays[:, :45].max() == stays[:, 105:].max() == 0
+
+
+@pytest.mark.parametrize(
+    "size, fit, middle", [("70x64", False, 20), ("100x40", False, 9), ("70x100", True, 20), ("41x50", False, 31)]
+)
+def test_the_part_of_pixel_art_that_is_left_is_of_whole_pixels(size, fit, middle):
+    """A frame shows whole pixels of the art around what moves, and not the part that a smooth picture is cut to."""
+    rng = np.random.default_rng(0)
+    art = Image.fromarray(rng.integers(0, 255, (20, 33, 3), np.uint8))
+    picture = art.resize((66, 40), Image.Resampling.NEAREST)
+    mask = np.zeros((40, 66), np.float32)
+    mask[10:20, 2 * middle - 6 : 2 * middle + 4] = 1
+    settings = make_settings(prompt="x", size=size, fit=fit, scale="nearest", pins=((middle / 33, 0.4),))
+    view, factor = cut_art(picture, mask, [mask], settings.output, None, 2)
+    width, height = map(int, size.split("x"))
+    shown, places = (
+        square_pixels(np.asarray(pixels), factor, (width, height))
+        for pixels in (view.picture, np.indices((20, 33)).transpose(1, 2, 0)[view_of(view)])
+    )
+    text = pack(settings, mask, squares=(33, 20, factor))
+    frame, back, again = of_frame(Image.fromarray(shown), settings, mask, unpack_squares(text))
+    whole = mask[::2, ::2]
+    if fit:  # the rim is no part of the picture
+        assert frame.size == (66, 40) and back.hands.pins == settings.hands.pins and np.abs(again[::2, ::2] - whole).max() < 0.3
+        return
+    assert frame.size == (width, height)
+    own = whole[places[..., 0], places[..., 1]]  # of the pixel of the art that each pixel of the frame shows
+    assert np.abs(again - own).mean() < 0.03 and (again > 0.5).sum() == pytest.approx((own > 0.5).sum(), rel=0.15)
+    ((x, y),) = back.hands.pins
+    row, column = places[int(y * height), int(x * width)]
+    assert abs(column - middle) <= 1 and abs(row - 8) <= 1
+
+
+def view_of(view) -> tuple[slice, slice]:
+    left, top, right, bottom = (round(share * side) for share, side in zip(view.part, (33, 20) * 2))
+    return slice(top, bottom), slice(left, right)
+
+
+@pytest.mark.parametrize("art", [[1], [0, 5, 2], "xxx", [5, 99999, 2], [5.0, 5, 2]])
+def test_pixel_art_of_a_size_that_cannot_be_is_refused(art):
+    text = json.loads(pack(make_settings(prompt="it moves"), None))
+    assert unpack_squares(json.dumps(text)) is None
+    with pytest.raises(ValueError, match="^expected"):
+        unpack_squares(json.dumps({**text, "squares": art}))
 
 
 def test_a_mask_that_was_edited_on_the_way_is_so_before_the_cut(picture):

@@ -4,6 +4,7 @@ import threading
 from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
+from zipfile import ZipFile
 
 import cv2
 import imageio.v3 as iio
@@ -19,7 +20,7 @@ from loopanimate.motion.border import ALL_BORDERS
 from loopanimate.motion.field import Field
 from loopanimate.page import canvas, jobs, text
 from loopanimate.page.jobs import Server, Shown, direct, move
-from loopanimate.page.preview import measure, shrink
+from loopanimate.page.preview import first_frame, measure, shrink
 from loopanimate.presets import ASSETS
 from loopanimate.scene.finder import Models
 from loopanimate.settings import Machine, make_settings
@@ -152,6 +153,40 @@ def test_a_gif_keeps_a_rate_that_it_can_hold_and_takes_its_own_for_another(serve
     assert file.frames / file.seconds == pytest.approx(written)
 
 
+def test_a_live_photo_comes_as_one_file_of_two_and_lasts_as_long_as_one(server, loop, tmp_path):
+    loop.picture.save(tmp_path / "picture.png")
+    form = next(form for form in FORMATS if form.name == "Live Photo")
+    file, _ = run(server.write(Shown(str(tmp_path / "picture.png"), None, loop), loop.settings, form, True, Machine()))
+    assert file.seconds == 3.0 and file.path.suffix == ".zip"
+    with ZipFile(file.path) as archive:
+        still, film = archive.namelist()
+        archive.extractall(tmp_path)
+    assert film == still.replace(".heic", ".mov") and first_frame(tmp_path / still).size == file.size
+    assert unpack(read_metadata(tmp_path / still))[0].hands.tempo == pytest.approx(1)  # three rounds of a second
+
+
+@pytest.mark.parametrize(
+    "name, size, count",
+    [
+        ("WebM", "source", 6),
+        ("Living page", "source", 7),
+        ("GIF", "source", 3),
+        ("MP4", "64x48,64x48", 2),
+        ("PNG sequence", "source", 0),
+    ],
+)
+def test_what_goes_with_a_file_comes_in_one_zip(server, loop, tmp_path, name, size, count):
+    loop.picture.save(tmp_path / "picture.png")
+    form, settings = next(form for form in FORMATS if form.name == name), loop.settings.change(size=size)
+    file, _ = run(server.write(Shown(str(tmp_path / "picture.png"), None, loop), settings, form, True, Machine(), True))
+    if count == 0:
+        assert file.path.suffix == ".zip" and read_metadata(file.path)
+        return
+    with ZipFile(file.path) as archive:
+        names = archive.namelist()
+    assert len(names) == count and ("project.json" in names) == (count > 5) and names[0].endswith(form.endings[0])
+
+
 def test_a_mask_that_was_found_is_found_again(server, photos, tmp_path):
     photos["coffee"].resize((300, 200)).save(tmp_path / "picture.png")
     freeze = small_png(np.eye(4))
@@ -184,6 +219,15 @@ def test_a_loop_that_comes_back_brings_its_own_picture_unless_that_is_there(serv
     assert (path == str(tmp_path / "other.png")) == kept
     with Image.open(path) as picture:
         assert np.abs(np.asarray(picture.convert("RGB").resize((128, 96)), dtype=int) - image).mean() < 6
+
+
+def test_what_one_of_several_monitors_showed_comes_back_without_a_mask(server, tmp_path, blob):
+    image, mask = blob
+    settings = make_settings(prompt="it sways", size="64x48,64x48", pins=((0.5, 0.5),))
+    write_loop(tmp_path / "loop-2.mp4", iter([image[:48, :64]] * 2), 2, Coding(Fraction(8)), pack(settings, mask))
+    back, own, path, _ = server.restore(str(tmp_path / "loop-2.mp4"), None)
+    assert own is None and back.output.size == "source" and not back.hands.pins
+    assert Image.open(path).size == (64, 48)
 
 
 def test_files_are_named_after_picture_and_words(server, loop, tmp_path):
@@ -232,7 +276,7 @@ def test_a_loop_of_motion_is_shown_and_written_without_a_model_at_the_size_that_
     )
     assert unpack(read_metadata(shown.file.path))[0] == loop.settings
     settings = loop.settings.change(motion_strength=0.5, quality="small", codec="av1", tempo=2.0)
-    for form in FORMATS:
+    for form in (form for form in FORMATS if not form.beside):
         written, said = run(server.write(shown, settings, form, True, None))
         assert written.path.suffix in form.endings and unpack(read_metadata(written.path))[0] == settings
         assert re.match(f"{written.size[0]} x {written.size[1]}, {written.seconds:.2f} s", text.describe(written, 0))

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from loopanimate.metrics import psnr
 from loopanimate.render import enlarger
-from loopanimate.render.enlarger import WEIGHTS, Network, enlarge, load
+from loopanimate.render.enlarger import WEIGHTS, Network, _Results, enlarge, load
 
 BOX = (3.5, 2.25, 94.75, 63.5)
 
@@ -72,3 +72,34 @@ def test_what_is_made_smaller_again_is_the_picture(network, picture):
     alone = enlarge(picture, (384, 288), (0, 0, 96, 72), network, 256.0)
     held, free = (psnr(np.asarray(each.reduce(4)), np.asarray(picture)) for each in (made, alone))
     assert held > 38 and held > free + 8, (held, free)
+
+
+def test_work_stops_between_two_bands(network, picture, monkeypatch):
+    monkeypatch.setattr(enlarger, "BAND", 32 * 112)
+    calls = []
+
+    def check():
+        calls.append(0)
+        if len(calls) == 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        enlarge(picture, (384, 288), (0, 0, 96, 72), network, check=check)
+    assert len(calls) == 3
+
+
+def test_the_last_results_are_kept_for_a_while():
+    results = _Results(most=2, seconds=1000)
+    pictures = [Image.new("RGB", (2, 2), (number, 0, 0)) for number in range(3)]
+    for number in (0, 1):
+        results.keep((number,), pictures[number])
+    assert results.get((0,)) is pictures[0]  # so the other is the older one
+    results.keep((2,), pictures[2])
+    assert results.get((1,)) is None and results.get((0,)) is pictures[0] and len(results.kept) == 2
+    old = results.kept[2,][1]
+    results.get((2,))
+    assert old.finished.is_set()  # asked for again: its time begins anew
+    for _, timer in list(results.kept.values()):
+        timer.function(*timer.args)
+        timer.cancel()
+    assert not results.kept
