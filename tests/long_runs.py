@@ -226,17 +226,16 @@ def run_faults(count: int) -> bool:
     loaded = command.load_all("motion", Machine())
     rng, outcomes = random.Random(0), Counter()
 
-    def make(folder: Path, index: int, limit: tuple[int, int] | None) -> None:
+    def make(folder: Path, index: int, limit: tuple[int, int] | None, told: int) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        sys.stderr = open(folder.parent / "said", "w")  # noqa: SIM115  of a process that ends at once
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        sys.stderr, sys.stdout = os.fdopen(told, "w"), open(os.devnull, "w")  # noqa: SIM115  of a process that ends at once
         if limit is not None:
             resource.setrlimit(*limit)
         outputs = ["--output", f"{folder}/loop{ENDED[index % len(ENDED)]}", "--poster", f"{folder}/poster.png"]
         wanted = [f"{folder}/picture.png", "it sways", *outputs, "--save-mask", f"{folder}/mask.png", "--num-frames", "9"]
         status = 1
         try:
-            command.main([*wanted, "--size", "1080p"])
+            command.main([*wanted, "--size", "640x480"])
             status = 0
         except SystemExit as end:
             status = end.code
@@ -260,15 +259,18 @@ def run_faults(count: int) -> bool:
                 "memory": (resource.RLIMIT_AS, (held + rng.randrange(400_000_000),) * 2),
             }.get(fault)
             begun = time.monotonic()
+            hears, told = os.pipe()  # a full disk takes no words
             child = os.fork()
             if child == 0:
-                make(folder, index, limit)
+                make(folder, index, limit, told)
+            os.close(told)
             if fault == "kill":
                 time.sleep(rng.uniform(0, seconds))
                 os.kill(child, signal.SIGKILL)
             _, status = os.waitpid(child, 0)
             seconds = max(seconds, time.monotonic() - begun) if fault == "none" else seconds
-            said = (folder.parent / "said").read_text() if (folder.parent / "said").exists() else ""
+            with os.fdopen(hears) as words:
+                said = words.read()
             found = {path.name for path in folder.iterdir()} - {"picture.png"}
             half = [name for name in found if not name.startswith(".") and not is_whole(folder / name, read_metadata)]
             left = [name for name in found if name.startswith(".")]
