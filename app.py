@@ -1,6 +1,8 @@
 """The page: python app.py [--port N] [--share], and the options of `settings.Machine`."""
 
 import os
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 import gradio as gr
@@ -50,7 +52,9 @@ def main() -> None:
     given = parser.parse_args()
     with options.exit_on_mistake():
         server = Server(options.build(Machine, given), public=given.share)
-    launch(server, server_port=given.port, share=given.share).block_thread()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: visitors' files go
+    with suppress(KeyboardInterrupt):
+        launch(server, server_port=given.port, share=given.share).block_thread()
 
 
 if __name__ == "__main__":

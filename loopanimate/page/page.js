@@ -107,6 +107,18 @@ function say(words, share = null, problem = false) {
   save?.style.setProperty("--done", `${100 * (share ?? 0)}%`);
 }
 
+// Says that a job waits, and how many do, until the server has a word of it.
+async function wait(name, words) {
+  let said = words;
+  say(said);
+  while (running.has(name) && $(".work p").textContent === said) {
+    const waiting = await fetch("gradio_api/queue/status").then((answer) => answer.json(), () => ({}));
+    if (!running.has(name) || $(".work p").textContent !== said) return;
+    say((said = waiting.queue_size > 1 ? `${words} ${waiting.queue_size} jobs wait here, this one among them.` : words));
+    await new Promise((done) => setTimeout(done, 2000));
+  }
+}
+
 // What the server hands over, each with the name of the picture that it is of: what comes too late for its picture is dropped.
 let opened = open(props.value);
 const given = {
@@ -242,7 +254,7 @@ const jobs = window.loopanimate = {
     if (!running.size) say("");
     running.set(name, {});
     offer();
-    setTimeout(() => running.has(name) && !$(".work p").textContent && say(words), 1500); // the server has a word at once when it is free
+    setTimeout(() => running.has(name) && !$(".work p").textContent && wait(name, words), 1500); // the server has a word at once when it is free
   },
   // Gradio tells once of a job that ends by itself, and twice of one that is cancelled: that its stream has closed, and that the
   // server knows. Until then it may drop a wish for another, and the second word would be taken for that one's.

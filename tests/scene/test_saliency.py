@@ -48,7 +48,8 @@ def test_a_model_is_called_as_rembg_calls_it(name, monkeypatch):
     answer = np.linspace(*ends, 48 * 64, dtype=np.float32).reshape(1, 1, 48, 64)
     network = kind.__new__(kind)
     network.inner_session = SimpleNamespace(
-        get_inputs=lambda: [SimpleNamespace(name="picture")], run=lambda _, inputs: seen.append(inputs["picture"]) or [answer]
+        get_inputs=lambda: [SimpleNamespace(name="picture")],
+        run=lambda _, inputs, options=None: seen.append(inputs["picture"]) or [answer],
     )
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8))
     (mask,) = network.predict(picture)
