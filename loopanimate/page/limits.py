@@ -22,6 +22,7 @@ MEGABYTE = 1_000_000
 MOST_BODY = 64 * MEGABYTE  # bytes of a request that is no upload: all masks that can be painted take a third of it
 REMEMBERED = 1000  # visitors whose rate is counted
 UPLOAD = "/gradio_api/upload"
+NOBODY = ("", "127.0.0.1", "::1")  # whose requests a tunnel to this machine has, where it names nobody
 HEAVY = ("device", "finding")  # concurrency ids of what takes seconds
 HEADERS = {
     "x-content-type-options": "nosniff",  # a picture is never run as a script
@@ -152,7 +153,8 @@ class Guard:
 
     def _refuse(self, scope, is_upload: bool) -> PlainTextResponse | None:
         connection = HTTPConnection(scope)
-        if not self.rate.take(find_visitor(connection)):
+        visitor = find_visitor(connection)
+        if visitor not in NOBODY and not self.rate.take(visitor):
             return PlainTextResponse("Too many requests: wait a few seconds.", 429)
         length = connection.headers.get("content-length", "0")
         if not is_upload and (not length.isdigit() or int(length) > MOST_BODY):
@@ -204,7 +206,7 @@ def _visitor_of(event) -> str:
 def _name(request: HTTPConnection, session: str | None) -> str:
     """The visitor of a request to the queue; behind a tunnel to this machine, which names nobody, the session."""
     visitor = find_visitor(request)
-    return session or visitor if visitor in ("", "127.0.0.1", "::1") else visitor
+    return session or visitor if visitor in NOBODY else visitor
 
 
 def order_fairly(waiting: list, visitor_of: Callable, at_work: list[str] = ()) -> list:
