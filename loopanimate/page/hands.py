@@ -17,7 +17,10 @@ SLIDERS = ("motion_strength", "tempo", "effect_strength")  # in the order that p
 
 class HandEvents(Events):
     def wire_hands(self) -> None:
-        prompt, finding = self.controls["request.prompt"], {"trigger_mode": "always_last", "concurrency_id": "finding"}
+        prompt, finding = (
+            self.controls["request.prompt"],
+            {"trigger_mode": "always_last", "concurrency_id": "finding", "preprocess": False},
+        )
         self.listen(
             prompt.change, self.show_clauses, {prompt, self.current, self.picture}, queue=False, trigger_mode="always_last"
         )
@@ -58,6 +61,7 @@ class HandEvents(Events):
 
     def foresee(self, values: dict) -> dict:
         """What a sentence would move, before anything is made: its things in the picture, and what would become of each."""
+        values = self.with_path(values)
         path, prompt, shown = values[self.picture], values[self.controls["request.prompt"]] or "", self.get_shown(values)
         if path is None or len(prompt) > MAX_TEXT:  # Animate says so
             return gr.skip()
@@ -74,12 +78,20 @@ class HandEvents(Events):
             changes[self.note] = ""
         return changes | {self.understood: text.understood(prompt, notes, bool(notes))}
 
+    def with_path(self, values: dict) -> dict:
+        """The values of an event without preprocessing, which would answer a bad picture with a traceback."""
+        picture = values[self.picture]
+        return {**values, self.picture: picture and picture["path"]}
+
     def suggest(self, values: dict) -> dict:
         """Sentences that fit the picture."""
-        if values[self.picture] is None:
+        path = self.with_path(values)[self.picture]
+        if path is None:
             return gr.skip()
-        machine = self.server.choose(regions_model=values[self.regions_model])
-        fitting = self.server.suggest(values[self.picture], machine)
+        try:
+            fitting = self.server.suggest(path, self.server.choose(regions_model=values[self.regions_model]))
+        except ValueError:  # of a picture that cannot be read somebody else says so
+            return gr.skip()
         return {chip: gr.Button(words or "", visible=words is not None) for chip, words in zip_longest(self.chips, fitting)}
 
     def revise(self, values: dict, event: gr.EventData) -> dict:

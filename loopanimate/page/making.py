@@ -10,6 +10,7 @@ import numpy as np
 
 from loopanimate.files.formats import FORMATS
 from loopanimate.files.recipe import Parts
+from loopanimate.files.sizes import centre_of
 from loopanimate.loop import Loop, LoopFile
 from loopanimate.page import text
 from loopanimate.page.base import MISTAKES, QUIET, Events, hand
@@ -171,7 +172,8 @@ class JobEvents(Events):
 
     def film(self, shown: Shown) -> dict:
         source = f"gradio_api/file={shown.file.path}"
-        return {"source": source, "words": shown.loop.settings.request.prompt, "size": shown.file.size}
+        centre = centre_of(shown.loop.mask, (1, 1))  # a file of another shape is cut around it
+        return {"source": source, "words": shown.loop.settings.request.prompt, "size": shown.file.size, "centre": centre}
 
     def living(self, page: LoopFile, loop: Loop) -> dict:
         """The living preview, a page within the page."""

@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import gradio as gr
 
-from loopanimate.files.pictures import open_mask
+from loopanimate.files.pictures import is_picture, open_mask
 from loopanimate.page import text
 from loopanimate.page.base import QUIET, Events, hand
 from loopanimate.page.bindings import show
@@ -20,8 +20,8 @@ class MaskEvents(Events):
     def wire_masks(self) -> None:
         # the picture as it came, as Gradio opens it itself otherwise, and answers a bad one without a sentence
         prompt = self.holding("request.prompt")
-        came, asked = {self.picture, *prompt}, {self.current, *prompt}
-        self.listen(self.picture.upload, self.clear_picture, asked, queue=False)
+        came, asked = {self.picture, self.stage, *prompt}, {self.picture, self.current, *prompt}
+        self.listen(self.picture.upload, self.clear_picture, asked, queue=False, preprocess=False)
         # of two pictures that come soon after each other the last one counts
         self.listen(self.picture.upload, self.find_object, came, trigger_mode="always_last", preprocess=False)
         self.listen(self.stage.picked, self.select, {self.picture}, trigger_mode="multiple", concurrency_limit=None)
@@ -31,7 +31,9 @@ class MaskEvents(Events):
         self.listen(self.stage.handed, self.save_mask, {self.picture, self.stage})
 
     def clear_picture(self, values: dict) -> dict:
-        """Nothing of the former picture, nor what was asked of it."""
+        """Nothing of the former picture, nor what was asked of it; a file that is no picture leaves all as it is."""
+        if not is_picture(values[self.picture]["path"]):
+            return gr.skip()
         changes = {
             **self.start_afresh(values[self.controls["request.prompt"]]),
             self.stage: hand(None, "", job=text.working(text.LOOKING)),
@@ -50,7 +52,10 @@ class MaskEvents(Events):
         try:
             small = shrink(open_cached(path))
         except ValueError as error:
-            return {self.picture: None, self.stage: hand(None, "", job={"words": text.sentence(error), "problem": True})}
+            before, said = Painting.read(values[self.stage]), {"words": text.sentence(error), "problem": True}
+            if before is not None and not is_picture(path):  # nothing was cleared
+                return {self.picture: before.path, self.stage: hand(before.path, job=said)}
+            return {self.picture: None, self.stage: hand(None, "", job=said)}
         mask, found = self.server.find_mask(small)
         painting = Painting(path, mask)
         # once more, as the last words of what was made of the former picture may have come meanwhile

@@ -19,15 +19,16 @@ function show(wanted) {
   const shape = (wanted === "loop" && film && PLACES[$(".place").value]) || width / height;
   stage.dataset.place = shape === width / height ? "" : $(".place").value;
   view.style.setProperty("--shape", shape);
-  video.style.objectPosition = crop(width / height / shape);
+  video.style.objectPosition = crop(width / height / shape, wanted === "loop" && film?.centre);
   if (!paused && film) video.play().catch(() => {});
   if (wanted === "loop") zoomTo(1, { x: 0, y: 0 });
 }
 
 // Where it is cut to a place's shape the mask's middle stays in its middle, as in a file of that shape (files/sizes.py: cover_box).
 const PLACES = { phone: 9 / 19.5, screen: 16 / 9, screens: 32 / 9 };
-function crop(wider) { // how much wider than the place it is
+function crop(wider, centre) { // how much wider than the place it is; centre: of what moves in the loop, in fractions of it
   if (!art || !stage.dataset.place) return "";
+  if (centre) return [[centre[0], wider], [centre[1], 1 / wider]].map(([at, long]) => `${slide01(at, long)}%`).join(" ");
   const pixels = mask(), sums = [0, 0];
   let all = 0;
   for (let i = 0; i < pixels.length; i++) {
@@ -35,9 +36,10 @@ function crop(wider) { // how much wider than the place it is
     sums[0] += pixels[i] * ((i % art.width) + 0.5);
     sums[1] += pixels[i] * (Math.floor(i / art.width) + 0.5);
   }
-  const share = (sum, side, long) => (long > 1 ? Math.min(1, Math.max(0, ((all ? sum / all / side : 0.5) * long - 0.5) / (long - 1))) : 0.5) * 100;
+  const share = (sum, side, long) => slide01(all ? sum / all / side : 0.5, long);
   return `${share(sums[0], art.width, wider)}% ${share(sums[1], art.height, 1 / wider)}%`;
 }
+const slide01 = (at, long) => (long > 1 ? Math.min(1, Math.max(0, (at * long - 0.5) / (long - 1))) : 0.5) * 100; // percent
 $(".place").addEventListener("change", () => show("loop"));
 
 let paused = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -79,6 +81,11 @@ function arrived(another) {
     keepPicture();
     trigger("arrived");
     jobs.worded();
+  }
+  if (art) {
+    chosen = null; // which has arrived
+    if (eager) jobs.wish(eager);
+    eager = "";
   }
   show(stage.dataset.show);
 }
@@ -125,6 +132,7 @@ const given = {
   picked: takePick,
   job({ words, share, glimpse, problem }) {
     if (art && !running.size && !problem) return; // of a job that has ended
+    if (problem) [chosen, eager] = [null, ""]; // a file that could not be read, perhaps
     say(words, share, problem);
     stage.toggleAttribute("data-glimpse", Boolean(glimpse));
     if (glimpse) {
@@ -144,8 +152,8 @@ const given = {
       preview()?.ready.then((drawn) => drawn || live(false));
     }, { once: true });
   },
-  film({ source, words, size }) {
-    film = { source, size };
+  film({ source, words, size, centre }) {
+    film = { source, size, centre };
     stage.setAttribute("data-loop", "");
     stage.removeAttribute("data-glimpse");
     video.setAttribute("aria-label", words);
@@ -230,7 +238,7 @@ function over(name) {
   }
 }
 
-let wording = 0;
+let wording = 0, eager = ""; // a wish that came while its picture was still looked at
 const jobs = window.loopanimate = {
   painting: () => props.value,
   // What a sentence would move is looked for while nobody types; a job finds it anyway.
@@ -245,13 +253,18 @@ const jobs = window.loopanimate = {
   // The newest wish counts: one that comes while another is at work takes its place.
   wish(name) {
     if (!WISHES.includes(name) || performance.now() - asked < 500) return; // of a double click, one
+    if (chosen) return void (eager = name);
     asked = performance.now();
+    if (name !== "download") use(""); // the loop is to be seen
     if (!running.size) return void trigger(name);
     wished = name;
     jobs.cancel();
   },
   begin(name, words) {
-    if (!running.size) say("");
+    if (!running.size) {
+      say("");
+      hint(HINTS[tool] ?? "");
+    }
     running.set(name, {});
     offer();
     setTimeout(() => running.has(name) && !$(".work p").textContent && wait(name, words), 1500); // the server has a word at once when it is free

@@ -169,7 +169,9 @@ function take(thing) {
 
 // Mends where a thing is; chosen again, what moves as a whole is painted.
 function choose(thing) {
-  change(take(thing === art.chosen ? "" : thing));
+  art = { ...art, ...take(thing === art.chosen ? "" : thing) }; // nothing to undo: nothing is painted by it
+  props.value = write();
+  draw();
   if (!MASKS.includes(tool)) use("brush");
   hint(art.chosen ? `This is where “${art.chosen}” is. Paint or erase until it is right, then press Animate.` : HINTS[tool]);
 }
@@ -261,7 +263,10 @@ function paint() {
   fit(canvas, Math.round(wide * sharp), Math.round(high * sharp));
   for (const each of [still, video, frame]) each.style.transform = `translate(${zoom.x}px, ${zoom.y}px) scale(${zoom.scale})`;
   stage.toggleAttribute("data-over", isOver());
-  for (const chip of document.querySelectorAll("#understood [data-thing]")) chip.setAttribute("aria-pressed", chip.dataset.thing === art?.chosen);
+  for (const chip of document.querySelectorAll("#understood [data-thing]")) {
+    chip.setAttribute("aria-pressed", chip.dataset.thing === art?.chosen);
+    chip.toggleAttribute("data-painted", Boolean(art?.masks[chip.dataset.thing]));
+  }
   if (!art || !wide) return;
   const unit = (wide * zoom.scale) / art.width, thin = 1 / unit; // pixels of the screen in one of the mask's
   const placed = [unit * sharp, 0, 0, unit * sharp, zoom.x * sharp, zoom.y * sharp];

@@ -18,7 +18,7 @@ function use(name) {
   if (!name) [cursor, act] = [null, null];
   else show("picture");
   if (!name && OVER.includes(before) && hasLoop()) show("loop"); // which it changed
-  hint(name && name !== "freeze" && art?.chosen ? `${HINTS[name]} This is where “${art.chosen}” is.` : HINTS[name] ?? "");
+  hint(name && name !== "freeze" && art?.chosen ? `${HINTS[name]} It counts for “${art.chosen}”: click on another row to change that.` : HINTS[name] ?? "");
   draw();
 }
 

@@ -49,6 +49,11 @@ def test_what_a_sentence_would_move_is_seen_before_anything_is_made(page, pictur
     draw(page, "brush", (0.2, 0.2), (0.4, 0.2))
     until(page, lambda: [thing for thing, _ in painted(page)["parts"]], lambda things: things == ["tractor"])
     expect(chip).to_have_attribute("aria-pressed", "true")
+    expect(chip).to_have_attribute("data-painted", "")
+    chip.click()  # what is chosen is nothing to undo
+    page.locator("[data-do=undo]").click()
+    until(page, lambda: painted(page)["parts"], lambda things: not things)
+    page.locator("[data-do=redo]").click()
     assert not page.evaluate('loopanimate.painting().includes(\'"mask":"data\')')  # nor is it taken for the whole
 
 

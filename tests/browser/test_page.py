@@ -241,6 +241,19 @@ def test_mistakes_get_a_sentence(page, tmp_path):
     assert "Traceback" not in page.content() and str(tmp_path) not in page.content()
 
 
+def test_a_file_that_is_no_picture_leaves_what_is_there_and_animate_may_come_before_the_picture(page, picture, tmp_path):
+    prepare(page, picture, frames=3, steps=1)
+    page.set_input_files("#picture input[type=file]", picture)
+    page.get_by_role("button", name="Animate", exact=True).click()  # it is still looked at
+    until_rendered(page, "")
+    loop, still = source(page), page.locator(".still").get_attribute("src")
+    (tmp_path / "notes.png").write_bytes(b"not a picture")
+    page.set_input_files("#picture input[type=file]", tmp_path / "notes.png")
+    page.locator(".problem", has_text="notes.png: not a picture").wait_for()
+    assert source(page) == loop and page.locator(".still").get_attribute("src") == still
+    assert recipe(saved(page, "GIF", tmp_path / "loop.gif"))[0].request.prompt == "it sways to the left"
+
+
 def test_a_checkpoint_of_the_512_preset_is_picked_and_drawn(page, picture, small_512, server, tmp_path):
     small_512.save_pretrained(tmp_path / "checkpoint")
     prepare(page, picture, frames=3, steps=2)
