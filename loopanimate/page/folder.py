@@ -25,8 +25,8 @@ class Folder:
         self.uploads = self.path / "uploads"  # of Gradio, with what it serves
         self.uploads.mkdir()
         self.lock = (self.path / "new").open("w")
-        _lock(self.lock)
-        os.rename(self.path / "new", self.path / LOCK)  # others see it locked from the first moment on
+        if _lock(self.lock):
+            os.rename(self.path / "new", self.path / LOCK)  # others see it locked from the first moment on
         for other in self.path.parent.glob(f"{PREFIX}*"):
             if other != self.path and not other.is_symlink() and _is_left(other):
                 shutil.rmtree(other, ignore_errors=True)
