@@ -91,6 +91,8 @@ function arrived(another) {
 }
 
 function forget() {
+  newest.motion++;
+  newest.regions++;
   [film, seeds] = [null, null];
   video.removeAttribute("src");
   frame.removeAttribute("srcdoc");
@@ -127,6 +129,7 @@ async function wait(name, words) {
 }
 
 // What the server hands over, each with the name of the picture that it is of: what comes too late for its picture is dropped.
+const newest = { motion: 0, regions: 0 }; // what is decoded late must not take the place of what came after it
 let opened = open(props.value);
 const given = {
   picked: takePick,
@@ -161,11 +164,13 @@ const given = {
     if (!resting) live(false);
     if (!tool) show("loop");
   },
-  async motion({ motion, motion_strength, tempo, effect_strength }) {
-    const { of } = art, around = await decode(motion?.reach, art.width, art.height);
-    if (of !== art?.of) return;
-    slowed = around;
-    draw();
+  motion({ motion, motion_strength, tempo, effect_strength }) {
+    const turn = ++newest.motion;
+    decode(motion?.reach, art.width, art.height).then((around) => {
+      if (turn !== newest.motion) return;
+      slowed = around;
+      draw();
+    });
     if (motion && preview()) {
       frame.dataset.strength = motion.own;
       preview().replace(motion.loops);
@@ -174,10 +179,10 @@ const given = {
     settle(50); // once the preview has drawn it
   },
   async regions({ regions: found, first: thing, whole: unnamed }) {
-    const { of, width, height } = art;
+    const { width, height } = art, turn = ++newest.regions;
     const nothing = new Uint8Array(width * height); // where a thing is that was not found
     const read = await Promise.all(found.map(async (one) => ({ ...one, pixels: (await decode(one.place, width, height)) ?? nothing })));
-    if (of !== art?.of) return;
+    if (turn !== newest.regions) return;
     [regions, first, whole] = [read, thing, unnamed];
     draw();
   },
