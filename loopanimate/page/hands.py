@@ -7,7 +7,8 @@ import gradio as gr
 
 from loopanimate.page import text
 from loopanimate.page.base import QUIET, Events, hand
-from loopanimate.page.jobs import direct, move
+from loopanimate.page.jobs import direct
+from loopanimate.page.living import move
 from loopanimate.settings import MAX_TEXT
 from loopanimate.staging import note_of
 from loopanimate.words.revise import revise

@@ -6,43 +6,28 @@ Generators yield HTML that says how it goes, or None when there is nothing new; 
 import io
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from zipfile import ZipFile
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from loopanimate.files.formats import Format, by_ending, read_metadata
+from loopanimate.files.formats import Format, read_metadata
 from loopanimate.files.length import fit_seconds
-from loopanimate.files.living import motion_of, overlay_data
-from loopanimate.files.manifests import TYPES as MANIFESTS
-from loopanimate.files.manifests import write_manifests
-from loopanimate.files.pictures import encode_still, mask_size, open_picture, replacing, write_still
+from loopanimate.files.pictures import encode_still, mask_size, open_picture
 from loopanimate.files.project import ENDING, is_project, read_project, write_project
-from loopanimate.files.recipe import (
-    MOST_SIDE,
-    Parts,
-    of_frame,
-    open_small_png,
-    pack,
-    small_png,
-    unpack,
-    unpack_parts,
-    unpack_squares,
-)
+from loopanimate.files.recipe import MOST_SIDE, Parts, of_frame, open_small_png, pack, unpack, unpack_parts, unpack_squares
 from loopanimate.files.sizes import read_monitors
-from loopanimate.files.snippet import still_beside, write_snippet
 from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, make_loops
-from loopanimate.motion.field import Field
-from loopanimate.motion.hands import extent
 from loopanimate.page import canvas, spaces, text
 from loopanimate.page.folder import Folder
 from loopanimate.page.limits import KEEP_SECONDS, OWN, PUBLIC
+from loopanimate.page.living import preview
+from loopanimate.page.packages import write_package, zip_together
 from loopanimate.page.preview import first_frame, shrink, webp
 from loopanimate.page.work import POLL, follow, relay, start
 from loopanimate.presets import NATIVE_FPS
@@ -51,17 +36,13 @@ from loopanimate.scene.plan import Outcome, names_things
 from loopanimate.scene.saliency import automatic_mask, edit, session
 from loopanimate.settings import Machine, Output, Settings
 from loopanimate.staging import find_things, shrink_to_masks
-from loopanimate.view import View
 from loopanimate.words.clauses import read_clauses
 
-LIVING_SIDE = 800  # pixels on the long side of the living preview
 STAGE_SIDE = 2048  # pixels on the long side of the picture on the page
 GLIMPSE_SIDE, GLIMPSE_SECONDS = 224, 0.7  # pixels of the moving picture while sampling, and how often it is renewed
 CHOICE_SIDE = 448  # pixels on the long side of each of four variants
 SHOWS = 0.01  # share of the picture from which a thing is worth a suggestion
 ALIKE = 12.0  # levels of 255 by which a loop's first frame may differ from its picture in the mean: coding, light and weather
-SEEN = 0.05  # of a loop's largest motion: what less does not show
-SNIPPET = "snippet.html"  # in a package
 ON_ZERO = spaces is not None and os.environ.get("SPACES_ZERO_GPU") is not None
 BROWSABLE = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "AVIF", "BMP")  # pictures that every browser shows
 
@@ -404,51 +385,3 @@ def direct(loop: Loop, settings: Settings) -> Loop:
     if not isinstance(loop, MotionLoop):
         check_appearance(settings.hands)
     return replace(loop, settings=settings)
-
-
-def move(loop: Loop) -> dict | None:
-    """How the living preview moves, the strength that it is drawn for, and what frozen places slow; None for a loop of frames."""
-    if not isinstance(loop, MotionLoop):
-        return None
-    small, hands = preview(loop), loop.settings.hands
-    view = small.view()
-    field = small.field(view)
-    air = {"overlay": overlay_data(small.overlay(view), hands.effect_strength)}
-    motion = {"own": hands.motion_strength, "loops": motion_of([field]) | air}
-    return motion | ({"reach": canvas.url(stilled(field, small, view))} if hands.freeze else {})
-
-
-def stilled(field: Field, loop: MotionLoop, view: View) -> np.ndarray:
-    """The share of its motion that frozen places take from each place, (h, w) in [0, 1]. field: the loop's in that view."""
-    free = loop.settings.change(freeze=small_png(np.zeros((2, 2))))  # nothing, on as fine a grid
-    kept, whole = (extent(each.ring, each.winding).max(0) for each in (field, replace(loop, settings=free).field(view)))
-    return np.where(whole > SEEN * whole.max(), np.clip(1 - kept / np.maximum(whole, 1e-6), 0, 1), 0).astype(np.float32)
-
-
-def preview(loop: MotionLoop) -> MotionLoop:
-    """The loop as the page plays with it: small, at its own pace, and at once, so the network does not enlarge its picture."""
-    return shrink(replace(loop, settings=loop.settings.change(tempo=1.0, enlarge="off")), LIVING_SIDE)
-
-
-def write_package(file: LoopFile, loop: Loop, output: Output) -> list[Path]:
-    """Write, beside a finished file, what goes with it, and return the paths: what Wallpaper Engine and Lively read, a still,
-    and lines for a web page; of each as far as they take the format."""
-    kind, words, written = by_ending(file.path).mime, loop.settings.request.prompt, []
-    if file.others or kind is None:
-        return written
-    if kind in MANIFESTS:
-        written += write_manifests(file.path, loop.view(output).picture, words)
-    still = still_beside(file.path, clear=False)
-    write_still(still, next(loop.frames([0.0], output)))
-    snippet = file.path.with_name(SNIPPET)
-    write_snippet(snippet, file.path, still, file.size, words)
-    return [*written, still, snippet]
-
-
-def zip_together(files: Sequence[Path]) -> Path:
-    """One file for a browser to take: a .zip of files beside each other."""
-    target = files[0].with_name(f"{files[0].stem}-files.zip")
-    with replacing(target) as partial, ZipFile(partial, "w") as archive:
-        for file in files:
-            archive.write(file, file.name)
-    return target

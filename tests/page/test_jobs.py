@@ -19,7 +19,8 @@ from loopanimate.loop import FrameLoop, LoopFile, MotionLoop
 from loopanimate.motion.border import ALL_BORDERS
 from loopanimate.motion.field import Field
 from loopanimate.page import canvas, jobs, text
-from loopanimate.page.jobs import Server, Shown, direct, move
+from loopanimate.page.jobs import Server, Shown, direct
+from loopanimate.page.living import move
 from loopanimate.page.preview import first_frame, measure, shrink
 from loopanimate.presets import ASSETS
 from loopanimate.scene.finder import Models
