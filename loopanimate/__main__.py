@@ -11,7 +11,7 @@ from PIL import Image
 from loopanimate import options
 from loopanimate.files.cutouts import open_alpha, put_behind
 from loopanimate.files.formats import ENDINGS, FORMATS, check, check_output, check_place, files_of, list_endings, read_metadata
-from loopanimate.files.length import fit_seconds
+from loopanimate.files.length import fit_length
 from loopanimate.files.manifests import check_manifests, write_manifests
 from loopanimate.files.pictures import STILLS, check_still, open_mask, open_picture, replacing, write_still
 from loopanimate.files.recipe import pack, small_png
@@ -44,9 +44,6 @@ class Files(options.Options):
         None,
         "what stands behind a cut-out, as black or #1e90ff (default: nothing where the format keeps transparency, else white)",
         metavar="COLOUR",
-    )
-    seconds: float | None = options.option(
-        None, "length of the file: whole rounds, at the pace that comes nearest", gt=0, le=3600, metavar="S"
     )
     poster: str | None = options.option(None, "write the first frame", metavar="P.jpg")
     variations: int = options.option(1, "loops that an html page wanders among", ge=1, le=8, metavar="V")
@@ -123,11 +120,9 @@ def animate(
     output, wanted = check_output(files.output), settings.output
     form = check(output, wanted.fps, wanted.codec, size_limit(wanted.size, wanted.max_size), wanted.size)
     is_page = form.kind == "page"
-    if is_page and files.seconds is not None:
+    if is_page and wanted.seconds is not None:
         raise ValueError(f"expected no length in seconds for {output}: a living page plays for ever")
-    seconds = files.seconds or form.seconds_of(wanted)
-    if seconds is not None:
-        settings = fit_seconds(settings, seconds, form.frame_rate(wanted.fps))
+    fit_length(settings, form)  # refuses what cannot be
     poster = check_place(check_still(files.poster)) if files.poster else None
     if not is_page and files.variations > 1:
         pages = list_endings(lambda form: form.kind == "page")
@@ -184,12 +179,7 @@ def animate(
     if alpha is not None and (loop.alpha is None or not form.keeps_alpha(wanted.codec)):
         keep = ", ".join(ending for ending, each in ENDINGS.items() if each.keeps_alpha(None))
         lines.append(f"White stands behind the picture: {keep} of the motion preset keep it clear, --background sets a colour.")
-    if seconds is not None:
-        pace = settings.hands.tempo
-        asked = f"{seconds:g} s" if files.seconds else f"A {form.name}'s {seconds:g} s"
-        lines.append(f"{asked} became {written.seconds:.2f} s: whole rounds at {pace:.3g} x the usual pace.")
-    if written.enlarged:
-        lines.append(written.enlarged)
+    lines += filter(None, (written.length, written.enlarged))
     width, height = written.size
     about = f"{width} x {height}, {written.frames} frames, {written.seconds:.2f} s, seed {settings.request.seed}"
     return [*lines, f"{' and '.join(map(str, written_to))}: {about}"]

@@ -14,6 +14,7 @@ from loopanimate.effects.data import CURVE, Overlay, Track
 from loopanimate.effects.names import find_look, looks
 from loopanimate.files.cutouts import over_white, premultiply, straighten
 from loopanimate.files.formats import Coding, check, check_output, files_of, write_loop
+from loopanimate.files.length import fit_length, say_length
 from loopanimate.files.living import write_living
 from loopanimate.files.monitors import write_pieces
 from loopanimate.files.pictures import mask_size
@@ -52,6 +53,7 @@ class LoopFile:
     size: tuple[int, int]  # width, height
     enlarged: str = ""  # a sentence, where the picture was
     others: tuple[Path, ...] = ()  # that were written with it: a still's film, what other monitors show
+    length: str = ""  # a sentence on what became of the length that was asked for
 
 
 @dataclass(frozen=True)
@@ -176,9 +178,12 @@ class Loop:
         if form.kind == "page":
             return self.write_page(path, output=output, metadata=metadata, progress=progress)
         fps = form.frame_rate(output.fps)
-        times = frame_times(self.settings.request.num_frames, fps, 1.0 if output.fps == "native" else self.settings.hands.tempo)
+        asked = self.settings.model_copy(update={"output": output})
+        settings = fit_length(asked, form)
+        times = frame_times(settings.request.num_frames, fps, 1.0 if output.fps == "native" else settings.hands.tempo)
         # an animated picture goes round by itself: no program waits at its wrap
-        repeats = count_rounds(output.size, output.repeats, len(times) / fps) if form.kind == "film" else output.repeats
+        rounds = settings.output.repeats
+        repeats = count_rounds(output.size, rounds, len(times) / fps) if form.kind == "film" else rounds
         coding = Coding(fps, output.quality, output.codec, limit, repeats, self.is_art(output))
         begun = progress and partial(progress, 0, len(times))
         frames = self.frames(times, output, form.planar, form.keeps_alpha(output.codec), begun)
@@ -188,7 +193,8 @@ class Loop:
         else:
             write_loop(path, frames, len(times), coding, metadata, progress)
         count, size = len(times) * repeats, form.size(*self.size(output))
-        return LoopFile(files[0], count, float(count / fps), size, self.tell_enlarged(output), tuple(files[1:]))
+        said = say_length(asked, form, float(count / fps))
+        return LoopFile(files[0], count, float(count / fps), size, self.tell_enlarged(output), tuple(files[1:]), said)
 
     def write_page(
         self,

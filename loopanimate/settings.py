@@ -158,6 +158,14 @@ class Output(Options):
         title="largest size in megabytes",
         metavar="MB",
     )
+    seconds: float | None = option(
+        None,
+        "length of the file: whole rounds, at the pace that comes nearest",
+        gt=0,
+        le=3600,
+        title="length in seconds",
+        metavar="S",
+    )
     repeats: int = option(1, "rounds of the loop in the file", ge=1, le=1000, metavar="R")
 
     @field_validator("fps")

@@ -1,6 +1,6 @@
 """What a sentence and masks make of a picture: what moves and how, light and weather, and a note on each clause."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -130,9 +130,27 @@ def find_things(pipe, finder: Finder, prompt: str) -> list[Outcome]:
     return plan(*_read(pipe, [prompt]), finder)[1]
 
 
+def foresee(pipe, open_finder: Callable[[], Finder], prompt: str) -> list[Note]:
+    """What would become of a prompt, before anything is made; ValueError for other languages than English.
+
+    open_finder: gives what looks at the picture, which is needed where words name things in it.
+    """
+    if names_things(read_clauses(prompt)):
+        return [*map(note_of, find_things(pipe, open_finder(), prompt))]
+    check_english(prompt)
+    from loopanimate.words.read import read  # with torch
+
+    note = read(prompt, pipe).note
+    return [Note(note)] if note else []
+
+
+def check_english(words: str) -> None:
+    if not is_english(words):
+        raise ValueError(f"expected English, the one language that LoopAnimate reads, got {words!r}")
+
+
 def _read(pipe, prompts: Sequence[str]) -> list[list[Clause]]:
-    if not is_english(", ".join(prompts)):
-        raise ValueError(f"expected English, the one language that LoopAnimate reads, got {prompts[0]!r}")
+    check_english(", ".join(prompts))
     from loopanimate.words.read import guess  # with torch
 
     return [read_clauses(prompt, partial(guess, pipe)) for prompt in prompts]

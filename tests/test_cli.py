@@ -320,9 +320,10 @@ def test_a_cut_out_stays_clear_or_is_said_to_stand_before_white(tmp_path, motion
     Image.fromarray(cut_out).save(tmp_path / "cut.png")
     settings = make_settings(prompt="it sways", num_frames=3, num_inference_steps=1, fps="native")
 
-    def make(output: str, **files) -> str:
+    def make(output: str, seconds: float | None = None, **files) -> str:
         given = Files(picture=str(tmp_path / "cut.png"), output=str(tmp_path / output), **files)
-        return " ".join(animate(given, settings, Machine(), load=lambda *_: (motion_pipeline, BUNDLED)))
+        asked = settings.change(seconds=seconds)
+        return " ".join(animate(given, asked, Machine(), load=lambda *_: (motion_pipeline, BUNDLED)))
 
     assert "White" not in make("loop.zip", poster=str(tmp_path / "still.png"))
     with zipfile.ZipFile(tmp_path / "loop.zip") as file, Image.open(file.open("frame-0000.png")) as first:

@@ -3,8 +3,36 @@
 from fractions import Fraction
 from math import log
 
+from loopanimate.files.formats import Format
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.settings import Settings
+
+
+def fit_length(settings: Settings, form: Format) -> Settings:
+    """The settings whose file lasts as long as they say or, as of a Live Photo, its format. A living page plays for ever."""
+    seconds = _seconds(settings, form)
+    return settings if seconds is None else fit_seconds(settings, seconds, form.frame_rate(settings.output.fps))
+
+
+def say_length(asked: Settings, form: Format, seconds: float) -> str:
+    """What became of the length that was asked for, in a file of so many seconds: nothing if none was."""
+    if _seconds(asked, form) is None:
+        return ""
+    wanted = f"{asked.output.seconds:g} s" if asked.output.seconds else f"A {form.name}'s {form.seconds:g} s"
+    pace = fit_length(asked, form).hands.tempo / asked.hands.tempo
+    return f"{wanted} became {seconds:.2f} s: whole rounds at {pace:.3g} x their pace."
+
+
+def in_seconds(settings: Settings) -> Settings:
+    """The same length in seconds where it is in rounds."""
+    if settings.output.repeats == 1:
+        return settings
+    one = (settings.request.num_frames - 1) / NATIVE_FPS / (1 if settings.output.fps == "native" else settings.hands.tempo)
+    return settings.change(repeats=1, seconds=round(settings.output.repeats * one, 3))
+
+
+def _seconds(settings: Settings, form: Format) -> float | None:
+    return None if form.kind == "page" else settings.output.seconds or form.seconds_of(settings.output)
 
 
 def fit_seconds(settings: Settings, seconds: float, fps: Fraction) -> Settings:

@@ -37,6 +37,7 @@ READ = {  # where a control holds something else than the setting
     "hands.freeze": lambda text: (painting := Painting.read(text)) and painting.freeze_png(),
     "hands.added_effects": lambda texts: tuple((text,) for text in texts or ()),
     "output.size": lambda size: size or "source",
+    "output.seconds": lambda seconds: (seconds or "").strip().removesuffix("s").strip() or None,
     "output.codec": lambda is_av1: "av1" if is_av1 else None,
     "output.max_size": lambda megabytes: megabytes or None,
 }
@@ -49,6 +50,7 @@ SHOW = {
     "hands.added_effects": lambda added: [name if amount == 1 else f"{name}={amount:g}" for name, amount in added],
     "output.fps": lambda fps: f"{fps:g}" if isinstance(fps, float) else fps or "30",
     "output.size": str.lower,
+    "output.seconds": lambda seconds: f"{seconds:g}" if seconds else "",
     "output.codec": lambda codec: codec == "av1",
     "output.max_size": lambda megabytes: megabytes or 0,
 }

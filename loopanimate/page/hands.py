@@ -10,7 +10,6 @@ from loopanimate.page.base import QUIET, Events, hand
 from loopanimate.page.jobs import direct
 from loopanimate.page.living import move
 from loopanimate.settings import MAX_TEXT
-from loopanimate.staging import note_of
 from loopanimate.words.revise import revise
 
 SLIDERS = ("motion_strength", "tempo", "effect_strength")  # in the order that page.js takes them
@@ -71,13 +70,14 @@ class HandEvents(Events):
         else:
             machine = self.server.choose(regions_model=values[self.regions_model])
             try:
-                notes = [*map(note_of, self.server.foresee(path, prompt, machine))]
-            except ValueError:  # Animate says what is wrong
-                return gr.skip()
+                notes = self.server.foresee(path, prompt, machine) if prompt.strip() else []
+            except ValueError as error:
+                return {self.note: text.sentence(error)}
         changes = {self.stage: hand(path, regions=self.regions(prompt, notes))}
-        if notes and values[self.note] in (text.MASKED, text.NOT_FOUND):  # which are of words that name nothing
+        unnamed = text.MASKED, text.NOT_FOUND  # said of words that name nothing
+        if any(note.thing for note in notes) and values[self.note] in unnamed:
             changes[self.note] = ""
-        return changes | {self.understood: text.understood(prompt, notes, bool(notes))}
+        return changes | {self.understood: text.understood(prompt, notes, True)}
 
     def with_path(self, values: dict) -> dict:
         """The values of an event without preprocessing, which would answer a bad picture with a traceback."""

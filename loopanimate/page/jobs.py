@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.files.formats import Format, read_metadata
-from loopanimate.files.length import fit_seconds
+from loopanimate.files.length import fit_length, in_seconds
 from loopanimate.files.pictures import encode_still, mask_size, open_picture
 from loopanimate.files.project import ENDING, is_project, read_project, write_project
 from loopanimate.files.recipe import MOST_SIDE, Parts, of_frame, open_small_png, pack, unpack, unpack_parts, unpack_squares
@@ -32,11 +32,10 @@ from loopanimate.page.preview import first_frame, shrink, webp
 from loopanimate.page.work import POLL, follow, relay, start
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.scene.finder import Finder, Models
-from loopanimate.scene.plan import Outcome, names_things
+from loopanimate.scene.plan import Outcome
 from loopanimate.scene.saliency import automatic_mask, edit, session
 from loopanimate.settings import Machine, Output, Settings
-from loopanimate.staging import find_things, shrink_to_masks
-from loopanimate.words.clauses import read_clauses
+from loopanimate.staging import Note, find_things, foresee, shrink_to_masks
 
 STAGE_SIDE = 2048  # pixels on the long side of the picture on the page
 GLIMPSE_SIDE, GLIMPSE_SECONDS = 224, 0.7  # pixels of the moving picture while sampling, and how often it is renewed
@@ -160,12 +159,10 @@ class Server:
         finder = Finder(shrink_to_masks(picture), models=self.load_models(self.machine).result())
         return find_things(self.load("motion", self.machine).result(), finder, prompt)
 
-    def foresee(self, path: str, prompt: str, machine: Machine) -> list[Outcome]:
-        """What would become of each clause of a sentence, as a small copy of the picture shows it: none if it names nothing."""
-        if not names_things(read_clauses(prompt)):
-            return []
-        finder = small_finder(path, self.load_models(machine).result())
-        return find_things(self.load("motion", self.machine).result(), finder, prompt)
+    def foresee(self, path: str, prompt: str, machine: Machine) -> list[Note]:
+        """What would become of a sentence, as a small copy of the picture shows it."""
+        pipe = self.load("motion", self.machine).result()
+        return foresee(pipe, lambda: small_finder(path, self.load_models(machine).result()), prompt)
 
     def suggest(self, path: str, machine: Machine) -> list[str]:
         """Sentences about what the picture shows, and some that fit any."""
@@ -174,8 +171,8 @@ class Server:
 
     def _fits(self, path: str, machine: Machine, prompt: str) -> bool:
         """Whether all that a sentence names is surely there, and large enough to be worth it."""
-        regions = [each.region for each in self.foresee(path, prompt, machine)]
-        return all(region and not region.unsure and region.mask.mean() > SHOWS for region in regions)
+        notes = self.foresee(path, prompt, machine)
+        return all(note.place is not None and not note.unsure and note.place.mean() > SHOWS * 255 for note in notes)
 
     def save_mask(self, mask: np.ndarray, size: tuple[int, int]) -> str:
         """Write a mask (h, w) in [0, 1], or uint8, as a PNG of `size` (width, height)."""
@@ -215,6 +212,7 @@ class Server:
         else:
             recipe = read_metadata(file)
         settings, mask = unpack(recipe)
+        settings = in_seconds(settings)
         parts = unpack_parts(recipe)
         if project:
             return settings, mask, path, parts
@@ -302,9 +300,7 @@ class Server:
         begun = time.monotonic()
         small = loop if loop.is_art(loop.settings.output) else shrink(loop, text.SHOWN_SIDE)
         thumbnail = self.save_glimpse(loop, NATIVE_FPS)
-        output = Output(
-            **{name: getattr(small.settings.output, name) for name in ("fps", "size", "fit", "scale", "enlarge", "repeats")}
-        )
+        output = Output(**{name: getattr(small.settings.output, name) for name in ("fps", "size", "fit", "scale", "enlarge")})
         recipe = pack(loop.settings, mask, parts, squares=loop.squares(output)) if embed else None
         file = yield from relay(
             follow_writing(small, self.new_file(".mp4"), output, recipe), lambda word: word and count(word, begun, "Rendering")
@@ -320,10 +316,8 @@ class Server:
         held = {"codec": settings.output.codec if settings.output.codec in form.codecs else None}
         if form.rates and settings.output.fps not in ("native", *form.rates):
             held["fps"] = None  # the format's own
-        if seconds := form.seconds_of(settings.output):
-            settings = fit_seconds(settings, seconds, form.frame_rate(settings.output.fps))
         loop, output, before = direct(shown.loop, settings), settings.output, shown.loop.settings.output
-        self.limits.check_output(settings, form, loop.size(output))
+        self.limits.check_output(fit_length(settings, form), form, loop.size(output))
         if not isinstance(loop, MotionLoop) and (output.size, output.fit) != (before.size, before.fit):
             sampling = self.sample_loops(shown.path, settings, 1, shown.mask, machine)
             (loop,) = yield from relay(sampling, lambda _: text.working("Fitting the loop to the size …"))
@@ -336,6 +330,10 @@ class Server:
         if with_package:
             files += write_package(file, loop, output)
         return replace(file, path=zip_together(files)) if len(files) > 1 else file
+
+    def say_rendering(self) -> str:
+        """Before the first frame: as long as the last loop took."""
+        return f"Rendering · {text.left(self.render_seconds)}" if self.render_seconds else "Rendering"
 
     def write_living(self, loop: Loop) -> LoopFile | None:
         """A small living page of the loop at its own pace, for the page around it to play with; None for frames."""

@@ -71,8 +71,9 @@ jobs.trim = async () => {
 };
 
 jobs.visits = async () => {
-  const strip = document.createElement("div");
-  for (const { key, caption, glimpse } of await visits()) {
+  const strip = document.createElement("div"), all = await visits();
+  if (!all.length) strip.textContent = "The loops that you make are kept here, in this browser.";
+  for (const { key, caption, glimpse } of all) {
     if (!urls.has(key)) urls.set(key, URL.createObjectURL(glimpse));
     const button = document.createElement("button"), image = document.createElement("img");
     Object.assign(image, { src: urls.get(key), alt: "" });
@@ -98,4 +99,4 @@ document.addEventListener("click", async ({ target }) => {
   again = Boolean(entry);
   put("#restore", entry?.file);
 });
-visits().then((all) => all.length && trigger("visited"));
+trigger("visited");

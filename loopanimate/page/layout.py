@@ -84,7 +84,7 @@ class Layout:
 
     def place_prompt(self) -> None:
         label = "What should move, and how?"
-        self.controls["request.prompt"] = gr.Textbox(label=label, placeholder=text.EXAMPLE, max_lines=4)
+        self.controls["request.prompt"] = gr.Textbox(label=label, placeholder=text.EXAMPLE, max_lines=4, elem_id="prompt")
         with gr.Row(elem_id="go"):
             self.go = gr.Button("Animate", variant="primary", scale=3, min_width=120)
             self.four = gr.Button("4 variants", scale=1, min_width=110)
@@ -98,12 +98,14 @@ class Layout:
             formats = [form.name for form in FORMATS]
             sizes = [
                 ("as the picture", "source"),
-                *((f"{name}, {w} x {h}", name) for name, (w, h) in SIZES.items()),
+                *((f"{text.SIZE_NAMES.get(name, name)}, {w} x {h}", name) for name, (w, h) in SIZES.items()),
                 *text.SEVERAL,
             ]
             self.file_format = gr.Dropdown(formats, value="MP4", label="Format", scale=1, min_width=110)
             size = gr.Dropdown(sizes, value="source", label="Size", allow_custom_value=True, scale=2, min_width=200)
             self.controls["output.size"] = size
+            lengths = {"value": "", "label": "Length", "allow_custom_value": True, "info": "or seconds, typed"}
+            self.controls["output.seconds"] = gr.Dropdown(text.LENGTHS, **lengths, scale=1, min_width=110)
         with gr.Row():
             self.save = gr.Button("Download MP4", interactive=False, scale=2, min_width=120, elem_id="save")
 
@@ -127,8 +129,6 @@ class Layout:
         scales = [("as the picture was made", "auto"), ("smooth", "smooth"), ("squares, as in pixel art", "nearest")]
         add("output.scale", gr.Dropdown(scales, value="auto", label="Pixels"))
         add("output.enlarge", gr.Dropdown(list(text.ENLARGE), value="auto", label="A picture smaller than the size"))
-        looks = limits("output.repeats") | {"maximum": 20}
-        add("output.repeats", gr.Slider(**looks, step=1, label="Rounds in the file"))
         self.package = gr.Checkbox(False, label=text.PACKAGE)
         with gr.Row():
             self.project = SmallButton("Save project", min_width=120)

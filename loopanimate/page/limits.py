@@ -61,7 +61,7 @@ class Limits:
         if (found := prod(size) * count / MEGABYTE) > self.megapixels:
             raise ValueError(
                 f"expected at most {self.megapixels:,.0f} megapixels in all frames of a file, got {found:,.0f}: choose a smaller "
-                "size, fewer frames a second or fewer rounds"
+                "size, fewer frames a second or a shorter length"
             )
 
     def say(self) -> str:

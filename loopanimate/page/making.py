@@ -139,7 +139,7 @@ class JobEvents(Events):
     ):
         """The one road of a loop onto the page. living: its living page, if there is one already."""
         if living is None and (living := self.server.write_living(loop)):
-            yield {self.stage: hand(path, living=self.living(living, loop), job=text.working("Rendering", 0.0))}
+            yield {self.stage: hand(path, living=self.living(living, loop), job=text.working(self.server.say_rendering(), 0.0))}
         shown = yield from self.tell(path, self.server.render(loop, path, mask, parts, values[self.embed], living))
         kept = [shown.pack(), *(earlier for earlier in values[self.history] if earlier.is_kept())][:HISTORY]
         yield {

@@ -82,12 +82,35 @@ function arrived(another) {
     trigger("arrived");
     jobs.worded();
   }
+  if (!art && coming) reveal();
   if (art) {
-    chosen = null; // which has arrived
+    unexpect(); // it has arrived
     if (eager) jobs.wish(eager);
     eager = "";
   }
   show(stage.dataset.show);
+}
+
+// A picture that is on its way is seen at once, as far as the browser can show it.
+let coming = null;
+async function expect(file) {
+  [chosen, coming] = [file, null];
+  stage.setAttribute("data-coming", "");
+  if (!art) say("Taking the picture …");
+  const image = Object.assign(new Image(), { src: URL.createObjectURL(file) });
+  await image.decode().catch(() => {});
+  if (chosen !== file || !image.naturalWidth) return;
+  coming = image;
+  if (!art) reveal();
+}
+function reveal() {
+  still.src = coming.src;
+  view.style.setProperty("--shape", coming.naturalWidth / coming.naturalHeight);
+}
+function unexpect() {
+  if (coming) URL.revokeObjectURL(coming.src);
+  [chosen, coming] = [null, null];
+  stage.removeAttribute("data-coming");
 }
 
 function forget() {
@@ -135,7 +158,7 @@ const given = {
   picked: takePick,
   job({ words, share, glimpse, problem }) {
     if (art && !running.size && !problem) return; // of a job that has ended
-    if (problem) [chosen, eager] = [null, ""]; // a file that could not be read, perhaps
+    if (problem) unexpect((eager = "")); // a file that could not be read, perhaps
     say(words, share, problem);
     stage.toggleAttribute("data-glimpse", Boolean(glimpse));
     if (glimpse) {
@@ -322,6 +345,7 @@ for (const kind of ["pointerup", "pointercancel", "keyup", "blur"]) addEventList
 // a clause of the sentence: in other words, or chosen to mend where its thing is
 document.addEventListener("click", ({ target }) => {
   const handle = target.closest?.("#understood [data-revise]");
+  if (handle) remember();
   if (handle) trigger("revised", { index: Number(handle.closest("[data-clause]").dataset.clause), change: JSON.parse(handle.dataset.revise) });
   const chip = target.closest?.("#understood [data-thing]");
   if (!chip || !art) return;
@@ -387,7 +411,7 @@ document.addEventListener("paste", ({ clipboardData }) => {
 document.addEventListener("change", ({ target }) => {
   if (!target.matches?.("#picture input, #restore input")) return;
   jobs.cancel();
-  if (target.closest("#picture")) chosen = target.files[0];
+  if (target.closest("#picture")) expect(target.files[0]);
 }, true);
 
 addEventListener("keyup", ({ key }) => key === " " && hold(false));

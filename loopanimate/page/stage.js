@@ -102,10 +102,23 @@ function commit(before) {
 
 function step(from, to) {
   if (!from.length || act) return;
-  const before = art;
-  to.push(art);
-  art = from.pop();
+  const before = art, { words, ...rest } = from.pop(); // words: the sentence, where it was changed
+  to.push(words === undefined ? art : { ...art, words: sentence().value });
+  art = rest;
+  if (words !== undefined) reword(words);
   share(before);
+}
+
+// The sentence, of which a row is changed by its buttons.
+const sentence = () => document.querySelector("#prompt textarea");
+function reword(words) {
+  sentence().value = words;
+  sentence().dispatchEvent(new Event("input", { bubbles: true }));
+}
+function remember() {
+  if (!art) return;
+  [past, future] = [[...past.slice(1 - STEPS), { ...art, words: sentence().value }], []];
+  draw();
 }
 
 // Tells the server, and everybody who shows it. Arrows, pins and frozen places change a loop that is there; a mask does not.

@@ -34,7 +34,7 @@ SUGGESTIONS = (  # of each group the first that fits the picture
     ("the flowers sway gently", "the trees sway, leaves drift down", "the grass sways in the wind"),
     ("the fire burns", "the candle flickers", "smoke rises slowly"),
 )
-FITTING_ANY = "it breathes slowly", "snow falls gently", "the camera moves in slowly"
+FITTING_ANY = "the camera moves in slowly", "snow falls gently", "it breathes slowly"
 SUGGESTED = 6
 SHOWN_FIRST = [*(group[0] for group in SUGGESTIONS), *FITTING_ANY][:SUGGESTED]  # before anybody has looked at a picture
 EXAMPLE = SHOWN_FIRST[0]
@@ -46,15 +46,27 @@ LOOKING = "Looking at the picture …"
 ADDED = "Besides what the sentence says; an amount may follow: snow=0.5"
 AV1 = "AV1 in MP4 and WebM: smaller; at small, with a step at the wrap"
 PACKAGE = "With a still, and what Wallpaper Engine, Lively and web pages need, in one .zip"
+SIZE_NAMES = {  # where a size's own name is no word
+    "1080p": "Full HD",
+    "1440p": "1440p screen",
+    "4k": "4K",
+    "8k": "8K",
+    "android": "Android phone",
+    "iphone": "iPhone",
+    "wallpaper-engine": "Wallpaper Engine",
+    "lively": "Lively Wallpaper",
+}
 SEVERAL = [  # sizes of several monitors; others can be typed
     ("two monitors of 1080p", "1920x1080,1920x1080"),
     ("three monitors of 1080p", "1920x1080,1920x1080,1920x1080"),
 ]
+ROUND = "one round"
+LENGTHS = [(ROUND, ""), *((f"about {seconds} s", str(seconds)) for seconds in (10, 15, 30, 60))]  # others can be typed
 ENLARGE = (  # of a picture smaller than the size: what is said of each way, and its name
-    ("by the network from 1.5 x on", "auto"),
-    ("by the network, as a photograph: its texture stays", "photo"),
-    ("by the network, as a drawing: clean lines", "drawing"),
-    ("smoothly, without the network", "off"),
+    ("drawn sharper, from 1.5 times its size on", "auto"),
+    ("drawn sharper, as a photograph: its texture stays", "photo"),
+    ("drawn sharper, as a drawing: clean lines", "drawing"),
+    ("only enlarged", "off"),
 )
 ENLARGING = "Enlarging the picture …"
 UNMEASURED = "Seam and stillness are measured when a loop is made."
@@ -119,7 +131,7 @@ def left(seconds: float) -> str:
 def describe(file: LoopFile, seed: int) -> str:
     (width, height), size = file.size, file.path.stat().st_size
     weight = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} KB"
-    return f"{width} x {height}, {file.seconds:.2f} s, {file.frames} frames, {weight}, seed {seed}. {file.enlarged}".strip()
+    return f"{width} x {height}, {file.seconds:.2f} s, {file.frames} frames, {weight}, seed {seed}. {file.length} {file.enlarged}".strip()
 
 
 def colours(notes: Sequence[Note]) -> list[tuple[int, int, int]]:
@@ -130,10 +142,13 @@ def colours(notes: Sequence[Note]) -> list[tuple[int, int, int]]:
 def understood(prompt: str, notes: Sequence[Note] = (), made: bool = False) -> str:
     """Each clause of a sentence as a chip: what becomes of it, in the colour that its place has in the picture, and buttons that
     change the sentence's words. made: the notes are of these very words."""
+    taken = any(not (note.thing or note.clause) for note in notes)  # for something else, as a note says
     notes, chips = list(zip(notes, colours(notes))), []
     for index, clause in enumerate(read_clauses(prompt)):
         same = [pair for pair in notes if clause.text == pair[0].clause] or [pair for pair in notes if _is_of(pair[0], clause)]
-        note, colour = same[0] if same else (Note("" if not made or clause.kind else NOT_UNDERSTOOD.format(clause.text)), ())
+        note, colour = (
+            same[0] if same else (Note("" if not made or clause.kind or taken else NOT_UNDERSTOOD.format(clause.text)), ())
+        )
         notes = [pair for pair in notes if pair[0] is not note]
         chips.append(f'<li data-clause="{index}">{_chip(note, colour, clause)}{_handles(clause)}</li>')
     chips += [f"<li>{_chip(note, colour)}</li>" for note, colour in notes if made]

@@ -197,7 +197,9 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
     if region and region.guessed and guessed - {clause.thing}:
         region = None
     if clause.kind == "rest":
-        return Outcome(clause, region, f"{name}: rests." if region else f"{name}: not found, so it rests with all else.")
+        return Outcome(
+            clause, region, f"{name}: kept still." if region else f"{name}: not found, so it stays still with all else."
+        )
     if (region is None or region.unsure) and forms_in_the_air(clause):
         return _light(clause, finder)
     if region is None:

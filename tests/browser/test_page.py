@@ -345,7 +345,7 @@ def test_settings_beyond_the_page_and_a_queue_out_of_reach(page, picture, tmp_pa
     page.locator(".problem", has_text="for frames a second. It was given many").wait_for()
     until_idle(page)
     page.get_by_label("Frames a second", exact=True).fill("60")
-    choose(page, "Size", "4k, 3840 x 2160")
+    choose(page, "Size", "4K, 3840 x 2160")
     page.get_by_role("button", name="Download MP4").click()
     expect(page.locator("#save")).to_have_text("Download MP4, 3840 x 2160")
     page.get_by_text(re.compile("Fitting|Writing")).wait_for()

@@ -11,7 +11,8 @@ from loopanimate.page.events import Page
 from loopanimate.page.jobs import Server
 from loopanimate.settings import Machine, Settings, make_settings
 
-BAKED = {"request.mask_grow", "request.mask_feather", "request.mask_invert"}  # into the painted mask
+# into the painted mask, and into a length in seconds
+BAKED = {"request.mask_grow", "request.mask_feather", "request.mask_invert", "output.repeats"}
 CHANGED = {
     "prompt": "it breathes",
     "num_frames": 9,
@@ -34,7 +35,7 @@ CHANGED = {
     "quality": "small",
     "codec": "av1",
     "max_size": 2.5,
-    "repeats": 3,
+    "seconds": 12.5,
 }
 
 
@@ -92,8 +93,8 @@ def test_the_ends_of_every_slider_are_allowed(page):
 
 
 def test_what_a_control_cannot_hold_is_said(page):
-    values, said = show(page.bindings, make_settings(prompt="x", num_inference_steps=60, repeats=21, motion_strength=3.5))
-    assert sorted(said) == ["Rounds in the file 20, not 21", "Sampling steps 50, not 60"]
+    values, said = show(page.bindings, make_settings(prompt="x", num_inference_steps=60, motion_strength=3.5))
+    assert said == ["Sampling steps 50, not 60"]
     assert values[page.controls["request.num_inference_steps"]] == 50 and values[page.controls["hands.motion_strength"]] == 3.5
 
 

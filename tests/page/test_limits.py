@@ -74,7 +74,7 @@ def test_a_file_of_too_many_pixels_is_refused_before_any_work():
     usual = make_settings(prompt="it sways", size="4k", fps=30, tempo=0.25)
     PUBLIC.check_output(usual, ENDINGS[".mp4"], (3840, 2160))
     often = make_settings(prompt="it sways", fps=25, repeats=1000)
-    with pytest.raises(ValueError, match="fewer rounds"):  # which wait on the disk
+    with pytest.raises(ValueError, match="a shorter length"):  # which wait on the disk
         PUBLIC.check_output(often, ENDINGS[".gif"], (640, 480))
     PUBLIC.check_output(often, ENDINGS[".webm"], (640, 480))
 

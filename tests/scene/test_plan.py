@@ -48,7 +48,7 @@ def test_what_rests_is_taken_out_of_what_moves(finder):
     built, outcomes = scene(finder, "the sea ripples, the boats do not move")
     sea = built.parts[0].mask
     assert sea[27, 12] == sea[27, 44] == 0 and sea[35, 30] == 1
-    assert outcomes[1].said == "boats: rests."
+    assert outcomes[1].said == "boats: kept still."
 
 
 def test_a_face_rests_under_hair_that_moves(finder):
@@ -315,4 +315,4 @@ def test_a_way_that_cannot_be_drawn_is_said(finder):
 def test_what_is_left_of_nothing_is_said(finder):
     built, outcomes = scene(finder, "the sea ripples, the boats rock, but the boats stand still")
     assert len(built.parts) == 1
-    assert [outcome.said for outcome in outcomes][1:] == ["boats: too little of it is left to move.", "boats: rests."]
+    assert [outcome.said for outcome in outcomes][1:] == ["boats: too little of it is left to move.", "boats: kept still."]
