@@ -137,6 +137,11 @@ class Output(Options):
         "several monitors WxH,WxH from left to right, or WxH+X+Y each, which writes a file for each",
         metavar="source|NAME|WxH",
     )
+    centre: tuple[float, float] | None = option(
+        None,
+        "what the picture is cut around where the size has another shape, in fractions of it (default: the middle of what moves)",
+        metavar=("X", "Y"),
+    )
     fit: bool = option(False, "the whole picture within the size, blurred around it, instead of cut to the size")
     scale: Literal["auto", "smooth", "nearest"] = option(
         "auto", "nearest keeps the squares and the colours of pixel art; auto takes it for pictures that were enlarged that way"
@@ -174,6 +179,13 @@ class Output(Options):
         if isinstance(fps, float) and not MIN_FPS <= fps <= MAX_FPS:
             raise ValueError(f"expected {MIN_FPS} to {MAX_FPS} frames a second, got {fps:g}")
         return fps
+
+    @field_validator("centre")
+    @classmethod
+    def _is_inside(cls, centre):
+        if centre is not None and not all(0 <= share <= 1 for share in centre):
+            raise ValueError(f"expected a centre within the picture (fractions 0 to 1), got {centre}")
+        return centre
 
     @field_validator("max_size", mode="before")
     @classmethod

@@ -46,7 +46,7 @@ def cut_view(
     if is_fit(output, alpha) and size != picture.size:
         whole, size = size, inside(size, *picture.size)
         around = surround(picture, whole) if size != whole else None
-    box = cover_box(mask, size, picture.size)
+    box = cover_box(mask, size, picture.size, output.centre)
     part = tuple(edge / side for edge, side in zip(box, 2 * picture.size))
     if alpha is not None:
         alpha = np.asarray(cover(Image.fromarray(alpha), [], size, box)[0])  # as the colours are
@@ -69,7 +69,7 @@ def cut_art(
     """
     size, art = output_size(output.size, *picture.size), picture.reduce(side)
     factor = whole_pixels(size, art.size, is_fit(output, alpha))
-    box = art_box(mask, art.size, size, factor)
+    box = art_box(mask, art.size, size, factor, output.centre)
     seen = box[2] - box[0], box[3] - box[1]
     if alpha is not None:
         alpha = np.asarray(Image.fromarray(alpha).resize(art.size, Image.Resampling.NEAREST).crop(box))

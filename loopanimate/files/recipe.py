@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.files.pictures import MAX_SIDE, encode_still
-from loopanimate.files.sizes import art_box, cover_box, inside, output_size, within
+from loopanimate.files.sizes import Centre, art_box, cover_box, inside, output_size, within
 from loopanimate.scene.saliency import edit
 from loopanimate.settings import MAX_TEXT, Settings, make_settings
 
@@ -114,17 +114,17 @@ def of_frame(
     """
     request, hands = settings.request, settings.hands
     mask = edit(mask, request.mask_grow, request.mask_feather, request.mask_invert)
-    settings = settings.change(mask_grow=0.0, mask_feather=0.0, mask_invert=False)
+    centre, settings = settings.output.centre, settings.change(centre=None, mask_grow=0.0, mask_feather=0.0, mask_invert=False)
     height, width = mask.shape
     if squares is not None:
-        frame, shares = _part_of_art(frame, mask, squares)
+        frame, shares = _part_of_art(frame, mask, squares, centre)
         box = tuple(share * side for share, side in zip(shares, (width, height) * 2))
     elif settings.output.fit:
         wide, high = inside(frame.size, width, height)
         left, top = (frame.width - wide) // 2, (frame.height - high) // 2
         return frame.crop((left, top, left + wide, top + high)), settings, mask
     else:
-        box = cover_box(mask, frame.size)
+        box = cover_box(mask, frame.size, centre=centre)
         shares = tuple(edge / side for edge, side in zip(box, (width, height) * 2))
 
     def part(grey):
@@ -141,11 +141,13 @@ def of_frame(
     return frame, settings, part(mask)
 
 
-def _part_of_art(frame: Image.Image, mask: np.ndarray, squares: tuple[int, int, int]) -> tuple[Image.Image, tuple[float, ...]]:
+def _part_of_art(
+    frame: Image.Image, mask: np.ndarray, squares: tuple[int, int, int], centre: Centre
+) -> tuple[Image.Image, tuple[float, ...]]:
     """What a frame shows of pixel art, without the rim that goes on around it, and the part that it is, in fractions."""
     *art, factor = squares
     starts, ends, crop = [], [], []
-    box = art_box(mask, art, frame.size, factor)
+    box = art_box(mask, art, frame.size, factor, centre)
     for first, last, own, side in zip(box[:2], box[2:], art, frame.size):
         beyond = (factor * (last - first) - side) // 2  # of the squares on either side, or of the frame, if below 0
         shown = min(side, factor * (last - first))

@@ -31,6 +31,9 @@ MOST_PIXELS = 7680 * 4320  # of several monitors together
 MIN_SECONDS = {"lively": 60}  # Lively pauses each time that a file starts again, so the file has to be long
 
 
+Centre = tuple[float, float] | None
+
+
 class Monitor(NamedTuple):
     """A monitor's place among others, in pixels."""
 
@@ -135,11 +138,16 @@ def whole_pixels(size: tuple[int, int], art: tuple[int, int], fit: bool) -> int:
     return factor
 
 
-def art_box(mask: np.ndarray, art: tuple[int, int], size: tuple[int, int], factor: int) -> tuple[int, int, int, int]:
-    """Return left, top, right, bottom of the part of pixel art that a file of `size` shows, its pixels `factor` pixels each."""
+def art_box(
+    mask: np.ndarray, art: tuple[int, int], size: tuple[int, int], factor: int, centre: Centre = None
+) -> tuple[int, int, int, int]:
+    """Return left, top, right, bottom of the part of pixel art that a file of `size` shows, its pixels `factor` pixels each.
+
+    mask, centre: as of `cover_box`.
+    """
     seen = tuple(min(own, -(-edge // factor)) for own, edge in zip(art, size))
-    places = zip(centre_of(mask, art), seen, art)
-    left, top = (int(np.clip(round(centre - few / 2), 0, own - few)) for centre, few, own in places)
+    places = zip(centre_of(mask, art, centre), seen, art)
+    left, top = (int(np.clip(round(middle - few / 2), 0, own - few)) for middle, few, own in places)
     return left, top, left + seen[0], top + seen[1]
 
 
@@ -176,24 +184,29 @@ def cover_masks(
 
 
 def cover_box(
-    mask: np.ndarray, size: tuple[int, int], whole: tuple[int, int] | None = None
+    mask: np.ndarray, size: tuple[int, int], whole: tuple[int, int] | None = None, centre: Centre = None
 ) -> tuple[float, float, float, float]:
     """Return the largest part of a picture that has the aspect of `size` (width, height).
 
-    The centre of the mask (H, W) is in its middle, as far as the picture reaches. Left, top, right, bottom in pixels.
-    whole: (width, height) of the picture; None: the mask's.
+    The centre, or that of the mask (H, W), is in its middle, as far as the picture reaches. Left, top, right, bottom in
+    pixels. whole: (width, height) of the picture; None: the mask's.
     """
     width, height = whole = whole or mask.shape[::-1]
     scale = max(size[0] / width, size[1] / height)
     wide, high = min(size[0] / scale, width), min(size[1] / scale, height)  # rounding must not leave the picture
-    centres = centre_of(mask, whole)
+    centres = centre_of(mask, whole, centre)
     left = min(max(centres[0] - wide / 2, 0), width - wide)
     top = min(max(centres[1] - high / 2, 0), height - high)
     return left, top, min(left + wide, width), min(top + high, height)
 
 
-def centre_of(mask: np.ndarray, whole: tuple[int, int]) -> list[float]:
-    """The centre (x, y) of a mask (H, W) of a picture, in pixels of that; of an empty one, the picture's."""
+def centre_of(mask: np.ndarray, whole: tuple[int, int], centre: Centre = None) -> list[float]:
+    """The centre (x, y) of a mask (H, W) of a picture, in pixels of that; of an empty one, the picture's.
+
+    centre: the one that was asked for, in fractions of the picture.
+    """
+    if centre is not None:
+        return [share * side for share, side in zip(centre, whole)]
     weights = mask if mask.any() else np.ones_like(mask)
     return [
         float(np.average(np.arange(few) + 0.5, weights=weights.sum(axis))) * (side / few)

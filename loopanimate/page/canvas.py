@@ -27,6 +27,7 @@ class Painting:
     arrows: tuple[tuple[float, ...], ...] = ()  # in fractions of the picture, as pins
     pins: tuple[tuple[float, ...], ...] = ()
     shown: np.ndarray | None = None  # the mask that is painted on just now
+    centre: tuple[float, float] | None = None  # of a file of another shape, in fractions of the picture; None: of what moves
 
     @classmethod
     @lru_cache(maxsize=8)  # an event's function asks for it several times
@@ -41,7 +42,8 @@ class Painting:
                 raise ValueError("more parts than are read")
             parts = tuple((str(thing), open_url(source)) for thing, source in given["parts"])
             arrows, pins = (tuple(tuple(map(float, point)) for point in given[name]) for name in ("arrows", "pins"))
-            return cls(str(given["of"]), parts=parts, arrows=arrows, pins=pins, **masks)
+            centre = given.get("centre") and tuple(map(float, given["centre"]))
+            return cls(str(given["of"]), parts=parts, arrows=arrows, pins=pins, centre=centre, **masks)
         except (KeyError, TypeError, AttributeError, ValueError, OSError):
             raise ValueError("expected what is painted on a picture, got something else") from None
 
@@ -51,7 +53,7 @@ class Painting:
         masks = {name: url(getattr(self, name)) for name in ("automatic", "mask", "freeze", "shown")}
         parts = [(thing, url(own)) for thing, own in self.parts]
         place = {"of": self.path, "picture": address, "width": width, "height": height}
-        return json.dumps({**place, **masks, "parts": parts, "arrows": self.arrows, "pins": self.pins})
+        return json.dumps({**place, **masks, "parts": parts, "arrows": self.arrows, "pins": self.pins, "centre": self.centre})
 
     def freeze_png(self) -> bytes | None:
         """The frozen places as settings carry them."""

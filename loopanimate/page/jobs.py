@@ -223,6 +223,7 @@ class Server:
                 settings, mask = settings.change(size="source", arrows=(), pins=(), freeze=None), None
             if mask is not None:
                 frame, settings, mask = of_frame(frame, settings, mask, unpack_squares(recipe))
+            settings = settings.change(centre=None)  # of another picture
             parts = parts if whole else ()  # which of a cut picture is left is known by a mask alone: they are found again
             path = str(self.new_file(".png", name))
             frame.save(path)
@@ -246,7 +247,7 @@ class Server:
         )
         parts = tuple((thing, fit(own)) for thing, own in parts)
         freeze = fit(hands.freeze and open_small_png(hands.freeze))
-        return canvas.Painting(path, found, given, parts, freeze, hands.arrows, hands.pins)
+        return canvas.Painting(path, found, given, parts, freeze, hands.arrows, hands.pins, None, settings.output.centre)
 
     def _sample(self, picture: Image.Image, settings: Settings, seeds: list[int], mask, parts: Parts, machine: Machine):
         """make_loops as a generator of (step, steps, glimpse as WebP or None), or None; its last word is the loops."""
@@ -300,7 +301,9 @@ class Server:
         begun = time.monotonic()
         small = loop if loop.is_art(loop.settings.output) else shrink(loop, text.SHOWN_SIDE)
         thumbnail = self.save_glimpse(loop, NATIVE_FPS)
-        output = Output(**{name: getattr(small.settings.output, name) for name in ("fps", "size", "fit", "scale", "enlarge")})
+        output = Output(
+            **{name: getattr(small.settings.output, name) for name in ("fps", "size", "centre", "fit", "scale", "enlarge")}
+        )
         recipe = pack(loop.settings, mask, parts, squares=loop.squares(output)) if embed else None
         file = yield from relay(
             follow_writing(small, self.new_file(".mp4"), output, recipe), lambda word: word and count(word, begun, "Rendering")
@@ -318,7 +321,11 @@ class Server:
             held["fps"] = None  # the format's own
         loop, output, before = direct(shown.loop, settings), settings.output, shown.loop.settings.output
         self.limits.check_output(fit_length(settings, form), form, loop.size(output))
-        if not isinstance(loop, MotionLoop) and (output.size, output.fit) != (before.size, before.fit):
+        if not isinstance(loop, MotionLoop) and (output.size, output.centre, output.fit) != (
+            before.size,
+            before.centre,
+            before.fit,
+        ):
             sampling = self.sample_loops(shown.path, settings, 1, shown.mask, machine)
             (loop,) = yield from relay(sampling, lambda _: text.working("Fitting the loop to the size …"))
         recipe = pack(settings, shown.mask, shown.parts, squares=loop.squares(output)) if embed else None

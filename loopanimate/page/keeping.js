@@ -72,7 +72,7 @@ jobs.trim = async () => {
 
 jobs.visits = async () => {
   const strip = document.createElement("div"), all = await visits();
-  if (!all.length) strip.textContent = "The loops that you make are kept here, in this browser.";
+  if (!all.length) strip.innerHTML = "<p>The loops that you make are kept here, in this browser.</p>";
   for (const { key, caption, glimpse } of all) {
     if (!urls.has(key)) urls.set(key, URL.createObjectURL(glimpse));
     const button = document.createElement("button"), image = document.createElement("img");

@@ -69,7 +69,7 @@ class Layout:
         markup = (folder / "stage.html").read_text(encoding="utf-8")
         nothing = dict.fromkeys(HANDED)
         self.stage = gr.HTML("", html_template=markup, js_on_load=script, apply_default_css=False, elem_id="stage", **nothing)
-        self.controls |= dict.fromkeys(("hands.arrows", "hands.pins", "hands.freeze"), self.stage)
+        self.controls |= dict.fromkeys(("hands.arrows", "hands.pins", "hands.freeze", "output.centre"), self.stage)
         # These three take what the page's script puts into them. Hidden, because an event's data cannot replace them: Gradio
         # makes sure that a visitor uploaded the file that he names only where a file component names it.
         given = {"type": "filepath", "image_mode": None, "format": "png"}  # the file as it comes
@@ -101,11 +101,11 @@ class Layout:
                 *((f"{text.SIZE_NAMES.get(name, name)}, {w} x {h}", name) for name, (w, h) in SIZES.items()),
                 *text.SEVERAL,
             ]
-            self.file_format = gr.Dropdown(formats, value="MP4", label="Format", scale=1, min_width=110)
-            size = gr.Dropdown(sizes, value="source", label="Size", allow_custom_value=True, scale=2, min_width=200)
-            self.controls["output.size"] = size
-            lengths = {"value": "", "label": "Length", "allow_custom_value": True, "info": "or seconds, typed"}
-            self.controls["output.seconds"] = gr.Dropdown(text.LENGTHS, **lengths, scale=1, min_width=110)
+            self.file_format = gr.Dropdown(formats, value="MP4", label="Format", scale=5, min_width=90)
+            typed = {"allow_custom_value": True}
+            size = gr.Dropdown(sizes, value="source", label="Size", scale=8, min_width=150, **typed)
+            length = gr.Dropdown(text.LENGTHS, value="", label="Length", scale=6, min_width=110, **typed)
+            self.controls |= {"output.size": size, "output.seconds": length}
         with gr.Row():
             self.save = gr.Button("Download MP4", interactive=False, scale=2, min_width=120, elem_id="save")
 

@@ -172,7 +172,8 @@ class JobEvents(Events):
 
     def film(self, shown: Shown) -> dict:
         source = f"gradio_api/file={shown.file.path}"
-        centre = centre_of(shown.loop.mask, (1, 1))  # a file of another shape is cut around it
+        # a file of another shape is cut around it, unless hands move it
+        centre = centre_of(shown.loop.mask, (1, 1)) if shown.loop.settings.output.size == "source" else None
         return {"source": source, "words": shown.loop.settings.request.prompt, "size": shown.file.size, "centre": centre}
 
     def living(self, page: LoopFile, loop: Loop) -> dict:

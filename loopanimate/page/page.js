@@ -19,28 +19,58 @@ function show(wanted) {
   const shape = (wanted === "loop" && film && PLACES[$(".place").value]) || width / height;
   stage.dataset.place = shape === width / height ? "" : $(".place").value;
   view.style.setProperty("--shape", shape);
-  video.style.objectPosition = crop(width / height / shape, wanted === "loop" && film?.centre);
+  wider = width / height / shape;
+  stage.dataset.slides = wider > 1 ? "x" : "y";
+  place();
   if (!paused && film) video.play().catch(() => {});
   if (wanted === "loop") zoomTo(1, { x: 0, y: 0 });
 }
 
-// Where it is cut to a place's shape the mask's middle stays in its middle, as in a file of that shape (files/sizes.py: cover_box).
+// Where it is cut to a place's shape, what hands chose or the mask's middle stays in its middle, as in a file of that shape
+// (files/sizes.py: cover_box).
 const PLACES = { phone: 9 / 19.5, screen: 16 / 9, screens: 32 / 9 };
-function crop(wider, centre) { // how much wider than the place it is; centre: of what moves in the loop, in fractions of it
-  if (!art || !stage.dataset.place) return "";
-  if (centre) return [[centre[0], wider], [centre[1], 1 / wider]].map(([at, long]) => `${slide01(at, long)}%`).join(" ");
-  const pixels = mask(), sums = [0, 0];
-  let all = 0;
-  for (let i = 0; i < pixels.length; i++) {
-    all += pixels[i];
-    sums[0] += pixels[i] * ((i % art.width) + 0.5);
-    sums[1] += pixels[i] * (Math.floor(i / art.width) + 0.5);
-  }
-  const share = (sum, side, long) => slide01(all ? sum / all / side : 0.5, long);
-  return `${share(sums[0], art.width, wider)}% ${share(sums[1], art.height, 1 / wider)}%`;
+let wider = 1; // how much wider the loop is than the place
+const seen = () => [Math.min(1, 1 / wider), Math.min(1, wider)]; // of the loop, in fractions
+const middle = () => (art?.centre ?? film?.centre ?? [0.5, 0.5]).map((at, axis) => inside(at, seen()[axis]));
+const inside = (at, part) => Math.min(1 - part / 2, Math.max(part / 2, at));
+function place() {
+  const shares = middle().map((at, axis) => (seen()[axis] < 1 ? (at - seen()[axis] / 2) / (1 - seen()[axis]) : 0.5));
+  video.style.objectPosition = stage.dataset.place ? shares.map((share) => `${100 * share}%`).join(" ") : "";
 }
-const slide01 = (at, long) => (long > 1 ? Math.min(1, Math.max(0, (at * long - 0.5) / (long - 1))) : 0.5) * 100; // percent
-$(".place").addEventListener("change", () => show("loop"));
+$(".place").addEventListener("change", () => {
+  show("loop");
+  if (slidable()) hint("Drag the loop to what the file shall show.");
+});
+
+let slid = null; // where the loop was when a hand took it
+const slidable = () => art && !tool && film?.centre && stage.dataset.place && stage.dataset.show === "loop";
+const slideTo = (centre) => {
+  art = { ...art, centre: centre.map((at, axis) => inside(at, seen()[axis])) };
+  place();
+};
+view.addEventListener("pointerdown", (event) => {
+  if (!slidable() || event.button > 0) return;
+  view.setPointerCapture(event.pointerId);
+  slid = { at: [event.clientX, event.clientY], centre: middle(), before: art };
+});
+view.addEventListener("pointermove", (event) => {
+  if (!slid) return;
+  const moved = [(event.clientX - slid.at[0]) / view.clientWidth, (event.clientY - slid.at[1]) / view.clientHeight];
+  slideTo(slid.centre.map((at, axis) => at - moved[axis] * seen()[axis]));
+});
+for (const kind of ["pointerup", "pointercancel"])
+  view.addEventListener(kind, () => {
+    const before = slid?.before;
+    slid = null;
+    if (before && before !== art) commit(before);
+  });
+view.addEventListener("keydown", (event) => {
+  const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key], before = art;
+  if (!way || !slidable()) return;
+  event.preventDefault();
+  slideTo(middle().map((at, axis) => at + 0.02 * way[axis]));
+  commit(before);
+});
 
 let paused = matchMedia("(prefers-reduced-motion: reduce)").matches;
 function pause(wish = !paused) {
@@ -339,7 +369,7 @@ const DEEDS = {
 const hold = (on) => stage.toggleAttribute("data-held", on);
 $("[data-do=hold]").addEventListener("keydown", ({ key }) => hold([" ", "Enter"].includes(key)));
 for (const target of [view, $("[data-do=hold]")])
-  target.addEventListener("pointerdown", () => stage.dataset.show === "loop" && hold(true));
+  target.addEventListener("pointerdown", () => stage.dataset.show === "loop" && !(target === view && slidable()) && hold(true));
 for (const kind of ["pointerup", "pointercancel", "keyup", "blur"]) addEventListener(kind, () => hold(false));
 
 // a clause of the sentence: in other words, or chosen to mend where its thing is

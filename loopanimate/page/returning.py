@@ -11,6 +11,7 @@ from gradio.processing_utils import save_file_to_cache
 from loopanimate.files.formats import by_ending
 from loopanimate.files.project import is_project
 from loopanimate.files.recipe import Parts
+from loopanimate.files.sizes import centre_of
 from loopanimate.page import text
 from loopanimate.page.base import QUIET, hand
 from loopanimate.page.bindings import read, show
@@ -57,7 +58,7 @@ class ReturnEvents(MaskEvents, JobEvents):
         file = values[event.target]
         settings, mask, path, parts = self.server.restore(file, values[self.picture])
         is_film = not is_project(file) and (by_ending(file).mime or "").startswith("video/")
-        words = {"film": watch(file, settings)} if is_film else {}
+        words = {"film": watch(file, settings, mask)} if is_film else {}
         return self.show_settings(settings, mask, path, parts, **words)
 
     def save_project(self, values: dict) -> dict:
@@ -83,9 +84,16 @@ class ReturnEvents(MaskEvents, JobEvents):
         picture = next(folder.glob("picture.*"))
         named = shutil.copy(picture, self.server.new_file(picture.suffix, folder.name))
         settings, mask, path, parts = self.server.restore(folder / "loop.mp4", str(named), sure=True)
-        return self.show_settings(settings, mask, path, parts, film=watch(folder / "loop.mp4", settings))
+        return self.show_settings(settings, mask, path, parts, film=watch(folder / "loop.mp4", settings, mask))
 
 
-def watch(file: str | Path, settings: Settings) -> dict:
+def watch(file: str | Path, settings: Settings, mask: np.ndarray | None) -> dict:
     """A finished film, as the stage's script takes it."""
-    return {"source": f"gradio_api/file={file}", "words": settings.request.prompt, "size": first_frame(file).size}
+    whole = mask is not None and settings.output.size == "source"
+    centre = centre_of(mask, (1, 1)) if whole else None
+    return {
+        "source": f"gradio_api/file={file}",
+        "words": settings.request.prompt,
+        "size": first_frame(file).size,
+        "centre": centre,
+    }

@@ -16,7 +16,7 @@ const HINTS = {
 // What is painted. It is never changed, only replaced, so that undo has each state before.
 // of, picture: the picture's name on the server and its address; width, height: of all masks, which hold a byte a pixel;
 // automatic: what was found; masks: what was painted, by thing, "" is what moves as a whole; chosen: the thing that is mended;
-// arrows, pins: in fractions of the picture.
+// arrows, pins: in fractions of the picture; centre: of a file of another shape, too, or null.
 let art = null, past = [], future = [], turns = 0;
 let regions = [], first = "", whole = true; // where the words' things are; the thing that a whole mask is of; whether words name none
 let slowed = null; // what frozen places slow
@@ -60,7 +60,7 @@ const mask = () => art.masks[art.chosen] ?? start(art.chosen);
 const write = () => JSON.stringify({
   of: art.of, picture: art.picture, width: art.width, height: art.height, automatic: encode(art.automatic),
   mask: encode(art.masks[""]), parts: Object.entries(art.masks).filter(([thing]) => thing).map(([thing, own]) => [thing, encode(own)]),
-  freeze: encode(art.freeze), arrows: art.arrows, pins: art.pins, shown: encode(mask()),
+  freeze: encode(art.freeze), arrows: art.arrows, pins: art.pins, centre: art.centre, shown: encode(mask()),
 });
 
 // What the server hands over: another picture, or the same with other paint.
@@ -127,6 +127,7 @@ function share(before) {
   keepPaint();
   const directed = ["arrows", "pins", "freeze"].some((name) => art[name] !== before[name]);
   if (directed) trigger("directed");
+  if (art.centre !== before.centre) show(stage.dataset.show);
   if (!directed && hasLoop() && art.masks !== before.masks) hint("Press Animate to use this mask.");
   else hint(HINTS[tool] ?? "");
   draw();

@@ -29,6 +29,7 @@ CHANGED = {
     "added_effects": (("snow", 1.0), ("embers", 0.25)),
     "fps": 12.5,
     "size": "1080p",
+    "centre": (0.25, 0.5),
     "fit": True,
     "scale": "nearest",
     "enlarge": "drawing",
@@ -67,7 +68,9 @@ def paint(page, values, settings):
     """Put what hands drew where the page's script has it."""
     hands = settings.hands
     freeze = None if hands.freeze is None else open_small_png(hands.freeze)
-    drawn = Painting("a.png", np.zeros((8, 8), np.float32), None, (), freeze, hands.arrows, hands.pins)
+    drawn = Painting(
+        "a.png", np.zeros((8, 8), np.float32), None, (), freeze, hands.arrows, hands.pins, None, settings.output.centre
+    )
     return {**values, page.stage: drawn.write("a.png")}
 
 

@@ -12,7 +12,9 @@ def test_what_is_painted_is_read_back():
     y, x = np.mgrid[0:60, 0:80]
     mask = np.clip((x - 20) / 30, 0, 1).astype(np.float32)
     freeze = ((y > 40) & (x > 30)).astype(np.float32)
-    drawn = Painting("a.png", mask, 1 - mask, (("sea", freeze),), freeze, ((0.2, 0.3, 0.45, 0.3),), ((0.5, 0.123),), mask)
+    drawn = Painting(
+        "a.png", mask, 1 - mask, (("sea", freeze),), freeze, ((0.2, 0.3, 0.45, 0.3),), ((0.5, 0.123),), mask, (0.25, 0.75)
+    )
     back = Painting.read(drawn.write("gradio_api/file=a.png"))
     assert (back.path, back.arrows, back.pins) == (drawn.path, drawn.arrows, drawn.pins)
     assert np.abs(back.automatic - mask).max() < 0.002 and np.abs(back.mask - (1 - mask)).max() < 0.002
