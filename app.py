@@ -13,7 +13,7 @@ from loopanimate.memory import return_large_blocks
 from loopanimate.page.events import Page
 from loopanimate.page.jobs import ON_ZERO, Server
 from loopanimate.page.limits import Guard, take_turns
-from loopanimate.presets import ASSETS
+from loopanimate.presets import ASSETS, DEFAULT
 from loopanimate.settings import Machine
 
 
@@ -24,7 +24,7 @@ def launch(server: Server, **given) -> gr.Blocks:
     with gr.Blocks(title="LoopAnimate") as blocks:
         Page(server)
     if ON_ZERO:
-        for model in (server.load("motion", server.machine), server.load_models(server.machine)):
+        for model in (server.load(DEFAULT, server.machine), server.load_models(server.machine)):
             model.result()  # ZeroGPU wants the models on its device before the first request
     take_turns(blocks.queue(max_size=limits.queue), limits)
     blocks.launch(
@@ -39,7 +39,7 @@ def launch(server: Server, **given) -> gr.Blocks:
         prevent_thread_lock=True,
         **given,
     )
-    _ = server.saliency, server.load_models(server.machine), server.load("motion", server.machine)
+    _ = server.saliency, server.load_models(server.machine), server.load(DEFAULT, server.machine)
     return blocks
 
 

@@ -132,7 +132,9 @@ def animate(
         check_manifests(written_to)
     snippet = check_snippet(files.snippet, written_to) if files.snippet else None
     if is_page and PRESETS[settings.preset].checkpoint is None:
-        raise ValueError(f"expected the motion preset for a living page, got {settings.preset}: it makes frames, not motion")
+        raise ValueError(
+            f"expected the quick or motion preset for a living page, got {settings.preset}: it makes frames, not motion"
+        )
     if is_page and wanted.scale == "nearest":
         raise ValueError(f"expected a picture or a film for --scale nearest, got {output}: a living page is smooth")
     mask_output = check_mask_output(files.save_mask) if files.save_mask else None
@@ -156,7 +158,7 @@ def animate(
     # torch and diffusers take seconds to import: mistakes are said before
     from loopanimate.loop import make_loops
 
-    pipe, models = load(settings.preset, machine)
+    pipe, models = load(settings.sampler, machine)
     loop, *others = make_loops(pipe, picture, settings, seeds, mask, progress, given=parts, models=models, alpha=alpha)
     written = loop.write_page(output, others, metadata=recipe) if others else loop.write(output, metadata=recipe)
     if files.manifests:
@@ -178,7 +180,9 @@ def animate(
         lines.append(f"{mask_output}: {'what moves' if loop.masks else 'where light and weather may be, as nothing moves'}")
     if alpha is not None and (loop.alpha is None or not form.keeps_alpha(wanted.codec)):
         keep = ", ".join(ending for ending, each in ENDINGS.items() if each.keeps_alpha(None))
-        lines.append(f"White stands behind the picture: {keep} of the motion preset keep it clear, --background sets a colour.")
+        lines.append(
+            f"White stands behind the picture: {keep} of the quick and motion presets keep it clear, --background sets a colour."
+        )
     lines += filter(None, (written.length, written.enlarged))
     width, height = written.size
     about = f"{width} x {height}, {written.frames} frames, {written.seconds:.2f} s, seed {settings.request.seed}"

@@ -17,7 +17,7 @@ from transformers.utils import logging as transformers_logging
 from loopanimate.network.few_passes import FewPassScheduler
 from loopanimate.network.unet import LoopAnimateUNet
 from loopanimate.pipeline import LoopAnimatePipeline
-from loopanimate.presets import DEPTH_MODELS, PRESETS, REGIONS_MODELS, Preset
+from loopanimate.presets import DEFAULT, DEPTH_MODELS, PRESETS, REGIONS_MODELS, Preset
 from loopanimate.scene.finder import Models
 from loopanimate.scene.prompted import DepthModel, Prompted
 from loopanimate.settings import Machine
@@ -27,7 +27,7 @@ CLASSES = {"model_index.json": "LoopAnimatePipeline", "unet/config.json": "LoopA
 FREE_GPU_BYTES = 13e9  # with less free memory the 512 preset's networks go to the GPU one at a time
 
 
-def load_pipeline(preset: str = "motion", checkpoint: str | Path | None = None, device: str = "auto") -> LoopAnimatePipeline:
+def load_pipeline(preset: str = DEFAULT, checkpoint: str | Path | None = None, device: str = "auto") -> LoopAnimatePipeline:
     """The pipeline of a preset's own checkpoint, or of `checkpoint`: a folder or a hub repository ("owner/name").
 
     A checkpoint that samples appearance runs on a GPU in half precision, with every exact speed-up, and offloaded if the

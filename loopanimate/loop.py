@@ -205,7 +205,7 @@ class Loop:
         progress: Progress | None = None,
     ) -> LoopFile:
         """Write a living page; ValueError for a loop that is no motion."""
-        raise ValueError("expected the motion preset for a living page: this loop is frames, not motion")
+        raise ValueError("expected the quick or motion preset for a living page: this loop is frames, not motion")
 
 
 @dataclass(frozen=True)
@@ -410,7 +410,7 @@ def make_loops(
     if not pipe.codec.is_motion:
         check_appearance(settings.hands)
         if settings.output.scale == "nearest":
-            raise ValueError("expected the motion preset for --scale nearest: this one makes frames, not motion")
+            raise ValueError("expected the quick or motion preset for --scale nearest: this one makes frames, not motion")
     size = output_size(settings.output.size, *picture.size)
     if settings.output.scale == "nearest":
         side = pixel_side(np.asarray(picture))

@@ -13,6 +13,7 @@ from loopanimate.effects.names import names
 from loopanimate.options import Options, build, option
 from loopanimate.presets import (
     BUNDLED_SALIENT,
+    DEFAULT,
     DEPTH_MODELS,
     MAX_FRAMES,
     MIN_FRAMES,
@@ -196,7 +197,7 @@ class Output(Options):
 class Settings(Options):
     """What a finished file's recipe carries."""
 
-    preset: str = option("motion", f"one of {', '.join(PRESETS)}", metavar="|".join(PRESETS))
+    preset: str = option(DEFAULT, f"one of {', '.join(PRESETS)}", metavar="|".join(PRESETS))
     request: Request
     hands: Hands = Hands()
     output: Output = Output()
@@ -207,6 +208,14 @@ class Settings(Options):
         if preset not in PRESETS:
             raise ValueError(f"expected a preset out of {', '.join(PRESETS)}, got {preset[:40]}")
         return preset
+
+    @property
+    def sampler(self) -> str:
+        """The preset that samples: the teacher of one that takes neither so many steps nor guidance."""
+        preset, request = PRESETS[self.preset], self.request
+        guided = request.negative_prompt or request.guidance_scale not in (None, preset.guidance_scale)
+        more = (request.num_inference_steps or 0) > preset.num_inference_steps
+        return preset.student_of if preset.student_of and (guided or more) else self.preset
 
     def flat(self) -> dict:
         """All settings by name, without the groups that they stand in: the names are unique."""

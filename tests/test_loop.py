@@ -222,7 +222,7 @@ def test_an_appearance_model_gives_frames_at_the_shape_that_is_shown(small_512, 
     assert isinstance(loop, FrameLoop) and len(loop.sampled) == 4 and loop.size() == (64, 64)
     assert next(loop.frames([0.5])).shape == (64, 64, 3)
     assert loop.write(tmp_path / "loop.webp").frames == 15
-    with pytest.raises(ValueError, match="expected the motion preset for a living page"):
+    with pytest.raises(ValueError, match="expected the quick or motion preset for a living page"):
         loop.write(tmp_path / "loop.html")
     for wrong in ({"motion_strength": 2}, {"pins": ((0.5, 0.5),)}):
         with pytest.raises(ValueError, match="samples frames, not motion"):

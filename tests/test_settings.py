@@ -71,3 +71,18 @@ def test_a_name_that_is_no_setting_is_refused():
     for wrong in ({"motion_strenght": 2}, {"temp": 2}):
         with pytest.raises(ValueError, match=f"got {next(iter(wrong))}"):
             make_settings(prompt="it moves").change(**wrong)
+
+
+@pytest.mark.parametrize(
+    "asked, sampler",
+    [
+        ({}, "quick"),
+        ({"num_inference_steps": 2, "guidance_scale": 1.0}, "quick"),
+        ({"num_inference_steps": 3}, "motion"),
+        ({"guidance_scale": 2.0}, "motion"),
+        ({"negative_prompt": "it shakes"}, "motion"),
+        ({"preset": "512", "num_inference_steps": 50}, "512"),
+    ],
+)
+def test_what_a_student_cannot_take_its_teacher_samples(asked, sampler):
+    assert make_settings(prompt="it sways", **asked).sampler == sampler

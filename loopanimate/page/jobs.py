@@ -30,7 +30,7 @@ from loopanimate.page.living import preview
 from loopanimate.page.packages import write_package, zip_together
 from loopanimate.page.preview import first_frame, shrink, webp
 from loopanimate.page.work import POLL, follow, relay, start
-from loopanimate.presets import NATIVE_FPS
+from loopanimate.presets import DEFAULT, NATIVE_FPS, PRESETS
 from loopanimate.scene.finder import Finder, Models
 from loopanimate.scene.plan import Outcome
 from loopanimate.scene.saliency import automatic_mask, edit, session
@@ -124,6 +124,7 @@ class Server:
         self.limits = PUBLIC if self.public else OWN
         self.folder = Folder(KEEP_SECONDS, os.environ.get("GRADIO_TEMP_DIR"))
         self.pipe, self.models, self.salient = Held(), Held(), Held()
+        self.bundled = {name: Held() for name, preset in PRESETS.items() if preset.checkpoint}  # which are small
         self.render_seconds: float | None = None  # that the last loop took after sampling
         # ZeroGPU runs this in a fork, which inherits the models: only arguments and words travel between the processes
         self.sample = gpu(self._sample)
@@ -134,7 +135,8 @@ class Server:
         return self.salient.load(session, self.machine.salient_model)
 
     def load(self, preset: str, machine: Machine) -> Future:
-        return self.pipe.load(load, preset, machine.checkpoint, machine.device)
+        held = self.pipe if machine.checkpoint else self.bundled.get(preset, self.pipe)
+        return held.load(load, preset, machine.checkpoint, machine.device)
 
     def load_models(self, machine: Machine) -> Future:
         """What finds things and their depth."""
@@ -157,11 +159,11 @@ class Server:
     def find_things(self, picture: Image.Image, prompt: str) -> list[Outcome]:
         """What would become of each clause of a sentence."""
         finder = Finder(shrink_to_masks(picture), models=self.load_models(self.machine).result())
-        return find_things(self.load("motion", self.machine).result(), finder, prompt)
+        return find_things(self.load(DEFAULT, self.machine).result(), finder, prompt)
 
     def foresee(self, path: str, prompt: str, machine: Machine) -> list[Note]:
         """What would become of a sentence, as a small copy of the picture shows it."""
-        pipe = self.load("motion", self.machine).result()
+        pipe = self.load(DEFAULT, self.machine).result()
         return foresee(pipe, lambda: small_finder(path, self.load_models(machine).result()), prompt)
 
     def suggest(self, path: str, machine: Machine) -> list[str]:
@@ -258,7 +260,7 @@ class Server:
                 newest[:] = time.monotonic(), webp(loop, GLIMPSE_SIDE, NATIVE_FPS)
 
         def work(tell):
-            pipe = self.load(settings.preset, machine).result()
+            pipe = self.load(settings.sampler, machine).result()
             models = self.load_models(machine).result()
             loops = make_loops(
                 pipe, picture, settings, seeds, mask, lambda *step: tell((*step, newest[1])), glimpse, parts, models
@@ -279,7 +281,7 @@ class Server:
         parts = [(words, canvas.fit(own, size)) for words, own in parts]
         needed = [self.saliency, self.load_models(machine)]
         if not ON_ZERO:  # there another pipeline than the first one is loaded where the device is
-            needed.append(self.load(settings.preset, machine))
+            needed.append(self.load(settings.sampler, machine))
         while wait(needed, 0).not_done:
             yield text.working("Loading the model …")
             wait(needed, POLL)

@@ -13,7 +13,7 @@ from loopanimate.page import text
 from loopanimate.page.bindings import limits
 from loopanimate.page.jobs import Server
 from loopanimate.page.limits import KEEP_SECONDS
-from loopanimate.presets import ASSETS, MAX_FRAMES, MIN_FRAMES, PRESETS, REGIONS_MODELS
+from loopanimate.presets import ASSETS, DEFAULT, MAX_FRAMES, MIN_FRAMES, PRESETS, REGIONS_MODELS
 from loopanimate.settings import Machine
 
 SmallButton = partial(gr.Button, size="sm")
@@ -144,7 +144,7 @@ class Layout:
         add("output.max_size", gr.Number(0, label="Largest file, MB", minimum=0, info="0: any"))
         add("output.codec", gr.Checkbox(False, label=text.AV1))
         presets = [(f"{name}: {preset.needs}", name) for name, preset in PRESETS.items()]
-        add("preset", gr.Dropdown(presets, value="motion", label="Model"))
+        add("preset", gr.Dropdown(presets, value=DEFAULT, label="Model"))
         info, mine = "A folder, or a hub repository (owner/name)", not self.server.public
         machine = self.server.machine if mine else Machine()
         self.checkpoint = gr.Textbox(machine.checkpoint, label="Checkpoint", info=info, visible=mine)

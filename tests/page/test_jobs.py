@@ -75,7 +75,7 @@ def test_the_model_of_regions_is_loaded_where_one_is_named(monkeypatch):
     assert server.load_models(Machine()).result(60) == Models() and loaded == ["a/b"]
 
 
-def test_one_pipeline_is_held_and_a_failure_is_tried_again(monkeypatch):
+def test_one_large_pipeline_is_held_beside_the_bundled_ones_and_a_failure_is_tried_again(monkeypatch):
     loaded, machine = [], Machine()
 
     def load(preset, *_):
@@ -90,7 +90,10 @@ def test_one_pipeline_is_held_and_a_failure_is_tried_again(monkeypatch):
     with pytest.raises(ValueError, match="no weights"):
         server.load("512", machine).result(30)
     assert server.load("512", machine).result(30) == "512" and server.load("motion", machine).result(30) == "motion"
-    assert loaded == ["motion", "512", "512", "motion"]
+    assert loaded == ["motion", "512", "512"]
+    for checkpoint in ("one", "other", "one"):
+        server.load("motion", Machine(checkpoint=checkpoint)).result(30)
+    assert loaded[3:] == ["motion"] * 3
 
 
 def test_whoever_waits_for_a_model_can_stop(monkeypatch, tmp_path):

@@ -144,7 +144,7 @@ def test_a_cut_run_resumes_to_the_same_weights_and_learns(tmp_path, monkeypatch)
         assert "_name_or_path" not in path.read_text(encoding="utf-8"), path
     pipe = load_pipeline("motion", tmp_path / "cut" / "pipeline")
     assert pipe.config.guidance_scale == 1 and pipe.config.num_inference_steps == 2
-    assert isinstance(pipe.scheduler, FewPassScheduler) and list(pipe.scheduler.config.passes) == [449, 224]
+    assert isinstance(pipe.scheduler, FewPassScheduler) and list(pipe.scheduler.config.passes) == [449, 112]
 
 
 def test_a_run_goes_on_only_as_it_began(tmp_path, monkeypatch):
