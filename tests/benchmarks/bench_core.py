@@ -1,7 +1,7 @@
 """How long a person waits, and how much memory it takes: python -m tests.benchmarks.bench_core.
 
-Start of the page until it answers; a 512 x 512 photograph to a finished MP4, models warm, with the share of each part;
-peak memory of that process. Times are of this machine: compare parts of one run, not runs of two machines.
+Start of the page until it answers; a 512 x 512 photograph to a finished MP4, models warm, with the share of each part, by the
+bundled model and its student in turns; peak memory of that process. Times are of this machine: compare parts of one run, not runs of two machines.
 """
 
 import resource
@@ -20,8 +20,11 @@ from PIL import Image
 
 from loopanimate.checkpoints import load_quietly
 from loopanimate.loop import make_loops
+from loopanimate.page.living import preview
 from loopanimate.scene.saliency import automatic_mask
 from loopanimate.settings import make_settings
+
+PARTS = ("mask", "sampling", "to the first moving preview", "rendering and encoding", "whole", "sampling of four seeds")
 
 
 def page_answers(runs: int) -> float:
@@ -45,30 +48,41 @@ def page_answers(runs: int) -> float:
     return statistics.median(times)
 
 
-def picture_to_loop(runs: int) -> dict[str, float]:
-    """Median seconds of each part, models warm, 35 frames at 30 a second."""
+def picture_to_loop(runs: int) -> dict[str, dict[str, list[float]]]:
+    """Seconds of each part, by preset and turn, the presets in turns: models warm, 35 frames at 30 a second."""
     from skimage import data
 
     picture = Image.fromarray(data.astronaut())
-    pipe = load_quietly("motion", device="cpu")
-    parts: dict[str, list[float]] = {"mask": [], "sampling": [], "rendering and encoding": [], "whole": []}
+    pipes = {preset: load_quietly(preset, device="cpu") for preset in ("motion", "quick")}
+    parts = {preset: {name: [] for name in PARTS} for preset in pipes}
     with tempfile.TemporaryDirectory() as folder:
-        for run in range(runs + 1):
+        for turn, preset in ((turn, preset) for turn in range(runs + 1) for preset in pipes):
+            settings = make_settings(prompt="she sways to the left", seed=turn, preset=preset)
             times = [time.perf_counter()]
             mask, _ = automatic_mask(picture)
             times.append(time.perf_counter())
-            loop = make_loops(pipe, picture, make_settings(prompt="she sways to the left", seed=run), mask=mask)[0]
+            loop = make_loops(pipes[preset], picture, settings, mask=mask)[0]
+            times.append(time.perf_counter())
+            preview(loop).write_page(Path(folder) / "loop.html")
             times.append(time.perf_counter())
             loop.write(Path(folder) / "loop.mp4")
             times.append(time.perf_counter())
-            if run:  # the first warms up
-                for name, seconds in zip(parts, [*np.diff(times), times[-1] - times[0]]):
-                    parts[name].append(float(seconds))
-    return {name: statistics.median(values) for name, values in parts.items()}
+            make_loops(pipes[preset], picture, settings, seeds=[turn + seed for seed in range(4)], mask=mask)
+            times.append(time.perf_counter())
+            found, sampled, shown, written, four = map(float, np.diff(times))
+            made = (found, sampled, sampled + shown, written, found + sampled + shown + written, four)
+            if turn:  # the first warms up
+                for name, seconds in zip(PARTS, made):
+                    parts[preset][name].append(seconds)
+    return parts
 
 
 if __name__ == "__main__":
-    print(f"page answers after     {page_answers(3):6.2f} s")
-    for name, seconds in picture_to_loop(3).items():
-        print(f"{name:22} {seconds:6.2f} s")
-    print(f"peak memory            {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:6.2f} GB")
+    print(f"page answers after {page_answers(3):.2f} s")
+    parts = picture_to_loop(7)
+    print(f"{'medians of 7, in seconds':28} {'motion':>7} {'quick':>7}   motion / quick, turn by turn")
+    for name in PARTS:
+        teacher, student = (parts[preset][name] for preset in ("motion", "quick"))
+        ratio = statistics.median(one / other for one, other in zip(teacher, student))
+        print(f"{name:28} {statistics.median(teacher):7.2f} {statistics.median(student):7.2f}   {ratio:.2f}")
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")

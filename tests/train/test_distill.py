@@ -11,7 +11,7 @@ from loopanimate.network.conditioning import condition, stack
 from loopanimate.network.few_passes import FewPassScheduler
 from loopanimate.pipeline import LoopAnimatePipeline
 from train import distill, trainer
-from train.distill import RESTING, _compute_in_bf16, errors, lesson_denoiser, refine, teach
+from train.distill import RESTING, _compute_in_bf16, _has_bf16, errors, lesson_denoiser, refine, teach
 from train.loader import Loops
 from train.objectives import TrainedNetworks
 from train.settings import DistillSettings
@@ -170,3 +170,12 @@ def test_every_process_learns_from_lessons_of_its_own_and_then_again():
     numbers = [[distill._number(settings, step, rank, 2) for step in range(9)] for rank in range(2)]
     assert [row[::3] for row in numbers] == [[0, 2, 4], [1, 3, 5]]
     assert all(number < 2 * (step // 3 + 1) for row in numbers for step, number in enumerate(row))
+
+
+def test_bf16_is_for_what_multiplies_in_it(monkeypatch):
+    def ask(**there) -> bool:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: there)
+        return _has_bf16(torch.device("cpu"))
+
+    assert ask(avx2=True, avx512_bf16=True) and ask(amx_bf16=True, amx_tile=True)
+    assert not ask(avx2=True, avx512_bf16=False, amx_bf16=False) and _has_bf16(torch.device("cuda"))
