@@ -2,7 +2,8 @@
 
 SVT-AV1 codes no pictures of brightness alone, which AV1's image format asks of alpha, and FFmpeg's muxer takes no other. So
 alpha is coded with grey colours, which libavif passes over, and goes under the name of a grey stream that Pillow has made. Its
-levels are full, 0 to 255, and so are those of the colours: Chromium takes both for what alpha's are.
+levels are full, 0 to 255. Those of the colours are limited, as in any film: beside alpha Chromium 156 takes them for that
+whatever the file says. Chromium 150 takes them for what alpha's are, and shows them a little flat.
 """
 
 import io
@@ -40,7 +41,7 @@ def write_avif(path: Path, frames: Iterable[np.ndarray], count: int, coding: Cod
         def keep_alpha() -> Iterator[av.VideoFrame]:
             for pixels in frames:
                 np.save(kept, pixels[..., 3])
-                yield convert(pixels, "yuv420p", levels=FULL)
+                yield convert(pixels, "yuv420p")
 
         write_film(colours, keep_alpha(), count, single, level, None, "avif")
         kept.seek(0)

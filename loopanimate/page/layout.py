@@ -135,12 +135,12 @@ class Layout:
             self.picked = gr.UploadButton("Open a project or a finished loop", size="sm", file_types=[*ENDINGS], min_width=160)
 
     def place_expert(self) -> None:
-        add, own = self.controls.__setitem__, "0: the model's own"
+        add = self.controls.__setitem__
         label = "Frames of the model (8 a second)"
         add("request.num_frames", gr.Slider(MIN_FRAMES, MAX_FRAMES, MAX_FRAMES, step=2, label=label))
-        add("request.num_inference_steps", gr.Slider(0, 50, 0, step=1, label="Sampling steps", info=own))
-        add("request.guidance_scale", gr.Slider(0, 15, 0, step=0.5, label="Guidance", info=f"{own}; 1: none"))
-        add("request.negative_prompt", gr.Textbox(label="Keep away from", info="Counts where guidance is not 1"))
+        add("request.num_inference_steps", gr.Slider(0, 50, 0, step=1, label="Sampling steps", info=text.STEPS))
+        add("request.guidance_scale", gr.Slider(0, 15, 0, step=0.5, label="Guidance", info=text.GUIDANCE))
+        add("request.negative_prompt", gr.Textbox(label="Keep away from", info="By the slower model"))
         add("output.max_size", gr.Number(0, label="Largest file, MB", minimum=0, info="0: any"))
         add("output.codec", gr.Checkbox(False, label=text.AV1))
         presets = [(f"{name}: {preset.needs}", name) for name, preset in PRESETS.items()]

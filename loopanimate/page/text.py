@@ -68,6 +68,8 @@ ENLARGE = (  # of a picture smaller than the size: what is said of each way, and
     ("drawn sharper, as a drawing: clean lines", "drawing"),
     ("only enlarged", "off"),
 )
+STEPS = "0: the model's own; above 2 the slower model samples"
+GUIDANCE = "0: the model's own, 1: none; any other is the slower model's"
 ENLARGING = "Enlarging the picture …"
 UNMEASURED = "Seam and stillness are measured when a loop is made."
 NO_PICTURE = "choose a picture first"

