@@ -27,6 +27,7 @@ MAX_TEXT = 2000  # characters of a prompt
 MAX_DIRECTIONS = 32  # arrows and pins
 MAX_AMOUNT = 3.0  # of an effect
 MIN_FPS, MAX_FPS = 1, 120  # frames a second
+MAX_SECONDS = 3600.0  # of a file
 
 
 class Request(Options):
@@ -168,7 +169,7 @@ class Output(Options):
         None,
         "length of the file: whole rounds, at the pace that comes nearest",
         gt=0,
-        le=3600,
+        le=MAX_SECONDS,
         title="length in seconds",
         metavar="S",
     )

@@ -31,6 +31,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
+from loopanimate.presets import DEFAULT
 from loopanimate.settings import Machine
 
 FLAT = 0.05  # share by which memory may grow from the second quarter of a run to the last
@@ -87,7 +88,7 @@ def run_loops(count: int) -> bool:
     from tests.conftest import photographs
 
     return_large_blocks()
-    pipe, photos, rng, said = load_quietly("motion", device="cpu"), list(photographs().values()), random.Random(0), Counter()
+    pipe, photos, rng, said = load_quietly(DEFAULT, device="cpu"), list(photographs().values()), random.Random(0), Counter()
     process, memory, threads, files = psutil.Process(), [], [], []
     with tempfile.TemporaryDirectory() as folder:
         for index in range(count):
@@ -187,7 +188,7 @@ def run_page(hours: int) -> bool:
 
     settings = make_settings(prompt="it sways, snow falls", size="320x240")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        (loop,) = make_loops(load_quietly("motion", device="cpu"), photographs()["chelsea"], settings)
+        (loop,) = make_loops(load_quietly(DEFAULT, device="cpu"), photographs()["chelsea"], settings)
         target = loop.write(Path(folder) / "loop.html").path
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
         page = browser.new_page(viewport={"width": 160, "height": 120})

@@ -15,6 +15,7 @@ from loopanimate.files.recipe import small_png
 from loopanimate.loop import FrameLoop, MotionLoop, make_loops
 from loopanimate.metrics import psnr, seam
 from loopanimate.motion.spline import spline_matrix
+from loopanimate.presets import DEFAULT
 from loopanimate.settings import make_settings
 from loopanimate.staging import Note
 from tests.motion.motions import STILL, circle
@@ -33,6 +34,12 @@ def make(motion_pipeline):
     return made
 
 
+@pytest.fixture(scope="module")
+def default_pipeline():
+    """What a command loads that says nothing of presets."""
+    return load_quietly(DEFAULT, device="cpu")
+
+
 @pytest.fixture
 def coffee(photos):
     return photos["coffee"].resize((96, 64))
@@ -46,8 +53,9 @@ def flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_photograph_becomes_a_seamless_loop(make, photos, name, tmp_path):
-    loop = make(photos[name], prompt="it sways to the left", fps="native", seed=1)
+def test_a_photograph_becomes_a_seamless_loop(default_pipeline, photos, name, tmp_path):
+    settings = make_settings(prompt="it sways to the left", fps="native", seed=1)
+    (loop,) = make_loops(default_pipeline, photos[name], settings)
     file = loop.write(tmp_path / f"{name}.mp4")
     assert loop.found and file.frames == 34 and file.seconds == 4.25
     decoded = np.stack(list(iio.imiter(file.path, plugin="pyav")))

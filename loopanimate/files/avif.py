@@ -2,8 +2,8 @@
 
 SVT-AV1 codes no pictures of brightness alone, which AV1's image format asks of alpha, and FFmpeg's muxer takes no other. So
 alpha is coded with grey colours, which libavif passes over, and goes under the name of a grey stream that Pillow has made. Its
-levels are full, 0 to 255. Those of the colours are limited, as in any film: beside alpha Chromium 156 takes them for that
-whatever the file says. Chromium 150 takes them for what alpha's are, and shows them a little flat.
+levels are full, 0 to 255. Those of the colours are limited, as in any film: Chromium 156 takes them for that whatever an
+animated AVIF says. Chromium 149 and 153 do as the file says; 150 to 152 show frames after the first a little flat.
 """
 
 import io

@@ -5,7 +5,7 @@ from math import log
 
 from loopanimate.files.formats import Format
 from loopanimate.presets import NATIVE_FPS
-from loopanimate.settings import Settings
+from loopanimate.settings import MAX_SECONDS, Settings
 
 
 def fit_length(settings: Settings, form: Format) -> Settings:
@@ -24,11 +24,11 @@ def say_length(asked: Settings, form: Format, seconds: float) -> str:
 
 
 def in_seconds(settings: Settings) -> Settings:
-    """The same length in seconds where it is in rounds."""
+    """The same length in seconds where it is in rounds, as far as one is taken."""
     if settings.output.repeats == 1:
         return settings
     one = (settings.request.num_frames - 1) / NATIVE_FPS / (1 if settings.output.fps == "native" else settings.hands.tempo)
-    return settings.change(repeats=1, seconds=round(settings.output.repeats * one, 3))
+    return settings.change(repeats=1, seconds=min(MAX_SECONDS, round(settings.output.repeats * one, 3)))
 
 
 def _seconds(settings: Settings, form: Format) -> float | None:

@@ -245,7 +245,7 @@ def _to_planes(pixels: np.ndarray | av.VideoFrame, codec: Codec) -> av.VideoFram
     return _tell_colours(av.VideoFrame.from_ndarray(pixels, format=codec.opaque))
 
 
-def convert(pixels: np.ndarray, opaque: str, clear: str | None = None, levels: int = LIMITED) -> av.VideoFrame:
+def convert(pixels: np.ndarray, opaque: str, clear: str | None = None) -> av.VideoFrame:
     """RGB (H, W, 3), or with alpha (H, W, 4), uint8, as planes of a codec: FFmpeg's names of those without alpha and with."""
     if opaque == "yuv420p":
         width, height = even(*pixels.shape[1::-1])
@@ -253,15 +253,15 @@ def convert(pixels: np.ndarray, opaque: str, clear: str | None = None, levels: i
     coloured = fill_clear(pixels)[..., :3] if pixels.shape[2] == 4 else pixels
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(coloured), format="rgb24")
     # by one thread: of several, one writes past its last row's end over what another has written (findings/)
-    frame = frame.reformat(format=opaque, dst_colorspace="ITU709", dst_color_range=levels, threads=1)
+    frame = frame.reformat(format=opaque, dst_colorspace="ITU709", dst_color_range=LIMITED, threads=1)
     if pixels.shape[2] == 4 and clear:
         frame = _add_alpha(frame, pixels[..., 3], clear)
-    return _tell_colours(frame, levels)
+    return _tell_colours(frame)
 
 
-def _tell_colours(frame: av.VideoFrame, levels: int = LIMITED) -> av.VideoFrame:
+def _tell_colours(frame: av.VideoFrame) -> av.VideoFrame:
     frame.colorspace = frame.color_primaries = frame.color_trc = BT709
-    frame.color_range = levels
+    frame.color_range = LIMITED
     return frame
 
 

@@ -72,7 +72,7 @@ class HandEvents(Events):
             try:
                 notes = self.server.foresee(path, prompt, machine) if prompt.strip() else []
             except ValueError as error:
-                return {self.note: text.sentence(error)}
+                return {self.understood: text.not_read(error)}
         changes = {self.stage: hand(path, regions=self.regions(prompt, notes))}
         unnamed = text.MASKED, text.NOT_FOUND  # said of words that name nothing
         if any(note.thing for note in notes) and values[self.note] in unnamed:

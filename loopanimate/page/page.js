@@ -129,7 +129,7 @@ async function expect(file) {
   if (!art) say("Taking the picture …");
   const image = Object.assign(new Image(), { src: URL.createObjectURL(file) });
   await image.decode().catch(() => {});
-  if (chosen !== file || !image.naturalWidth) return;
+  if (chosen !== file || !image.naturalWidth) return void URL.revokeObjectURL(image.src);
   coming = image;
   if (!art) reveal();
 }
@@ -188,7 +188,10 @@ const given = {
   picked: takePick,
   job({ words, share, glimpse, problem }) {
     if (art && !running.size && !problem) return; // of a job that has ended
-    if (problem) unexpect((eager = "")); // a file that could not be read, perhaps
+    if (problem) { // a file that could not be read, perhaps
+      eager = "";
+      unexpect();
+    }
     say(words, share, problem);
     stage.toggleAttribute("data-glimpse", Boolean(glimpse));
     if (glimpse) {

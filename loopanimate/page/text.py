@@ -60,8 +60,7 @@ SEVERAL = [  # sizes of several monitors; others can be typed
     ("two monitors of 1080p", "1920x1080,1920x1080"),
     ("three monitors of 1080p", "1920x1080,1920x1080,1920x1080"),
 ]
-ROUND = "one round"
-LENGTHS = [(ROUND, ""), *((f"about {seconds} s", str(seconds)) for seconds in (10, 15, 30, 60))]  # others can be typed
+LENGTHS = [("one round", ""), *((f"about {seconds} s", str(seconds)) for seconds in (10, 15, 30, 60))]  # others can be typed
 ENLARGE = (  # of a picture smaller than the size: what is said of each way, and its name
     ("drawn sharper, from 1.5 times its size on", "auto"),
     ("drawn sharper, as a photograph: its texture stays", "photo"),
@@ -155,6 +154,11 @@ def understood(prompt: str, notes: Sequence[Note] = (), made: bool = False) -> s
         chips.append(f'<li data-clause="{index}">{_chip(note, colour, clause)}{_handles(clause)}</li>')
     chips += [f"<li>{_chip(note, colour)}</li>" for note, colour in notes if made]
     return f'<ul class="understood">{"".join(chips)}</ul>' if chips else ""
+
+
+def not_read(error: Exception) -> str:
+    """In place of the chips of a sentence: why it has none."""
+    return f'<ul class="understood"><li><p>{sentence(error)}</p></li></ul>'
 
 
 def _is_of(note: Note, clause: Clause) -> bool:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from loopanimate.checkpoints import load_quietly
 from loopanimate.loop import MotionLoop, make_loops
+from loopanimate.presets import DEFAULT
 from loopanimate.scene.regions import CLASSES
 from loopanimate.settings import make_settings
 from train.regions import LABELS, UNKNOWN, load_examples
@@ -53,7 +54,7 @@ def judge(loop: MotionLoop | None, labels: np.ndarray, places: str) -> tuple[lis
 
 
 def main(pictures: str, sheets: str | None = None) -> None:
-    examples, pipe = {example.name: example for example in load_examples(pictures, held=True)}, load_quietly("motion")
+    examples, pipe = {example.name: example for example in load_examples(pictures, held=True)}, load_quietly(DEFAULT)
     with open(LABELS / "sentences.tsv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     found: dict[str, Counter] = {"one clause": Counter(), "two clauses": Counter()}

@@ -9,6 +9,18 @@ from tests.browser.steps import animate, draw, mask_of, painted, prepare, recipe
 SENTENCE = "everything ripples, the cup drifts to the left, the xylophone is purple"
 
 
+def test_a_rows_buttons_are_undone(page, picture):
+    upload(page, picture)
+    words = page.get_by_label("What should move, and how?")
+    words.fill("it sways, it snows")
+    page.locator('#understood [aria-label^="Leave out"]').nth(1).click()
+    expect(words).to_have_value("it sways")
+    page.locator("[data-do=undo]").click()
+    expect(words).to_have_value("it sways, it snows")
+    page.locator("[data-do=redo]").click()
+    expect(words).to_have_value("it sways")
+
+
 def test_chips_change_the_sentence_and_the_sentence_the_chips(page, picture, tmp_path):
     prepare(page, picture, frames=3, steps=1, prompt=SENTENCE)
     words, chips = page.get_by_label("What should move, and how?"), page.locator(".understood li")
@@ -42,7 +54,13 @@ def test_what_a_sentence_would_move_is_seen_before_anything_is_made(page, pictur
         return (4 * red) / data.length;
     }}"""
     assert page.evaluate(colour) > 0.02  # what moves as long as words name nothing
-    page.get_by_label("What should move, and how?").fill("the tractor shakes, it snows")
+    words, said = page.get_by_label("What should move, and how?"), page.locator("#understood")
+    words.fill("der Traktor wackelt im Wind und der Schnee fällt")
+    expect(said).to_contain_text("This needs English")
+    words.fill("blorp the gloop")
+    expect(said).to_contain_text("Taken for")
+    expect(said).not_to_contain_text("This needs English")
+    words.fill("the tractor shakes, it snows")
     chip = page.locator(".understood [data-thing=tractor]")
     expect(chip).to_contain_text("not found")
     until(page, lambda: page.evaluate(colour), lambda share: share == 0)

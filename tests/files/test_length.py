@@ -37,6 +37,10 @@ def test_rounds_are_as_many_when_they_are_asked_for_in_seconds(fps, tempo):
     assert in_seconds(same.change(repeats=1)) == same.change(repeats=1)
 
 
+def test_more_rounds_than_a_length_can_be_are_the_longest():
+    assert in_seconds(make_settings(prompt="it sways", repeats=1000)).output.seconds == 3600
+
+
 def test_the_native_rate_keeps_its_pace():
     settings = fit_seconds(make_settings(prompt="it sways", fps="native"), 10, Fraction(8))
     assert settings.output.repeats == 2 and settings.hands.tempo == 1
