@@ -15,7 +15,7 @@ from loopanimate.effects.names import find_look, looks
 from loopanimate.files.cutouts import over_white, premultiply, straighten
 from loopanimate.files.formats import Coding, check, check_output, files_of, write_loop
 from loopanimate.files.length import fit_length, say_length
-from loopanimate.files.living import write_living
+from loopanimate.files.living import EFFORT, write_living
 from loopanimate.files.monitors import write_pieces
 from loopanimate.files.pictures import mask_size
 from loopanimate.files.sizes import count_rounds, frame_times, output_size, read_monitors, size_limit, whole_pixels, within
@@ -32,7 +32,7 @@ from loopanimate.render.interpolation import Ring
 from loopanimate.render.overlay import Painter
 from loopanimate.render.pixels import PixelRenderer, pixel_side, square_pixels
 from loopanimate.render.renderer import Renderer
-from loopanimate.sampling import obey, sample, shrink
+from loopanimate.sampling import obey, prover, sample, shrink
 from loopanimate.scene.finder import BUNDLED, Models
 from loopanimate.scene.layers import cover_rim
 from loopanimate.scene.parts import Part, weigh
@@ -203,6 +203,7 @@ class Loop:
         output: Output | None = None,
         metadata: str | None = None,
         progress: Progress | None = None,
+        effort: int = EFFORT,
     ) -> LoopFile:
         """Write a living page; ValueError for a loop that is no motion."""
         raise ValueError("expected the quick or motion preset for a living page: this loop is frames, not motion")
@@ -348,15 +349,19 @@ class MotionLoop(Loop):
         output: Output | None = None,
         metadata: str | None = None,
         progress: Progress | None = None,
+        effort: int = EFFORT,
     ) -> LoopFile:
-        """Write a living page; with `others`, loops of the same picture and masks, it wanders among all of them."""
+        """Write a living page; with `others`, loops of the same picture and masks, it wanders among all of them.
+
+        effort: of the pictures' encoder, 0 (at once) to 6 (small).
+        """
         if (output or self.settings.output).scale == "nearest":
             raise ValueError("expected a picture or a film for --scale nearest, got a living page, which is smooth")
         path, view = check_output(path), self.view(output, progress and partial(progress, 0, 1))
         fields = [loop.field(view) for loop in (self, *others)]
         hands, prompt = self.settings.hands, self.settings.request.prompt
         scene = np.asarray(view.picture), view.masks, fields
-        air = {"overlay": self.overlay(view), "amount": hands.effect_strength}
+        air = {"overlay": self.overlay(view), "amount": hands.effect_strength, "effort": effort}
         write_living(path, *scene, prompt, metadata, hands.tempo, **air)
         seconds = self.motion.period / NATIVE_FPS / hands.tempo
         return LoopFile(path, self.motion.period, seconds, view.picture.size, self.tell_enlarged(output))
@@ -449,11 +454,12 @@ def _motion_loops(pipe, picture, staged, settings, seeds, progress, preview) -> 
     """One seed is one motion, however much of it a size shows: the whole picture is sampled."""
     small, (scene, notes, found, air, shot, actors) = shrink(picture), staged
     moving = reduce(np.maximum, [actor.mask for actor in actors], scene.moving)
+    proves = prover(small, scene.masks)
 
     def loop(latents, seed: int, begins: bool) -> MotionLoop:
         motions = [pipe.codec.decode_motion(row) for row in latents]
         motions = [motion.flip() if part.intent.hangs else motion for part, motion in zip(scene.parts, motions, strict=True)]
-        motion = obey(motions, scene, small if begins else None)
+        motion = obey(motions, scene, proves if begins else None)
         about, kept = (moving, found, settings.change(seed=seed), notes), {"air": air, "shot": shot}
         kept["faces"] = _form_faces(staged, settings.change(seed=seed))
         return MotionLoop(picture, scene.masks, *about, motion, scene.intents, pipe.device.type, **kept)

@@ -15,6 +15,7 @@ from loopanimate.motion.edits import apply, edits_from_words, edits_to_show, lim
 from loopanimate.motion.field import Field
 from loopanimate.motion.start import choose_start
 from loopanimate.render.renderer import Renderer
+from loopanimate.scene.layers import separate
 from loopanimate.scene.parts import Part, Scene, carry, compose, weigh
 from loopanimate.settings import Settings
 
@@ -74,30 +75,30 @@ def shrink(picture: Image.Image) -> Image.Image:
     return picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.LANCZOS)
 
 
-def _prover(picture: Image.Image, masks: Sequence[np.ndarray]) -> Callable[[Motion], bool]:
-    """A judge of wraps: is the seam of a shown motion, on its own small frames, like any other place?"""
+def prover(picture: Image.Image, masks: Sequence[np.ndarray]) -> Callable[[Motion], bool]:
+    """A judge of wraps: is the seam of a shown motion, on its own small frames, like any other place? Masks may be larger."""
     short = max(min(picture.size), math.sqrt(math.prod(picture.size) / 4))  # from 4 : 1 on, frames get no larger
     scale = min(1.0, PROOF_SIDE / short)
     size = [int(side * scale) for side in picture.size]
     pixels, *greys = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (np.asarray(picture), *masks))
-    borders = borders_of(masks)
+    borders, layers = borders_of(masks), separate(pixels, greys, None)
 
     def is_proved(motion: Motion) -> bool:
-        renderer = Renderer(pixels, greys, Field(motion, borders))
+        renderer = Renderer(pixels, greys, Field(motion, borders), layers=layers)
         return is_seamless(seam(np.stack([renderer.frame(time) for time in range(motion.period)])))
 
     return is_proved
 
 
-def obey(motions: Sequence[Motion], scene: Scene, picture: Image.Image | None) -> Motion:
-    """Edit sampled motions, one a part, as words ask; with a picture (masks may be larger), begin where the wrap is no seam."""
+def obey(motions: Sequence[Motion], scene: Scene, proves: Callable[[Motion], bool] | None) -> Motion:
+    """Edit sampled motions, one a part, as words ask; with a `prover`, begin where the wrap is no seam."""
     if any(layer.settled for layer in scene.layers):
         motions = [motion.refine(2) for motion in motions]  # what rests along a rim is a row of cells
     weights = weigh(scene.masks, motions[0])
     motion = compose(scene, motions, weights)
     motion = carry(scene, apply(motion, edits_from_words(scene.intents, weights, motion.period)))
-    if picture is None:
+    if proves is None:
         return motion
     edits = [*edits_to_show(scene.intents, weights), partial(limit, borders=borders_of(scene.masks))]
     ways, hops = [intent.way for intent in scene.intents], any(intent.hops for intent in scene.intents)
-    return choose_start(motion, partial(apply, edits=edits), weights, ways, hops, _prover(picture, scene.masks))
+    return choose_start(motion, partial(apply, edits=edits), weights, ways, hops, proves)

@@ -153,7 +153,7 @@ def test_the_student_obeys_a_direction_in_two_passes(photos, word, sign):
 def test_a_wrap_is_proved_on_the_motion_that_is_shown(motion_pipeline, photos, monkeypatch):
     """Today's words for "rustles" bend a thing from its base, but a statue is rigid: both must be proved and shown so."""
     proved = []
-    monkeypatch.setattr("loopanimate.sampling._prover", lambda picture, mask: lambda motion: proved.append(motion) or True)
+    monkeypatch.setattr("loopanimate.loop.prover", lambda picture, mask: lambda motion: proved.append(motion) or True)
     picture, mask = photos["coffee"].resize((96, 64)), np.zeros((64, 96), np.float32)
     mask[16:56, 30:60] = 1
     settings = make_settings(prompt="the statue rustles", num_frames=15, num_inference_steps=2)

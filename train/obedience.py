@@ -23,7 +23,7 @@ from loopanimate.loop import MotionLoop
 from loopanimate.network.conditioning import mask_code
 from loopanimate.network.encoders import encode_text
 from loopanimate.pipeline import LoopAnimatePipeline
-from loopanimate.sampling import obey
+from loopanimate.sampling import obey, prover
 from loopanimate.scene.parts import Part, single
 from loopanimate.scene.saliency import automatic_mask
 from loopanimate.settings import make_settings
@@ -194,7 +194,7 @@ def _sample(pipe, picture: Image.Image, mask: np.ndarray, batch: list[Case], num
     for case, reading, clip in zip(batch, readings, latents, strict=True):
         sampled = pipe.codec.decode_motion(clip)
         scene = single(Part(reading.sentence, reading.layers[0], mask), reading.layers[1])
-        motion = obey([sampled], scene, picture)
+        motion = obey([sampled], scene, prover(picture, scene.masks))
         notes = (Note(reading.note),) if reading.note else ()
         settings = make_settings(prompt=case.prompt, num_frames=num_frames, seed=case.seed)
         loop = MotionLoop(picture, scene.masks, mask, True, settings, notes, motion, scene.intents)

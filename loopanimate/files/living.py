@@ -76,6 +76,7 @@ PICTURE_BYTES = 6_000_000  # a picture up to this size is kept without loss, a l
 LOSSLESS_PIXELS = 4_000_000  # a photograph with more pixels would not fit without loss, so this is not tried
 QUALITIES = (97, 95, 92, 88)  # JPEG, colour at full size
 PLATE_QUALITY = 90  # WebP
+EFFORT = 4  # of WebP's encoder: at 0 a picture without loss takes a fifteenth of the time and a tenth more bytes
 LEVELS = 65520  # of a number of an overlay: 16 bits, and a multiple of 2 to 10, so that whole cycles stay whole
 
 
@@ -95,6 +96,7 @@ def living_page(
     tempo: float = 1.0,
     overlay: Overlay | None = None,
     amount: float = 1.0,
+    effort: int = EFFORT,
 ) -> str:
     """Make the HTML of a page that plays loops of one picture for ever.
 
@@ -103,7 +105,7 @@ def living_page(
     image: (H, W, 3) uint8. masks: raw masks (H, W) in [0, 1] of all layers but the last, front to back, as the renderer takes
     them. fields: the loops, of one grid and period; the first one plays at the start, among several the page wanders.
     title: any text. metadata: text that the file carries, for `formats.read_metadata`. tempo: factor on the pace.
-    overlay: light and weather over it. amount: factor on them, which the page begins with.
+    overlay: light and weather over it. amount: factor on them, which the page begins with. effort: of WebP's encoder, 0 to 6.
     Raises ValueError for a number of masks that is not one less than the layers, or more layers than `MAX_LAYERS`.
     """
     layers = fields[0].layers
@@ -114,7 +116,7 @@ def living_page(
     title = " ".join("".join(letter if letter.isprintable() else " " for letter in title).split())
     parts = {
         "TITLE": html.escape(title),
-        "PICTURE": _embed_picture(image),
+        "PICTURE": _embed_picture(image, effort),
         "SLIDERS": "\n".join(
             f'<label>{text} <input type="range" name="{name}" min="{least}" max="{most}" step="{step}"></label>'
             for name, (text, least, most, step) in SLIDERS.items()
@@ -122,7 +124,7 @@ def living_page(
         "FITS": "".join(f'<option value="{value}">{text}</option>' for value, text in FITS.items()),
         "CHECKS": "\n".join(f'<label><input type="checkbox" name="{name}"> {text}</label>' for name, text in CHECKS.items()),
         "RECIPE": _json(metadata),
-        "LOOP": _json(_data(image, masks, fields, tempo) | {"overlay": overlay_data(overlay, amount)}),
+        "LOOP": _json(_data(image, masks, fields, tempo, effort) | {"overlay": overlay_data(overlay, amount)}),
         "SCRIPT": "\n".join((PAGE / name).read_text() for name in SCRIPTS),
     }
     return re.sub(f"@({'|'.join(parts)})@", lambda part: parts[part[1]], (PAGE / "page.html").read_text())
@@ -248,17 +250,23 @@ def _coefficients(values: np.ndarray) -> np.ndarray:
     return inverses[0] @ values @ inverses[1].T
 
 
-def _data(image: np.ndarray, masks: Sequence[np.ndarray], fields: Sequence[Field], tempo: float) -> dict:
+def _data(image: np.ndarray, masks: Sequence[np.ndarray], fields: Sequence[Field], tempo: float, effort: int) -> dict:
     """Collect everything that the page's scripts need besides the picture."""
     motion = motion_of(fields)
     reach = max(limit * peak for loop in motion["loops"] for limit, peak in zip(loop["limits"], loop["peaks"]))
     reach += max((face.bend_reach for face in fields[0].faces), default=0)
     apart = int(np.ceil(2 * reach * min(image.shape[:2])))  # pixels that two layers may come apart
     shape = {"width": image.shape[1], "height": image.shape[0]}
-    return {"constants": CONSTANTS, **shape, "tempo": tempo, "layers": _layers(image, masks, fields[0], apart), **motion}
+    return {
+        "constants": CONSTANTS,
+        **shape,
+        "tempo": tempo,
+        "layers": _layers(image, masks, fields[0], apart, effort),
+        **motion,
+    }
 
 
-def _layers(image: np.ndarray, masks: Sequence[np.ndarray], field: Field, apart: int) -> list[dict]:
+def _layers(image: np.ndarray, masks: Sequence[np.ndarray], field: Field, apart: int, effort: int) -> list[dict]:
     """Describe the layers that can be seen, front to back: touched borders, alpha, and the plate behind.
 
     The last one has no alpha: it covers the whole picture, as the background does or a layer before it may.
@@ -268,14 +276,17 @@ def _layers(image: np.ndarray, masks: Sequence[np.ndarray], field: Field, apart:
     for index, (layer, cut) in enumerate(zip(layers, separate(image, masks, apart))):
         if (cut.alpha == 255).all():
             return layers[: index + 1]
-        layer["alpha"] = _embed(cut.alpha, "WEBP", lossless=True)
+        layer["alpha"] = _embed(cut.alpha, "WEBP", lossless=True, method=effort)
         # the plate is kept only where layers that come so far apart can show it, and where it is not the picture anyway
         depth = cv2.distanceTransform((cut.alpha == 255).astype(np.uint8), cv2.DIST_L2, 3)
         shown = (cut.plate != image).any(-1) & (depth <= apart + 2)
         if shown.any():
             (top, bottom), (left, right) = (np.flatnonzero(shown.any(axis))[[0, -1]] + (0, 1) for axis in (1, 0))
             pixels = np.dstack([cut.plate, shown * np.uint8(255)])[top:bottom, left:right]
-            layer["plate"] = {"at": [int(left), int(top)], "source": _embed(pixels, "WEBP", quality=PLATE_QUALITY)}
+            layer["plate"] = {
+                "at": [int(left), int(top)],
+                "source": _embed(pixels, "WEBP", quality=PLATE_QUALITY, method=effort),
+            }
         image = cut.plate
     return layers
 
@@ -307,9 +318,9 @@ def _pack_rows(rows: Sequence[Sequence[float]]) -> dict:
     return {"count": len(table), "low": low.tolist(), "step": step.tolist(), "data": data}
 
 
-def _embed_picture(image: np.ndarray) -> str:
+def _embed_picture(image: np.ndarray, effort: int) -> str:
     """Encode the picture (H, W, 3) as a data URL: without loss, or at the best quality that fits."""
-    ways = [("WEBP", {"lossless": True})] if image.shape[0] * image.shape[1] <= LOSSLESS_PIXELS else []
+    ways = [("WEBP", {"lossless": True, "method": effort})] if image.shape[0] * image.shape[1] <= LOSSLESS_PIXELS else []
     for kind, options in [*ways, *(("JPEG", {"quality": quality, "subsampling": 0}) for quality in QUALITIES)]:
         url = _embed(image, kind, **options)
         if len(url) * 3 / 4 <= PICTURE_BYTES:

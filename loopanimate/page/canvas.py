@@ -79,9 +79,13 @@ def shrink(picture: Image.Image) -> Image.Image:
 
 def small_copy(picture: Image.Image, side: int) -> Image.Image:
     """A copy of at most `side` pixels a side. A thumbnail is made of a whole copy: at 48 megapixels, 190 megabytes."""
-    factor = min(1.0, side / max(picture.size))
-    size = [max(1, round(length * factor)) for length in picture.size]
-    return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return picture.resize(small_size(picture.size, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+
+
+def small_size(size: tuple[int, int], side: int = SIDE) -> tuple[int, int]:
+    """(width, height) of a copy of at most `side` pixels a side."""
+    factor = min(1.0, side / max(size))
+    return tuple(max(1, round(length * factor)) for length in size)
 
 
 def shrink_mask(mask: np.ndarray) -> np.ndarray:
@@ -92,4 +96,7 @@ def shrink_mask(mask: np.ndarray) -> np.ndarray:
 
 def fit(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A mask (h, w) in [0, 1] at `size` (width, height)."""
-    return mask if mask.shape == size[::-1] else np.clip(cv2.resize(mask, size, interpolation=cv2.INTER_CUBIC), 0, 1)
+    if mask.shape == size[::-1]:
+        return mask
+    way = cv2.INTER_AREA if size[0] < mask.shape[1] else cv2.INTER_CUBIC
+    return np.clip(cv2.resize(mask, size, interpolation=way), 0, 1)

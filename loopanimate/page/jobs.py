@@ -26,13 +26,14 @@ from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, make_
 from loopanimate.page import canvas, spaces, text
 from loopanimate.page.folder import Folder
 from loopanimate.page.limits import KEEP_SECONDS, OWN, PUBLIC
-from loopanimate.page.living import preview
+from loopanimate.page.living import write_preview
 from loopanimate.page.packages import write_package, zip_together
 from loopanimate.page.preview import first_frame, shrink, webp
 from loopanimate.page.work import POLL, follow, relay, start
 from loopanimate.presets import DEFAULT, NATIVE_FPS, PRESETS
 from loopanimate.scene.finder import Finder, Models
 from loopanimate.scene.plan import Outcome
+from loopanimate.scene.regions import classify
 from loopanimate.scene.saliency import automatic_mask, edit, session
 from loopanimate.settings import Machine, Output, Settings
 from loopanimate.staging import Note, find_things, foresee, shrink_to_masks
@@ -47,8 +48,16 @@ BROWSABLE = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "AVIF", "BMP")  # pictures tha
 
 gpu = spaces.GPU(duration=120) if spaces else lambda function: function
 open_cached = lru_cache(maxsize=4)(open_picture)
-# what has looked at a small copy of a picture knows what it has seen
-small_finder = lru_cache(maxsize=4)(lambda path, models: Finder(canvas.shrink(open_cached(path)), models=models))
+
+
+@lru_cache(maxsize=4)
+def small_finder(path: str, models: Models) -> Finder:
+    """What finds things in a small copy of a picture, and remembers; networks see what they will see once it is animated."""
+    whole = shrink_to_masks(open_cached(path))
+    finder = Finder(small := canvas.shrink(whole), models=models)
+    finder.likely, (mask, found) = classify(whole), automatic_mask(whole, models.salient)
+    finder.salient = canvas.fit(mask, small.size), found
+    return finder
 
 
 @dataclass(frozen=True)
@@ -152,9 +161,9 @@ class Server:
         return self.folder.new_file(f"{name or 'loop'}{ending}")
 
     def find_mask(self, picture: Image.Image) -> tuple[np.ndarray, bool]:
-        """The automatic mask (H, W) in [0, 1], and whether there is a clear object."""
+        """The automatic mask (H, W) in [0, 1], as `mask_size` says, and whether there is a clear object."""
         self.saliency.result()
-        return automatic_mask(picture, self.machine.salient_model)
+        return automatic_mask(shrink_to_masks(picture), self.machine.salient_model)
 
     def find_things(self, picture: Image.Image, prompt: str) -> list[Outcome]:
         """What would become of each clause of a sentence."""
@@ -238,14 +247,15 @@ class Server:
 
     def repaint(self, settings: Settings, mask: np.ndarray | None, path: str, parts: Parts = ()) -> canvas.Painting:
         """What was painted for a loop; the mask is found where none was painted, and edited as the settings have it."""
-        small, request, hands = canvas.shrink(open_cached(path)), settings.request, settings.hands
+        picture, request, hands = open_cached(path), settings.request, settings.hands
+        size = canvas.small_size(picture.size)
 
         def fit(own):
-            return None if own is None else canvas.fit(own, small.size)
+            return None if own is None else canvas.fit(own, size)
 
         found, given = (
             None if own is None else edit(own, request.mask_grow, request.mask_feather, request.mask_invert)
-            for own in (self.find_mask(small)[0], fit(mask))
+            for own in map(fit, (self.find_mask(picture)[0], mask))
         )
         parts = tuple((thing, fit(own)) for thing, own in parts)
         freeze = fit(hands.freeze and open_small_png(hands.freeze))
@@ -348,7 +358,7 @@ class Server:
         """A small living page of the loop at its own pace, for the page around it to play with; None for frames."""
         if not isinstance(loop, MotionLoop):
             return None
-        return preview(loop).write_page(self.new_file(".html"))
+        return write_preview(loop, self.new_file(".html"))
 
 
 def load(preset: str, checkpoint: str | None, device: str):

@@ -1,12 +1,13 @@
 """The living preview of a loop, with which the page answers hands before anything is rendered."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from loopanimate.files.living import motion_of, overlay_data
 from loopanimate.files.recipe import small_png
-from loopanimate.loop import Loop, MotionLoop
+from loopanimate.loop import Loop, LoopFile, MotionLoop
 from loopanimate.motion.field import Field
 from loopanimate.motion.hands import extent
 from loopanimate.page import canvas
@@ -39,3 +40,7 @@ def stilled(field: Field, loop: MotionLoop, view: View) -> np.ndarray:
 def preview(loop: MotionLoop) -> MotionLoop:
     """The loop as the page plays with it: small, at its own pace, and at once, so the network does not enlarge its picture."""
     return shrink(replace(loop, settings=loop.settings.change(tempo=1.0, enlarge="off")), LIVING_SIDE)
+
+
+def write_preview(loop: MotionLoop, path: Path) -> LoopFile:
+    return preview(loop).write_page(path, effort=0)  # it is on its way for a moment: bytes cost less than time

@@ -8,7 +8,7 @@ from loopanimate.files.pictures import is_picture, open_mask
 from loopanimate.page import text
 from loopanimate.page.base import QUIET, Events, hand
 from loopanimate.page.bindings import show
-from loopanimate.page.canvas import Painting, shrink, url
+from loopanimate.page.canvas import Painting, fit, shrink, small_size, url
 from loopanimate.page.jobs import open_cached
 from loopanimate.scene.regions import Selector
 from loopanimate.settings import Hands, make_settings
@@ -50,14 +50,14 @@ class MaskEvents(Events):
     def find_object(self, values: dict) -> dict:
         path = values[self.picture]["path"]
         try:
-            small = shrink(open_cached(path))
+            picture = open_cached(path)
         except ValueError as error:
             before, said = Painting.read(values[self.stage]), {"words": text.sentence(error), "problem": True}
             if before is not None and not is_picture(path):  # nothing was cleared
                 return {self.picture: before.path, self.stage: hand(before.path, job=said)}
             return {self.picture: None, self.stage: hand(None, "", job=said)}
-        mask, found = self.server.find_mask(small)
-        painting = Painting(path, mask)
+        mask, found = self.server.find_mask(picture)
+        painting = Painting(path, fit(mask, small_size(picture.size)))
         # once more, as the last words of what was made of the former picture may have come meanwhile
         afresh = self.start_afresh(values[self.controls["request.prompt"]])
         return {**afresh, self.stage: self.paint(painting), self.note: text.MASKED if found else text.NOT_FOUND}
@@ -84,7 +84,7 @@ class MaskEvents(Events):
     def open_mask(self, values: dict) -> dict:
         self.read_painting(values)
         path = values[self.picture]
-        mask = open_mask(values[self.mask_in], shrink(open_cached(path)).size, gr.Info)
+        mask = open_mask(values[self.mask_in], small_size(open_cached(path).size), gr.Info)
         return {self.stage: hand(path, picked={"mask": url(mask), "replaces": True})}
 
     def save_mask(self, values: dict) -> dict:

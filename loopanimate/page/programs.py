@@ -14,7 +14,7 @@ from loopanimate.page.making import DEVICE, NAMED
 from loopanimate.page.work import relay, within
 from loopanimate.presets import MAX_FRAMES
 from loopanimate.settings import make_settings
-from loopanimate.staging import Note, note_of, shrink_to_masks
+from loopanimate.staging import Note, note_of
 
 
 class ProgramEvents(Events):
@@ -94,7 +94,7 @@ class ProgramEvents(Events):
             opened = open_cached(picture)
             found = self.server.find_things(opened, prompt) if prompt else []
             places = [outcome.region and outcome.region.mask for outcome in found]
-            mask = self.server.save_mask(self.server.find_mask(shrink_to_masks(opened))[0], opened.size)
+            mask = self.server.save_mask(self.server.find_mask(opened)[0], opened.size)
             return mask, *self.list_places(map(note_of, found), places, opened.size)
 
     def list_places(self, notes: Iterable[Note], places: list, size: tuple[int, int]) -> tuple[list[dict], list[str]]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from loopanimate.motion.field import Field
-from loopanimate.scene.layers import separate, solve
+from loopanimate.scene.layers import Layers, separate, solve
 
 LANCZOS = np.sinc(np.arange(-3.5, 4)) * np.sinc(np.arange(-3.5, 4) / 4)  # weights of eight pixels for the point amid them
 # Linear sampling of enlarged planes blurs a little; this much sharpening undoes it. Of all shares tried, 0.08 comes nearest
@@ -36,13 +36,18 @@ def bound_reach(field: Field, short: int) -> int:
     return math.ceil((1.2 * field.reach + max((face.bend_reach for face in field.faces), default=0)) * short) + 2
 
 
-def cut(image: np.ndarray, masks: Sequence[np.ndarray], field: Field, planar: bool) -> list[Planes]:
+def cut(
+    image: np.ndarray, masks: Sequence[np.ndarray], field: Field, planar: bool, layers: Sequence[Layers] | None = None
+) -> list[Planes]:
     """Cut a picture (H, W, 3) uint8 into the planes of its layers; masks (H, W) as `scene.layers.separate` takes them.
+
+    layers: what that gave, where it is known.
 
     planar: the planes of I420 (both sides even), BT.709, limited range. The composite is linear, so it can be made in these
     planes directly: half the work of red, green and blue, and nothing to convert afterwards.
     """
-    layers = separate(image, masks, 2 * bound_reach(field, min(image.shape[:2])))  # two layers may move apart
+    if layers is None:
+        layers = separate(image, masks, 2 * bound_reach(field, min(image.shape[:2])))  # two layers may move apart
     pictures, alphas = [image, *(layer.plate for layer in layers)], [layer.alpha for layer in layers]
     if not planar:
         return [_cut(1, pictures, alphas)]

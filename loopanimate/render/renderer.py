@@ -23,6 +23,7 @@ from loopanimate.render import kernels
 from loopanimate.render.faces import pack_eyes, sample_eyes
 from loopanimate.render.planes import Planes, bound_reach, cut, enlarge
 from loopanimate.render.reference import correlate, restore_contrast
+from loopanimate.scene.layers import Layers
 
 # Pixels. Larger tiles take fewer calls, but draw more of layers that do not show; of 120 to 480 this is near the best for two
 # and for four layers, at 1080p and 4K. A multiple of 16, as `kernels.sample` asks for.
@@ -67,17 +68,24 @@ class Renderer:
 
     image: (H, W, 3) uint8. masks: (H, W) in [0, 1], raw, one for every layer but the background, front to back.
     planar: frames are I420 of BT.709, limited range, (3H/2, W), as video encoders take them, and an odd last row or column
-    is cut off. Otherwise they are RGB (H, W, 3).
+    is cut off. Otherwise they are RGB (H, W, 3). layers: what `scene.layers.separate` gives of image and masks, where it is known.
     """
 
-    def __init__(self, image: np.ndarray, masks: Sequence[np.ndarray], field: Field, planar: bool = False):
+    def __init__(
+        self,
+        image: np.ndarray,
+        masks: Sequence[np.ndarray],
+        field: Field,
+        planar: bool = False,
+        layers: Sequence[Layers] | None = None,
+    ):
         if planar:
             image, *masks = (part[: part.shape[0] // 2 * 2, : part.shape[1] // 2 * 2] for part in (image, *masks))
         self.field, self.planar = field, planar
         self.height, self.width = sides = image.shape[:2]
         self.short = min(sides)
         self.sigma = self.short / MEAN_SIGMA  # pixels
-        parts = cut(image, masks, field, planar)
+        parts = cut(image, masks, field, planar, layers)
         self.still = np.concatenate([plane[:: part.ratio, :: part.ratio].ravel() for part in parts for plane in part.picture])
         alphas = [layer[-1] for layer in parts[0].layers[:-1]]
         self.spreads = [kernels.spread(alpha, self._eye_reach(index)) for index, alpha in enumerate(alphas)]

@@ -4,6 +4,8 @@ Alpha is the closed-form matte of Levin, Lischinski and Weiss (2008), solved onl
 takes a second; PyMatting's solver covers the whole picture, and numba compiles it for a minute at its first use.
 """
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -25,24 +27,28 @@ def matte(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     scale = min(1.0, SIDE / min(alpha.shape))
     size = tuple(max(3, round(side * scale)) for side in alpha.shape[::-1])
     small, guess = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (image, alpha.astype(np.float32)))
-    small = small.astype(np.float64) / 255
     reach = max(1, round(BAND * min(size)))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
     unknown = (cv2.erode(guess, kernel) < SOFT[1]) & (cv2.dilate(guess, kernel) > SOFT[0])
     if not unknown.any() or unknown.mean() > MAX_BAND:
         return alpha.astype(np.float32)
-    solved = _solve(small, guess, unknown)
+    solved = _solve(size, *(part.tobytes() for part in (small, guess, unknown)))
     if scale == 1:
-        return solved
-    return _upsample(image, small.astype(np.float32), solved, unknown, alpha)
+        return solved.copy()
+    return _upsample(image, small.astype(np.float32) / 255, solved, unknown, alpha)
 
 
-def _solve(image: np.ndarray, guess: np.ndarray, unknown: np.ndarray) -> np.ndarray:
-    """Solve the closed-form matte (h, w) float32 of an image (h, w, 3) in [0, 1] where the guess (h, w) is unknown.
+@lru_cache(maxsize=8)
+def _solve(size: tuple[int, int], pixels: bytes, guess: bytes, unknown: bytes) -> np.ndarray:
+    """Solve the closed-form matte (h, w) float32 of an RGB image where the guess (h, w) float32 is unknown, bool.
+
+    It is kept, as the preview, the film and the files of a picture ask for the same.
 
     Within each window of 3 x 3 pixels alpha is assumed linear in colour: that gives every two pixels of a window an
     affinity, and the affinities of all windows form the Laplacian of a sparse linear system.
     """
+    image = np.frombuffer(pixels, np.uint8).reshape(*size[::-1], 3) / 255
+    guess, unknown = (np.frombuffer(part, kind).reshape(size[::-1]) for part, kind in ((guess, np.float32), (unknown, bool)))
     near = cv2.dilate(unknown.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0  # pixels that share a window with an unknown
     number = np.full(guess.shape, -1)
     number[near] = np.arange(near.sum())

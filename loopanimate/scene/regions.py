@@ -99,14 +99,22 @@ def session():
 def classify(picture: Image.Image) -> np.ndarray:
     """How likely each class is everywhere, (classes, h, w) float32 in [0, 1], on a grid as fine as the finder sees."""
     scale = LONG_SIDE / max(picture.size)
-    size = [max(32, 32 * round(side * scale / 32)) for side in picture.size]
-    pixels = np.asarray(picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0), np.float32) / 255
+    size = tuple(max(32, 32 * round(side * scale / 32)) for side in picture.size)
+    return _classify(size, picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0).tobytes())
+
+
+@lru_cache(maxsize=8)
+def _classify(size: tuple[int, int], pixels: bytes) -> np.ndarray:
+    """What the finder says of RGB pixels of its own size; kept, as sentence after sentence asks about one picture."""
+    pixels = np.frombuffer(pixels, np.uint8).reshape(*size[::-1], 3).astype(np.float32) / 255
     planes = ((pixels - MEAN) / STD).transpose(2, 0, 1)[None].astype(np.float32)
     mirrored = np.concatenate([planes, planes[..., ::-1]])
     (both,) = session().run(None, {"pictures": np.ascontiguousarray(mirrored)}, run_options())
     likely = (both[0] + both[1][..., ::-1]) / 2
     guide = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), likely.shape[:0:-1], interpolation=cv2.INTER_AREA)
-    return np.stack([refine(plane, guide) for plane in likely])
+    refined = np.stack([refine(plane, guide) for plane in likely])
+    refined.flags.writeable = False
+    return refined
 
 
 def refine(plane: np.ndarray, guide: np.ndarray) -> np.ndarray:

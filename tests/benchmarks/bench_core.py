@@ -20,7 +20,7 @@ from PIL import Image
 
 from loopanimate.checkpoints import load_quietly
 from loopanimate.loop import make_loops
-from loopanimate.page.living import preview
+from loopanimate.page.living import write_preview
 from loopanimate.scene.saliency import automatic_mask
 from loopanimate.settings import make_settings
 
@@ -63,7 +63,7 @@ def picture_to_loop(runs: int) -> dict[str, dict[str, list[float]]]:
             times.append(time.perf_counter())
             loop = make_loops(pipes[preset], picture, settings, mask=mask)[0]
             times.append(time.perf_counter())
-            preview(loop).write_page(Path(folder) / "loop.html")
+            write_preview(loop, Path(folder) / "loop.html")
             times.append(time.perf_counter())
             loop.write(Path(folder) / "loop.mp4")
             times.append(time.perf_counter())
