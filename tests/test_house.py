@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "loopanimate"
 # each may import what stands in the rows above it and in its own; `words` reads with the sentence encoder of `network`
 FLOORS = (
-    {"presets", "metrics", "memory", "options", "settings", "effects.names"},
+    {"presets", "metrics", "memory", "compiled", "options", "settings", "effects.names"},
     {"words.vocabulary", "words.kinds", "words.parse", "words.wordnet", "words.intent"},
     {"effects"},
     {"motion"},

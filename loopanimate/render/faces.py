@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numba import njit
 
+from loopanimate.compiled import FAST, compile_kernel
 from loopanimate.motion.faces import ENDS, FOLLOWS, KNOTS, LIDS, LOWER_RIM, OPEN_WAY, SOFT, UPPER_RIM, Eye
-from loopanimate.render.kernels import BOX, FAST, KNOWN, compile_kernel
+from loopanimate.render.kernels import BOX, KNOWN
 
 STATE, CURVES = (
     12,

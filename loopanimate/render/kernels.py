@@ -5,34 +5,19 @@ frame (brightness and alpha) takes 27 ms of one core instead of 50, with the sam
 Rows are drawn in loops that a compiler turns into vector instructions, on buffers that stay in the nearest cache.
 """
 
-from contextlib import suppress
-
 import cv2
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from loopanimate.compiled import FAST, compile_kernel
+
 LATTICE = 8  # pixels between the points around which the least and the greatest alpha are known
 REACH = 5  # pixels of a plane, each way, that a pixel of its enlargement depends on
 LINE = 64  # bytes that the memory delivers at once
-FAST = {"fastmath": True, "error_model": "numpy"}
 BOX = "int64, int64, int64, int64"  # top, bottom, left, right
 KNOWN = "float32[:, :, ::1]"
-
-
-def compile_kernel(signature: str):
-    """Compile a function at import, and cache the result on disk where possible: the first time takes seconds."""
-
-    def compile_function(function):
-        dispatcher = njit(nogil=True, **FAST)(function)
-        with suppress(RuntimeError):  # no folder can be written to
-            dispatcher.enable_caching()
-        dispatcher.compile(signature)
-        dispatcher.disable_compile()  # other types would be compiled while the first frame waits
-        return dispatcher
-
-    return compile_function
 
 
 def new_planes(count: int, height: int, width: int) -> np.ndarray:

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numba import njit
 
+from loopanimate.compiled import FAST, compile_kernel
 from loopanimate.effects.data import Overlay
 from loopanimate.effects.state import ADD, COVER, SHAPES, SPRITE, air_at, show_plane, sprites_at
-from loopanimate.render.kernels import FAST, compile_kernel
 from loopanimate.render.planes import BT709
 
 FROM_BT709 = np.linalg.inv(BT709[:, :3]).astype(np.float32)  # rows red, green, blue of (Y - 16, Cb - 128, Cr - 128)

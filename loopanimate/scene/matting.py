@@ -8,10 +8,9 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import map_coordinates
-from scipy.sparse import csr_matrix, diags
-from scipy.sparse.linalg import cg
+
+from loopanimate.compiled import compile_kernel
 
 SIDE = 512  # pixels on the short side at which the matte is solved; guided upsampling brings it to the picture's size
 BAND = 0.02  # short sides on each side of the mask's edge in which alpha is unknown
@@ -20,6 +19,7 @@ MAX_BAND = 0.35  # share of the picture; a mask that is soft over more was made 
 EPSILON = 1e-7  # variance of colours, of 1, below which a window counts as flat
 PRIOR = 1e-4  # pull of unknown pixels to the mask, weak beside the picture's own edges
 KNOWN = 100.0  # pull of known pixels to the mask
+TOLERANCE, MOST_STEPS = 1e-5, 400  # share of the right side that the solver leaves, and where it stops anyhow
 
 
 def matte(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -50,25 +50,93 @@ def _solve(size: tuple[int, int], pixels: bytes, guess: bytes, unknown: bytes) -
     image = np.frombuffer(pixels, np.uint8).reshape(*size[::-1], 3) / 255
     guess, unknown = (np.frombuffer(part, kind).reshape(size[::-1]) for part, kind in ((guess, np.float32), (unknown, bool)))
     near = cv2.dilate(unknown.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0  # pixels that share a window with an unknown
-    number = np.full(guess.shape, -1)
-    number[near] = np.arange(near.sum())
-    centres = cv2.dilate(unknown.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    centres[[0, -1]], centres[:, [0, -1]] = False, False
-    ys, xs = np.nonzero(centres)
-    members = sliding_window_view(number, (3, 3))[ys - 1, xs - 1].reshape(-1, 9)  # (n, 9)
-    colours = sliding_window_view(image, (3, 3), axis=(0, 1))[ys - 1, xs - 1].reshape(-1, 3, 9).transpose(0, 2, 1)
-    centred = colours - colours.mean(1, keepdims=True)  # (n, 9, 3)
-    covariance = centred.transpose(0, 2, 1) @ centred / 9 + EPSILON / 9 * np.eye(3)
-    affinity = (1 + centred @ np.linalg.solve(covariance, centred.transpose(0, 2, 1))) / 9  # (n, 9, 9)
-    rows, columns = np.repeat(members, 9, axis=1).ravel(), np.tile(members, 9).ravel()
-    weights = csr_matrix((affinity.ravel(), (rows, columns)), shape=(near.sum(),) * 2)
+    ys, xs = np.nonzero(near)
+    count = len(ys)
+    number = np.full([side + 4 for side in near.shape], -1, np.int32)  # of each, with two rows and columns more on each side
+    number[ys + 2, xs + 2] = np.arange(count)
+    middles = cv2.dilate(unknown.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    middles[[0, -1]], middles[:, [0, -1]] = False, False
+    weights = np.zeros((count, 25))
+    _weigh(image, number[2:-2, 2:-2].copy(), middles, weights)
+    columns = np.stack([number[ys + down, xs + across] for down, across in np.ndindex(5, 5)], axis=1)
+    columns = np.where(columns < 0, np.arange(count, dtype=np.int32)[:, None], columns)  # which has no weight
     pull = np.where(unknown[near], PRIOR, KNOWN)
-    known = np.where(unknown, guess, guess > 0.5)[near]
-    system = diags(np.asarray(weights.sum(1)).ravel() + pull) - weights
-    found, _ = cg(system, pull * known, x0=known, rtol=1e-5, maxiter=400, M=diags(1 / system.diagonal()))
+    known = np.where(unknown, guess, guess > 0.5)[near].astype(np.float64)
+    found = known.copy()
+    _descend(weights, columns, pull, known, found)
     alpha = (guess > 0.5).astype(np.float32)
     alpha[near] = np.clip(found, 0, 1)
     return alpha
+
+
+@compile_kernel("void(float64[:, :, ::1], int32[:, ::1], boolean[:, ::1], float64[:, ::1])")
+def _weigh(image, number, middles, weights):
+    """Add up the affinities of the pixels of every window: weights (count, 25), to the pixels of 5 x 5 about each."""
+    centred, scaled = np.empty((9, 3)), np.empty(3)
+    for y in range(1, middles.shape[0] - 1):
+        for x in range(1, middles.shape[1] - 1):
+            if not middles[y, x]:
+                continue
+            for channel in range(3):
+                mean = 0.0
+                for k in range(9):
+                    centred[k, channel] = image[y + k // 3 - 1, x + k % 3 - 1, channel]
+                    mean += centred[k, channel] / 9
+                for k in range(9):
+                    centred[k, channel] -= mean
+            rr, gg, bb, rg, rb, gb = EPSILON / 9, EPSILON / 9, EPSILON / 9, 0.0, 0.0, 0.0  # the covariance
+            for k in range(9):
+                r, g, b = centred[k] / 3
+                rr, gg, bb, rg, rb, gb = rr + r * r, gg + g * g, bb + b * b, rg + r * g, rb + r * b, gb + g * b
+            # the rows of its adjugate
+            own = gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg
+            other = rb * gb - rg * bb, rr * bb - rb * rb, rg * rb - rr * gb
+            third = rg * gb - rb * gg, rg * rb - rr * gb, rr * gg - rg * rg
+            determinant = rr * own[0] + rg * own[1] + rb * own[2]
+            for k in range(9):
+                r, g, b = centred[k] / determinant
+                scaled[0] = own[0] * r + own[1] * g + own[2] * b
+                scaled[1] = other[0] * r + other[1] * g + other[2] * b
+                scaled[2] = third[0] * r + third[1] * g + third[2] * b
+                pixel = number[y + k // 3 - 1, x + k % 3 - 1]
+                for m in range(9):
+                    affinity = 1 + scaled[0] * centred[m, 0] + scaled[1] * centred[m, 1] + scaled[2] * centred[m, 2]
+                    weights[pixel, 5 * (m // 3 - k // 3 + 2) + m % 3 - k % 3 + 2] += affinity / 9
+
+
+@compile_kernel("void(float64[:, ::1], int32[:, ::1], float64[::1], float64[::1], float64[::1])")
+def _descend(weights, columns, pull, known, found):
+    """Solve (diag(row sums + pull) - weights) found = pull * known, by conjugate gradients with the diagonal before them."""
+    count = len(found)
+    diagonal, residual, way, moved = np.empty(count), np.empty(count), np.zeros(count), np.empty(count)
+    norm = slope = 0.0
+    for i in range(count):
+        total, change = pull[i], pull[i] * (known[i] - found[i])
+        for k in range(25):
+            total += weights[i, k]
+            change += weights[i, k] * (found[columns[i, k]] - found[i])
+        diagonal[i], residual[i] = total - weights[i, 12], change
+        norm += (pull[i] * known[i]) ** 2
+        slope += change * change / diagonal[i]
+        way[i] = change / diagonal[i]
+    for _ in range(MOST_STEPS):
+        bend = size = 0.0
+        for i in range(count):
+            total = (diagonal[i] + weights[i, 12]) * way[i]
+            for k in range(25):
+                total -= weights[i, k] * way[columns[i, k]]
+            moved[i] = total
+            bend += total * way[i]
+        step, before, slope = slope / bend, slope, 0.0
+        for i in range(count):
+            found[i] += step * way[i]
+            residual[i] -= step * moved[i]
+            size += residual[i] * residual[i]
+            slope += residual[i] * residual[i] / diagonal[i]
+        if size <= TOLERANCE * TOLERANCE * norm:
+            return
+        for i in range(count):
+            way[i] = residual[i] / diagonal[i] + slope / before * way[i]
 
 
 def _upsample(image: np.ndarray, small: np.ndarray, alpha: np.ndarray, unknown: np.ndarray, guess: np.ndarray) -> np.ndarray:
