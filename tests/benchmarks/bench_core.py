@@ -1,7 +1,9 @@
 """How long a person waits, and how much memory it takes: python -m tests.benchmarks.bench_core.
 
 Start of the page until it answers; a 512 x 512 photograph to a finished MP4, models warm, with the share of each part, by the
-bundled model and its student in turns; peak memory of that process. Times are of this machine: compare parts of one run, not runs of two machines.
+bundled model and its student in turns; the student's again beside busy processes; peak memory of that process. Each turn has a
+picture of its own, of which is known what the page knows when Animate is pressed: what is salient and its classes, which it finds
+while the sentence is typed. Times are of this machine: compare parts of one run, not runs of two machines.
 """
 
 import resource
@@ -13,6 +15,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +25,11 @@ from PIL import Image
 from loopanimate.checkpoints import load_quietly
 from loopanimate.loop import make_loops
 from loopanimate.page.living import write_preview
+from loopanimate.scene.regions import classify
 from loopanimate.scene.saliency import automatic_mask
 from loopanimate.settings import make_settings
 
-PARTS = ("mask", "sampling", "to the first moving preview", "rendering and encoding", "whole", "sampling of four seeds")
+PARTS = ("sampling", "to the first moving preview", "rendering and encoding", "whole", "sampling of four seeds")
 
 
 def page_answers(runs: int) -> float:
@@ -48,19 +53,20 @@ def page_answers(runs: int) -> float:
     return statistics.median(times)
 
 
-def picture_to_loop(runs: int) -> dict[str, dict[str, list[float]]]:
+def picture_to_loop(runs: int, presets: Sequence[str]) -> dict[str, dict[str, list[float]]]:
     """Seconds of each part, by preset and turn, the presets in turns: models warm, 35 frames at 30 a second."""
     from skimage import data
 
-    picture = Image.fromarray(data.astronaut())
-    pipes = {preset: load_quietly(preset, device="cpu") for preset in ("motion", "quick")}
+    photo = data.astronaut()
+    pipes = {preset: load_quietly(preset, device="cpu") for preset in presets}
     parts = {preset: {name: [] for name in PARTS} for preset in pipes}
     with tempfile.TemporaryDirectory() as folder:
         for turn, preset in ((turn, preset) for turn in range(runs + 1) for preset in pipes):
             settings = make_settings(prompt="she sways to the left", seed=turn, preset=preset)
-            times = [time.perf_counter()]
+            picture = Image.fromarray(np.roll(photo, 8 * turn + 4 * (preset == "quick"), axis=1))
             mask, _ = automatic_mask(picture)
-            times.append(time.perf_counter())
+            classify(picture)
+            times = [time.perf_counter()]
             loop = make_loops(pipes[preset], picture, settings, mask=mask)[0]
             times.append(time.perf_counter())
             write_preview(loop, Path(folder) / "loop.html")
@@ -69,20 +75,38 @@ def picture_to_loop(runs: int) -> dict[str, dict[str, list[float]]]:
             times.append(time.perf_counter())
             make_loops(pipes[preset], picture, settings, seeds=[turn + seed for seed in range(4)], mask=mask)
             times.append(time.perf_counter())
-            found, sampled, shown, written, four = map(float, np.diff(times))
-            made = (found, sampled, sampled + shown, written, found + sampled + shown + written, four)
+            sampled, shown, written, four = map(float, np.diff(times))
+            made = (sampled, sampled + shown, written, sampled + shown + written, four)
             if turn:  # the first warms up
                 for name, seconds in zip(PARTS, made):
                     parts[preset][name].append(seconds)
     return parts
 
 
+@contextmanager
+def busy(processes: int) -> Iterator[None]:
+    """Beside so many processes that only count."""
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+
+
 if __name__ == "__main__":
     print(f"page answers after {page_answers(3):.2f} s")
-    parts = picture_to_loop(7)
+    parts = picture_to_loop(7, ("motion", "quick"))
     print(f"{'medians of 7, in seconds':28} {'motion':>7} {'quick':>7}   motion / quick, turn by turn")
+    quiet = {}
     for name in PARTS:
         teacher, student = (parts[preset][name] for preset in ("motion", "quick"))
         ratio = statistics.median(one / other for one, other in zip(teacher, student))
-        print(f"{name:28} {statistics.median(teacher):7.2f} {statistics.median(student):7.2f}   {ratio:.2f}")
+        quiet[name] = statistics.median(student)
+        print(f"{name:28} {statistics.median(teacher):7.2f} {quiet[name]:7.2f}   {ratio:.2f}")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
+    for processes in (2, 4):
+        with busy(processes):
+            beside = picture_to_loop(7, ("quick",))["quick"]
+        times = (f"{name} {statistics.median(beside[name]) / quiet[name]:.1f}" for name in PARTS)
+        print(f"quick beside {processes} busy processes, times the quiet one: {', '.join(times)}")
