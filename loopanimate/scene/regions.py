@@ -108,9 +108,11 @@ def _classify(size: tuple[int, int], pixels: bytes) -> np.ndarray:
     """What the finder says of RGB pixels of its own size; kept, as sentence after sentence asks about one picture."""
     pixels = np.frombuffer(pixels, np.uint8).reshape(*size[::-1], 3).astype(np.float32) / 255
     planes = ((pixels - MEAN) / STD).transpose(2, 0, 1)[None].astype(np.float32)
-    mirrored = np.concatenate([planes, planes[..., ::-1]])
-    (both,) = session().run(None, {"pictures": np.ascontiguousarray(mirrored)}, run_options())
-    likely = (both[0] + both[1][..., ::-1]) / 2
+    own, mirrored = (  # one after the other: both at once take twice the memory
+        session().run(None, {"pictures": np.ascontiguousarray(seen)}, run_options())[0][0]
+        for seen in (planes, planes[..., ::-1])
+    )
+    likely = (own + mirrored[..., ::-1]) / 2
     guide = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), likely.shape[:0:-1], interpolation=cv2.INTER_AREA)
     refined = np.stack([refine(plane, guide) for plane in likely])
     refined.flags.writeable = False
