@@ -27,7 +27,7 @@ async function keepPicture() {
   keep("picture", new File([file], file.name ?? picture.split("/").pop(), { type: file.type }));
   const before = waitingFor;
   waitingFor = null;
-  if (before?.width === width && before.height === height) open(JSON.stringify({ ...before, of, picture })).then(() => (props.value = write()));
+  if (before?.width === width && before.height === height) open(JSON.stringify({ ...before, of, picture }), true).then(() => (props.value = write()));
   else keepPaint();
 }
 const keepPaint = () => keep("painting", props.value);
@@ -42,7 +42,7 @@ jobs.controls = (names, values) => {
 
 Promise.all(["picture", "painting", "controls"].map(kept)).then(([picture, painting, values]) => {
   looked = true;
-  if (!picture || art || running.size) return;
+  if (!picture || art || chosen || running.size) return;
   [waitingFor, controls] = [painting, values].map((text) => (text ? JSON.parse(text) : null));
   if (controls) trigger("kept");
   put("#picture", picture);

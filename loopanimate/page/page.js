@@ -104,7 +104,7 @@ function play(strength, tempo, effects) {
   page.ready.then((drawn) => drawn || live(false));
 }
 
-function arrived(another) {
+function arrived(another, kept) {
   if (another) forget();
   if (!art) use("");
   if (another && art) {
@@ -113,8 +113,7 @@ function arrived(another) {
     jobs.worded();
   }
   if (!art && coming) reveal();
-  if (art) {
-    unexpect(); // it has arrived
+  if (art && !kept && !unexpect()) { // the last one that was chosen
     if (eager) jobs.wish(eager);
     eager = "";
   }
@@ -122,7 +121,7 @@ function arrived(another) {
 }
 
 // A picture that is on its way is seen at once, as far as the browser can show it.
-let coming = null;
+let coming = null, later = null; // the picture as it is seen; one that was chosen while another is on its way, and goes after it
 async function expect(file) {
   [chosen, coming] = [file, null];
   stage.setAttribute("data-coming", "");
@@ -137,10 +136,14 @@ function reveal() {
   still.src = coming.src;
   view.style.setProperty("--shape", coming.naturalWidth / coming.naturalHeight);
 }
+// Says whether another one is on its way now.
 function unexpect() {
   if (coming) URL.revokeObjectURL(coming.src);
-  [chosen, coming] = [null, null];
+  const next = later;
+  [chosen, coming, later] = [null, null, null];
   stage.removeAttribute("data-coming");
+  put("#picture", next);
+  return Boolean(next);
 }
 
 function forget() {
@@ -188,10 +191,7 @@ const given = {
   picked: takePick,
   job({ words, share, glimpse, problem }) {
     if (art && !running.size && !problem) return; // of a job that has ended
-    if (problem) { // a file that could not be read, perhaps
-      eager = "";
-      unexpect();
-    }
+    if (problem && !unexpect()) eager = ""; // a file that could not be read, perhaps
     say(words, share, problem);
     stage.toggleAttribute("data-glimpse", Boolean(glimpse));
     if (glimpse) {
@@ -441,10 +441,16 @@ document.addEventListener("paste", ({ clipboardData }) => {
   if (file) put("#picture", file);
 });
 // another picture takes the place of what is at work for the former one
-document.addEventListener("change", ({ target }) => {
+document.addEventListener("change", (event) => {
+  const { target } = event;
   if (!target.matches?.("#picture input, #restore input")) return;
   jobs.cancel();
-  if (target.closest("#picture")) expect(target.files[0]);
+  if (!target.closest("#picture")) return;
+  const [file] = target.files;
+  if (!chosen) return void expect(file);
+  event.stopPropagation(); // Gradio would take both at once, in any order
+  later = file;
+  setTimeout(() => later === file && unexpect(), 15000); // the one before may never come
 }, true);
 
 addEventListener("keyup", ({ key }) => key === " " && hold(false));

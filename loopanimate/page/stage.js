@@ -63,8 +63,8 @@ const write = () => JSON.stringify({
   freeze: encode(art.freeze), arrows: art.arrows, pins: art.pins, centre: art.centre, shown: encode(mask()),
 });
 
-// What the server hands over: another picture, or the same with other paint.
-async function open(text) {
+// What the server hands over, or the browser had kept: another picture, or the same with other paint.
+async function open(text, kept = false) {
   const turn = ++turns, given = text ? JSON.parse(text) : null;
   let next = null;
   if (given) {
@@ -82,7 +82,7 @@ async function open(text) {
   [art, regions, first, whole, slowed] = [next, [], "", true, null];
   if (art && still.getAttribute("src") !== art.picture) still.src = art.picture;
   still.alt = art ? "Your picture" : "";
-  arrived(another);
+  arrived(another, kept);
   draw();
 }
 
