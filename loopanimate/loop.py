@@ -18,7 +18,16 @@ from loopanimate.files.length import fit_length, say_length
 from loopanimate.files.living import EFFORT, write_living
 from loopanimate.files.monitors import write_pieces
 from loopanimate.files.pictures import mask_size
-from loopanimate.files.sizes import count_rounds, frame_times, output_size, read_monitors, size_limit, whole_pixels, within
+from loopanimate.files.sizes import (
+    count_rounds,
+    find_centre,
+    frame_times,
+    output_size,
+    read_monitors,
+    size_limit,
+    whole_pixels,
+    within,
+)
 from loopanimate.motion.border import borders_of
 from loopanimate.motion.camera import CELLS, Shot, film, frame
 from loopanimate.motion.curve import Motion
@@ -68,6 +77,7 @@ class Loop:
     answers: tuple[Note, ...]  # what became of each clause of the prompt, where that is worth a word
     air: Air = field(default=Air(), kw_only=True)  # light and weather
     alpha: np.ndarray | None = field(default=None, kw_only=True)  # (H, W) uint8 of a cut-out, whose picture is over white
+    subject: np.ndarray | None = field(default=None, kw_only=True)  # (h, w) uint8, what stands out most, where that is known
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -81,9 +91,18 @@ class Loop:
         off = " Not drawn: light and weather are turned off." if not hands.effect_strength else " Not drawn: its amount is 0."
         return tuple(replace(note, said=note.said + off) if is_off(note) else note for note in self.answers)
 
+    @cached_property
+    def centre(self) -> tuple[float, float]:
+        """What a file of another shape is cut around, in fractions of the picture, unless its output says."""
+        return find_centre(self.mask, self.subject)
+
+    def _centred(self, output: Output | None) -> Output:
+        output = output or self.settings.output
+        return output if output.centre else output.model_copy(update={"centre": self.centre})
+
     def view(self, output: Output | None = None, check: Callable[[], object] | None = None) -> View:
         """Cut or fit the picture to an output's size; None: the settings' own output. check: of `cut_view`."""
-        return cut_view(self.picture, self.mask, self.masks, output or self.settings.output, self.alpha)
+        return cut_view(self.picture, self.mask, self.masks, self._centred(output), self.alpha)
 
     def size(self, output: Output | None = None) -> tuple[int, int]:
         """(width, height) of a frame."""
@@ -251,7 +270,7 @@ class MotionLoop(Loop):
 
     def _frames_of_art(self, times: Sequence[float], output: Output, clear: bool) -> Iterator[np.ndarray]:
         side, size = self.picture.width // self.art(output)[0], self.size(output)
-        view, factor = cut_art(self.picture, self.mask, self.masks, output, self.alpha, side)
+        view, factor = cut_art(self.picture, self.mask, self.masks, self._centred(output), self.alpha, side)
         image = np.asarray(view.picture)
         if clear:
             image = premultiply(image, view.alpha)
@@ -265,7 +284,7 @@ class MotionLoop(Loop):
     def view(self, output: Output | None = None, check: Callable[[], object] | None = None) -> View:
         output = output or self.settings.output
         device = self.device if self.is_enlarged(output) else None
-        return cut_view(self.picture, self.mask, self.masks, output, self.alpha, device, check)
+        return cut_view(self.picture, self.mask, self.masks, self._centred(output), self.alpha, device, check)
 
     def factor(self, output: Output) -> float:
         """Pixels of a frame to one of the picture, each way."""
@@ -441,7 +460,7 @@ def _still(pipe, picture, staged, settings) -> MotionLoop:
     places = [1 if each.place is None else cut_place(each.place, WHOLE, size) for each in staged.air.effects]
     shown = reduce(np.maximum, [*places, *masks], np.zeros(size[::-1], np.float32))
     shown = reduce(np.maximum, [actor.mask for actor in staged.actors], shown)
-    kept = {"air": staged.air, "shot": staged.shot, "faces": _form_faces(staged, settings)}
+    kept = {"air": staged.air, "shot": staged.shot, "faces": _form_faces(staged, settings), "subject": staged.subject}
     return MotionLoop(picture, masks, shown, True, settings, staged.notes, motion, intents, pipe.device.type, **kept)
 
 
@@ -452,7 +471,7 @@ def _form_faces(staged, settings) -> tuple[Face, ...]:
 
 def _motion_loops(pipe, picture, staged, settings, seeds, progress, preview) -> Iterator[MotionLoop]:
     """One seed is one motion, however much of it a size shows: the whole picture is sampled."""
-    small, (scene, notes, found, air, shot, actors) = shrink(picture), staged
+    small, (scene, notes, found, air, shot, actors, subject) = shrink(picture), staged
     moving = reduce(np.maximum, [actor.mask for actor in actors], scene.moving)
     proves = prover(small, scene.masks)
 
@@ -460,7 +479,7 @@ def _motion_loops(pipe, picture, staged, settings, seeds, progress, preview) -> 
         motions = [pipe.codec.decode_motion(row) for row in latents]
         motions = [motion.flip() if part.intent.hangs else motion for part, motion in zip(scene.parts, motions, strict=True)]
         motion = obey(motions, scene, proves if begins else None)
-        about, kept = (moving, found, settings.change(seed=seed), notes), {"air": air, "shot": shot}
+        about, kept = (moving, found, settings.change(seed=seed), notes), {"air": air, "shot": shot, "subject": subject}
         kept["faces"] = _form_faces(staged, settings.change(seed=seed))
         return MotionLoop(picture, scene.masks, *about, motion, scene.intents, pipe.device.type, **kept)
 

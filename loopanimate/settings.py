@@ -141,7 +141,7 @@ class Output(Options):
     )
     centre: tuple[float, float] | None = option(
         None,
-        "what the picture is cut around where the size has another shape, in fractions of it (default: the middle of what moves)",
+        "what the picture is cut around where the size has another shape, in fractions of it (default: the middle of what moves, or the subject where that is nearly everything)",
         metavar=("X", "Y"),
     )
     fit: bool = option(False, "the whole picture within the size, blurred around it, instead of cut to the size")

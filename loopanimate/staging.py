@@ -57,6 +57,7 @@ class Staged(NamedTuple):
     air: Air
     shot: Shot | None = None  # cameras that move, and how near the layers are
     actors: tuple[Actor, ...] = ()  # faces that do something
+    subject: np.ndarray | None = None  # (h, w) uint8, small: what stands out most, where nobody painted what moves
 
 
 def stage(pipe, picture, mask, given, settings, models) -> Staged:
@@ -94,7 +95,8 @@ def stage(pipe, picture, mask, given, settings, models) -> Staged:
     scene = set_apart(scene, finder, actors)
     notes = [*map(note_of, outcomes), *([Note("So nothing moves.")] if rests else [])]
     scene, shot = set_up(scene, finder, cameras) if scene or cameras else (None, None)
-    return Staged(scene, tuple(notes), True, Air(effects, front), shot, actors)
+    subject = shrink_place(finder.salient[0]) if mask is None and finder.salient[1] else None
+    return Staged(scene, tuple(notes), True, Air(effects, front), shot, actors, subject)
 
 
 def _cast(outcomes: Sequence[Outcome], finder: Finder) -> tuple[Actor, ...]:

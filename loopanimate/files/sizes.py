@@ -28,6 +28,7 @@ SIZES = {  # width, height in pixels
 MAX_MEGABYTES = {"sticker": 0.5}  # WhatsApp's limit of an animated sticker
 UNCUT = {"sticker"}  # sizes that show all of a cut-out
 MOST_PIXELS = 7680 * 4320  # of several monitors together
+BROAD = 0.7  # spread of what moves, of that of the whole picture, from which it says nothing of where to look
 MIN_SECONDS = {"lively": 60}  # Lively pauses each time that a file starts again, so the file has to be long
 
 
@@ -212,6 +213,28 @@ def centre_of(mask: np.ndarray, whole: tuple[int, int], centre: Centre = None) -
         float(np.average(np.arange(few) + 0.5, weights=weights.sum(axis))) * (side / few)
         for axis, (side, few) in enumerate(zip(whole, mask.shape[::-1]))
     ]
+
+
+def find_centre(moving: np.ndarray, subject: np.ndarray | None = None) -> tuple[float, float]:
+    """What a file of another shape is cut around, (x, y) in fractions of the picture: the middle of what moves.
+
+    Across (down) the picture it is the subject's where that moves nearly everywhere, as a sky does beside a lighthouse.
+    moving, subject: masks (H, W) of any size.
+    """
+    own = centre_of(moving, (1, 1))
+    if subject is None or not (moving.any() and subject.any()):
+        return tuple(own)
+    return tuple(
+        of_subject if _spread(moving.sum(axis)) > BROAD else middle
+        for axis, (middle, of_subject) in enumerate(zip(own, centre_of(subject, (1, 1))))
+    )
+
+
+def _spread(weights: np.ndarray) -> float:
+    """The standard deviation of places with such weights, of that of places that have all the same."""
+    places = np.linspace(-1, 1, len(weights))
+    middle = np.average(places, weights=weights)
+    return float(np.sqrt(np.average(np.square(places - middle), weights=weights) / np.square(places).mean()))
 
 
 def within(part: tuple[float, float, float, float], points: tuple[float, ...]) -> tuple[float, ...]:

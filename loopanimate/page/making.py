@@ -10,7 +10,6 @@ import numpy as np
 
 from loopanimate.files.formats import FORMATS
 from loopanimate.files.recipe import Parts
-from loopanimate.files.sizes import centre_of
 from loopanimate.loop import Loop, LoopFile
 from loopanimate.page import text
 from loopanimate.page.base import MISTAKES, QUIET, Events, hand
@@ -173,7 +172,7 @@ class JobEvents(Events):
     def film(self, shown: Shown) -> dict:
         source = f"gradio_api/file={shown.file.path}"
         # a file of another shape is cut around it, unless hands move it
-        centre = centre_of(shown.loop.mask, (1, 1)) if shown.loop.settings.output.size == "source" else None
+        centre = shown.loop.centre if shown.loop.settings.output.size == "source" else None
         return {"source": source, "words": shown.loop.settings.request.prompt, "size": shown.file.size, "centre": centre}
 
     def living(self, page: LoopFile, loop: Loop) -> dict:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loopanimate.files.sizes import count_rounds, cover, cover_box, frame_times, inside, output_size, surround
+from loopanimate.files.sizes import count_rounds, cover, cover_box, find_centre, frame_times, inside, output_size, surround
 
 
 def test_times():
@@ -38,6 +38,15 @@ def test_the_mask_is_in_the_middle_of_the_cut():
     assert cover_box(mask, (100, 100)) == (200, 0, 300, 100)  # no farther than the picture reaches
     assert cover_box(mask, (600, 200)) == (0, 0, 300, 100)
     assert cover_box(0 * mask, (100, 100)) == (100, 0, 200, 100)  # nothing moves
+
+
+def test_what_moves_nearly_everywhere_leaves_the_cut_to_the_subject():
+    sky, boat, lighthouse = np.zeros((3, 60, 100), np.float32)
+    sky[:20], boat[40:50, 10:20], lighthouse[10:50, 80:90] = 1, 1, 1
+    assert find_centre(boat, lighthouse) == pytest.approx((0.15, 0.75))  # what the sentence names is seen
+    assert find_centre(sky) == pytest.approx((0.5, 1 / 6))
+    assert find_centre(sky, lighthouse) == pytest.approx((0.85, 1 / 6))  # the sky is at all places of a row alike
+    assert find_centre(boat + lighthouse, np.zeros((3, 5))) == find_centre(boat + lighthouse)
 
 
 def test_masks_may_be_smaller_than_their_picture():
