@@ -38,7 +38,7 @@ def matte(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return _upsample(image, small.astype(np.float32) / 255, solved, unknown, alpha)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)  # 4 megabytes each, of a panorama 25
 def _solve(size: tuple[int, int], pixels: bytes, guess: bytes, unknown: bytes) -> np.ndarray:
     """Solve the closed-form matte (h, w) float32 of an RGB image where the guess (h, w) float32 is unknown, bool.
 
@@ -119,7 +119,7 @@ def _descend(weights, columns, pull, known, found):
         norm += (pull[i] * known[i]) ** 2
         slope += change * change / diagonal[i]
         way[i] = change / diagonal[i]
-    for _ in range(MOST_STEPS):
+    for _ in range(MOST_STEPS if slope > 0 else 0):
         bend = size = 0.0
         for i in range(count):
             total = (diagonal[i] + weights[i, 12]) * way[i]
