@@ -42,10 +42,9 @@ from train.synthetic import ASPECTS, make_clips
 from train.trainer import Progress, make_accelerator, make_optimizers, resume, save_state
 
 # Timesteps, of 1000. Before any training the decoded motion after one pass from the first is nearest to the teacher's (0.19;
-# 0.30 from 399 and 0.22 from 549, in `errors`, on one lesson); the second is half of it and was not compared with others.
-PASSES = (449, 224)
-# and, when it samples, a quarter: of 72 loops 64 show the kind that words name, 60 at half
-SAMPLED = (449, 112)
+# 0.30 from 399 and 0.22 from 549, in `errors`, on one lesson); the second is a quarter of it: of 72 loops 64 show the kind that
+# words name, 60 where it is half (train/README.md)
+PASSES = (449, 112)
 FRAMES = (35, 35, None, 35)  # of the lessons, in turn; None: any other length
 LAST_FRAME = 6.0  # weight of its error: it alone says whether, and how far, a layer streams
 ELSEWHERE = 0.1  # share of the error where the layer is not: nobody sees it, but masks have soft edges
@@ -268,7 +267,7 @@ def distill(settings: DistillSettings) -> Path:
             save_state(accelerator, folder, step + 1)
     ema.copy_to(parameters)
     if accelerator.is_main_process:
-        teacher.register_modules(unet=student.eval(), scheduler=FewPassScheduler(SAMPLED[: settings.passes]))
+        teacher.register_modules(unet=student.eval(), scheduler=FewPassScheduler(PASSES[: settings.passes]))
         teacher.codec.register_to_config(short_side=PRESETS["motion"].short_side)
         teacher.register_to_config(num_inference_steps=settings.passes, guidance_scale=1.0, guidance_interval=(0.0, 1.0))
         save_pipeline(teacher, folder / "pipeline", {**settings.model_dump(), "latents": progress.loss})
