@@ -113,7 +113,9 @@ function arrived(another, kept) {
     jobs.worded();
   }
   if (!art && coming) reveal();
-  if (art && !kept && !unexpect()) { // the last one that was chosen
+  // the one that was chosen last: other words on the one before may come while it is on its way
+  const came = another || !chosen || art?.of.endsWith(`/${chosen.name}`);
+  if (art && !kept && came && !unexpect()) {
     if (eager) jobs.wish(eager);
     eager = "";
   }
