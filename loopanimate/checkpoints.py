@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from loopanimate.settings import Machine
 
 COMPONENTS = ("unet", "scheduler", "codec", "image_encoder", "tokenizer", "text_encoder")
 CLASSES = {"model_index.json": "LoopAnimatePipeline", "unet/config.json": "LoopAnimateUNet"}
+# While diffusers or transformers load, whatever any thread makes is made without values: two at once fail, "no data!"
+LOADING = threading.Lock()
 FREE_GPU_BYTES = 13e9  # with less free memory the 512 preset's networks go to the GPU one at a time
 
 
@@ -54,14 +57,15 @@ def load_pipeline(preset: str = DEFAULT, checkpoint: str | Path | None = None, d
         device = "mps" if is_appearance and torch.backends.mps.is_available() else "cpu"
     dtype = torch.float16 if is_appearance and device != "cpu" else torch.float32
     try:
-        pipeline = LoopAnimatePipeline.from_pretrained(
-            folder,
-            dtype=dtype,
-            variant=variant,
-            use_safetensors=True,
-            local_files_only=True,
-            **(_load_student(learned) if learned else {}),
-        )
+        with LOADING:
+            pipeline = LoopAnimatePipeline.from_pretrained(
+                folder,
+                dtype=dtype,
+                variant=variant,
+                use_safetensors=True,
+                local_files_only=True,
+                **(_load_student(learned) if learned else {}),
+            )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"expected a LoopAnimate checkpoint that loads, got {source}: {reason}") from error
@@ -126,14 +130,15 @@ def _load_foreign(source: str | Path, device: str, what: str, network, preproces
         raise ValueError(f"expected a {what} with a {' or '.join(either)}, got {source} without one")
     try:
         processor = preprocessor.from_pretrained(folder, local_files_only=True)
-        model, report = network.from_pretrained(
-            folder,
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
+        with LOADING:
+            model, report = network.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
     except Exception as error:  # of transformers, safetensors, huggingface_hub and tokenizers, whose own is no narrower
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"expected a {what} that loads, got {source}: {reason}") from error

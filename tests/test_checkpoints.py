@@ -3,6 +3,8 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 import torch
@@ -109,6 +111,14 @@ def test_another_architecture(folder, small_512):
     refused(index.parent, "expected a LoopAnimatePipeline in .*, got a StableDiffusionPipeline")
     index.write_text("{")
     refused(index.parent, "expected JSON in")
+
+
+def test_two_presets_are_loaded_at_once():
+    """As by a page whose first visitor chooses an example at once: that samples with the teacher."""
+    with ThreadPoolExecutor(2) as threads:
+        for _ in range(2):
+            pipes = [*threads.map(partial(load_pipeline, device="cpu"), ("quick", "motion"))]
+            assert not any(weight.is_meta for pipe in pipes for weight in pipe.unet.parameters())
 
 
 def test_nothing_pickled_is_read(folder):

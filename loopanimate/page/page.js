@@ -113,9 +113,8 @@ function arrived(another, kept) {
     jobs.worded();
   }
   if (!art && coming) reveal();
-  // the one that was chosen last: other words on the one before may come while it is on its way
-  const came = another || !chosen || art?.of.endsWith(`/${chosen.name}`);
-  if (art && !kept && came && !unexpect()) {
+  // other words on the picture before may come while the one that was chosen last is on its way
+  if (art && !kept && (another || !chosen || art.of.endsWith(`/${chosen.name}`)) && !unexpect()) {
     if (eager) jobs.wish(eager);
     eager = "";
   }
