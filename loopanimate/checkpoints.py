@@ -2,7 +2,6 @@
 
 import json
 import os
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor, DepthAnythingForDepthEstimation, DPTImageProcessorPil
 from transformers.utils import logging as transformers_logging
 
+from loopanimate import memory
 from loopanimate.network.few_passes import FewPassScheduler
 from loopanimate.network.unet import LoopAnimateUNet
 from loopanimate.pipeline import LoopAnimatePipeline
@@ -25,8 +25,6 @@ from loopanimate.settings import Machine
 
 COMPONENTS = ("unet", "scheduler", "codec", "image_encoder", "tokenizer", "text_encoder")
 CLASSES = {"model_index.json": "LoopAnimatePipeline", "unet/config.json": "LoopAnimateUNet"}
-# While diffusers or transformers load, whatever any thread makes is made without values: two at once fail, "no data!"
-LOADING = threading.Lock()
 FREE_GPU_BYTES = 13e9  # with less free memory the 512 preset's networks go to the GPU one at a time
 
 
@@ -57,7 +55,7 @@ def load_pipeline(preset: str = DEFAULT, checkpoint: str | Path | None = None, d
         device = "mps" if is_appearance and torch.backends.mps.is_available() else "cpu"
     dtype = torch.float16 if is_appearance and device != "cpu" else torch.float32
     try:
-        with LOADING:
+        with memory.LOADING:
             pipeline = LoopAnimatePipeline.from_pretrained(
                 folder,
                 dtype=dtype,
@@ -130,7 +128,7 @@ def _load_foreign(source: str | Path, device: str, what: str, network, preproces
         raise ValueError(f"expected a {what} with a {' or '.join(either)}, got {source} without one")
     try:
         processor = preprocessor.from_pretrained(folder, local_files_only=True)
-        with LOADING:
+        with memory.LOADING:
             model, report = network.from_pretrained(
                 folder,
                 dtype=torch.float32,

@@ -1,8 +1,9 @@
-"""What large pictures and networks took goes back to the system, where libraries would keep it for the next time."""
+"""What large pictures and networks took goes back to the system; networks are built one at a time."""
 
 import ctypes
 import re
 import sys
+import threading
 from functools import cache
 
 # Bytes. A block from this size on is given back as soon as it is freed: less than Pillow's blocks of a picture (16 megabytes),
@@ -12,6 +13,8 @@ TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # of mallopt(3)
 SHORTAGE = re.compile("can't allocate memory|bad_alloc|(insufficient|failed to allocate|cannot allocate) memory", re.IGNORECASE)
 SHORT = "expected more free memory, got none: choose a smaller picture or size"  # said of it
 ARENAS = 2  # heaps of small blocks, of which each thread else has one of its own
+# Hold it to build a network: while diffusers or transformers load one, what other threads build has no values, "no data!"
+LOADING = threading.Lock()
 
 
 def return_large_blocks() -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 from loopanimate.checkpoints import load_pipeline
 from loopanimate.loop import make_loops
 from loopanimate.presets import PRESETS
+from loopanimate.render import enlarger
 from loopanimate.settings import make_settings
 from tests.hub import serve
 from tests.network.test_pipeline import call
@@ -119,6 +120,14 @@ def test_two_presets_are_loaded_at_once():
         for _ in range(2):
             pipes = [*threads.map(partial(load_pipeline, device="cpu"), ("quick", "motion"))]
             assert not any(weight.is_meta for pipe in pipes for weight in pipe.unet.parameters())
+
+
+def test_the_enlarger_is_made_while_a_preset_loads():
+    with ThreadPoolExecutor(1) as thread:
+        loading = thread.submit(load_pipeline, "motion", device="cpu")
+        while not loading.done():
+            assert not any(weight.is_meta for weight in enlarger.load.__wrapped__("cpu").parameters())
+        loading.result()
 
 
 def test_nothing_pickled_is_read(folder):

@@ -19,6 +19,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
+from loopanimate.memory import LOADING
 from loopanimate.presets import ASSETS
 
 WEIGHTS = ASSETS / "enlarger" / "enlarger.safetensors"
@@ -82,7 +83,8 @@ class Network(nn.Module):
 def load(device: str) -> Network:
     """The bundled network, in bfloat16 where the processor multiplies in it: 57 dB from float32, and faster."""
     halves = device == "cpu" and torch.cpu._is_avx512_bf16_supported()
-    network = Network(load_file(WEIGHTS)).eval().requires_grad_(False)
+    with LOADING:
+        network = Network(load_file(WEIGHTS)).eval().requires_grad_(False)
     return network.to(device, torch.bfloat16 if halves else torch.float32, memory_format=torch.channels_last)
 
 
