@@ -415,14 +415,16 @@ def check(asked: RegionsSettings, held: bool = True) -> dict:
     """
     found: dict[str, list[float]] = {}
     absent: dict[str, list[bool]] = {}
-    groups = {place.regions: "+".join(place.regions) for place in places().values()}
+    groups = {place.regions: place for place in places().values()}
     for example in load_examples(asked.pictures):
         if example.held != held:
             continue
         finder, known = Finder(Image.fromarray(example.picture)), example.labels != UNKNOWN
-        for regions, name in groups.items():
+        for regions, place in groups.items():
+            name = "+".join(regions)
             truth = np.isin(example.labels, [CLASSES.index(region) for region in regions])
-            region = finder.look(*finder.judge_classes(regions))
+            region = finder.look(*finder.judge_classes(regions), behind=place.behind)
+            region = region and finder.sharpen(region, place)
             if truth.mean() >= LEAST_SHARE:
                 shown = np.zeros_like(truth) if region is None else region.mask > 0.5
                 union = ((shown | truth) & known).sum()

@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.presets import BUNDLED_SALIENT
+from loopanimate.scene.edges import leave_out_thin, sharpen, to_lab
 from loopanimate.scene.faces import FacePoints, find_faces
-from loopanimate.scene.places import is_plural, place_of
+from loopanimate.scene.places import Place, is_plural, place_of
 from loopanimate.scene.regions import CLASSES, classify
 from loopanimate.scene.saliency import automatic_mask
 from loopanimate.words.lexicon import look_up
@@ -79,6 +80,11 @@ class Finder:
         return classify(self.picture)
 
     @cached_property
+    def lab(self) -> np.ndarray:
+        """The colours that edges of regions are looked for in."""
+        return to_lab(self.picture)
+
+    @cached_property
     def depth(self) -> np.ndarray | None:
         """Inverse depth (h, w) in [0, 1], where a model of its own says it."""
         return self.models.depth and self.models.depth(self.picture)
@@ -109,14 +115,14 @@ class Finder:
         place = place_of(thing)
         region = self.look(*self.judge(thing, which), which, is_plural(thing), place.behind)
         if not place.alone:
-            return region
+            return region and self.sharpen(region, place)
         mask, found = self.salient
         # "she" may be a robot, and any noun may be of a thing that the model does not know
         if region is None and found and (thing == "person" or not self._is_other(place.regions)):
             return Region(mask, "salient", 0.5)
         if region is not None and found and not which and _overlap(region.mask, mask) > SAME:
             return Region(mask, "named", region.sure)  # whose edge is the better one
-        return region
+        return region and self.sharpen(region, place)
 
     def _is_other(self, regions: Sequence[str]) -> bool:
         """Whether the salient object surely is of a class of its own that is none of these."""
@@ -157,9 +163,18 @@ class Finder:
         border = np.ones((2 * round(BORDER * max(clear.shape)) + 1,) * 2, np.uint8)
         near = cv2.dilate(clear, border)
         if bundled and behind:
-            near &= 1 - cv2.dilate(find_holes(clear.astype(bool) & (likely > FAIRLY * sure)), border, iterations=2)
+            near &= 1 - find_holes(clear.astype(bool) & (likely > FAIRLY * sure))
         mask = cv2.resize(near * likely / (likely + other), self.picture.size, interpolation=cv2.INTER_CUBIC)
         return Region(np.clip(2 * mask - 0.5, 0, 1), "named", sure)
+
+    def sharpen(self, region: Region, place: Place) -> Region:
+        """A region that `look` found, with its edge where the picture has one."""
+        size = self.lab.shape[1::-1]
+        mask = sharpen(cv2.resize(region.mask, size, interpolation=cv2.INTER_AREA), self.lab)
+        if place.farthest and self.models.named is None:
+            likely = self.judge_classes(place.regions)[0]
+            mask = leave_out_thin(mask, self.lab, cv2.resize(likely, size, interpolation=cv2.INTER_LINEAR))
+        return replace(region, mask=cv2.resize(mask, self.picture.size, interpolation=cv2.INTER_LINEAR))
 
 
 SIDES = {  # words → what a piece is chosen by, the largest first: of its area, and its middle (x, y) in [0, 1]

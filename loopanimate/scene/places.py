@@ -15,6 +15,7 @@ class Place(NamedTuple):
 
     regions: tuple[str, ...]
     behind: bool
+    farthest: bool
     alone: bool
     rigid: bool
     hangs: bool
@@ -28,7 +29,13 @@ def places() -> dict[str, Place]:
     lines = Path(__file__).with_name("places.tsv").read_text(encoding="utf-8").splitlines()
     _, *rows = (line.split("\t") for line in lines if not line.startswith("#"))
     return {
-        name: Place(tuple(regions.split()), ground == "behind", alone == "yes", *(body == each for each in BODIES))
+        name: Place(
+            tuple(regions.split()),
+            ground in ("behind", "farthest"),
+            ground == "farthest",
+            alone == "yes",
+            *(body == each for each in BODIES),
+        )
         for name, regions, ground, alone, body in rows
     }
 
@@ -37,7 +44,7 @@ def is_plural(thing: str) -> bool:
     return nouns().get(thing, ("", thing.endswith("s")))[1]
 
 
-NOWHERE = Place((), *[False] * 6)
+NOWHERE = Place((), *[False] * 7)
 
 
 def place_of(thing: str) -> Place:

@@ -1,0 +1,98 @@
+"""Where a region that was found ends: at its own edge in the picture, finer than what the finder says."""
+
+import cv2
+import numpy as np
+from PIL import Image
+
+SIDE = 768  # pixels on the long side of the copy that edges are looked for in
+# Lengths are shares of the long side.
+BAND = 0.03  # on each side of a region's edge, in which pixels may change sides
+CERTAIN = 0.015  # on each side of it, of which no colours are learnt
+AROUND = 0.06  # half the side of the windows whose colours a pixel is compared with
+LEAST = 0.02  # share of a window that has to be known
+NOISE = 5.0  # CIELAB; deviation that colours have at least
+ALIEN = 24.0  # square of the Mahalanobis distance from which a colour is foreign, whatever it is
+DOUBT = 0.02  # what masks say counts as no surer than this
+THIN = 0.012  # diameter up to which what is dark is thin
+DARK, DARKER = 18.0, 5.0  # least of L* by which it is darker than what is around, and in units of what is usual there
+USUAL = 0.08  # half the side of the windows for that
+OTHER = 0.25  # how likely what is thin is something else, on average, from which it is no dark cloud
+
+
+def to_lab(picture: Image.Image) -> np.ndarray:
+    """A picture's CIELAB (h, w, 3) float32, of at most SIDE pixels a side."""
+    scale = min(1.0, SIDE / max(picture.size))
+    size = tuple(max(1, round(side * scale)) for side in picture.size)
+    small = np.asarray(picture.resize(size, Image.Resampling.BOX, reducing_gap=2.0), np.float32)
+    return cv2.cvtColor(small / 255, cv2.COLOR_RGB2LAB)
+
+
+def sharpen(mask: np.ndarray, lab: np.ndarray) -> np.ndarray:
+    """Move the edge of a mask (h, w) float32 in [0, 1] to where colours (h, w, 3) change from its own to those outside.
+
+    A pixel near the edge goes to the side whose colours around it are likelier: each side's are a normal distribution in
+    windows about the pixel (the local classifiers of Video SnapCut, Bai et al. 2009). Where a side has none, nothing changes.
+    """
+    inside = (mask > 0.5).astype(np.uint8)
+    outside = 1 - inside
+    band = (_grow(inside, BAND) & _grow(outside, BAND)).astype(bool)
+    if not band.any():
+        return mask
+    sure = np.clip(mask[band], DOUBT, 1 - DOUBT)
+    odds, known = np.log(sure / (1 - sure)), True
+    for sign, other in ((1, outside), (-1, inside)):
+        learnt = 1 - _grow(other, CERTAIN)
+        fit, there = _fit(lab, learnt, band)
+        odds, known = odds + sign * fit, known & there
+    found = mask.copy()
+    found[band] = np.where(known, np.clip(2 / (1 + np.exp(-odds)) - 0.5, 0, 1), mask[band])
+    return found
+
+
+def _fit(lab: np.ndarray, learnt: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The logarithm of how likely each colour of some pixels is beside those learnt, (N,), and whether enough of these are near."""
+    side = (2 * _pixels(AROUND, learnt) + 1,) * 2
+    share = cv2.blur(learnt.astype(np.float32), side)[where]
+    planes = [plane * learnt for plane in cv2.split(lab)]
+
+    def mean(plane):
+        return cv2.blur(plane, side)[where] / np.maximum(share, 1e-6)
+
+    means = [mean(plane) for plane in planes]
+    off = [plane[where] - level for plane, level in zip(cv2.split(lab), means)]
+    (ll, la, lb), (aa, ab), (bb,) = (
+        [mean(planes[k] * planes[m]) - means[k] * means[m] + NOISE**2 * (k == m) for m in range(k, 3)] for k in range(3)
+    )
+    adjugate = aa * bb - ab * ab, lb * ab - la * bb, la * ab - lb * aa, ll * bb - lb * lb, la * lb - ll * ab, ll * aa - la * la
+    determinant = ll * adjugate[0] + la * adjugate[1] + lb * adjugate[2]
+    l, a, b = off
+    distance = l * l * adjugate[0] + a * a * adjugate[3] + b * b * adjugate[5]
+    distance = (distance + 2 * (l * a * adjugate[1] + l * b * adjugate[2] + a * b * adjugate[4])) / determinant
+    return -(np.minimum(distance, ALIEN) + np.log(determinant)) / 2, share > LEAST
+
+
+def leave_out_thin(mask: np.ndarray, lab: np.ndarray, likely: np.ndarray) -> np.ndarray:
+    """A mask (h, w) of the sky without what stands before it, dark and thin: branches, wires, masts, the tips of towers.
+
+    likely: how likely the finder says sky is, (h, w) in [0, 1], which tells them from dark clouds.
+    """
+    light, inside = np.ascontiguousarray(lab[..., 0]), mask > 0.5
+    size = 2 * _pixels(THIN, mask) + 1
+    darker = cv2.morphologyEx(light, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))) - light
+    side = (2 * _pixels(USUAL, mask) + 1,) * 2
+    known = inside.astype(np.float32)
+    usual = cv2.blur(np.minimum(darker, DARK) * known, side) / np.maximum(cv2.blur(known, side), 1e-3)
+    thin = np.clip(2 * darker / np.maximum(DARK, DARKER * usual) - 1, 0, 1) * inside  # its soft edge, too
+    count, labels = cv2.connectedComponents((thin > 0).astype(np.uint8))
+    total = np.bincount(labels.ravel(), thin.ravel(), count)
+    other = np.bincount(labels.ravel(), (thin * (1 - likely)).ravel(), count) / np.maximum(total, 1e-6)
+    dark = np.bincount(labels.ravel(), thin.ravel() == 1, count) > 0
+    return mask * (1 - thin * (dark & (other > OTHER))[labels])
+
+
+def _pixels(share: float, like: np.ndarray) -> int:
+    return max(1, round(share * max(like.shape)))
+
+
+def _grow(mask: np.ndarray, share: float) -> np.ndarray:
+    return cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _pixels(share, mask) + 1,) * 2))

@@ -1,0 +1,50 @@
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from loopanimate.scene.edges import leave_out_thin, sharpen, to_lab
+
+SKY, TOWER, TWIG = (150, 190, 235), (120, 80, 60), (30, 25, 25)
+HEIGHT, WIDTH = 300, 400
+
+
+def paint(shapes, seed=0):
+    """A sky with shapes of a colour, (left, top, right, bottom, colour), and the noise of a camera."""
+    pixels = np.full((HEIGHT, WIDTH, 3), SKY, np.float32)
+    for left, top, right, bottom, colour in shapes:
+        pixels[top:bottom, left:right] = colour
+    pixels += np.random.default_rng(seed).normal(0, 3, pixels.shape)
+    return to_lab(Image.fromarray(pixels.clip(0, 255).astype(np.uint8)))
+
+
+@pytest.mark.parametrize("off", [-7, 7])
+def test_an_edge_moves_to_where_colours_change(off):
+    lab = paint([(150, 100, 250, HEIGHT, TOWER)])
+    truth, mask = np.ones((2, HEIGHT, WIDTH), np.float32)
+    truth[100:, 150:250] = mask[100 - off :, 150 - off : 250 + off] = 0
+    found = sharpen(mask, lab)
+    assert np.abs(mask - truth).sum() > 3000 and np.abs(found - truth).sum() < 100
+    beyond = cv2.erode((mask != cv2.blur(mask, (3, 3))).astype(np.uint8) ^ 1, np.ones((30, 30)))
+    assert np.array_equal(found[beyond > 0], mask[beyond > 0])  # only near the edge
+
+
+def test_where_colours_say_nothing_a_mask_stays():
+    mask = np.zeros((HEIGHT, WIDTH), np.float32)
+    mask[:, :200] = 1
+    assert (np.abs(sharpen(mask, paint([])) - mask) < 0.5).all()
+    for all_of_it in (mask * 0, mask * 0 + 1):
+        assert np.array_equal(sharpen(all_of_it, paint([])), all_of_it)
+
+
+def test_branches_are_left_out_of_the_sky_and_dark_clouds_are_not():
+    lab = paint(
+        [(40, 50, 43, 250, TWIG), (40, 150, 180, 152, TWIG), (250, 100, 350, 103, TWIG), (250, 200, 350, 260, (90, 90, 110))]
+    )
+    mask, likely = np.ones((2, HEIGHT, WIDTH), np.float32)
+    likely[30:270, 30:190] = 0.6  # the finder sees something there
+    found = leave_out_thin(mask, lab, likely)
+    assert found[60:240, 41].max() < 0.1 and found[151, 60:170].max() < 0.1
+    assert found[101, 250:350].min() == 1  # a stripe of cloud, of which it is sure
+    assert found[200:260, 250:350].min() == 1  # dark, but not thin
+    assert found[20, 200] == found[60, 60] == 1
