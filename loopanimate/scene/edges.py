@@ -4,6 +4,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from loopanimate.scene.regions import long_side
+
 SIDE = 768  # pixels on the long side of the copy that edges are looked for in
 # Lengths are shares of the long side.
 BAND = 0.03  # on each side of a region's edge, in which pixels may change sides
@@ -20,8 +22,8 @@ OTHER = 0.25  # how likely what is thin is something else, on average, from whic
 
 
 def to_lab(picture: Image.Image) -> np.ndarray:
-    """A picture's CIELAB (h, w, 3) float32, of at most SIDE pixels a side."""
-    scale = min(1.0, SIDE / max(picture.size))
+    """A picture's CIELAB (h, w, 3) float32, whose `long_side` has at most SIDE pixels."""
+    scale = min(1.0, SIDE / long_side(picture.size))
     size = tuple(max(1, round(side * scale)) for side in picture.size)
     small = np.asarray(picture.resize(size, Image.Resampling.BOX, reducing_gap=2.0), np.float32)
     return cv2.cvtColor(small / 255, cv2.COLOR_RGB2LAB)
@@ -91,7 +93,7 @@ def leave_out_thin(mask: np.ndarray, lab: np.ndarray, likely: np.ndarray) -> np.
 
 
 def _pixels(share: float, like: np.ndarray) -> int:
-    return max(1, round(share * max(like.shape)))
+    return max(1, round(share * long_side(like.shape)))
 
 
 def _grow(mask: np.ndarray, share: float) -> np.ndarray:

@@ -13,7 +13,7 @@ from loopanimate.presets import BUNDLED_SALIENT
 from loopanimate.scene.edges import leave_out_thin, sharpen, to_lab
 from loopanimate.scene.faces import FacePoints, find_faces
 from loopanimate.scene.places import Place, is_plural, place_of
-from loopanimate.scene.regions import CLASSES, classify
+from loopanimate.scene.regions import CLASSES, classify, long_side
 from loopanimate.scene.saliency import automatic_mask
 from loopanimate.words.lexicon import look_up
 
@@ -160,7 +160,7 @@ class Finder:
             clear = pick(clear, which, several)
         if clear.mean() < LEAST or (sure := float(likely[clear > 0].mean())) < (SURE if bundled else SURE_ASKED):
             return None
-        border = np.ones((2 * round(BORDER * max(clear.shape)) + 1,) * 2, np.uint8)
+        border = np.ones((2 * round(BORDER * long_side(clear.shape)) + 1,) * 2, np.uint8)
         near = cv2.dilate(clear, border)
         if bundled and behind:
             near &= 1 - find_holes(clear.astype(bool) & (likely > FAIRLY * sure))

@@ -43,6 +43,8 @@ CLASSES = (
 FINDER = ASSETS / "regions" / "regions.onnx"
 MEAN, STD = 127 / 255, 128 / 255  # as EfficientNet-Lite takes pictures in [0, 1]
 LONG_SIDE = 640  # pixels of what the finder sees
+WIDEST = 2  # to 1; of what is wider, lengths are of its short side
+PANORAMA = 3  # to 1; what is wider is seen in pieces of WIDEST, each as a picture of its own, which overlap by half
 STRIDE = 4  # pixels of that in a cell of what it says
 # of the filter that finds a region's edge: radius in long sides of the grid, and variance of luma in [0, 1]
 GUIDED_RADIUS, GUIDED_SOFTNESS = 1 / 32, 1e-3
@@ -96,9 +98,14 @@ def session():
     return onnxruntime.InferenceSession(FINDER, providers=["CPUExecutionProvider"])
 
 
+def long_side(size: tuple[int, int]) -> int:
+    """What shares of the long side are of: of a panorama, the long side that a picture of its height would have."""
+    return min(max(size), WIDEST * min(size))
+
+
 def classify(picture: Image.Image) -> np.ndarray:
     """How likely each class is everywhere, (classes, h, w) float32 in [0, 1], on a grid as fine as the finder sees."""
-    scale = LONG_SIDE / max(picture.size)
+    scale = LONG_SIDE / long_side(picture.size)
     size = tuple(max(32, 32 * round(side * scale / 32)) for side in picture.size)
     return _classify(size, picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0).tobytes())
 
@@ -107,21 +114,45 @@ def classify(picture: Image.Image) -> np.ndarray:
 def _classify(size: tuple[int, int], pixels: bytes) -> np.ndarray:
     """What the finder says of RGB pixels of its own size; kept, as sentence after sentence asks about one picture."""
     pixels = np.frombuffer(pixels, np.uint8).reshape(*size[::-1], 3).astype(np.float32) / 255
-    planes = ((pixels - MEAN) / STD).transpose(2, 0, 1)[None].astype(np.float32)
-    own, mirrored = (  # one after the other: both at once take twice the memory
-        session().run(None, {"pictures": np.ascontiguousarray(seen)}, run_options())[0][0]
-        for seen in (planes, planes[..., ::-1])
-    )
-    likely = (own + mirrored[..., ::-1]) / 2
+    likely = _see_pieces(pixels) if max(size) > PANORAMA * min(size) else _see(pixels)
     guide = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), likely.shape[:0:-1], interpolation=cv2.INTER_AREA)
     refined = np.stack([refine(plane, guide) for plane in likely])
     refined.flags.writeable = False
     return refined
 
 
+def _see(pixels: np.ndarray) -> np.ndarray:
+    """What the network says of a picture (H, W, 3) in [0, 1] and of its mirror image, on average, (classes, H / 4, W / 4)."""
+    planes = ((pixels - MEAN) / STD).transpose(2, 0, 1)[None].astype(np.float32)
+    own, mirrored = (  # one after the other: both at once take twice the memory
+        session().run(None, {"pictures": np.ascontiguousarray(seen)}, run_options())[0][0]
+        for seen in (planes, planes[..., ::-1])
+    )
+    return (own + mirrored[..., ::-1]) / 2
+
+
+def _see_pieces(pixels: np.ndarray) -> np.ndarray:
+    """`_see` of a panorama: the network is told where in the picture it looks, and knows none that wide."""
+    short, long = sorted(pixels.shape[:2])
+    piece, upright = WIDEST * short, pixels.shape[0] == long
+    grid = [side // STRIDE for side in pixels.shape[:2]]
+    total, weight = np.zeros((len(CLASSES), *grid), np.float32), np.zeros(grid, np.float32)
+    for start in np.linspace(0, long - piece, -(-(long - piece) // short) + 1):
+        first = 32 * round(start / 32)
+        along, across = slice(first, first + piece), slice(None)
+        seen = _see(pixels[along] if upright else pixels[:, along])
+        rising = np.arange(1, piece // STRIDE + 1)
+        share = np.minimum(rising, rising[::-1])[:, None] if upright else np.minimum(rising, rising[::-1])
+        along = slice(first // STRIDE, (first + piece) // STRIDE)
+        cells = (along, across) if upright else (across, along)
+        total[:, *cells] += seen * share
+        weight[cells] += share
+    return total / weight
+
+
 def refine(plane: np.ndarray, guide: np.ndarray) -> np.ndarray:
     """The guided filter (He et al., 2010): smooth a plane (h, w) where the guide is even, and keep the guide's edges."""
-    side = (2 * round(GUIDED_RADIUS * max(plane.shape)) + 1,) * 2
+    side = (2 * round(GUIDED_RADIUS * long_side(plane.shape)) + 1,) * 2
     mean, like, both, square = (cv2.blur(part, side) for part in (guide, plane, guide * plane, guide * guide))
     slope = (both - mean * like) / (square - mean * mean + GUIDED_SOFTNESS)
     offset = like - slope * mean
