@@ -156,7 +156,7 @@ def animate(
         return []
 
     # torch and diffusers take seconds to import: mistakes are said before
-    from loopanimate.loop import make_loops
+    from loopanimate.animate import make_loops
 
     pipe, models = load(settings.sampler, machine)
     loop, *others = make_loops(pipe, picture, settings, seeds, mask, progress, given=parts, models=models, alpha=alpha)

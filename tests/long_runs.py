@@ -79,10 +79,10 @@ def is_flat(levels: list[float], what: str) -> bool:
 
 
 def run_loops(count: int) -> bool:
+    from loopanimate.animate import make_loops
     from loopanimate.checkpoints import load_quietly
     from loopanimate.files.formats import FORMATS, read_metadata
     from loopanimate.files.recipe import pack
-    from loopanimate.loop import make_loops
     from loopanimate.memory import return_large_blocks, return_small_blocks
     from loopanimate.settings import make_settings
     from tests.conftest import photographs
@@ -180,8 +180,8 @@ PLAY = """async ([frames, seconds]) => {
 def run_page(hours: int) -> bool:
     from playwright.sync_api import sync_playwright
 
+    from loopanimate.animate import make_loops
     from loopanimate.checkpoints import load_quietly
-    from loopanimate.loop import make_loops
     from loopanimate.settings import make_settings
     from tests.browser.conftest import CHROMIUM, CHROMIUM_OPTIONS
     from tests.conftest import photographs

@@ -11,8 +11,8 @@ import torch
 from diffusers import UNetMotionModel
 from PIL import Image
 
+from loopanimate.animate import make_loops
 from loopanimate.checkpoints import load_pipeline
-from loopanimate.loop import make_loops
 from loopanimate.presets import PRESETS
 from loopanimate.render import enlarger
 from loopanimate.settings import make_settings

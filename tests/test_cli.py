@@ -125,7 +125,7 @@ def test_other_models_find_what_moves(capsys, tmp_path, picture, monkeypatch):
         asked[models.salient] = models.named(Image.open(picture), "boat").shape
         raise ValueError("enough")
 
-    monkeypatch.setattr("loopanimate.loop.make_loops", make_loops)
+    monkeypatch.setattr("loopanimate.animate.make_loops", make_loops)
     models = ("--regions-model", tmp_path / "clipseg", "--salient-model", "isnet-anime")
     assert "enough" in refused(capsys, picture, "the boat rocks", "--output", tmp_path / "loop.mp4", *models)
     assert asked == {"isnet-anime": (64, 64)}

@@ -21,7 +21,7 @@ FLOORS = (
     {"scene"},
     {"render"},
     {"files"},
-    {"pipeline", "checkpoints", "staging", "sampling", "view", "loop"},
+    {"pipeline", "checkpoints", "staging", "sampling", "view", "loop", "animate"},
     {"page", "__main__", "batch"},
 )
 

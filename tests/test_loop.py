@@ -9,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
+from loopanimate.animate import make_loops
 from loopanimate.checkpoints import load_quietly
 from loopanimate.effects.state import sprites_at
 from loopanimate.files.recipe import small_png
-from loopanimate.loop import FrameLoop, MotionLoop, make_loops
+from loopanimate.loop import FrameLoop, MotionLoop
 from loopanimate.metrics import psnr, seam
 from loopanimate.motion.spline import spline_matrix
 from loopanimate.presets import DEFAULT
@@ -153,7 +154,7 @@ def test_the_student_obeys_a_direction_in_two_passes(photos, word, sign):
 def test_a_wrap_is_proved_on_the_motion_that_is_shown(motion_pipeline, photos, monkeypatch):
     """Today's words for "rustles" bend a thing from its base, but a statue is rigid: both must be proved and shown so."""
     proved = []
-    monkeypatch.setattr("loopanimate.loop.prover", lambda picture, mask: lambda motion: proved.append(motion) or True)
+    monkeypatch.setattr("loopanimate.animate.prover", lambda picture, mask: lambda motion: proved.append(motion) or True)
     picture, mask = photos["coffee"].resize((96, 64)), np.zeros((64, 96), np.float32)
     mask[16:56, 30:60] = 1
     settings = make_settings(prompt="the statue rustles", num_frames=15, num_inference_steps=2)

@@ -16,13 +16,14 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from loopanimate.animate import check_appearance, make_loops
 from loopanimate.files.formats import Format, read_metadata
 from loopanimate.files.length import fit_length, in_seconds
 from loopanimate.files.pictures import encode_still, mask_size, open_picture
 from loopanimate.files.project import ENDING, is_project, read_project, write_project
 from loopanimate.files.recipe import MOST_SIDE, Parts, of_frame, open_small_png, pack, unpack, unpack_parts, unpack_squares
 from loopanimate.files.sizes import read_monitors
-from loopanimate.loop import Loop, LoopFile, MotionLoop, check_appearance, make_loops
+from loopanimate.loop import Loop, LoopFile, MotionLoop
 from loopanimate.page import canvas, spaces, text
 from loopanimate.page.folder import Folder
 from loopanimate.page.limits import KEEP_SECONDS, OWN, PUBLIC

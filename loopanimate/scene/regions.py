@@ -145,7 +145,7 @@ def _see_pieces(pixels: np.ndarray) -> np.ndarray:
         share = np.minimum(rising, rising[::-1])[:, None] if upright else np.minimum(rising, rising[::-1])
         along = slice(first // STRIDE, (first + piece) // STRIDE)
         cells = (along, across) if upright else (across, along)
-        total[:, *cells] += seen * share
+        total[(across, *cells)] += seen * share
         weight[cells] += share
     return total / weight
 

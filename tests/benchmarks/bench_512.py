@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from loopanimate.checkpoints import load_pipeline
 from loopanimate.network.codecs import VAECodec
 from loopanimate.network.unet import LoopAnimateUNet
 from loopanimate.pipeline import LoopAnimatePipeline
@@ -234,9 +235,7 @@ def training_gigabytes() -> float:
 
 def approximations() -> None:
     """What the opt-in approximations cost in deviation, on the bundled model's trained weights."""
-    from loopanimate.loop import pipeline
-
-    pipe = pipeline("motion", None, "cpu")
+    pipe = load_pipeline("motion", device="cpu")
     image = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(0))
 
     def loop(**options):

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from loopanimate.animate import make_loops
 from loopanimate.checkpoints import load_quietly
-from loopanimate.loop import make_loops
 from loopanimate.page.living import write_preview
 from loopanimate.scene.regions import classify
 from loopanimate.scene.saliency import automatic_mask

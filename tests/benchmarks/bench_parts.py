@@ -19,10 +19,11 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from loopanimate.animate import make_loops
 from loopanimate.checkpoints import load_quietly
 from loopanimate.files.living import motion_of
 from loopanimate.files.sizes import SIZES
-from loopanimate.loop import MotionLoop, make_loops
+from loopanimate.loop import MotionLoop
 from loopanimate.metrics import psnr, seam
 from loopanimate.motion.field import Field
 from loopanimate.motion.spline import spline_matrix

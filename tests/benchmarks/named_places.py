@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from loopanimate.animate import make_loops
 from loopanimate.checkpoints import load_quietly
-from loopanimate.loop import MotionLoop, make_loops
+from loopanimate.loop import MotionLoop
 from loopanimate.presets import DEFAULT
 from loopanimate.scene.regions import CLASSES
 from loopanimate.settings import make_settings

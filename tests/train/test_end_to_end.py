@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from loopanimate.animate import make_loops
 from loopanimate.checkpoints import load_quietly
-from loopanimate.loop import make_loops
 from loopanimate.presets import PRESETS
 from loopanimate.settings import make_settings
 from tests.conftest import SMALL
