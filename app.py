@@ -2,6 +2,7 @@
 
 import os
 import signal
+from concurrent.futures import wait
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from loopanimate import options, page
+from loopanimate.compiled import compile_all
 from loopanimate.memory import return_large_blocks
 from loopanimate.page.events import Page
 from loopanimate.page.jobs import ON_ZERO, Server
 from loopanimate.page.limits import Guard, take_turns
+from loopanimate.page.work import start
 from loopanimate.presets import ASSETS, DEFAULT
 from loopanimate.settings import Machine
 
@@ -39,7 +42,8 @@ def launch(server: Server, **given) -> gr.Blocks:
         prevent_thread_lock=True,
         **given,
     )
-    _ = server.saliency, server.load_models(server.machine), server.load(DEFAULT, server.machine)
+    loading = server.saliency, server.load_models(server.machine), server.load(DEFAULT, server.machine)
+    start(lambda: wait(loading) and compile_all())
     return blocks
 
 

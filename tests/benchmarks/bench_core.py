@@ -1,9 +1,9 @@
 """How long a person waits, and how much memory it takes: python -m tests.benchmarks.bench_core.
 
 Start of the page until it answers; a 512 x 512 photograph to a finished MP4, models warm, with the share of each part, by the
-bundled model and its student in turns; the student's again beside busy processes; peak memory of that process. Each turn has a
-picture of its own, of which is known what the page knows when Animate is pressed: what is salient and its classes, which it finds
-while the sentence is typed. Times are of this machine: compare parts of one run, not runs of two machines.
+bundled model and its student in turns; the student's again beside busy processes and another loop; peak memory of that process.
+Each turn has a picture of its own, of which is known what the page knows when Animate is pressed: what is salient and its
+classes, which it finds while the sentence is typed. Times are of this machine: compare parts of one run, not runs of two machines.
 """
 
 import resource
@@ -83,11 +83,18 @@ def picture_to_loop(runs: int, presets: Sequence[str]) -> dict[str, dict[str, li
     return parts
 
 
+COUNTING = "print(); import sys; sys.stdout.flush()\nwhile True: pass"
+ANIMATING = "from tests.benchmarks.bench_core import picture_to_loop as make\nwhile make(1, ['quick']): print(flush=True)"
+
+
 @contextmanager
-def busy(processes: int) -> Iterator[None]:
-    """Beside so many processes that only count."""
-    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+def busy(processes: int, program: str = COUNTING) -> Iterator[None]:
+    """Beside so many processes that go on and on, each from its first line on."""
+    command = [sys.executable, "-c", program]
+    others = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(processes)]
     try:
+        for other in others:
+            other.stdout.readline()
         yield
     finally:
         for other in others:
@@ -105,8 +112,12 @@ if __name__ == "__main__":
         quiet[name] = statistics.median(student)
         print(f"{name:28} {statistics.median(teacher):7.2f} {quiet[name]:7.2f}   {ratio:.2f}")
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
-    for processes in (2, 4):
-        with busy(processes):
+    for what, processes, program in (
+        ("two busy processes", 2, COUNTING),
+        ("four", 4, COUNTING),
+        ("another loop", 1, ANIMATING),
+    ):
+        with busy(processes, program):
             beside = picture_to_loop(7, ("quick",))["quick"]
         times = (f"{name} {statistics.median(beside[name]) / quiet[name]:.1f}" for name in PARTS)
-        print(f"quick beside {processes} busy processes, times the quiet one: {', '.join(times)}")
+        print(f"quick beside {what}, times the quiet one: {', '.join(times)}", flush=True)
