@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
         settings = options.build(Settings, {name: value for name, value in given.items() if name not in ("output", "freeze")})
         try:
             said = animate(files, settings, machine, given["part"], _show_progress)
-            print(*map(options.make_printable, said), sep="\n")
+            print(*map(options.for_terminal, said), sep="\n")
         except KeyboardInterrupt:
             print("\rstopped: nothing was written", file=sys.stderr)
             raise SystemExit(128 + signal.SIGINT) from None

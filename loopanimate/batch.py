@@ -82,7 +82,7 @@ def main(arguments: list[str]) -> None:
             for row, outcome in made:
                 table[row.number] = row, outcome
                 name = row.values.get("output", row.values.get("picture", f"row {row.number}"))
-                print(options.make_printable(f"{outcome.state:<8}{name}: {outcome.said}"), flush=True)
+                print(options.for_terminal(f"{outcome.state:<8}{name}: {outcome.said}"), flush=True)
         except KeyboardInterrupt:
             print(f"stopped after {len(table)} of {len(rows)} rows: the same command makes the others", file=sys.stderr)
             raise SystemExit(128 + signal.SIGINT) from None

@@ -19,6 +19,13 @@ from loopanimate.memory import SHORT, is_shortage
 M = TypeVar("M", bound=BaseModel)
 LIMITS = {"ge": "{} or more", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}
 TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false", "string": "text", "tuple": "several values"}
+# What is said where a thing is looked for, to hands on the page
+SHOW_IT, IF_NOT_THERE, IF_WRONG = "Click on it or paint it.", "Is it there? If not, paint it.", "If that is wrong, paint it."
+BY_OPTION = {
+    SHOW_IT: "A mask says where it is: --part WORDS M.png.",
+    IF_NOT_THERE: "Is it there? If not, --part WORDS M.png says where.",
+    IF_WRONG: "If that is wrong, --part WORDS M.png says where.",
+}
 METAVARS = {int: "N", float: "X", str: "TEXT"}
 
 
@@ -44,7 +51,7 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose own errors (an unknown option, a missing one) are one line too."""
 
     def error(self, message: str):
-        self.exit(2, f"error: {make_printable(message)} (see --help)\n")
+        self.exit(2, f"error: {for_terminal(message)} (see --help)\n")
 
 
 @contextmanager
@@ -62,11 +69,16 @@ def exit_on_mistake():
 
 def describe(error: Exception) -> str:
     """A mistake as one line."""
-    return make_printable(SHORT if is_shortage(error) else " ".join(str(error).split()))
+    return for_terminal(SHORT if is_shortage(error) else " ".join(str(error).split()))
 
 
-def make_printable(words: str) -> str:
-    """Words whose names of files, and what people typed, bring no codes into a terminal, and nothing that it cannot show."""
+def for_terminal(words: str) -> str:
+    """Words for the command line, which has options for hands.
+
+    Names of files, and what people typed, bring no codes into a terminal, and nothing that it cannot show.
+    """
+    for by_hand, by_option in BY_OPTION.items():
+        words = words.replace(by_hand, by_option)
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in words)
 
 

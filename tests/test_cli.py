@@ -117,6 +117,12 @@ def test_a_model_of_regions_or_depth_that_is_none(capsys, tmp_path, picture, opt
     assert f"model_type {kind}" in refused(capsys, *arguments)
 
 
+def test_what_is_not_found_is_shown_by_an_option(capsys, tmp_path, picture):
+    """On the page one clicks or paints."""
+    said = refused(capsys, picture, "the lava flows down", "--output", tmp_path / "loop.mp4")
+    assert "lava: not found. A mask says where it is: --part WORDS M.png." in said and "lick" not in said
+
+
 def test_other_models_find_what_moves(capsys, tmp_path, picture, monkeypatch):
     save_clipseg(tmp_path / "clipseg")
     asked = {}

@@ -11,6 +11,7 @@ from loopanimate.effects.build import PLACE_SIDE, WHOLE, Placed, build, shrink_p
 from loopanimate.effects.data import Effect
 from loopanimate.effects.names import Colour, colours, look_of, looks, read_colours
 from loopanimate.effects.weather import LOOKS
+from loopanimate.options import IF_NOT_THERE, IF_WRONG, SHOW_IT
 from loopanimate.scene.finder import Finder, Region, drop_specks, name_of
 from loopanimate.scene.places import place_of
 from loopanimate.words.clauses import Clause
@@ -37,8 +38,8 @@ FRONT = 0.7  # share of the picture from which an object in front is all there i
 STRUCK = {"water": ("water", "foam"), "ground": ("ground",)}  # names of STRIKES → classes of the finder
 COLOURS, LIGHTS = "|".join(colours()), "glow|light|shin|gleam|shimmer|puls|flicker|burn|blink|flash"
 OF_LIGHT = re.compile(rf"\b({COLOURS}) (?:{LIGHTS})|\b(?:{LIGHTS})\w* (?:in )?({COLOURS})\b")
-WHERE_COLOURED = "Not found, so what has its colour is taken for it. If that is wrong, paint it."
-WHERE_BRIGHT = "Not found, so what is brightest is taken for it. If that is wrong, paint it."
+WHERE_COLOURED = f"Not found, so what has its colour is taken for it. {IF_WRONG}"
+WHERE_BRIGHT = f"Not found, so what is brightest is taken for it. {IF_WRONG}"
 
 
 def forms_in_the_air(clause: Clause) -> bool:
@@ -84,7 +85,7 @@ def _place_effect(clause: Clause, finder: Finder) -> tuple[Placed | None, Region
         return Placed(asked, region and shrink_place(region.mask), strikes), region, said
     region = find_place(clause, finder)
     if region is not None:
-        guess = " Is it there? If not, paint it." if region.unsure else ""
+        guess = f" {IF_NOT_THERE}" if region.unsure else ""
         return Placed(asked, shrink_place(region.mask)), region, f"{name}: {said}.{guess}"
     if asked.name in FOUND_BY_ITSELF and kind in (*SHINING, "whole"):
         return Placed(asked), None, f"{name}: {said}."
@@ -93,7 +94,7 @@ def _place_effect(clause: Clause, finder: Finder) -> tuple[Placed | None, Region
         return Placed(asked, shrink_place(likely)), None, f"{name}: {said}. {WHERE_COLOURED}"
     if kind in SHINING or look == "embers":
         return Placed(asked), None, f"{name}: {said}. {WHERE_BRIGHT}"
-    return None, None, f"{name}: not found. Click on it or paint it."
+    return None, None, f"{name}: not found. {SHOW_IT}"
 
 
 def _place_rising(clause: Clause, kind: str, asked: Effect, finder: Finder) -> tuple[Placed | None, Region | None, str]:
@@ -102,11 +103,11 @@ def _place_rising(clause: Clause, kind: str, asked: Effect, finder: Finder) -> t
     for source in sources:
         region = finder.find(source, () if kind == "smoke" else clause.which)
         if region is not None:
-            guess = " Is it there? If not, paint it." if region.unsure else ""
+            guess = f" {IF_NOT_THERE}" if region.unsure else ""
             asked = asked if asked.side != "both" else asked.model_copy(update={"side": "before"})
             return Placed(asked, shrink_place(region.mask)), region, f"{source}: {looks()[asked.look].said}.{guess}"
     missing = f"the {sources[0]} that it rises from is not found" if sources else "not found"
-    return None, None, f"{name_of(clause.thing, clause.which)}: {missing}. Click on it or paint it."
+    return None, None, f"{name_of(clause.thing, clause.which)}: {missing}. {SHOW_IT}"
 
 
 def is_aurora(clause: Clause) -> bool:

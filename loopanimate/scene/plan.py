@@ -7,6 +7,7 @@ import numpy as np
 
 from loopanimate.effects.build import Placed
 from loopanimate.motion.camera import MIDDLE, Camera
+from loopanimate.options import IF_NOT_THERE, IF_WRONG, SHOW_IT
 from loopanimate.scene.bends import is_profile, shows_shoulders
 from loopanimate.scene.depth import read_camera
 from loopanimate.scene.effects import ON_THINGS, forms_in_the_air, is_aurora, place_effect, spared_by
@@ -45,7 +46,9 @@ class Outcome:
     @property
     def name(self) -> str:
         """What a mask for its thing is called; none where nothing could be painted."""
-        everywhere = self.effect is not None and self.effect.place is None and "paint it" not in self.said
+        everywhere = (
+            self.effect is not None and self.effect.place is None and not self.said.endswith((SHOW_IT, IF_NOT_THERE, IF_WRONG))
+        )
         return "" if self.clause.thing == "camera" or everywhere or "not drawn" in self.said else _name(self.clause)
 
 
@@ -203,14 +206,14 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
     if (region is None or region.unsure) and forms_in_the_air(clause):
         return _light(clause, finder)
     if region is None:
-        return Outcome(clause, None, f"{name}: not found. Click on it or paint it.")
+        return Outcome(clause, None, f"{name}: not found. {SHOW_IT}")
     instead = KINDS[clause.kind].if_rigid if place_of(clause.thing).rigid else None
     clause = _lie_down(replace(clause, kind=instead or clause.kind))
     if is_aurora(clause):  # it shifts its colours while it moves
         placed, _, said = place_effect(clause, finder)
         return Outcome(clause, region, said, moves=True, effect=placed)
     missing = f' ("{clause.toward}" is not drawn yet)' if clause.toward else ""
-    guess = " Is it there? If not, paint it." if region.unsure else ""
+    guess = f" {IF_NOT_THERE}" if region.unsure else ""
     return Outcome(clause, region, f"{name}: {sentence_of([clause])}{missing}.{guess}", moves=True)
 
 
