@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from loopanimate.presets import BUNDLED_SALIENT
-from loopanimate.scene.edges import leave_out_thin, sharpen, to_lab
+from loopanimate.scene.edges import Areas, fill_outlines, find_areas, leave_out_thin, sharpen, to_lab
 from loopanimate.scene.faces import FacePoints, find_faces
 from loopanimate.scene.places import Place, is_plural, place_of
 from loopanimate.scene.regions import CLASSES, classify, long_side
@@ -27,7 +27,8 @@ LEAST = 0.0015  # share of the picture that a region has at least
 SPECK = 0.0005  # share of the picture that a piece of a region has at least
 PIECE = 0.15  # share of the largest piece that a piece has at least, to count as a thing of its own
 BORDER = 1 / 128  # long sides of the grid that a region's soft edge reaches beyond its pixels
-SAME = 0.5  # intersection over union from which a region is the salient object
+SAME = 0.5  # intersection over union from which a region is the salient object ...
+WITHIN = 0.6  # ... and share of it in the object, in a drawing in lines
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,11 @@ class Finder:
         return to_lab(self.picture)
 
     @cached_property
+    def areas(self) -> Areas:
+        """Its areas of one colour."""
+        return find_areas(self.lab)
+
+    @cached_property
     def depth(self) -> np.ndarray | None:
         """Inverse depth (h, w) in [0, 1], where a model of its own says it."""
         return self.models.depth and self.models.depth(self.picture)
@@ -120,9 +126,14 @@ class Finder:
         # "she" may be a robot, and any noun may be of a thing that the model does not know
         if region is None and found and (thing == "person" or not self._is_other(place.regions)):
             return Region(mask, "salient", 0.5)
-        if region is not None and found and not which and _overlap(region.mask, mask) > SAME:
+        if region is not None and found and not which and self._is_same(region.mask, mask):
             return Region(mask, "named", region.sure)  # whose edge is the better one
         return region and self.sharpen(region, place)
+
+    def _is_same(self, region: np.ndarray, salient: np.ndarray) -> bool:
+        """Whether a region is the salient object, of which classes find some lines only in a drawing in lines."""
+        within = float((region * salient).sum() / max(region.sum(), 1e-6))
+        return _overlap(region, salient) > SAME or within > WITHIN and self.areas.is_line_art
 
     def _is_other(self, regions: Sequence[str]) -> bool:
         """Whether the salient object surely is of a class of its own that is none of these."""
@@ -170,7 +181,8 @@ class Finder:
     def sharpen(self, region: Region, place: Place) -> Region:
         """A region that `look` found, with its edge where the picture has one."""
         size = self.lab.shape[1::-1]
-        mask = sharpen(cv2.resize(region.mask, size, interpolation=cv2.INTER_AREA), self.lab)
+        mask = cv2.resize(region.mask, size, interpolation=cv2.INTER_AREA)
+        mask = fill_outlines(mask, self.lab) if self.areas.is_line_art else sharpen(mask, self.lab)
         if place.farthest and self.models.named is None:
             likely = self.judge_classes(place.regions)[0]
             mask = leave_out_thin(mask, self.lab, cv2.resize(likely, size, interpolation=cv2.INTER_LINEAR))

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loopanimate.scene.edges import leave_out_thin, sharpen, to_lab
+from loopanimate.scene.edges import fill_outlines, leave_out_thin, sharpen, to_lab
+from loopanimate.scene.layers import separate
 
 SKY, TOWER, TWIG = (150, 190, 235), (120, 80, 60), (30, 25, 25)
 HEIGHT, WIDTH = 300, 400
@@ -48,3 +49,35 @@ def test_branches_are_left_out_of_the_sky_and_dark_clouds_are_not():
     assert found[101, 250:350].min() == 1  # a stripe of cloud, of which it is sure
     assert found[200:260, 250:350].min() == 1  # dark, but not thin
     assert found[20, 200] == found[60, 60] == 1
+
+
+def draw_figure():
+    """A drawing in lines: a figure of two halves on the ground, beside another; where the first one is, (H, W) bool."""
+    pixels = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
+    for middle in (130, 300):
+        cv2.ellipse(pixels, (middle, 150), (70, 100), 0, 0, 360, (0, 0, 0), 3, cv2.LINE_AA)
+    cv2.line(pixels, (62, 150), (198, 150), (0, 0, 0), 3, cv2.LINE_AA)
+    figure = np.zeros((HEIGHT, WIDTH), np.uint8)
+    cv2.ellipse(figure, (130, 150), (71, 101), 0, 0, 360, 1, -1)
+    return pixels, figure > 0
+
+
+@pytest.mark.parametrize("known", ["most of it", "its lines"])
+def test_a_figure_in_lines_is_whole(known):
+    pixels, figure = draw_figure()
+    mask = np.zeros((HEIGHT, WIDTH), np.float32)
+    if known == "most of it":
+        cv2.ellipse(mask, (125, 150), (60, 85), 0, 0, 360, 1, -1)
+    else:
+        mask[figure & (pixels[..., 0] < 128)] = 1
+    found = fill_outlines(mask, to_lab(Image.fromarray(pixels))) > 0.5
+    around = cv2.dilate(figure.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    assert found[figure].mean() > 0.995 and not found[~around].any()
+    layers = separate(pixels, [found.astype(np.float32)], 20)
+    plate = layers[-1].plate
+    assert plate[:, :220].min() > 200 and plate[:, 225:].min() < 50  # nothing of it stays behind, all of the other does
+
+
+def test_a_photograph_has_no_outlines_to_fill():
+    mask = np.random.default_rng(0).random((HEIGHT, WIDTH), np.float32)
+    assert fill_outlines(mask, paint([(150, 100, 250, HEIGHT, TOWER)])) is mask
