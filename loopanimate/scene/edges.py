@@ -18,10 +18,13 @@ LEAST = 0.02  # share of a window that has to be known
 NOISE = 5.0  # CIELAB; deviation that colours have at least
 ALIEN = 24.0  # square of the Mahalanobis distance from which a colour is foreign, whatever it is
 DOUBT = 0.02  # what masks say counts as no surer than this
-THIN = 0.012  # diameter up to which what is dark is thin
-DARK, DARKER = 18.0, 5.0  # least of L* by which it is darker than what is around, and in units of what is usual there
+THIN = 0.012  # half the width up to which something before the sky is thin
+APART, FURTHER = (
+    18.0,
+    5.0,
+)  # least of L* by which it is darker or paler than what is around, and in units of what is usual there
 USUAL = 0.08  # half the side of the windows for that
-OTHER = 0.25  # how likely what is thin is something else, on average, from which it is no dark cloud
+OTHER_DARK, OTHER_PALE = 0.25, 0.4  # how likely it is something else, on average, from which it is no cloud
 STEP, SPREAD = 2.0, 2.0  # CIELAB; change to the next pixel, and deviation, up to which an area is of one colour
 AREA = 0.0005  # share of the picture that one has at least
 LINE_ART, LINES = 0.7, 0.005  # share of the picture that they make up where it is a drawing in lines, and that lines do
@@ -83,22 +86,24 @@ def _fit(lab: np.ndarray, learnt: np.ndarray, where: np.ndarray) -> tuple[np.nda
 
 
 def leave_out_thin(mask: np.ndarray, lab: np.ndarray, likely: np.ndarray) -> np.ndarray:
-    """A mask (h, w) of the sky without what stands before it, dark and thin: branches, wires, masts, the tips of towers.
+    """A mask (h, w) of the sky without what stands before it and is thin: branches, wires, masts, the tips of towers.
 
-    likely: how likely the finder says sky is, (h, w) in [0, 1], which tells them from dark clouds.
+    likely: how likely the finder says sky is, (h, w) in [0, 1], which tells them from clouds.
     """
-    light, inside = np.ascontiguousarray(lab[..., 0]), mask > 0.5
-    size = 2 * _pixels(THIN, mask) + 1
-    darker = cv2.morphologyEx(light, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))) - light
+    light, inside = np.ascontiguousarray(lab[..., 0]), (mask > 0.5).astype(np.float32)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _pixels(THIN, mask) + 1,) * 2)
     side = (2 * _pixels(USUAL, mask) + 1,) * 2
-    known = inside.astype(np.float32)
-    usual = cv2.blur(np.minimum(darker, DARK) * known, side) / np.maximum(cv2.blur(known, side), 1e-3)
-    thin = np.clip(2 * darker / np.maximum(DARK, DARKER * usual) - 1, 0, 1) * inside  # its soft edge, too
-    count, labels = cv2.connectedComponents((thin > 0).astype(np.uint8))
-    total = np.bincount(labels.ravel(), thin.ravel(), count)
-    other = np.bincount(labels.ravel(), (thin * (1 - likely)).ravel(), count) / np.maximum(total, 1e-6)
-    dark = np.bincount(labels.ravel(), thin.ravel() == 1, count) > 0
-    return mask * (1 - thin * (dark & (other > OTHER))[labels])
+    known = np.maximum(cv2.blur(inside, side), 1e-3)
+    for way, least in ((cv2.MORPH_BLACKHAT, OTHER_DARK), (cv2.MORPH_TOPHAT, OTHER_PALE)):  # darker than around it, and paler
+        apart = cv2.morphologyEx(light, way, disc)
+        usual = cv2.blur(np.minimum(apart, APART) * inside, side) / known
+        thin = np.clip(2 * apart / np.maximum(APART, FURTHER * usual) - 1, 0, 1) * inside  # its soft edge, too
+        count, labels = cv2.connectedComponents((thin > 0).astype(np.uint8))
+        total = np.maximum(np.bincount(labels.ravel(), thin.ravel(), count), 1e-6)
+        other = np.bincount(labels.ravel(), (thin * (1 - likely)).ravel(), count) / total
+        clear = np.bincount(labels.ravel(), thin.ravel() == 1, count) > 0
+        mask = mask * (1 - thin * (clear & (other > least))[labels])
+    return mask
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ FAIRLY = 0.6  # of a region's mean likelihood: what it surrounds that is less li
 HOLE = 0.02  # share of the picture below which it is a thing
 NAMED = 0.3  # likelihood from which a model that is asked in words means a pixel, as CLIPSeg's authors cut theirs
 OTHERWISE = 0.6  # mean likelihood of another class from which the salient object surely is no such thing
+BEHIND, SURELY = ("sky", "cloud", "water"), 0.7  # classes of what is seen through things, and how likely it surely is there
 LEAST = 0.0015  # share of the picture that a region has at least
 SPECK = 0.0005  # share of the picture that a piece of a region has at least
 PIECE = 0.15  # share of the largest piece that a piece has at least, to count as a thing of its own
@@ -126,9 +127,19 @@ class Finder:
         # "she" may be a robot, and any noun may be of a thing that the model does not know
         if region is None and found and (thing == "person" or not self._is_other(place.regions)):
             return Region(mask, "salient", 0.5)
-        if region is not None and found and not which and self._is_same(region.mask, mask):
-            return Region(mask, "named", region.sure)  # whose edge is the better one
-        return region and self.sharpen(region, place)
+        if region is None:
+            return None
+        named = self.sharpen(region, place)
+        if found and not which and self._is_same(region.mask, mask):  # its edge is the better one
+            mask = mask * (1 - self._lies_behind(place.regions))
+            return replace(named, mask=np.maximum(mask, named.mask) if is_plural(thing) else mask)
+        return named
+
+    def _lies_behind(self, regions: Sequence[str]) -> np.ndarray:
+        """Where sky or water surely is, (H, W) in [0, 1]: also between sails, which are one thing to what finds the salient."""
+        own = [CLASSES.index(name) for name in BEHIND if name not in regions]
+        likely = cv2.resize(self.likely[own].sum(0), self.picture.size, interpolation=cv2.INTER_LINEAR)
+        return np.clip((likely - SURELY) / (1 - SURELY) * 2, 0, 1)
 
     def _is_same(self, region: np.ndarray, salient: np.ndarray) -> bool:
         """Whether a region is the salient object, of which classes find some lines only in a drawing in lines."""

@@ -19,6 +19,7 @@ MAX_LAYERS = 8  # that a living page can draw: WebGL 2 promises a shader 16 text
 MAX_PARTS = 6  # besides what stands still and the background
 TOUCHING = 0.1  # share of a cell from which two layers meet there
 INSIDE = 0.7  # share of a part that lies in another one that carries it
+SMALLER = 0.8  # share of the other's pixels that a part of it has at most
 PIECES = 8  # of a cell along each side, in which masks are held against each other
 FAR = 0.4  # of the pace at the near end of what recedes, the pace at its far end
 RIM = 1 / 15  # short sides from its rim with what lies farther behind in which a part behind still things comes to rest
@@ -100,6 +101,11 @@ def stand(scene: Scene | None, masks: Sequence[np.ndarray]) -> Scene:
 def lies_in(mask: np.ndarray, other: np.ndarray) -> bool:
     """Whether a thing is part of another one, by their masks."""
     return (mask * (other > 0.3)).sum() > INSIDE * mask.sum()
+
+
+def is_part(mask: np.ndarray, whole: np.ndarray) -> bool:
+    """Whether a thing lies in a clearly larger one."""
+    return lies_in(mask, whole) and mask.sum() < SMALLER * whole.sum()
 
 
 def _parent(parts: Sequence[Part], row: int, front: Sequence[int]) -> int | None:

@@ -14,7 +14,7 @@ from loopanimate.scene.effects import ON_THINGS, forms_in_the_air, is_aurora, pl
 from loopanimate.scene.expressions import AMOUNTS, PACES, Act, can_move_eyes, outline, parts_of
 from loopanimate.scene.faces import FacePoints
 from loopanimate.scene.finder import SIDES, Finder, Region, name_of
-from loopanimate.scene.parts import MAX_PARTS, Part, Scene, stack
+from loopanimate.scene.parts import MAX_PARTS, Part, Scene, is_part, stack
 from loopanimate.scene.places import is_plural, place_of
 from loopanimate.words.clauses import Clause, read_names
 from loopanimate.words.intent import form_intents
@@ -335,7 +335,8 @@ def _part(outcome: Outcome, group: Sequence[Clause], resting: Sequence[np.ndarra
     place, sentence = place_of(outcome.clause.thing), sentence_of(group)
     mask = outcome.region.mask
     for still in resting:
-        mask = mask * (1 - still)
+        if not is_part(mask, still):  # "her hair blows, she stands still"
+            mask = mask * (1 - still)
     kinds = [KINDS[clause.kind] for clause in group]
     intent = form_intents(parse(sentence), place.rigid and not any(kind.soft for kind in kinds))[0]
     # the base of a meadow is all over it; a chest swells above feet that stand

@@ -59,6 +59,14 @@ def test_a_face_rests_under_hair_that_moves(finder):
     assert built.parts[0].mask[7, 25] == 1 and built.parts[0].mask[15, 25] == 0
 
 
+def test_a_part_moves_of_what_rests(finder):
+    finder.likely[:, 5:20, 20:30] = 0
+    finder.likely[CLASSES.index("person"), 10:20, 20:30] = finder.likely[CLASSES.index("hair"), 5:10, 20:30] = 1
+    built, outcomes = scene(finder, "her hair blows, she stands still")
+    assert [outcome.moves for outcome in outcomes] == [True, False]
+    assert built.parts[0].mask[7, 25] == 1 and built.parts[0].mask[15, 25] == 0
+
+
 def test_feet_stay_while_a_body_breathes(finder):
     finder.likely[CLASSES.index("animal"), 22:32, 36:52], finder.likely[CLASSES.index("boat"), 22:32, 36:52] = 1, 0
     built, _ = scene(finder, "the dog breathes")
