@@ -75,7 +75,7 @@ class HandEvents(Events):
                 return {self.understood: text.not_read(error)}
         changes = {self.stage: hand(path, regions=self.regions(prompt, notes))}
         unnamed = text.MASKED, text.NOT_FOUND  # said of words that name nothing
-        if any(note.thing for note in notes) and values[self.note] in unnamed:
+        if any(note.thing or note.clause for note in notes) and values[self.note] in unnamed:
             changes[self.note] = ""
         return changes | {self.understood: text.understood(prompt, notes, True)}
 

@@ -3,11 +3,12 @@
 const $ = (selector) => element.querySelector(selector), all = (selector) => [...element.querySelectorAll(selector)];
 const stage = $(".stage"), view = $(".view"), still = $(".still"), canvas = $(".paint"), pen = canvas.getContext("2d");
 const RED = [255, 64, 64], BLUE = [48, 96, 255], STEPS = 60; // colours of what moves and of what is frozen; undo's length
+const touched = matchMedia("(pointer: coarse)").matches; // by fingers, which have no Alt
 const HINTS = {
   brush: "Paint what should move.",
   erase: "Erase paint, arrows and pins.",
-  select: "Click on a thing to add it; with Alt, to take it away.",
-  lasso: "Draw round a thing to add it; with Alt, to take it away.",
+  select: touched ? "Tap a thing to add it." : "Click on a thing to add it; with Alt, to take it away.",
+  lasso: `Draw round a thing to add it${touched ? "" : "; with Alt, to take it away"}.`,
   arrow: "Drag from a place to where it goes, along bends too.",
   pin: "Click on a place that stays.",
   freeze: "Paint what must not move.",
@@ -186,8 +187,10 @@ function choose(thing) {
   art = { ...art, ...take(thing === art.chosen ? "" : thing) }; // nothing to undo: nothing is painted by it
   props.value = write();
   draw();
-  if (!MASKS.includes(tool)) use("brush");
-  hint(art.chosen ? `This is where “${art.chosen}” is. Paint or erase until it is right, then press Animate.` : HINTS[tool]);
+  const lost = art.chosen && !mask().some(Boolean);
+  if (lost || !MASKS.includes(tool)) use(lost ? "select" : "brush");
+  const is = lost ? `${touched ? "Tap" : "Click on"} “${art.chosen}” in the picture, or paint it` : `This is where “${art.chosen}” is. Paint or erase until it is right`;
+  hint(art.chosen ? `${is}, then press Animate.` : HINTS[tool]);
 }
 
 // --- drawing

@@ -81,5 +81,5 @@ def test_what_was_not_found_offers_a_click_that_paints_it(page, picture):
     chip = page.locator(".understood [data-thing=tractor]")
     expect(chip).to_contain_text("not found")
     chip.click()
-    expect(page.locator(".hint")).to_contain_text("This is where “tractor” is")
-    expect(page.locator(".tools [data-tool=brush]")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".hint")).to_contain_text("Click on “tractor” in the picture")
+    expect(page.locator(".tools [data-tool=select]")).to_have_attribute("aria-pressed", "true")

@@ -131,7 +131,7 @@ def test_a_thing_that_was_not_found_is_painted(page, picture, tmp_path):
     cup = until_mask(page, lambda mask: mask.mean() > found.mean() + 0.005)
     animate(page)  # what was painted is the cup's
     page.get_by_role("button", name="river: not found").click()
-    page.get_by_text("This is where “river” is.").wait_for()
+    page.get_by_text("Click on “river” in the picture, or paint it").wait_for()
     until_mask(page, lambda mask: not mask.any())
     press(page, "Whole picture")
     until_mask(page, np.all)
