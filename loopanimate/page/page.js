@@ -349,7 +349,7 @@ const jobs = window.loopanimate = {
     if (!running.size || cancelling) return;
     cancelling = true;
     for (const own of running.values()) own.cancelled = true;
-    say("Stopping …");
+    say(wished === "download" ? "Your file is next …" : wished ? "Starting again …" : "Stopping …");
     trigger("stop");
   },
 };

@@ -214,7 +214,8 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
         return Outcome(clause, region, said, moves=True, effect=placed)
     missing = f' ("{clause.toward}" is not drawn yet)' if clause.toward else ""
     guess = f" {IF_NOT_THERE}" if region.unsure else ""
-    return Outcome(clause, region, f"{name}: {sentence_of([clause])}{missing}.{guess}", moves=True)
+    words = sentence_of([clause], *(("they", "plural") if is_plural(clause.thing) else ()))
+    return Outcome(clause, region, f"{name}: {words}{missing}.{guess}", moves=True)
 
 
 def _lie_down(clause: Clause) -> Clause:
@@ -319,11 +320,11 @@ def _many(outcome: Outcome) -> str:
     return f'"{outcome.clause.text}" is one thing more than the {MAX_PARTS} that can move.'
 
 
-def sentence_of(group: Sequence[Clause]) -> str:
-    """What the network is asked for, in words that it was trained on: "it sways to the left gently"."""
+def sentence_of(group: Sequence[Clause], subject: str = "it", form: str = "third") -> str:
+    """What the network is asked for, in words that it was trained on: "it sways to the left gently"; form: of its verbs."""
     kinds = [KINDS[clause.kind] for clause in group]
-    said = [" ".join([kind.verbs[0].third, *_adverbs(each, kind.directed != "none")]) for kind, each in zip(kinds, group)]
-    return f"it {' and '.join(dict.fromkeys(said))}"
+    said = [[getattr(kind.verbs[0], form), *_adverbs(each, kind.directed != "none")] for kind, each in zip(kinds, group)]
+    return f"{subject} {' and '.join(dict.fromkeys(map(' '.join, said)))}"
 
 
 def _adverbs(clause: Clause, directed: bool = True) -> list[str]:
