@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from glob import escape
 from math import ceil, inf, sqrt
+from operator import index
 from pathlib import Path
 from typing import BinaryIO
 
@@ -193,7 +194,7 @@ def _open(stream: BinaryIO) -> Image.Image:
         tags = TiffImagePlugin.ImageFileDirectory_v2(stream.read(8))
         stream.seek(tags.next)
         tags.load(stream)
-        if tags[TiffImagePlugin.IMAGEWIDTH] * tags[TiffImagePlugin.IMAGELENGTH] > MAX_PIXELS:
+        if index(tags[TiffImagePlugin.IMAGEWIDTH]) * index(tags[TiffImagePlugin.IMAGELENGTH]) > MAX_PIXELS:  # may be text
             raise Image.DecompressionBombError from None
         stream.seek(0)
         pixels = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
