@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 import cv2
 import numpy as np
+import psutil
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 from pillow_heif import register_heif_opener
 
@@ -286,10 +287,17 @@ def replacing(path: Path, keep: bool = True, beside: Sequence[str] = ()) -> Iter
     partial = path.with_name(f"{name}{os.getpid()}{ending}")
     try:
         for other in path.parent.glob(f"{escape(name)}*{escape(ending)}"):
-            if time.time() - other.stat().st_mtime > LEFT_SECONDS:
-                other.unlink(missing_ok=True)
+            with suppress(OSError):  # it has gone meanwhile
+                # a clock that was set forward makes files look old that are being written
+                writer = other.name[: -len(ending)].rpartition(".")[2]
+                is_old = time.time() - other.stat().st_mtime > LEFT_SECONDS
+                if is_old and not (writer.isdigit() and psutil.pid_exists(int(writer))):
+                    other.unlink()
         yield partial
         if keep:
+            for each in with_endings(partial, beside):
+                with each.open("r+b") as file:  # if power fails, a name must not be there before what it names
+                    os.fsync(file.fileno())
             move(partial, path, beside)
     finally:
         for each in with_endings(partial, beside):
