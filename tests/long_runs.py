@@ -1,4 +1,4 @@
-"""What only many hours show, in minutes: python -m tests.long_runs [loops|clients|page|fuzz|faults|trainer|large|audit] [--count N].
+"""What only many hours show, in minutes: python -m tests.long_runs [RUN ...] [--count N].
 
     loops     so many loops of random pictures, words and settings in one process, as the command makes them
     clients   so many programs at once at one server: each is served, or told why not, and the next one too
@@ -9,7 +9,8 @@
     large     a server's memory from the upload of 48 megapixels, 5760 x 1080 and 12 : 1 to a finished loop
     audit     pip-audit (pip install pip-audit) of all that requirements.txt installs
 
-tests/fuzz_readers.py is a run of its own, as it takes a compiler's help. Ends with status 1 where memory is not flat within 5 %, a file or a thread is left, or 48 megapixels take more than 1.6 GB.
+python -m tests.fuzz_readers is a run of its own, as what it reads with is instrumented before it is imported. Ends with status 1
+where memory is not flat within 5 %, a file or a thread is left, 48 megapixels take more than 1.6 GB, or anything is wrong.
 """
 
 import argparse
