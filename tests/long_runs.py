@@ -27,6 +27,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -224,10 +225,13 @@ def run_faults(count: int) -> bool:
     """Each command is a fork of this process, which has the models; what it is to end with depends on what it meets."""
     import resource
 
+    import torch
+
     from loopanimate import __main__ as command
     from loopanimate.files.formats import read_metadata
     from tests.conftest import photographs
 
+    torch.set_num_threads(1)  # threads of OpenMP that this process began would be waited for in its forks, and not be there
     loaded = command.load_all("motion", Machine())
     rng, outcomes = random.Random(0), Counter()
 
@@ -250,7 +254,8 @@ def run_faults(count: int) -> bool:
             sys.stderr.flush()
             os._exit(status)
 
-    with patch.object(command, "load_all", lambda *_: loaded), tempfile.TemporaryDirectory() as place:
+    animate = partial(command.animate, load=lambda *_: loaded)
+    with patch.object(command, "animate", animate), tempfile.TemporaryDirectory() as place:
         seconds = 0.0
         for index in range(-1, count):
             folder = Path(place) / "run"
