@@ -14,7 +14,7 @@ from loopanimate.files.formats import ENDINGS, FORMATS, check, check_output, che
 from loopanimate.files.length import fit_length
 from loopanimate.files.manifests import check_manifests, write_manifests
 from loopanimate.files.pictures import STILLS, check_still, open_mask, open_picture, replacing, write_still
-from loopanimate.files.recipe import pack, small_png
+from loopanimate.files.recipe import fingerprint, pack, small_png
 from loopanimate.files.sizes import output_size, size_limit
 from loopanimate.files.snippet import check_snippet, still_beside, write_snippet
 from loopanimate.memory import return_large_blocks
@@ -115,7 +115,7 @@ def animate(
 
     Args:
         given: words and their masks' files.
-        again: False returns no lines where the output has been written with these settings, from files that are older.
+        again: False returns no lines where the output has been written with these settings, of these files.
     """
     output, wanted = check_output(files.output), settings.output
     form = check(output, wanted.fps, wanted.codec, size_limit(wanted.size, wanted.max_size), wanted.size)
@@ -150,9 +150,9 @@ def animate(
         settings = settings.change(freeze=small_png(open_mask(files.freeze, picture.size, print)))
     moves = PRESETS[settings.preset].checkpoint is not None  # the picture, and not frames of its own
     squares = squares_of(picture, wanted, alpha) if moves and not is_page else None
-    recipe = pack(settings, mask, parts, squares=squares) if files.metadata else None
-    sources = [files.picture, files.mask, files.freeze, *(path for _, path in given)]
-    if not again and _is_written(written_to, recipe, list(filter(None, sources))):
+    sources = [*filter(None, (files.picture, files.mask, files.freeze, *(path for _, path in given)))]
+    recipe = pack(settings, mask, parts, squares=squares, sources=fingerprint(sources)) if files.metadata else None
+    if not again and _is_written(written_to, recipe, sources):
         return []
 
     # torch and diffusers take seconds to import: mistakes are said before
@@ -190,12 +190,15 @@ def animate(
 
 
 def _is_written(files: Sequence[Path], recipe: str | None, sources: Sequence[str]) -> bool:
-    """Have an output's files been written with this recipe, after all that it is made of? A file is there once it is whole."""
-    if not all(file.exists() for file in files) or any(
-        files[0].stat().st_mtime < Path(source).stat().st_mtime for source in sources
-    ):
+    """Have an output's files been written with this recipe, of these sources? A file is there once it is whole.
+
+    What carries no recipe counts as of these sources if it is younger than they, which is wrong once a clock was set back.
+    """
+    if not all(file.exists() for file in files):
         return False
-    return recipe is None or read_metadata(files[0]) == recipe
+    if recipe is not None:
+        return read_metadata(files[0]) == recipe
+    return all(files[0].stat().st_mtime >= Path(source).stat().st_mtime for source in sources)
 
 
 def check_mask_output(path: str):

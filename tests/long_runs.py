@@ -1,13 +1,16 @@
-"""What only many hours show, in minutes: python -m tests.long_runs [loops|clients|page|fuzz|faults|large] [--count N].
+"""What only many hours show, in minutes: python -m tests.long_runs [RUN ...] [--count N].
 
     loops     so many loops of random pictures, words and settings in one process, as the command makes them
     clients   so many programs at once at one server: each is served, or told why not, and the next one too
     page      so many hours of a living page, a frame each second of them
     fuzz      tests/test_fuzz.py with so many examples a test
     faults    so many commands that are killed, or have no room on the disk or in memory, each at another moment
+    trainer   so many runs of train/ that are killed or have no room on the disk, and checkpoints cut at every tenth
     large     a server's memory from the upload of 48 megapixels, 5760 x 1080 and 12 : 1 to a finished loop
+    audit     pip-audit (pip install pip-audit) of all that requirements.txt installs
 
-Ends with status 1 where memory is not flat within 5 %, a file or a thread is left, or 48 megapixels take more than 1.6 GB.
+python -m tests.fuzz_readers is a run of its own, as what it reads with is instrumented before it is imported. Ends with status 1
+where memory is not flat within 5 %, a file or a thread is left, 48 megapixels take more than 1.6 GB, or anything is wrong.
 """
 
 import argparse
@@ -24,6 +27,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -36,7 +40,7 @@ from loopanimate.settings import Machine
 
 FLAT = 0.05  # share by which memory may grow from the second quarter of a run to the last
 ROOT = Path(__file__).parent.parent
-COUNTS = {"loops": 300, "clients": 40, "page": 24, "fuzz": 2000, "faults": 60, "large": 1}
+COUNTS = {"loops": 300, "clients": 40, "page": 24, "fuzz": 2000, "faults": 60, "trainer": 60, "large": 1, "audit": 1}
 MOST = 1600  # megabytes over idle
 WORDS = (
     "it sways",
@@ -81,7 +85,7 @@ def is_flat(levels: list[float], what: str) -> bool:
 def run_loops(count: int) -> bool:
     from loopanimate.animate import make_loops
     from loopanimate.checkpoints import load_quietly
-    from loopanimate.files.formats import FORMATS, read_metadata
+    from loopanimate.files.formats import FORMATS, files_of, read_metadata
     from loopanimate.files.recipe import pack
     from loopanimate.memory import return_large_blocks, return_small_blocks
     from loopanimate.settings import make_settings
@@ -103,7 +107,8 @@ def run_loops(count: int) -> bool:
                 recipe = pack(settings, loop.mask)
                 loop.write(target, metadata=recipe)
                 said["made" if read_metadata(target) == recipe else "made, without its recipe"] += 1
-                target.unlink()
+                for path in files_of(target, settings.output.size):
+                    path.unlink()
             except ValueError as error:
                 said[f"refused: {str(error)[:40]}"] += 1
             assert not os.listdir(folder), os.listdir(folder)
@@ -220,10 +225,13 @@ def run_faults(count: int) -> bool:
     """Each command is a fork of this process, which has the models; what it is to end with depends on what it meets."""
     import resource
 
+    import torch
+
     from loopanimate import __main__ as command
     from loopanimate.files.formats import read_metadata
     from tests.conftest import photographs
 
+    torch.set_num_threads(1)  # threads of OpenMP that this process began would be waited for in its forks, and not be there
     loaded = command.load_all("motion", Machine())
     rng, outcomes = random.Random(0), Counter()
 
@@ -246,7 +254,8 @@ def run_faults(count: int) -> bool:
             sys.stderr.flush()
             os._exit(status)
 
-    with patch.object(command, "load_all", lambda *_: loaded), tempfile.TemporaryDirectory() as place:
+    animate = partial(command.animate, load=lambda *_: loaded)
+    with patch.object(command, "animate", animate), tempfile.TemporaryDirectory() as place:
         seconds = 0.0
         for index in range(-1, count):
             folder = Path(place) / "run"
@@ -290,6 +299,48 @@ def run_faults(count: int) -> bool:
     for what, times in sorted(outcomes.items()):
         tell(what, times)
     return not any("WRONG" in what for what in outcomes)
+
+
+def run_trainer(count: int) -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "tests.train.test_survival", "faults", folder, str(count)]
+        outcomes = json.loads(subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.splitlines()[-1])
+    for what, times in sorted(outcomes.items()):
+        tell(what, times)
+    return not any("WRONG" in what for what in outcomes)
+
+
+def run_audit(_: int) -> bool:
+    """A service that does not know a package, or does not answer, is no proof of anything: pip-audit alone would end well."""
+    command = [
+        sys.executable,
+        "-m",
+        "pip_audit",
+        "--requirement",
+        "requirements.txt",
+        "--format",
+        "json",
+        "--progress-spinner",
+        "off",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    try:
+        packages = json.loads(done.stdout)["dependencies"]
+    except ValueError:
+        tell("not audited", (done.stderr.strip().splitlines() or ["pip-audit said nothing"])[-1][-200:])
+        return False
+    for each in packages:
+        for found in each.get("vulns", ()):
+            tell(
+                f"{each['name']} {each['version']}: {found['id']}",
+                f"mended in {', '.join(found['fix_versions']) or 'no version'}",
+            )
+    skipped = [each["name"] for each in packages if "skip_reason" in each]
+    if skipped:
+        tell(f"not audited: {len(skipped)} of {len(packages)} packages that the service does not know", " ".join(skipped)[:100])
+    else:
+        tell("packages audited", len(packages))
+    return not skipped and not any(each.get("vulns") for each in packages)
 
 
 ENDED = (".mp4", ".webm", ".gif", ".webp", ".png", ".zip", ".html")  # of the files that they write
@@ -339,7 +390,9 @@ RUNS = {
     "page": run_page,
     "fuzz": run_fuzz,
     "faults": run_faults,
+    "trainer": run_trainer,
     "large": run_large,
+    "audit": run_audit,
 }
 
 

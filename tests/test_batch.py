@@ -109,7 +109,12 @@ def test_broken_rows_do_not_stop_the_others_and_nothing_is_made_twice(folder, ca
     assert capsys.readouterr().out.splitlines()[-1] == "1 made, 1 kept, 0 refused"
     assert (folder / "a.mp4").stat().st_mtime_ns == written["a.mp4"]
     assert (folder / "b.webp").stat().st_mtime_ns > written["b.webp"]
-    os.utime(folder / "all.png")  # a mask that was painted again
+    os.utime(folder / "all.png")  # copied, and as it was
+    main(arguments[:2])
+    assert capsys.readouterr().out.splitlines()[-1] == "0 made, 2 kept, 0 refused"
+    for name in ("a.mp4", "b.webp"):
+        os.utime(folder / name, (time.time() + 86_400,) * 2)  # the clock was ahead when they were made
+    Image.new("L", (96, 64), 200).save(folder / "all.png")  # painted again
     main(arguments[:2])
     assert capsys.readouterr().out.splitlines()[-1] == "2 made, 0 kept, 0 refused"
 

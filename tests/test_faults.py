@@ -1,5 +1,6 @@
 """What machines do to a job: no memory, no room on the disk, a kill. Longer: python -m tests.long_runs faults."""
 
+import os
 import subprocess
 import sys
 
@@ -86,14 +87,19 @@ def test_names_bring_no_codes_into_a_terminal_or_a_log(capsys):
     assert said == "error: expected a picture, got \\x1b[31mred\\x07 error: forged\\u202e.png\n"
 
 
-def test_what_a_killed_process_left_half_written_goes_after_a_day(tmp_path):
-    import os
-
-    left, fresh, other = (tmp_path / f".{name}.partial.mp4" for name in ("a [x].7", "a [x].8", "b.7"))
-    for path in (left, fresh, other):
+def test_what_a_killed_process_left_half_written_goes_after_a_day(tmp_path, monkeypatch):
+    nobody, somebody = 2**22 + 7, os.getppid()  # beyond the last process that Linux numbers; one at work
+    names = (f"a [x].{nobody}", f"a [x].{nobody + 1}", f"a [x].{somebody}", f"b.{nobody}")
+    left, fresh, growing, other = (tmp_path / f".{name}.partial.mp4" for name in names)
+    for path in (left, fresh, growing, other):
         path.touch()
-    for path in (left, other):
+    for path in (left, growing, other):  # as is all that is being written, once the clock is set forward by more than a day
         os.utime(path, (os.path.getmtime(fresh) - LEFT_SECONDS - 1,) * 2)
+    done = []
+    for name in ("fsync", "replace"):
+        call = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *given, name=name, call=call: (done.append(name), call(*given)))
     with replacing(tmp_path / "a [x].mp4") as partial:
         partial.write_bytes(b"whole")
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([fresh.name, other.name, "a [x].mp4"])
+    assert done == ["fsync", "replace"]  # on the disk, and only then in its place
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([fresh.name, growing.name, other.name, "a [x].mp4"])

@@ -155,10 +155,8 @@ def test_controls_hold_settings_or_are_refused(name, value):
         answer(make_settings(prompt="it sways").change, **given)
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """A small file of each kind that is read, by its name."""
-    folder = tmp_path_factory.mktemp("files")
+def make_files(folder: Path) -> dict[str, bytes]:
+    """A small file of each kind that is read, by its name; `folder` is for their making."""
     frames = np.random.default_rng(0).integers(0, 256, (4, 32, 48, 3), dtype=np.uint8)
     recipe = pack(make_settings(prompt="it sways"), np.ones((32, 48)))
     for ending in (".mp4", ".webm", ".gif", ".webp", ".png", ".zip", ".avif"):
@@ -171,6 +169,11 @@ def files(tmp_path_factory):
         Image.fromarray(frames[0]).resize((32, 32)).save(folder / f"picture.{kind.lower()}", kind)
     write_project(folder / f"picture{ENDING}", folder / "picture.jpeg", recipe)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return make_files(tmp_path_factory.mktemp("files"))
 
 
 EDITS = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255), st.sampled_from("sid")), max_size=12)

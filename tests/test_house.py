@@ -69,6 +69,13 @@ def test_the_map_is_the_tree():
     assert told - {"app", "train", "loopanimate"} == here - {"__pycache__", "assets"}
 
 
+def test_intervals_are_measured_by_clocks_that_nobody_sets():
+    """Each other place has a reason beside it, and what a clock that is set does there is tested."""
+    clock = re.compile(r"time\.time\(|datetime|st_[mac]time\b")
+    found = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if clock.search(path.read_text("utf-8"))}
+    assert found == {"__main__.py", "files/pictures.py"}
+
+
 def test_every_citation_leads_somewhere():
     pages = {path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.md")}
     for path in [*PACKAGE.rglob("*.py"), *(ROOT / "train").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:

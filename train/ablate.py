@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from scipy import stats
 
+from loopanimate.files.pictures import replacing
 from loopanimate.pipeline import LoopAnimatePipeline
 from train.encoded import with_tokens
 from train.evaluate import COLUMNS, entries, image_embedder, loop_frames, measure
 from train.loader import procedural_loops
 from train.objectives import TrainedNetworks
-from train.settings import AblateSettings, EvaluateSettings, Training, TrainSettings
+from train.settings import AblateSettings, EvaluateSettings, Training, TrainSettings, read_json
 from train.stages import INJECTIONS, STAGES, Stage
 from train.trainer import train
 from train.validation import BATCHES, HELD_OUT, held_out_loss
@@ -105,7 +106,7 @@ def _result(settings: AblateSettings, row: Row, name: str, seed: int) -> dict[st
     )
     measured, stages = own / "measures.json", STAGES[settings.preset]
     if measured.is_file():
-        return json.loads(measured.read_text())
+        return read_json(measured)
     last = max(stages)
     before = settings.init  # the pipeline that a stage begins from
     for index, stage in sorted(stages.items()):
@@ -126,7 +127,8 @@ def _result(settings: AblateSettings, row: Row, name: str, seed: int) -> dict[st
     pipe.set_progress_bar_config(disable=True)
     pipe.to("cuda" if torch.cuda.is_available() else "cpu")
     values = measures(pipe, settings, stages[last], seed)
-    measured.write_text(json.dumps(values, indent=2))
+    with replacing(measured) as path:
+        path.write_text(json.dumps(values, indent=2))
     return values
 
 

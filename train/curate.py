@@ -149,7 +149,8 @@ def curate(settings: CurateSettings) -> Counter:
     folder.mkdir(parents=True, exist_ok=True)
     settings_now = settings.model_dump(mode="json", exclude={"output", "processes", "ray"})
     check_same(folder / "curate.json", settings_now)
-    (folder / "curate.json").write_text(json.dumps(settings_now, indent=2))
+    with replacing(folder / "curate.json") as path:
+        path.write_text(json.dumps(settings_now, indent=2))
     manifest, growing = folder / "manifest.jsonl", folder / "manifest.partial"
     if not manifest.is_file():
         done = _whole_rows(growing)

@@ -34,7 +34,7 @@ from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.presets import MAX_FRAMES, PRESETS
 from train.encoded import with_tokens
 from train.loader import Loops
-from train.networks import save_pipeline, writing
+from train.networks import is_whole, save_pipeline, writing
 from train.objectives import TrainedNetworks, derive_seed
 from train.settings import DistillSettings, check_same
 from train.stages import STAGES
@@ -140,9 +140,9 @@ def _shape(settings: DistillSettings, number: int) -> tuple[int, int, tuple[int,
 
 
 def lesson(teacher: LoopAnimatePipeline, settings: DistillSettings, number: int) -> dict[str, torch.Tensor]:
-    """Lesson `number`, made where OUTPUT/lessons does not hold it yet; written aside and renamed."""
+    """Lesson `number`, made where OUTPUT/lessons does not hold it whole; written aside and renamed."""
     path = Path(settings.output) / "lessons" / f"{number:06d}.safetensors"
-    if not path.is_file():
+    if not is_whole(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         seed = derive_seed(settings.seed, number)
         count, num_frames, size = _shape(settings, number)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from loopanimate.network.encoders import encode_image, encode_text
 from loopanimate.pipeline import LoopAnimatePipeline
 from train.loader import Batches, Loops, epoch_order, join
-from train.networks import writing
+from train.networks import is_whole, writing
 
 
 @torch.no_grad()
@@ -32,12 +32,14 @@ def _path(folder: Path, number: int) -> Path:
 def preencode(
     load: Callable[[list[list[int]]], Iterator[Loops]], numbers: Iterable[int], pipe, encoder_trains: bool, folder: Path
 ) -> None:
-    """Write those loops of `numbers` that `folder` lacks; each is written aside and renamed, so that what is there is whole.
+    """Write those loops of `numbers` that `folder` lacks, or has only a part of, as a copy that was cut leaves it.
+
+    Each is written aside and renamed.
 
     load: from lists of numbers, the batches of loops (`real_loops`).
     """
     folder.mkdir(parents=True, exist_ok=True)
-    todo = [number for number in numbers if not _path(folder, number).is_file()]
+    todo = [number for number in numbers if not is_whole(_path(folder, number))]
     loops = load([[number] for number in todo])
     for number, loop in zip(tqdm(todo, "encoding", disable=not todo, mininterval=10), loops):
         tensors = with_tokens(loop, pipe, encoder_trains).tensors()

@@ -1,6 +1,7 @@
 """The pipeline that a training run starts from, samples with and leaves behind."""
 
 import json
+import os
 import random
 import re
 import shutil
@@ -13,10 +14,11 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from diffusers import DDIMScheduler
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from transformers import AutoTokenizer, BertModel
 
 from loopanimate.files.formats import Coding, write_loop
+from loopanimate.memory import is_shortage
 from loopanimate.network.encoders import PatchEncoder, encode_text
 from loopanimate.network.motion_codec import MotionCodec
 from loopanimate.network.unet import INJECTION, LoopAnimateUNet
@@ -49,12 +51,16 @@ def starting_point(settings: TrainSettings, preset: Preset) -> Path | None:
 
 
 def build(settings: TrainSettings, preset: Preset) -> LoopAnimatePipeline:
-    """All networks in float32: the starting point's, or new ones beside the bundled text encoder."""
+    """All networks in float32: the starting point's, or new ones beside the bundled text encoder.
+
+    Raises ValueError for a starting point that is missing or damaged.
+    """
     start = starting_point(settings, preset)
     injection = {"injection": settings.injection} if settings.injection else {}
     if start:
-        unet = LoopAnimateUNet.from_pretrained(start / "unet", **injection)
-        pipe = LoopAnimatePipeline.from_pretrained(start, unet=unet, dtype=torch.float32)
+        with reading("a pipeline", start, "Make it again"):
+            unet = LoopAnimateUNet.from_pretrained(start / "unet", **injection)
+            pipe = LoopAnimatePipeline.from_pretrained(start, unet=unet, dtype=torch.float32)
     else:
         width = preset.unet["cross_attention_dim"]
         pipe = LoopAnimatePipeline(
@@ -113,6 +119,37 @@ def writing(what: str, partial: Path) -> Iterator[None]:
         raise ValueError(told) from error
 
 
+@contextmanager
+def reading(what: str, path: Path, hint: str) -> Iterator[None]:
+    """Turn an error while `path` is read into one sentence, which ends with a hint at what can be done.
+
+    Raises ValueError. Over a damaged file torch, safetensors, pickle, json and diffusers raise nearly anything.
+    """
+    try:
+        yield
+    except Exception as error:
+        if is_shortage(error):
+            raise
+        raise ValueError(f"expected {what} that is whole in {path}, got: {first_line(error)}. {hint}") from error
+
+
+def flush(folder: Path) -> None:
+    """Bring a folder's files onto the disk: without it, one renamed just before the power fails may hold empty files."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with open(path, "r+b") as file:
+                os.fsync(file.fileno())
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file of tensors is there and as long as its header says."""
+    try:
+        with safe_open(path, "pt"):
+            return True
+    except (OSError, SafetensorError):
+        return False
+
+
 def save_folder(pipeline: LoopAnimatePipeline, folder: Path, texts: dict[str, str], copies: dict[str, Path]) -> None:
     """Save a whole pipeline with texts and copies of files beside it, by name; written aside, then renamed."""
     partial = folder.with_name(folder.name + ".partial")
@@ -128,6 +165,7 @@ def save_folder(pipeline: LoopAnimatePipeline, folder: Path, texts: dict[str, st
             (partial / name).write_text(text, encoding="utf-8")
         for name, path in copies.items():
             shutil.copyfile(path, partial / name)
+        flush(partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 

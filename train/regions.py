@@ -23,6 +23,7 @@ from loopanimate.files.pictures import replacing
 from loopanimate.scene.finder import Finder
 from loopanimate.scene.places import places
 from loopanimate.scene.regions import CLASSES, MEAN, STD
+from train.networks import reading
 from train.settings import RegionsSettings
 
 LABELS = Path(__file__).parent / "labels"
@@ -314,12 +315,13 @@ def fit(asked: RegionsSettings) -> Path:
 
 
 def _resume(checkpoint: Path, state: dict) -> int:
-    """Load what a run that was cut has left; the step to go on with."""
+    """Load what a run that was cut has left; the step to go on with. Raises ValueError where it is damaged."""
     if not checkpoint.is_file():
         return 0
-    saved = torch.load(checkpoint, weights_only=True)
-    for name, part in state.items():
-        part.load_state_dict(saved[name])
+    with reading("a checkpoint", checkpoint, "Delete it to begin anew"):
+        saved = torch.load(checkpoint, weights_only=True)
+        for name, part in state.items():
+            part.load_state_dict(saved[name])
     return saved["step"]
 
 

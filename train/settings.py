@@ -106,9 +106,17 @@ def _change(row, **values):
     return replace(row, **{name: value for name, value in values.items() if value is not None})
 
 
+def read_json(path: Path) -> dict:
+    """What a run has noted; ValueError in one sentence for a file that is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"expected JSON that this run wrote in {path}, got a damaged file: {error}") from None
+
+
 def check_same(path: Path, now: dict) -> None:
     """Raise ValueError where `path` says that an output began with other settings: what came of both is neither's."""
-    before = json.loads(path.read_text()) if path.is_file() else now
+    before = read_json(path) if path.is_file() else now
     for name, value in now.items():
         if before.get(name) != value:
             raise ValueError(

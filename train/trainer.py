@@ -1,7 +1,6 @@
 """One training loop for every stage: resumable, EMA, logged (train/METHOD.md §3, §5)."""
 
 import json
-import os
 import re
 import shutil
 import time
@@ -19,15 +18,17 @@ from diffusers.training_utils import EMAModel
 from torch.optim.lr_scheduler import LambdaLR
 
 from loopanimate.files.pictures import replacing
+from loopanimate.memory import is_shortage
 from loopanimate.network.encoders import encode_text
 from train.clips import Skipped, collect, summary
 from train.encoded import EncodedDataset, encoded_loops, preencode, with_tokens
 from train.flow import estimator
 from train.loader import Batches, LoopDataset, Loops, procedural_loops, real_loops
-from train.networks import build, encoding, save_pipeline, writing
+from train.networks import build, encoding, flush, save_pipeline, writing
 from train.objectives import TrainedNetworks, clip_loss, derive_seed, draw
 from train.plan import plan
-from train.settings import TrainSettings, check_same
+from train.settings import TrainSettings, check_same, read_json
+from train.sources import first_line
 from train.stages import Stage, trainable_names
 from train.validation import Validation
 
@@ -162,16 +163,47 @@ def select_trained(settings: TrainSettings, stage: Stage, pipe, device) -> Train
 
 
 def resume(accelerator: Accelerator, folder: Path, ema: EMAModel | None, others: list) -> int:
-    """Load the newest checkpoint, if there is one, also into `ema` and `others`; returns the steps that are done."""
+    """Load the newest whole checkpoint, if there is one, also into `ema` and `others`; returns the steps that are done.
+
+    A newer one that does not load, after a disk's fault or from a copy that was cut, is set aside under another name.
+
+    Raises ValueError where no checkpoint of several loads.
+    """
     accelerator.register_for_checkpointing(*others, *([ema] if ema else []))
     if accelerator.is_main_process:  # a checkpoint that was being written when the run was cut
         shutil.rmtree(folder / "partial", ignore_errors=True)
-    checkpoint = newest(folder)
-    if checkpoint:
-        accelerator.load_state(checkpoint)
-        if ema:  # is loaded to the processor
-            ema.to(accelerator.device)
+    damaged = []
+    for checkpoint in sorted(folder.glob("checkpoint-*[0-9]"), reverse=True):
+        told = _load(accelerator, checkpoint)
+        if told is None:
+            break
+        damaged.append(checkpoint)
+    else:
+        checkpoint = None
+    if damaged and not checkpoint:
+        raise ValueError(f"expected a whole checkpoint in {folder}, got {len(damaged)} that do not load: {told}")
+    accelerator.wait_for_everyone()
+    for each in damaged:
+        aside = each.with_name(each.name.replace("checkpoint", "damaged"))
+        accelerator.print(f"{each.name} does not load and is {aside.name} now; going on from {checkpoint.name}")
+        if accelerator.is_main_process:
+            shutil.rmtree(aside, ignore_errors=True)
+            each.rename(aside)
+    if ema and checkpoint:  # is loaded to the processor
+        ema.to(accelerator.device)
     return steps_done(checkpoint)
+
+
+def _load(accelerator: Accelerator, checkpoint: Path) -> str | None:
+    """Load a checkpoint; where it fails in any process, what is wrong, and another one must be loaded over it."""
+    told = None
+    try:
+        accelerator.load_state(checkpoint)
+    except Exception as error:  # over a damaged file torch, safetensors and pickle raise nearly anything
+        if is_shortage(error):
+            raise
+        told = first_line(error)
+    return next(filter(None, gather_object([told])), None)
 
 
 def newest(folder: Path) -> Path | None:
@@ -301,7 +333,7 @@ def _same_run(accelerator: Accelerator, folder: Path, settings: TrainSettings, s
     path, steps = folder / "settings.json", stage.iterations
     if any(any(folder.glob(pattern)) for pattern in ("checkpoint-*[0-9]", "pipeline", "encoded/*.safetensors")):
         check_same(path, now)
-        steps = json.loads(path.read_text())["steps"] if path.is_file() else steps
+        steps = read_json(path)["steps"] if path.is_file() else steps
         done = steps_done(newest(folder))
         if done > stage.iterations:
             raise ValueError(f"expected {done} steps or more, as {folder} has come to, got {stage.iterations}: see `export`")
@@ -330,10 +362,7 @@ def save_state(accelerator: Accelerator, folder: Path, step: int) -> None:
         accelerator.save_state(str(partial))
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        for path in partial.rglob("*"):  # its files must be on the disk before its name is
-            if path.is_file():
-                with open(path, "rb") as file:
-                    os.fsync(file.fileno())
+        flush(partial)
         shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
         for old in sorted(folder.glob("checkpoint-*[0-9]"))[:-KEEP_CHECKPOINTS]:

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from glob import escape
 from math import ceil, inf, sqrt
+from operator import index
 from pathlib import Path
 from typing import BinaryIO
 
 import cv2
 import numpy as np
+import psutil
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 from pillow_heif import register_heif_opener
 
@@ -193,7 +195,7 @@ def _open(stream: BinaryIO) -> Image.Image:
         tags = TiffImagePlugin.ImageFileDirectory_v2(stream.read(8))
         stream.seek(tags.next)
         tags.load(stream)
-        if tags[TiffImagePlugin.IMAGEWIDTH] * tags[TiffImagePlugin.IMAGELENGTH] > MAX_PIXELS:
+        if index(tags[TiffImagePlugin.IMAGEWIDTH]) * index(tags[TiffImagePlugin.IMAGELENGTH]) > MAX_PIXELS:  # may be text
             raise Image.DecompressionBombError from None
         stream.seek(0)
         pixels = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
@@ -285,10 +287,17 @@ def replacing(path: Path, keep: bool = True, beside: Sequence[str] = ()) -> Iter
     partial = path.with_name(f"{name}{os.getpid()}{ending}")
     try:
         for other in path.parent.glob(f"{escape(name)}*{escape(ending)}"):
-            if time.time() - other.stat().st_mtime > LEFT_SECONDS:
-                other.unlink(missing_ok=True)
+            with suppress(OSError):  # it has gone meanwhile
+                # a clock that was set forward makes files look old that are being written
+                writer = other.name[: -len(ending)].rpartition(".")[2]
+                is_old = time.time() - other.stat().st_mtime > LEFT_SECONDS
+                if is_old and not (writer.isdigit() and psutil.pid_exists(int(writer))):
+                    other.unlink()
         yield partial
         if keep:
+            for each in with_endings(partial, beside):
+                with each.open("r+b") as file:  # if power fails, a name must not be there before what it names
+                    os.fsync(file.fileno())
             move(partial, path, beside)
     finally:
         for each in with_endings(partial, beside):

@@ -6,7 +6,7 @@ It holds two files: `recipe.json`, which `files.recipe` packs and unpacks with i
 import re
 import shutil
 from pathlib import Path
-from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from loopanimate.files.formats import UNREADABLE
 from loopanimate.files.pictures import replacing
@@ -21,7 +21,7 @@ def is_project(path: str | Path) -> bool:
     try:
         with ZipFile(path) as file:
             return RECIPE in file.namelist()
-    except (OSError, BadZipFile, ValueError):
+    except UNREADABLE:
         return False
 
 

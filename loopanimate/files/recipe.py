@@ -1,10 +1,12 @@
 """A loop's recipe: settings and mask as one line of JSON, which travels in the loop's own file."""
 
 import base64
+import hashlib
 import io
 import json
 from collections.abc import Sequence
 from operator import index
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -24,11 +26,19 @@ Parts = Sequence[tuple[str, np.ndarray]]  # words and the mask (H, W) in [0, 1] 
 Squares = tuple[int, int, int] | None
 
 
-def pack(settings: Settings, mask: np.ndarray | None, parts: Parts = (), side: int = MASK_SIDE, squares: Squares = None) -> str:
+def pack(
+    settings: Settings,
+    mask: np.ndarray | None,
+    parts: Parts = (),
+    side: int = MASK_SIDE,
+    squares: Squares = None,
+    sources: str | None = None,
+) -> str:
     """Settings, the painted mask (H, W) in [0, 1], before `mask_grow` and the like, and those of parts, as JSON; masks have at
     most `side` pixels a side.
 
     squares: of pixel art whose whole pixels move, its width and height, and how many pixels of a frame each takes, each way.
+    sources: what `fingerprint` says of the files that the loop is made of.
     """
     values = settings.flat()
     if values["freeze"] is not None:
@@ -37,9 +47,19 @@ def pack(settings: Settings, mask: np.ndarray | None, parts: Parts = (), side: i
         values["mask"] = base64.b64encode(small_png(mask, side)).decode()
     if squares is not None:
         values["squares"] = squares
+    if sources is not None:
+        values["sources"] = sources
     if parts:
         values["parts"] = [[words, base64.b64encode(small_png(own, side)).decode()] for words, own in parts]
     return json.dumps({KEY: VERSION, **values}, ensure_ascii=False)
+
+
+def fingerprint(files: Sequence[str | Path]) -> str:
+    """16 hex digits, which are others where any file holds something else. Dates of files say less: clocks are set."""
+    digest = hashlib.blake2b(digest_size=8)
+    for file in files:
+        digest.update(hashlib.blake2b(Path(file).read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def unpack_parts(text: str) -> Parts:

@@ -7,21 +7,25 @@ import tempfile
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 PREFIX, LOCK = "loopanimate-", "server"  # names of folders, and of the file in each that its server has locked
-SWEEP_SECONDS = 300  # between two looks for what is old
+SWEEP_SECONDS = 60  # between two looks for what is old: files go as much later than they should, at most
 
 
 class Folder:
     """A temporary folder, which goes with its server; what killed servers left goes when the next one starts.
 
-    keep: seconds after which files go, counted from when they were last written.
+    keep: seconds after which files go, counted from the first sweep that finds them as they are. Their own times are by the
+        machine's clock: once that is set forward, files would go that are in use, and once it is set back, none.
+    now: a clock that nobody sets.
     """
 
-    def __init__(self, keep: float, parent: str | None = None):
-        self.keep, self.path = keep, Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+    def __init__(self, keep: float, parent: str | None = None, now: Callable[[], float] = time.monotonic):
+        self.keep, self.now, self.path = keep, now, Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        self.found: dict[Path, tuple[int, float]] = {}  # when each was last written, and since when that is known, by `now`
         self.uploads = self.path / "uploads"  # of Gradio, with what it serves
         self.uploads.mkdir()
         self.lock = (self.path / "new").open("w")
@@ -41,15 +45,19 @@ class Folder:
 
     def sweep(self) -> None:
         """Remove what is old, and the folders that are empty then."""
-        now = time.time()
+        now, found = self.now(), {}
         for place, folders, names in os.walk(self.path, topdown=False):
             for name in (*names, *folders):
                 path = Path(place) / name
                 if path in (self.uploads, self.path / LOCK):
                     continue
                 with suppress(OSError):  # it has gone meanwhile, or is not empty
-                    if now - path.lstat().st_mtime > self.keep:
+                    written = path.lstat().st_mtime_ns
+                    before, since = self.found.get(path, (written, now))
+                    found[path] = written, since if written == before else now
+                    if now - found[path][1] > self.keep:
                         path.rmdir() if name in folders else path.unlink()
+        self.found = found
 
     def count_megabytes(self) -> float:
         """How much all its files take."""

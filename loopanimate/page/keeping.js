@@ -51,14 +51,15 @@ Promise.all(["picture", "painting", "controls"].map(kept)).then(([picture, paint
 // --- the last loops: each is a project (files/project.py) and a glimpse of it. One that the server still has is shown at once,
 // any other is opened and made again.
 
-const made = new Map(), urls = new Map(); // keys → glimpses on the server, of loops since the page was opened; → addresses
+const made = new Map(), urls = new Map(); // keys → glimpses on the server, and when they were made, of loops since the page was opened; → addresses
 const visits = () => ask("readonly", (store) => store.getAll(), VISITS).then((all) => (all ?? []).sort((one, other) => other.key - one.key));
 let again = false; // whether what is opened shall be made
 
 async function takeVisit({ project, thumbnail, caption }) {
   const [file, glimpse] = await Promise.all([project, thumbnail].map((path) => fetch("gradio_api/file=" + encodeURI(path)).then((answer) => answer.blob())));
-  const entry = { key: Date.now(), caption, glimpse, file: new File([file], project.split("/").pop()) };
-  made.set(entry.key, thumbnail);
+  const [newest] = await visits(); // a key is a date, but above all others: once a clock is set back, the newest would be the oldest, which goes first
+  const entry = { key: Math.max(Date.now(), (newest?.key ?? 0) + 1), caption, glimpse, file: new File([file], project.split("/").pop()) };
+  made.set(entry.key, { thumbnail, since: performance.now() });
   await ask("readwrite", (store) => store.put(entry), VISITS);
   await jobs.trim();
   trigger("visited");
@@ -91,10 +92,10 @@ jobs.returned = () => {
 document.addEventListener("click", async ({ target }) => {
   const chosen = target.closest?.("[data-visit]"), key = Number(chosen?.dataset.visit);
   if (!chosen) return;
-  const recent = Date.now() - key < 3e6; // the server keeps its files for an hour
+  const own = made.get(key), past = Math.max(Date.now() - key, performance.now() - own?.since); // one clock is set, the other may rest as a machine sleeps
   stage.scrollIntoView({ behavior: "smooth", block: "nearest" });
   jobs.cancel();
-  if (recent && made.has(key)) return void trigger("recalled", { thumbnail: made.get(key) });
+  if (past < 3e6) return void trigger("recalled", { thumbnail: own.thumbnail }); // the server keeps its files for an hour
   const entry = (await visits()).find((each) => each.key === key);
   again = Boolean(entry);
   put("#restore", entry?.file);

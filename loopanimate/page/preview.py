@@ -13,7 +13,7 @@ from PIL import Image
 
 from loopanimate.files.formats import UNREADABLE, by_ending
 from loopanimate.files.living import read_picture
-from loopanimate.files.pictures import open_picture
+from loopanimate.files.pictures import MAX_PIXELS, open_picture
 from loopanimate.files.project import MOST_BYTES
 from loopanimate.loop import Loop
 from loopanimate.metrics import seam
@@ -90,6 +90,7 @@ def first_frame(path: str | Path) -> Image.Image:
                     raise ValueError("a picture that is larger than any")
                 return open_picture(file.read(first))
         with av.open(str(path)) as film:
+            film.streams.video[0].codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # of a frame, whatever headers say
             return next(film.decode(video=0)).to_image()
     except (StopIteration, *UNREADABLE):
         raise ValueError(f"expected a loop that can be read, got {path.name}") from None

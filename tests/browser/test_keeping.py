@@ -31,6 +31,17 @@ def test_loops_of_this_visit_come_back_after_a_reload(page, picture, tmp_path):
     assert painted(page)["mask"]
 
 
+def test_a_clock_that_is_set_back_leaves_the_newest_loop_the_first(page, picture):
+    prepare(page, picture, frames=3, steps=1, prompt="it sways gently")
+    animate(page)
+    page.get_by_role("button", name="This visit").click()
+    expect(page.locator("[data-visit]").first).to_contain_text("it sways gently")
+    page.evaluate("() => { const now = Date.now; Date.now = () => now() - 864e5; }")
+    page.get_by_label("What should move, and how?").fill("it trembles")
+    animate(page)
+    expect(page.locator("[data-visit]").first).to_contain_text("it trembles")  # what stands last goes first
+
+
 FILL = """async ([count, bytes]) => {
     const blob = () => new File([new Uint8Array(bytes)], "a.loop.zip");
     const base = await new Promise((done) => (indexedDB.open("loopanimate").onsuccess = ({ target }) => done(target.result)));

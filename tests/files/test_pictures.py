@@ -1,4 +1,6 @@
 import os
+import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -87,3 +89,16 @@ def test_a_mask_is_resized_or_refused(tmp_path):
     assert open_mask(path, (200, 100)).shape == (100, 200)
     with pytest.raises(ValueError, match="shape 200 x 200, got 100 x 50"):
         open_mask(path, (200, 200))
+
+
+def test_the_size_of_a_tiff_is_a_number(tmp_path):
+    path = tmp_path / "text.tif"
+    width, height = struct.pack("<HHI4s", 256, 1, 4, b"wide"), struct.pack("<HHII", 257, 4, 1, 50_000_000)
+    packed = struct.pack("<HHIHH", 259, 3, 1, 9999, 0)  # in a way that Pillow does not know, so OpenCV is to try
+    path.write_bytes(b"II*\0" + struct.pack("<IH", 8, 3) + width + height + packed + bytes(900))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="not a picture that can be read"):
+        open_picture(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000  # text times 50 million is a long text

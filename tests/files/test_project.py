@@ -1,5 +1,6 @@
 """Projects as files: all of it comes back, and nothing else is taken for one."""
 
+from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
@@ -50,6 +51,16 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, name, size):
     with pytest.raises(ValueError, match="expected a project"):
         read_project(tmp_path / "bomb.loop.zip", tmp_path / "again")
     assert not list(tmp_path.glob("again*"))
+
+
+def test_a_zip_of_a_version_to_come_is_no_project(tmp_path):
+    path = write_project(tmp_path / "a.loop.zip", Path(__file__), "{}")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\1\2") + 6] = 254  # the version that it needs, in its directory
+    path.write_bytes(content)
+    assert not is_project(path)
+    with pytest.raises(ValueError, match="expected a project"):
+        read_project(path, tmp_path / "again")
 
 
 def test_what_is_no_zip_is_no_project(tmp_path):

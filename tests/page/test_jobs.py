@@ -18,7 +18,7 @@ from loopanimate.files.recipe import pack, small_png, unpack
 from loopanimate.loop import FrameLoop, LoopFile, MotionLoop
 from loopanimate.motion.border import ALL_BORDERS
 from loopanimate.motion.field import Field
-from loopanimate.page import canvas, jobs, text
+from loopanimate.page import canvas, jobs, preview, text
 from loopanimate.page.jobs import Server, Shown, direct
 from loopanimate.page.living import move
 from loopanimate.page.preview import first_frame, measure, shrink
@@ -223,6 +223,18 @@ def test_a_loop_that_comes_back_brings_its_own_picture_unless_that_is_there(serv
     assert (path == str(tmp_path / "other.png")) == kept
     with Image.open(path) as picture:
         assert np.abs(np.asarray(picture.convert("RGB").resize((128, 96)), dtype=int) - image).mean() < 6
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".webm"])
+def test_a_film_of_huge_frames_is_refused_before_they_take_memory(tmp_path, monkeypatch, ending):
+    write_loop(tmp_path / f"loop{ending}", iter([np.zeros((96, 128, 3), np.uint8)] * 2), 2, Coding(Fraction(8)))
+    for most, fits in ((128 * 96, True), (128 * 96 // 2, False)):  # FFmpeg rounds sides up to whole blocks
+        monkeypatch.setattr(preview, "MAX_PIXELS", 4 * most if fits else most)
+        if fits:
+            assert first_frame(tmp_path / f"loop{ending}").size == (128, 96)
+        else:
+            with pytest.raises(ValueError, match="expected a loop that can be read"):
+                first_frame(tmp_path / f"loop{ending}")
 
 
 def test_what_one_of_several_monitors_showed_comes_back_without_a_mask(server, tmp_path, blob):

@@ -44,6 +44,15 @@ def test_a_visitor_calls_as_often_as_is_allowed_in_the_long_run():
     assert all(Rate(inf).take("a") for _ in range(1000))
 
 
+@pytest.mark.parametrize("set_by", [-86_400, 86_400])
+def test_a_clock_that_is_set_gives_nobody_more_calls_and_ends_no_job(monkeypatch, set_by):
+    rate, work = Rate(0.1), within((word for word in range(3)), 60)
+    assert rate.take("a") and not rate.take("a") and next(work) == 0
+    machine = time.time() + set_by
+    monkeypatch.setattr(time, "time", lambda: machine)
+    assert not rate.take("a") and [*work] == [1, 2]
+
+
 def connection(host: str | None, forwarded: str = "") -> HTTPConnection:
     client = None if host is None else (host, 1)
     return HTTPConnection({"type": "http", "client": client, "headers": [(b"x-forwarded-for", forwarded.encode())]})

@@ -1,13 +1,19 @@
-"""Runs that are killed, and runs of two processes, in processes of their own: forked from one that has imported torch."""
+"""Runs that are killed, and runs of two processes, in processes of their own: forked from one that has imported torch.
+
+Many more faults, with a table: python -m tests.long_runs trainer.
+"""
 
 import json
 import os
 import random
+import resource
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,11 +27,12 @@ from tests.videos import scene, write_captions, write_video
 KILLS = 4
 STEPS, SAVE_EVERY = 14, 2  # of the killed runs
 STEPS_TOGETHER = 20  # of two processes
+REFUSED = 2  # status of a process that ended with one sentence
 WEIGHTS = "stage0/pipeline/unet/diffusion_pytorch_model.safetensors"
 
 
-def supervise(task: str, folder: Path) -> None:
-    """What `python -m tests.train.test_survival TASK FOLDER` does."""
+def supervise(task: str, folder: Path, count: int = 0) -> None:
+    """What `python -m tests.train.test_survival TASK FOLDER [COUNT]` does."""
     import transformers.utils.logging
 
     from loopanimate.presets import PRESETS
@@ -43,10 +50,17 @@ def supervise(task: str, folder: Path) -> None:
         """Train in a process of its own; its number."""
         child = os.fork()
         if child == 0:
-            change()
-            settings = TrainSettings(stage=0, steps=steps, save_every=SAVE_EVERY, workers=0, **values)
-            trainer.train(settings)
-            os._exit(0)
+            status = 1
+            try:
+                change()
+                settings = TrainSettings(stage=0, steps=steps, save_every=SAVE_EVERY, workers=0, **values)
+                trainer.train(settings)
+                status = 0
+            except ValueError as error:
+                status = REFUSED if str(error).startswith("expected ") and "\n" not in str(error) else 1
+                print(error, file=sys.stderr)
+            finally:
+                os._exit(status)
         return child
 
     def finish(*children: int) -> None:
@@ -75,6 +89,8 @@ def supervise(task: str, folder: Path) -> None:
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
             print(found, max(stage.glob("checkpoint-*")).name, (stage / "partial").exists())
         finish(start(output=str(folder / "killed"), **values))
+    elif task == "faults":
+        print(json.dumps(meet_faults(start, folder, count)))
     else:
         # Muon works in bfloat16: it makes as much of a gradient's rounding errors as of itself
         STAGES["motion"][0] = replace(STAGES["motion"][0], muon=False)
@@ -108,6 +124,66 @@ def supervise(task: str, folder: Path) -> None:
             outputs = {"output": str(folder / f"world{world}"), "batch": 4 // world}
             changes = [partial(change, rank, world, port) for rank in range(world)]
             finish(*(start(how, **outputs, **values) for how in changes))
+
+
+def meet_faults(start, folder: Path, count: int) -> Counter:
+    """Kill runs at any moment, and give them little room on the disk, `count` times together; cut each file of their newest
+    checkpoint at every tenth. What came of it, and how often."""
+    rng, outcomes, stage = random.Random(0), Counter(), folder / "run" / "stage0"
+
+    def train(seconds: float | None = None, room: int | None = None) -> int:
+        """Train on; killed after `seconds`, or with room for files of so many bytes. How the process ended."""
+
+        def limit():
+            if room is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+
+        child = start(limit, output=str(folder / "run"), batch=2)
+        if seconds is not None:
+            time.sleep(seconds)
+            os.kill(child, signal.SIGKILL)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    def is_same() -> bool:
+        found, wanted = load_file(folder / "run" / WEIGHTS), load_file(folder / "whole" / WEIGHTS)
+        return all(torch.equal(found[name], wanted[name]) for name in wanted)
+
+    begun = time.monotonic()
+    assert train() == 0
+    took = time.monotonic() - begun
+    shutil.move(folder / "run", folder / "whole")
+    for index in range(count):
+        fault = ("kill", "full disk")[index % 2]
+        code = train(seconds=rng.uniform(0, took)) if fault == "kill" else train(room=int(10 ** rng.uniform(2, 7)))
+        half = [path.name for path in stage.glob("checkpoint-*") if not all(map(is_read, path.iterdir()))]
+        ended = {0: "finished", REFUSED: "one sentence", -signal.SIGKILL: "killed"}.get(code, f"WRONG, status {code}")
+        ended = f"WRONG, half of {half}" if half else ended
+        if (folder / "run" / WEIGHTS).exists():
+            ended += ", the same weights" if is_same() else ", WRONG, other weights"
+            shutil.rmtree(folder / "run")  # and from the beginning
+        outcomes[f"{fault}: {ended}"] += 1
+    whole = folder / "whole" / "stage0"
+    for file in sorted(max(whole.glob("checkpoint-*")).iterdir()):
+        for tenth in range(10):
+            shutil.rmtree(folder / "run", ignore_errors=True)
+            shutil.copytree(whole, stage, ignore=shutil.ignore_patterns("pipeline", "logs"))
+            os.truncate(max(stage.glob("checkpoint-*")) / file.name, tenth * file.stat().st_size // 10)
+            code = train()
+            ended = "the same weights" if code == 0 and is_same() else f"WRONG, status {code}"
+            before = (
+                "from the checkpoint before" if any(stage.glob("damaged-*")) else "from it"
+            )  # a generator's state is unused
+            outcomes[f"a checkpoint cut at a tenth: {ended}, {before}"] += 1
+    return outcomes
+
+
+def is_read(path: Path) -> bool:
+    """Whether a checkpoint's file is whole."""
+    try:
+        load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=False)
+    except Exception:  # noqa: BLE001  of damaged files, nearly anything
+        return False
+    return True
 
 
 def run(task: str, folder: Path) -> str:
@@ -148,4 +224,4 @@ def test_two_processes_equal_one(tmp_path):
 
 
 if __name__ == "__main__":
-    supervise(sys.argv[1], Path(sys.argv[2]))
+    supervise(sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:]))

@@ -1,4 +1,5 @@
 import json
+import os
 import resource
 import shutil
 from contextlib import contextmanager
@@ -326,6 +327,46 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, monkeypatch):
     folder = tmp_path / "full" / "stage0"
     assert [path.name for path in folder.glob("[cp]*")] == ["checkpoint-0000002"]  # and no partial one
     assert equal(run(tmp_path / "full"), whole)
+
+
+def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(tmp_path, capsys):
+    whole = run(tmp_path / "whole")
+    stage = tmp_path / "cut" / "stage0"
+    for name, tenth in (("model.safetensors", 9), ("optimizer.bin", 5), ("custom_checkpoint_0.pkl", 0)):
+        shutil.rmtree(tmp_path / "cut", ignore_errors=True)
+        shutil.copytree(tmp_path / "whole" / "stage0", stage, ignore=shutil.ignore_patterns("pipeline", "logs"))
+        file = stage / "checkpoint-0000004" / name
+        os.truncate(file, file.stat().st_size * tenth // 10)
+        if name != "optimizer.bin":  # which is not exported
+            with pytest.raises(ValueError, match="expected a checkpoint that is whole in .*--step takes another$"):
+                export(ExportSettings(run=str(stage), output=str(tmp_path / "exported")))
+        assert equal(run(tmp_path / "cut"), whole)
+        assert "does not load and is damaged-0000004 now; going on from checkpoint-0000002" in capsys.readouterr().out
+        assert (stage / "damaged-0000004").is_dir() and (stage / "checkpoint-0000004").is_dir()
+    for checkpoint in stage.glob("checkpoint-*"):
+        (checkpoint / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match="expected a whole checkpoint in .*, got 2 that do not load: "):
+        run(tmp_path / "cut")
+    assert len([*stage.glob("checkpoint-*")]) == 2  # nothing is set aside for nothing
+    (stage / "settings.json").write_text("{")
+    with pytest.raises(ValueError, match="settings.json, got a damaged file"):
+        run(tmp_path / "cut")
+
+
+def test_encoded_loops_and_starting_points_that_were_cut(tmp_path, clips):
+    values = {"data": str(clips), "preencode": 1, "steps": 1}
+    whole = run(tmp_path / "run", **values)
+    stage = tmp_path / "run" / "stage0"
+    first, *_ = sorted((stage / "encoded").iterdir())
+    content = first.read_bytes()
+    first.write_bytes(content[: len(content) // 2])
+    shutil.rmtree(stage / "pipeline")
+    for checkpoint in stage.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)
+    assert equal(run(tmp_path / "run", **values), whole) and first.read_bytes() == content
+    (stage / "pipeline" / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(content[:100])
+    with pytest.raises(ValueError, match=r"^expected a pipeline that is whole in [^\n]*Make it again$"):
+        run(tmp_path / "run", stage=1, steps=1)
 
 
 def test_a_dry_run_allocates_nothing_and_leaves_nothing(tmp_path, clips, capsys):
