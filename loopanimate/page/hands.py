@@ -70,7 +70,7 @@ class HandEvents(Events):
         else:
             machine = self.server.choose(regions_model=values[self.regions_model])
             try:
-                notes = self.server.foresee(path, prompt, machine) if prompt.strip() else []
+                notes = self.server.foresee(path, prompt, machine) if any(map(str.isalpha, prompt)) else []
             except ValueError as error:
                 return {self.understood: text.not_read(error)}
         changes = {self.stage: hand(path, regions=self.regions(prompt, notes))}
