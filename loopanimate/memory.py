@@ -10,7 +10,10 @@ from functools import cache
 # more than a frame of 4K (12), which is taken again and again. glibc raises its own limit to 32 as soon as one was freed.
 LARGE = 15 * 2**20
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8  # of mallopt(3)
-SHORTAGE = re.compile("can't allocate memory|bad_alloc|(insufficient|failed to allocate|cannot allocate) memory", re.IGNORECASE)
+SHORTAGE = re.compile(
+    "can't allocate memory|can't start new thread|bad_alloc|(insufficient|failed to allocate|cannot allocate) memory",
+    re.IGNORECASE,
+)
 SHORT = "expected more free memory, got none: choose a smaller picture or size"  # said of it
 ARENAS = 2  # heaps of small blocks, of which each thread else has one of its own
 # Hold it to build a network: while diffusers or transformers load one, what other threads build has no values, "no data!"

@@ -59,6 +59,7 @@ def test_a_full_disk_leaves_no_page_still_project_or_manifest(tmp_path):
         (MemoryError(), True),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."), True),
         (RuntimeError("std::bad_alloc"), True),
+        (RuntimeError("can't start new thread"), True),  # whose stack has no room
         (Exception("OpenCV(5.0) alloc.cpp: error: (-4:Insufficient memory) Failed to allocate 9 bytes"), True),
         (RuntimeError("Failed to allocate memory for requested buffer of size 9"), True),
         (OSError(12, "Cannot allocate memory"), True),

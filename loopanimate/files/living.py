@@ -145,7 +145,10 @@ def read_picture(path: str | Path) -> bytes:
         raise ValueError(
             f"expected a living page of at most version {VERSION}, got version {version}: a newer LoopAnimate made it"
         )
-    return base64.b64decode(picture[1])
+    try:
+        return base64.b64decode(picture[1])
+    except ValueError:
+        raise ValueError(f"expected a living page, got {Path(path).name}: its picture is damaged") from None
 
 
 def motion_of(fields: Sequence[Field]) -> dict:

@@ -106,7 +106,11 @@ def test_layers_without_a_mask_and_too_many_layers_are_refused(blob):
 def test_a_newer_page_is_refused_and_an_older_one_still_opens(page, tmp_path):
     (tmp_path / "old.html").write_text(page.replace('"version":1,', ""))
     assert read_picture(tmp_path / "old.html") == read_picture(tmp_path / "loop.html")
-    for text, reason in ((page.replace('"version":1', '"version":2'), "got version 2: a newer"), ("<p>", "a living page, got")):
+    for text, reason in (
+        (page.replace('"version":1', '"version":2'), "got version 2: a newer"),
+        (re.sub(r"(src=.data:image/\w+;base64,)[^\"]+", r"\1A", page), "its picture is damaged"),
+        ("<p>", "a living page, got"),
+    ):
         (tmp_path / "other.html").write_text(text)
         with pytest.raises(ValueError, match=reason):
             read_picture(tmp_path / "other.html")
