@@ -185,10 +185,11 @@ def test_a_picture_that_is_missing_is_named(labelled):
 
 
 def test_what_is_found_is_measured_where_it_is_and_where_it_is_not(labelled, example, monkeypatch):
-    Image.fromarray(example.picture).save(labelled / "scene.jpg")
+    grain = np.random.default_rng(0).normal(0, 8, example.picture.shape)  # or it were a drawing, in which whole areas are found
+    Image.fromarray((example.picture + grain).clip(0, 255).astype(np.uint8)).save(labelled / "scene.jpg")
     likely = np.zeros((len(CLASSES), 75, 128), np.float32)
-    likely[SKY, :30], likely[WATER, 30:] = 1, 1  # the horizon is too high
+    likely[SKY, :30], likely[WATER, 30:] = 1, 1  # the horizon is too high, farther than an edge is moved
     monkeypatch.setattr(finder, "classify", lambda picture: likely)
     table = regions.check(RegionsSettings(pictures=str(labelled)))
     assert table["above 50"] == 100 and table["not found where it is not"] == 100
-    assert 76 < table["median intersection over union"] < 84
+    assert 76 < table["median intersection over union"] < 86
