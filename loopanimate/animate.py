@@ -116,7 +116,7 @@ def _motion_loops(pipe, picture, staged, settings, seeds, progress, preview) -> 
 
 
 def _frame_loops(pipe, picture, mask, settings, seeds, progress, models) -> Iterator[FrameLoop]:
-    """An appearance is sampled as it is shown: cut first."""
+    """Loops of frames: their picture is cut to the output's shape before it is sampled, as frames cannot be cut afterwards."""
     mask, found = find_mask(picture, settings, mask, models)
     view = cut_view(picture, mask, (mask,), settings.output)
 

@@ -141,15 +141,12 @@ def find_areas(lab: np.ndarray) -> Areas:
     return areas
 
 
-def fill_outlines(mask: np.ndarray, lab: np.ndarray) -> np.ndarray:
-    """In a drawing in lines, have each area that lines enclose as a whole, with its outline, in or out of a mask (h, w).
+def fill_outlines(mask: np.ndarray, areas: Areas) -> np.ndarray:
+    """In a drawing in lines, have each of its areas as a whole, with its outline, in or out of a mask (h, w).
 
     A line and the paper on both sides of it look alike inside and outside of what is drawn; a mask that ends anywhere within
     an area moves half a line.
     """
-    areas = find_areas(lab)
-    if not areas.is_line_art:
-        return mask
     reach, own = _pixels(LINE, mask), areas.even & (areas.mean(mask) > 0.5)
     around = np.ones((2 * reach + 1,) * 2, np.uint8)
     for number in np.flatnonzero(areas.even & ~own):

@@ -129,11 +129,10 @@ class Finder:
             return Region(mask, "salient", 0.5)
         if region is None:
             return None
-        named = self.sharpen(region, place)
-        if found and not which and self._is_same(region.mask, mask):  # its edge is the better one
-            mask = mask * (1 - self._lies_behind(place.regions))
-            return replace(named, mask=np.maximum(mask, named.mask) if is_plural(thing) else mask)
-        return named
+        if not (found and not which and self._is_same(region.mask, mask)):
+            return self.sharpen(region, place)
+        mask = mask * (1 - self._lies_behind(place.regions))  # whose edge is the better one
+        return replace(region, mask=np.maximum(mask, self.sharpen(region, place).mask) if is_plural(thing) else mask)
 
     def _lies_behind(self, regions: Sequence[str]) -> np.ndarray:
         """Where sky or water surely is, (H, W) in [0, 1]: also between sails, which are one thing to what finds the salient."""
@@ -193,7 +192,7 @@ class Finder:
         """A region that `look` found, with its edge where the picture has one."""
         size = self.lab.shape[1::-1]
         mask = cv2.resize(region.mask, size, interpolation=cv2.INTER_AREA)
-        mask = fill_outlines(mask, self.lab) if self.areas.is_line_art else sharpen(mask, self.lab)
+        mask = fill_outlines(mask, self.areas) if self.areas.is_line_art else sharpen(mask, self.lab)
         if place.farthest and self.models.named is None:
             likely = self.judge_classes(place.regions)[0]
             mask = leave_out_thin(mask, self.lab, cv2.resize(likely, size, interpolation=cv2.INTER_LINEAR))

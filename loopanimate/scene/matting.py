@@ -11,7 +11,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 
 from loopanimate.compiled import compile_kernel
-from loopanimate.scene.edges import fill_outlines
+from loopanimate.scene.edges import fill_outlines, find_areas
 
 SIDE = 512  # pixels on the short side at which the matte is solved; guided upsampling brings it to the picture's size
 BAND = 0.02  # short sides on each side of the mask's edge in which alpha is unknown
@@ -33,10 +33,10 @@ def matte(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     unknown = (cv2.erode(guess, kernel) < SOFT[1]) & (cv2.dilate(guess, kernel) > SOFT[0])
     if not unknown.any() or unknown.mean() > MAX_BAND:
         return alpha.astype(np.float32)
-    lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    filled = fill_outlines(guess, lab)
-    if filled is not guess:  # paper has one colour within and without, which says nothing; a rim of it may move unseen
-        return cv2.resize(cv2.dilate(filled, np.ones((3, 3))), alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    areas = find_areas(cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB))
+    if areas.is_line_art:  # paper has one colour within and without, which says nothing; a rim of it may move unseen
+        filled = cv2.dilate(fill_outlines(guess, areas), np.ones((3, 3)))
+        return cv2.resize(filled, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
     solved = _solve(size, *(part.tobytes() for part in (small, guess, unknown)))
     if scale == 1:
         return solved.copy()

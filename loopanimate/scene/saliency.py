@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from loopanimate.memory import run_options
 from loopanimate.presets import ASSETS, BUNDLED_SALIENT, SALIENT_MODELS
-from loopanimate.scene.edges import fill_outlines, to_lab
+from loopanimate.scene.edges import fill_outlines, find_areas, to_lab
 
 CLEAR = 0.5  # raw saliency from which a pixel surely is the object
 MIN_AREA, MAX_AREA = 0.003, 0.9  # shares of the picture that a clear object has
@@ -78,12 +78,11 @@ def automatic_mask(picture: Image.Image, model: str = BUNDLED_SALIENT) -> tuple[
     certainty = clear / max(float((raw > FLOOR).mean()), 1e-6)
     if not (MIN_AREA <= clear <= MAX_AREA and certainty >= MIN_CERTAINTY):
         return np.ones_like(raw), False
-    lab = to_lab(picture)
-    mask = cv2.resize((raw - FLOOR) / (raw.max() - FLOOR), lab.shape[1::-1], interpolation=cv2.INTER_AREA).clip(0, 1)
-    filled = fill_outlines(mask, lab)
-    if filled is not mask:
-        return cv2.resize(filled, picture.size, interpolation=cv2.INTER_LINEAR), True
-    return np.clip((raw - FLOOR) / (raw.max() - FLOOR), 0, 1), True
+    mask, areas = np.clip((raw - FLOOR) / (raw.max() - FLOOR), 0, 1), find_areas(to_lab(picture))
+    if areas.is_line_art:
+        small = cv2.resize(mask, areas.labels.shape[::-1], interpolation=cv2.INTER_AREA)
+        mask = cv2.resize(fill_outlines(small, areas), picture.size, interpolation=cv2.INTER_LINEAR)
+    return mask, True
 
 
 def edit(mask: np.ndarray, grow: float = 0.0, feather: float = 0.0, invert: bool = False) -> np.ndarray:

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from loopanimate.scene.edges import fill_outlines, leave_out_thin, sharpen, to_lab
+from loopanimate.scene.edges import fill_outlines, find_areas, leave_out_thin, sharpen, to_lab
 from loopanimate.scene.layers import separate
 
 SKY, TOWER, TWIG = (150, 190, 235), (120, 80, 60), (30, 25, 25)
@@ -70,7 +70,7 @@ def test_a_figure_in_lines_is_whole(known):
         cv2.ellipse(mask, (125, 150), (60, 85), 0, 0, 360, 1, -1)
     else:
         mask[figure & (pixels[..., 0] < 128)] = 1
-    found = fill_outlines(mask, to_lab(Image.fromarray(pixels))) > 0.5
+    found = fill_outlines(mask, find_areas(to_lab(Image.fromarray(pixels)))) > 0.5
     around = cv2.dilate(figure.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
     assert found[figure].mean() > 0.995 and not found[~around].any()
     layers = separate(pixels, [found.astype(np.float32)], 20)
@@ -78,6 +78,6 @@ def test_a_figure_in_lines_is_whole(known):
     assert plate[:, :220].min() > 200 and plate[:, 225:].min() < 50  # nothing of it stays behind, all of the other does
 
 
-def test_a_photograph_has_no_outlines_to_fill():
-    mask = np.random.default_rng(0).random((HEIGHT, WIDTH), np.float32)
-    assert fill_outlines(mask, paint([(150, 100, 250, HEIGHT, TOWER)])) is mask
+def test_a_photograph_is_no_drawing_in_lines():
+    assert not find_areas(paint([(150, 100, 250, HEIGHT, TOWER)])).is_line_art
+    assert find_areas(to_lab(Image.fromarray(draw_figure()[0]))).is_line_art

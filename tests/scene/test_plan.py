@@ -51,18 +51,12 @@ def test_what_rests_is_taken_out_of_what_moves(finder):
     assert outcomes[1].said == "boats: kept still."
 
 
-def test_a_face_rests_under_hair_that_moves(finder):
+@pytest.mark.parametrize("below, rests", [("face", "her face must not move"), ("person", "she stands still")])
+def test_hair_moves_over_what_rests(finder, below, rests):
+    """Also over the person that it is a part of."""
     finder.likely[:, 5:20, 20:30] = 0
-    finder.likely[CLASSES.index("face"), 10:20, 20:30] = finder.likely[CLASSES.index("hair"), 5:10, 20:30] = 1
-    built, outcomes = scene(finder, "her hair blows, her face must not move")
-    assert [outcome.moves for outcome in outcomes] == [True, False]
-    assert built.parts[0].mask[7, 25] == 1 and built.parts[0].mask[15, 25] == 0
-
-
-def test_a_part_moves_of_what_rests(finder):
-    finder.likely[:, 5:20, 20:30] = 0
-    finder.likely[CLASSES.index("person"), 10:20, 20:30] = finder.likely[CLASSES.index("hair"), 5:10, 20:30] = 1
-    built, outcomes = scene(finder, "her hair blows, she stands still")
+    finder.likely[CLASSES.index(below), 10:20, 20:30] = finder.likely[CLASSES.index("hair"), 5:10, 20:30] = 1
+    built, outcomes = scene(finder, f"her hair blows, {rests}")
     assert [outcome.moves for outcome in outcomes] == [True, False]
     assert built.parts[0].mask[7, 25] == 1 and built.parts[0].mask[15, 25] == 0
 
