@@ -95,6 +95,7 @@ VERBS = {  # in the order of a project's life: what takes the options and return
     "ablate": (later("train.ablate:ablate"), settings.AblateSettings),
     "params": (params, settings.ParamsSettings),
     "words": (words, settings.WordsSettings),
+    "pictures": (later("train.pictures:collect"), settings.PicturesSettings),
     "regions": (regions, settings.RegionsSettings),
     "enlarger": (enlarger, settings.EnlargerSettings),
 }

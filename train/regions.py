@@ -151,7 +151,7 @@ def _places(like: torch.Tensor) -> torch.Tensor:
 
 
 def load_examples(pictures: str | Path, held: bool | None = None) -> list[Example]:
-    """Labelled pictures, looked for under a folder of unpacked packages by their paths, or by their names as JPEGs.
+    """Labelled pictures, looked for in a folder that `python -m train pictures` filled, or of unpacked packages by their paths.
 
     held: only those that are held out, or that are not; None: all.
     """
@@ -162,9 +162,10 @@ def load_examples(pictures: str | Path, held: bool | None = None) -> list[Exampl
         if held not in (None, row["split"] == "held"):
             continue
         labels = np.asarray(Image.open(LABELS / f"{row['name']}.png"))
-        path = next((path for path in (folder / row["path"], folder / f"{row['name']}.jpg") if path.is_file()), None)
+        names = row["path"], f"{row['name']}.jpg", f"{row['name']}.png"
+        path = next((folder / name for name in names if (folder / name).is_file()), None)
         if path is None:
-            raise ValueError(f"expected {row['path']} of the package {row['package']} in {folder}, found none")
+            raise ValueError(f"expected {row['name']}.jpg in {folder} (`python -m train pictures` fetches it), found none")
         with Image.open(path) as file:
             picture = file.convert("RGB").resize(labels.shape[::-1], Image.Resampling.LANCZOS, reducing_gap=2.0)
         found.append(Example(row["name"], row["split"] == "held", np.asarray(picture), labels))

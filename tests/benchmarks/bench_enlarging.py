@@ -1,6 +1,6 @@
 """Is a picture that the network enlarges nearer to the original than by Lanczos? python -m tests.benchmarks.bench_enlarging FOLDER…
 
-FOLDERs hold JPEGs by the names of `train/labels/pictures.tsv`. Pictures of more than 1024 pixels a side are reduced to that;
+FOLDERs are what `python -m train pictures` filled, or others of JPEGs. Pictures of more than 1024 pixels a side are reduced to that;
 then the most contrasty of nine crops of 256 pixels is shrunk by area, or also coded as JPEG of quality 80, and enlarged again.
 Printed, of drawings and photographs each, is every way's mean over Lanczos' mean, below 1 is better, and in how many pictures:
 

@@ -1,6 +1,6 @@
 """Does what a sentence names move, and nothing else? python -m tests.benchmarks.named_places PICTURES [SHEETS]
 
-PICTURES is the folder of what `train/labels/pictures.tsv` names as held out, or of JPEGs by its names. For each sentence of
+PICTURES is the folder that `python -m train pictures` filled. For each sentence of
 `train/labels/sentences.tsv`, all over pictures that the finder was never fitted to, the whole road is gone, no mask given. A
 clause is right if at least MOVES of its place moves, or rests if it says so; a sentence is right if all its clauses are, and
 if at most RESTS of all that is labelled as something else moves. SHEETS: a folder for a picture of each, what moves in red.
