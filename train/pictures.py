@@ -27,6 +27,8 @@ from train.settings import PicturesSettings
 
 SUITES = "stable", "oldstable", "oldoldstable", "testing", "unstable"  # where Debian's versions are looked for, in turn
 
+OWN_FORMATS = "JPEG", "PNG", "WEBP"  # of those found, what Pillow reads by itself
+
 
 def collect(asked: PicturesSettings) -> str:
     """Writes NAME.jpg (or NAME.png, of formats that Pillow does not read by itself) for each row of `pictures.tsv`.
@@ -145,7 +147,7 @@ def _read(address: str) -> bytes:
 def _keep(content: bytes, path: Path) -> None:
     """Writes a picture as it is, or as PNG if only a plug-in of Pillow reads it (JPEG XL: pillow-jxl-plugin)."""
     try:
-        Image.open(io.BytesIO(content)).close()
+        Image.open(io.BytesIO(content), formats=OWN_FORMATS).close()
         path = path.with_suffix(".jpg")
     except UnidentifiedImageError:
         content, path = _as_png(content), path.with_suffix(".png")
