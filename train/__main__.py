@@ -67,6 +67,10 @@ def regions(asked: settings.RegionsSettings) -> str:
     return f"written to {later('train.regions:fit')(asked)}"
 
 
+def thin(asked: settings.ThinSettings) -> str:
+    return json.dumps(later(f"train.thin:{'check' if asked.check else 'fit'}")(asked), indent=2)
+
+
 def words(asked: settings.WordsSettings) -> str:
     from loopanimate import load_pipeline
     from loopanimate.words.read import check_fit, save
@@ -97,6 +101,7 @@ VERBS = {  # in the order of a project's life: what takes the options and return
     "words": (words, settings.WordsSettings),
     "pictures": (later("train.pictures:collect"), settings.PicturesSettings),
     "regions": (regions, settings.RegionsSettings),
+    "thin": (thin, settings.ThinSettings),
     "enlarger": (enlarger, settings.EnlargerSettings),
 }
 

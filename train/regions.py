@@ -150,10 +150,11 @@ def _places(like: torch.Tensor) -> torch.Tensor:
     return torch.cat([rows, columns], dim=1)
 
 
-def load_examples(pictures: str | Path, held: bool | None = None) -> list[Example]:
+def load_examples(pictures: str | Path, held: bool | None = None, side: int | None = None) -> list[Example]:
     """Labelled pictures, looked for in a folder that `python -m train pictures` filled, or of unpacked packages by their paths.
 
     held: only those that are held out, or that are not; None: all.
+    side: pixels on the long side, at most, that pictures and labels are brought to; None: as labels are.
     """
     folder, found = Path(pictures), []
     with open(LABELS / "pictures.tsv", encoding="utf-8", newline="") as file:
@@ -161,14 +162,17 @@ def load_examples(pictures: str | Path, held: bool | None = None) -> list[Exampl
     for row in rows:
         if held not in (None, row["split"] == "held"):
             continue
-        labels = np.asarray(Image.open(LABELS / f"{row['name']}.png"))
+        labels = Image.open(LABELS / f"{row['name']}.png")
         names = row["path"], f"{row['name']}.jpg", f"{row['name']}.png"
         path = next((folder / name for name in names if (folder / name).is_file()), None)
         if path is None:
             raise ValueError(f"expected {row['name']}.jpg in {folder} (`python -m train pictures` fetches it), found none")
         with Image.open(path) as file:
-            picture = file.convert("RGB").resize(labels.shape[::-1], Image.Resampling.LANCZOS, reducing_gap=2.0)
-        found.append(Example(row["name"], row["split"] == "held", np.asarray(picture), labels))
+            scale = 1.0 if side is None else min(side, max(file.size)) / max(labels.size)
+            size = tuple(round(edge * scale) for edge in labels.size)
+            picture = file.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+        labels = labels.resize(size, Image.Resampling.NEAREST)
+        found.append(Example(row["name"], row["split"] == "held", np.asarray(picture), np.asarray(labels)))
     return found
 
 

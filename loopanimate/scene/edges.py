@@ -13,18 +13,19 @@ SIDE = 768  # pixels on the long side of the copy that edges are looked for in
 # Lengths are shares of the long side.
 BAND = 0.03  # on each side of a region's edge, in which pixels may change sides
 CERTAIN = 0.015  # on each side of it, of which no colours are learnt
-AROUND = 0.06  # half the side of the windows whose colours a pixel is compared with
+AROUND = 0.036  # half the side of the windows, taken twice, whose colours a pixel is compared with
 LEAST = 0.02  # share of a window that has to be known
 NOISE = 5.0  # CIELAB; deviation that colours have at least
 ALIEN = 24.0  # square of the Mahalanobis distance from which a colour is foreign, whatever it is
 DOUBT = 0.02  # what masks say counts as no surer than this
 THIN = 0.012  # half the width up to which something before the sky is thin
-APART, FURTHER = (
-    18.0,
-    5.0,
-)  # least of L* by which it is darker or paler than what is around, and in units of what is usual there
+APART, FURTHER = 9.0, 4.0  # CIELAB; least distance from the colours around it, and in units of what is usual there
+MOST = 18.0  # CIELAB; more than this is not usual anywhere
 USUAL = 0.08  # half the side of the windows for that
-OTHER_DARK, OTHER_PALE = 0.25, 0.4  # how likely it is something else, on average, from which it is no cloud
+SMALLEST = 6  # pixels of a thin thing at least
+BESIDE = 3.0  # pixels from what is no sky in which something thin touches it
+# The logarithm of the odds that something thin is no cloud, from what `find_thin` measures of it; `python -m train thin` fits it.
+IS_OTHER, AT_ALL = np.array([7.39, 1.28, -0.0138, 0.0132, -2.17, 0.127, 0.973]), -4.6
 STEP, SPREAD = 2.0, 2.0  # CIELAB; change to the next pixel, and deviation, up to which an area is of one colour
 AREA = 0.0005  # share of the picture that one has at least
 LINE_ART, LINES = 0.7, 0.005  # share of the picture that they make up where it is a drawing in lines, and that lines do
@@ -45,7 +46,7 @@ def sharpen(mask: np.ndarray, lab: np.ndarray) -> np.ndarray:
     """Move the edge of a mask (h, w) float32 in [0, 1] to where colours (h, w, 3) change from its own to those outside.
 
     A pixel near the edge goes to the side whose colours around it are likelier: each side's are a normal distribution in
-    windows about the pixel (the local classifiers of Video SnapCut, Bai et al. 2009). Where a side has none, nothing changes.
+    soft windows about the pixel (the local classifiers of Video SnapCut, Bai et al. 2009). Where a side has none, nothing changes.
     """
     inside = (mask > 0.5).astype(np.uint8)
     outside = 1 - inside
@@ -66,11 +67,15 @@ def sharpen(mask: np.ndarray, lab: np.ndarray) -> np.ndarray:
 def _fit(lab: np.ndarray, learnt: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The logarithm of how likely each colour of some pixels is beside those learnt, (N,), and whether enough of these are near."""
     side = (2 * _pixels(AROUND, learnt) + 1,) * 2
-    share = cv2.blur(learnt.astype(np.float32), side)[where]
     planes = [plane * learnt for plane in cv2.split(lab)]
 
+    def total(plane):  # blurred twice, or the squares of windows are seen where a mask ends
+        return cv2.blur(cv2.blur(plane, side), side)[where]
+
+    share = total(learnt.astype(np.float32))
+
     def mean(plane):
-        return cv2.blur(plane, side)[where] / np.maximum(share, 1e-6)
+        return total(plane) / np.maximum(share, 1e-6)
 
     means = [mean(plane) for plane in planes]
     off = [plane[where] - level for plane, level in zip(cv2.split(lab), means)]
@@ -90,20 +95,71 @@ def leave_out_thin(mask: np.ndarray, lab: np.ndarray, likely: np.ndarray) -> np.
 
     likely: how likely the finder says sky is, (h, w) in [0, 1], which tells them from clouds.
     """
-    light, inside = np.ascontiguousarray(lab[..., 0]), (mask > 0.5).astype(np.float32)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _pixels(THIN, mask) + 1,) * 2)
+    labels, clear, measures = find_thin(mask, lab, likely)
+    is_other = measures @ IS_OTHER + AT_ALL > 0
+    return mask * (1 - clear * is_other[labels])
+
+
+def find_thin(mask: np.ndarray, lab: np.ndarray, likely: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What is thin within a mask (h, w) of the sky and of another colour (h, w, 3): parts of the sky, or things before it.
+
+    Returns labels (h, w) from 0, how clearly each pixel is of its thing (h, w) in [0, 1], and of each label (N, 7): how likely
+    it is something else, the logarithm of its length in widths, by how much it is paler and yellower than what is around it,
+    the logarithm of how far colours usually are apart there, how far its own are, and whether it touches what is no sky. Of
+    what is none all are zero.
+    """
+    inside = mask > 0.5
+    off = _continue_inside(lab, inside) if inside.any() else lab
+    off = off - _smooth_out(off, 4 * _pixels(THIN, mask) + 1)
+    apart = np.linalg.norm(off, axis=2) * inside
     side = (2 * _pixels(USUAL, mask) + 1,) * 2
-    known = np.maximum(cv2.blur(inside, side), 1e-3)
-    for way, least in ((cv2.MORPH_BLACKHAT, OTHER_DARK), (cv2.MORPH_TOPHAT, OTHER_PALE)):  # darker than around it, and paler
-        apart = cv2.morphologyEx(light, way, disc)
-        usual = cv2.blur(np.minimum(apart, APART) * inside, side) / known
-        thin = np.clip(2 * apart / np.maximum(APART, FURTHER * usual) - 1, 0, 1) * inside  # its soft edge, too
-        count, labels = cv2.connectedComponents((thin > 0).astype(np.uint8))
-        total = np.maximum(np.bincount(labels.ravel(), thin.ravel(), count), 1e-6)
-        other = np.bincount(labels.ravel(), (thin * (1 - likely)).ravel(), count) / total
-        clear = np.bincount(labels.ravel(), thin.ravel() == 1, count) > 0
-        mask = mask * (1 - thin * (clear & (other > least))[labels])
-    return mask
+    known = np.maximum(cv2.blur(inside.astype(np.float32), side), 1e-3)
+    usual = cv2.blur(np.minimum(apart, MOST), side) / known
+    clearly = apart / np.maximum(APART, FURTHER * usual)
+    faint = (clearly > 0.5).astype(np.uint8)
+    count, labels = cv2.connectedComponents(faint)
+    flat, pixels = labels.ravel(), np.bincount(labels.ravel(), minlength=count)
+
+    def total(plane):
+        return np.bincount(flat, plane.ravel(), count)
+
+    def most(plane):
+        found = np.zeros(count)
+        np.maximum.at(found, flat[flat > 0], plane.ravel()[flat > 0])
+        return found
+
+    weight = np.maximum(total(apart), 1e-6)
+    width = most(cv2.distanceTransform(faint, cv2.DIST_L2, 5))
+    touches = most(cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 5) <= BESIDE)
+    measures = np.stack(
+        [
+            total((1 - likely) * apart) / weight,
+            np.log(pixels / (np.pi * width**2 + 1)),
+            total(off[..., 0] * apart) / weight,
+            total(off[..., 2] * apart) / weight,
+            np.log(total(usual) / pixels + 0.5),
+            weight / pixels,
+            touches,
+        ],
+        axis=1,
+    )
+    there = (most(clearly) > 1) & (pixels >= SMALLEST) & (np.arange(count) > 0)
+    return labels, np.clip(2 * clearly - 1, 0, 1), measures * there[:, None]
+
+
+def _continue_inside(lab: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Colours (h, w, 3) with those of the nearest pixel inside (h, w) for all that are outside."""
+    labels = cv2.distanceTransformWithLabels((~inside).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1]
+    nearest = np.zeros(labels.max() + 1, np.intp)
+    nearest[labels[inside]] = np.flatnonzero(inside)
+    return lab.reshape(-1, 3)[nearest[labels]]
+
+
+def _smooth_out(lab: np.ndarray, side: int) -> np.ndarray:
+    """The median of each plane in windows of `side` pixels, which nothing thinner than half of one is in."""
+    planes = [cv2.split(lab)[0] * 2.55, *(plane + 128 for plane in cv2.split(lab)[1:])]
+    around = [cv2.medianBlur(np.clip(plane, 0, 255).astype(np.uint8), side).astype(np.float32) for plane in planes]
+    return np.dstack([around[0] / 2.55, around[1] - 128, around[2] - 128])
 
 
 @dataclass(frozen=True)

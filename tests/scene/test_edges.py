@@ -6,7 +6,7 @@ from PIL import Image
 from loopanimate.scene.edges import fill_outlines, find_areas, leave_out_thin, sharpen, to_lab
 from loopanimate.scene.layers import separate
 
-SKY, TOWER, TWIG = (150, 190, 235), (120, 80, 60), (30, 25, 25)
+SKY, TOWER, TWIG, WISP = (150, 190, 235), (120, 80, 60), (30, 25, 25), (185, 210, 240)
 HEIGHT, WIDTH = 300, 400
 
 
@@ -40,7 +40,7 @@ def test_where_colours_say_nothing_a_mask_stays():
 
 def test_branches_are_left_out_of_the_sky_and_dark_clouds_are_not():
     lab = paint(
-        [(40, 50, 43, 250, TWIG), (40, 150, 180, 152, TWIG), (250, 100, 350, 103, TWIG), (250, 200, 350, 260, (90, 90, 110))]
+        [(40, 50, 43, 250, TWIG), (40, 150, 180, 152, TWIG), (250, 100, 350, 103, WISP), (250, 200, 350, 260, (90, 90, 110))]
     )
     mask, likely = np.ones((2, HEIGHT, WIDTH), np.float32)
     likely[30:270, 30:190] = 0.6  # the finder sees something there
