@@ -76,10 +76,11 @@ jobs.visits = async () => {
   if (!all.length) strip.innerHTML = "<p>The loops that you make are kept here, in this browser.</p>";
   for (const { key, caption, glimpse } of all) {
     if (!urls.has(key)) urls.set(key, URL.createObjectURL(glimpse));
-    const button = document.createElement("button"), image = document.createElement("img");
+    const [button, image, words] = ["button", "img", "span"].map((name) => document.createElement(name));
     Object.assign(image, { src: urls.get(key), alt: "" });
-    Object.assign(button, { type: "button" }).dataset.visit = key;
-    button.append(image, caption);
+    words.textContent = caption;
+    Object.assign(button, { type: "button", title: caption }).dataset.visit = key;
+    button.append(image, words);
     strip.append(button);
   }
   return strip.outerHTML;
