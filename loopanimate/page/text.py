@@ -8,6 +8,7 @@ import re
 import tempfile
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from PIL import ImageColor
 
@@ -20,23 +21,46 @@ from loopanimate.words.kinds import FACE_KINDS, KINDS
 from loopanimate.words.revise import AMOUNTS
 
 SHOWN_SIDE = 1280  # pixels on the long side of the loop on the page; a download has the size that was asked for
+
+@dataclass(frozen=True)
+class Suggestion:
+    words: str
+    shows: tuple[str, ...] = ()  # classes (scene/regions.py) that the picture has to show besides what the words name
+    anywhere: bool = False  # it names nothing that has to be found
+
+
 SUGGESTIONS = (  # of each group the first that fits the picture
     (
-        "the waves roll in, the clouds drift to the left",
-        "the boat rocks gently, the water ripples",
-        "the waterfall flows down",
-        "the water ripples, the trees sway gently",
-        "the water ripples",
+        Suggestion(
+            "the waves roll in, the clouds drift to the left", ("foam", "cloud")
+        ),  # a lake has no waves, nor a clear sky clouds
+        Suggestion("the waves roll in", ("foam",)),
+        Suggestion("the boat rocks gently, the water ripples"),
+        Suggestion("the waterfall flows down"),
+        Suggestion("the water ripples, the clouds drift to the left", ("cloud",)),
+        Suggestion("the water ripples, the trees sway gently"),
+        Suggestion("the water ripples"),
     ),
-    ("her hair blows in the wind, the face stays still", "her hair blows in the wind"),
-    ("the portrait comes alive", "the animal breathes slowly", "the dress sways gently"),
-    ("the clouds drift to the left",),
-    ("the flowers sway gently", "the trees sway, leaves drift down", "the grass sways in the wind"),
-    ("the fire burns", "the candle flickers", "smoke rises slowly"),
+    (Suggestion("the hair blows in the wind, the face stays still"), Suggestion("the hair blows in the wind")),
+    (Suggestion("the portrait comes alive", ("face",)), Suggestion("the clothes sway gently")),
+    (Suggestion("the clouds drift to the left", ("cloud",)),),
+    (
+        Suggestion("the flowers sway gently"),
+        Suggestion("the trees sway, leaves drift down"),
+        Suggestion("the grass sways in the wind"),
+    ),
+    (Suggestion("the fire burns"), Suggestion("the candle flickers"), Suggestion("smoke rises slowly")),
+    (Suggestion("the camera moves in slowly", anywhere=True),),
+    (
+        Suggestion("snow falls gently", ("sky",), anywhere=True),
+        Suggestion("snow falls gently", ("cloud",), anywhere=True),
+        Suggestion("dust drifts slowly", anywhere=True),  # within doors
+    ),
+    (Suggestion("it breathes slowly", ("animal",)), Suggestion("it breathes slowly", ("clothing",))),
 )
-FITTING_ANY = "the camera moves in slowly", "snow falls gently", "it breathes slowly"
 SUGGESTED = 6
-SHOWN_FIRST = [*(group[0] for group in SUGGESTIONS), *FITTING_ANY][:SUGGESTED]  # before anybody has looked at a picture
+SHOWN_FIRST = [group[0].words for group in SUGGESTIONS][:SUGGESTED]  # before anybody has looked at a picture
+SNOW = "snow falls gently"  # shows on any picture
 EXAMPLE = SHOWN_FIRST[0]
 MASKED = "Red moves as long as your sentence names nothing else. Paint or click to change it."
 NOT_FOUND = (
