@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from loopanimate.effects.build import Effect, Placed, build
 from loopanimate.effects.data import CURVE, Overlay, Track
 from loopanimate.effects.names import find_look, looks
 from loopanimate.files.cutouts import over_white, premultiply, straighten
-from loopanimate.files.formats import Coding, check, check_output, files_of, write_loop
+from loopanimate.files.formats import Coding, Format, check, check_output, files_of, write_loop
 from loopanimate.files.length import fit_length, say_length
 from loopanimate.files.living import EFFORT, write_living
 from loopanimate.files.monitors import write_pieces
@@ -168,6 +169,25 @@ class Loop:
             dark, light = (painter.draw(drawn, phase) for drawn in (pixels[..., :3].copy(), over_white(pixels)))
             yield np.dstack([dark, np.maximum(255 - (light - np.minimum(dark, light)).max(2), dark.max(2))])
 
+    def foretell(self, output: Output, form: Format) -> LoopFile:
+        """What a file of a format will be, before it is written: its path is empty."""
+        path, size, said = Path(), form.size(*self.size(output)), self.tell_enlarged(output)
+        if form.kind == "page":
+            period = self.settings.request.num_frames - 1
+            return LoopFile(path, period, period / NATIVE_FPS / self.settings.hands.tempo, size, said)
+        times, fps, rounds = self._timing(output, form)
+        count = len(times) * rounds
+        length = say_length(self.settings.model_copy(update={"output": output}), form, float(count / fps))
+        return LoopFile(path, count, float(count / fps), size, said, length=length)
+
+    def _timing(self, output: Output, form: Format) -> tuple[list[float], Fraction, int]:
+        """The times of a round's frames, in native frames; frames a second; how many rounds a file holds."""
+        fps, settings = form.frame_rate(output.fps), fit_length(self.settings.model_copy(update={"output": output}), form)
+        times = frame_times(settings.request.num_frames, fps, 1.0 if output.fps == "native" else settings.hands.tempo)
+        # an animated picture goes round by itself: no program waits at its wrap
+        rounds = settings.output.repeats
+        return times, fps, count_rounds(output.size, rounds, len(times) / fps) if form.kind == "film" else rounds
+
     def write(
         self, path: str | Path, output: Output | None = None, metadata: str | None = None, progress: Progress | None = None
     ) -> LoopFile:
@@ -184,13 +204,7 @@ class Loop:
         form = check(path, output.fps, output.codec, limit, output.size)
         if form.kind == "page":
             return self.write_page(path, output=output, metadata=metadata, progress=progress)
-        fps = form.frame_rate(output.fps)
-        asked = self.settings.model_copy(update={"output": output})
-        settings = fit_length(asked, form)
-        times = frame_times(settings.request.num_frames, fps, 1.0 if output.fps == "native" else settings.hands.tempo)
-        # an animated picture goes round by itself: no program waits at its wrap
-        rounds = settings.output.repeats
-        repeats = count_rounds(output.size, rounds, len(times) / fps) if form.kind == "film" else rounds
+        times, fps, repeats = self._timing(output, form)
         coding = Coding(fps, output.quality, output.codec, limit, repeats, self.is_art(output))
         begun = progress and partial(progress, 0, len(times))
         frames = self.frames(times, output, form.planar, form.keeps_alpha(output.codec), begun)
@@ -199,9 +213,7 @@ class Loop:
             write_pieces(files, monitors, frames, len(times), coding, metadata, progress)
         else:
             write_loop(path, frames, len(times), coding, metadata, progress)
-        count, size = len(times) * repeats, form.size(*self.size(output))
-        said = say_length(asked, form, float(count / fps))
-        return LoopFile(files[0], count, float(count / fps), size, self.tell_enlarged(output), tuple(files[1:]), said)
+        return replace(self.foretell(output, form), path=files[0], others=tuple(files[1:]))
 
     def write_page(
         self,

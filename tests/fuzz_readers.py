@@ -67,7 +67,6 @@ def read_project(path: Path) -> None:
 
 def read_picture(path: Path) -> None:
     assert min(pictures.open_picture(path).size) > 0
-    assert pictures.is_picture(path)
 
 
 def read_mask(path: Path) -> None:

@@ -3,6 +3,7 @@
     loops     so many loops of random pictures, words and settings in one process, as the command makes them
     clients   so many programs at once at one server: each is served, or told why not, and the next one too
     page      so many hours of a living page, a frame each second of them
+    hands     so many random orders of what hands do on the page, in a browser (tests/browser/test_interleavings.py)
     fuzz      tests/test_fuzz.py with so many examples a test
     faults    so many commands that are killed, or have no room on the disk or in memory, each at another moment
     trainer   so many runs of train/ that are killed or have no room on the disk, and checkpoints cut at every tenth
@@ -40,7 +41,17 @@ from loopanimate.settings import Machine
 
 FLAT = 0.05  # share by which memory may grow from the second quarter of a run to the last
 ROOT = Path(__file__).parent.parent
-COUNTS = {"loops": 300, "clients": 40, "page": 24, "fuzz": 2000, "faults": 60, "trainer": 60, "large": 1, "audit": 1}
+COUNTS = {
+    "loops": 300,
+    "clients": 40,
+    "page": 24,
+    "hands": 200,
+    "fuzz": 2000,
+    "faults": 60,
+    "trainer": 60,
+    "large": 1,
+    "audit": 1,
+}
 MOST = 1600  # megabytes over idle
 WORDS = (
     "it sways",
@@ -215,10 +226,17 @@ def run_page(hours: int) -> bool:
         return is_flat(heap, "heap") and not wrong and nodes[-1] <= nodes[0]
 
 
+def run_tests(path: str, **environment: str) -> bool:
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "-o", "faulthandler_timeout=0", path]
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=False).returncode == 0
+
+
+def run_hands(count: int) -> bool:
+    return run_tests("tests/browser/test_interleavings.py", INTERLEAVINGS=str(count))
+
+
 def run_fuzz(count: int) -> bool:
-    environment = {**os.environ, "FUZZ_EXAMPLES": str(count)}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_fuzz.py"]
-    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == 0
+    return run_tests("tests/test_fuzz.py", FUZZ_EXAMPLES=str(count))
 
 
 def run_faults(count: int) -> bool:
@@ -388,6 +406,7 @@ RUNS = {
     "loops": run_loops,
     "clients": run_clients,
     "page": run_page,
+    "hands": run_hands,
     "fuzz": run_fuzz,
     "faults": run_faults,
     "trainer": run_trainer,

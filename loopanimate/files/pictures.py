@@ -57,19 +57,6 @@ def open_picture(source: str | Path | bytes) -> Image.Image:
     return picture
 
 
-def is_picture(path: str | Path) -> bool:
-    """Whether a file says that it is a picture of a size that is taken; more is known once it is decoded."""
-    try:
-        with open(path, "rb") as stream, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with _reading(str(path), stream):
-                size = _open(stream).size
-            _check_size(*size, str(path), MAX_ASPECT)
-    except (OSError, ValueError):
-        return False
-    return True
-
-
 def fit_sides(picture: Image.Image) -> Image.Image:
     """A picture, or its alpha, at a size that is worked with: smaller if it is huge, a sprite larger by whole pixels."""
     picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)

@@ -12,6 +12,7 @@ from PIL import Image
 from loopanimate.files.pictures import encode_still
 from loopanimate.files.recipe import MOST_PARTS, Parts, open_small_png, small_png
 
+MOST_REVISION = 40  # characters of the name of what is painted
 SIDE = 640  # pixels on the long side of what is painted
 
 
@@ -28,6 +29,7 @@ class Painting:
     pins: tuple[tuple[float, ...], ...] = ()
     shown: np.ndarray | None = None  # the mask that is painted on just now
     centre: tuple[float, float] | None = None  # of a file of another shape, in fractions of the picture; None: of what moves
+    revision: str | None = None  # of what is painted as masks, as the script calls it; None: it shall find a name
 
     @classmethod
     @lru_cache(maxsize=8)  # an event's function asks for it several times
@@ -43,16 +45,27 @@ class Painting:
             parts = tuple((str(thing), open_url(source)) for thing, source in given["parts"])
             arrows, pins = (tuple(tuple(map(float, point)) for point in given[name]) for name in ("arrows", "pins"))
             centre = given.get("centre") and tuple(map(float, given["centre"]))
-            return cls(str(given["of"]), parts=parts, arrows=arrows, pins=pins, centre=centre, **masks)
+            revision = str(given.get("revision") or "")[:MOST_REVISION]
+            return cls(str(given["of"]), parts=parts, arrows=arrows, pins=pins, centre=centre, revision=revision, **masks)
         except (KeyError, TypeError, AttributeError, ValueError, OSError):
             raise ValueError("expected what is painted on a picture, got something else") from None
 
-    def write(self, address: str) -> str:
-        """The text that `read` reads, with the address under which a browser finds the picture."""
+    def write(self, address: str, fresh: bool = False) -> str:
+        """The text that `read` reads, with the address under which a browser finds the picture.
+
+        fresh: the picture was just chosen, even where it is the one before: nothing that was made of that is left.
+        """
         height, width = self.automatic.shape
         masks = {name: url(getattr(self, name)) for name in ("automatic", "mask", "freeze", "shown")}
         parts = [(thing, url(own)) for thing, own in self.parts]
-        place = {"of": self.path, "picture": address, "width": width, "height": height}
+        place = {
+            "fresh": fresh,
+            "revision": self.revision,
+            "of": self.path,
+            "picture": address,
+            "width": width,
+            "height": height,
+        }
         return json.dumps({**place, **masks, "parts": parts, "arrows": self.arrows, "pins": self.pins, "centre": self.centre})
 
     def freeze_png(self) -> bytes | None:

@@ -29,7 +29,7 @@ class HandEvents(Events):
         )
         self.listen(self.stage.arrived, self.suggest, {self.picture, self.regions_model}, **finding)
         prompt.change(None, js="() => loopanimate.worded()", **QUIET)
-        self.listen(self.stage.revised, self.revise, {prompt, self.current, self.picture}, trigger_mode="multiple")
+        self.listen(self.stage.revised, self.revise, {prompt}, trigger_mode="multiple")
         for chip in self.chips:
             chip.click(None, chip, prompt, js="words => words", **QUIET)
         self.dice.click(lambda: random.randrange(2**31), None, self.controls["request.seed"], **QUIET)
@@ -100,4 +100,4 @@ class HandEvents(Events):
         prompt = self.controls["request.prompt"]
         change = {name: event.change[name] for name in ("strength", "heading", "remove") if name in event.change}
         words = revise(values[prompt] or "", int(event.index), **change)
-        return {prompt: words, self.note: text.REVISED if self.get_shown(values) else ""}
+        return {prompt: words}

@@ -5,12 +5,14 @@ Generators yield HTML that says how it goes, or None when there is nothing new; 
 
 import io
 import os
+import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -34,21 +36,35 @@ from loopanimate.page.work import POLL, follow, relay, start
 from loopanimate.presets import DEFAULT, NATIVE_FPS, PRESETS
 from loopanimate.scene.finder import Finder, Models
 from loopanimate.scene.plan import Outcome
-from loopanimate.scene.regions import classify
+from loopanimate.scene.regions import CLASSES, classify, is_plain
 from loopanimate.scene.saliency import automatic_mask, edit, session
 from loopanimate.settings import Machine, Output, Settings
 from loopanimate.staging import Note, find_things, foresee, shrink_to_masks
+from loopanimate.view import is_fit
 
 STAGE_SIDE = 2048  # pixels on the long side of the picture on the page
 GLIMPSE_SIDE, GLIMPSE_SECONDS = 224, 0.7  # pixels of the moving picture while sampling, and how often it is renewed
 CHOICE_SIDE = 448  # pixels on the long side of each of four variants
 SHOWS = 0.01  # share of the picture from which a thing is worth a suggestion
+LIKELY = 0.65  # mean likelihood of a thing, too: of 30 pictures, what was there had 0.66 or more, fog seen as smoke 0.64
 ALIKE = 12.0  # levels of 255 by which a loop's first frame may differ from its picture in the mean: coding, light and weather
 ON_ZERO = spaces is not None and os.environ.get("SPACES_ZERO_GPU") is not None
 BROWSABLE = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "AVIF", "BMP")  # pictures that every browser shows
 
 gpu = spaces.GPU(duration=120) if spaces else lambda function: function
-open_cached = lru_cache(maxsize=4)(open_picture)
+_open_once, _opening = lru_cache(maxsize=4)(open_picture), Lock()
+
+
+def open_cached(path: str | Path) -> Image.Image:
+    """A picture; who asks for it while somebody else opens it waits: a large one, opened twice, would fill the memory."""
+    with _opening:
+        return _open_once(path)
+
+
+@lru_cache(maxsize=64)
+def is_flat(path: str) -> bool:
+    """Whether a picture has one colour all over, so that no motion in it can be seen."""
+    return is_plain(np.asarray(canvas.shrink(open_cached(path).convert("RGB"))))
 
 
 @lru_cache(maxsize=4)
@@ -73,10 +89,17 @@ class Shown:
     thumbnail: str | None = None
     living: LoopFile | None = None  # the living page in which hands may change it; frames have none
     details: str = ""
+    revision: str = ""  # of its masks, as the page's script calls what is painted
+    before: "Shown | None" = None  # the loop whose film is there while this one has none
+
+    @property
+    def finished(self) -> "Shown | None":
+        """The newest loop that has a film."""
+        return self if self.file else self.before
 
     def is_kept(self) -> bool:
         """Whether its files are still there: they go after KEEP_SECONDS."""
-        return all(Path(path).is_file() for path in (self.path, self.file.path, self.thumbnail))
+        return self.file is not None and all(Path(path).is_file() for path in (self.path, self.file.path, self.thumbnail))
 
     def drop_picture(self) -> "Shown":
         """The form that waits for what the visitor does next: a hundred large pictures would fill the memory."""
@@ -177,14 +200,25 @@ class Server:
         return foresee(pipe, lambda: small_finder(path, self.load_models(machine).result()), prompt)
 
     def suggest(self, path: str, machine: Machine) -> list[str]:
-        """Sentences about what the picture shows, and some that fit any."""
-        fitting = (next((words for words in group if self._fits(path, machine, words)), None) for group in text.SUGGESTIONS)
-        return [*filter(None, fitting), *text.FITTING_ANY][: text.SUGGESTED]
+        """Sentences about what the picture shows; none says again what an earlier one says."""
+        if is_flat(path):
+            return [text.SNOW]
+        finder, said = small_finder(path, self.load_models(machine).result()), []
+        for group in text.SUGGESTIONS:
+            fitting = next((each.words for each in group if self._fits(finder, each)), None)
+            if fitting and not any(fitting in earlier for earlier in said):
+                said.append(fitting)
+        return said[: text.SUGGESTED]
 
-    def _fits(self, path: str, machine: Machine, prompt: str) -> bool:
-        """Whether all that a sentence names is surely there, and large enough to be worth it."""
-        notes = self.foresee(path, prompt, machine)
-        return all(note.place is not None and not note.unsure and note.place.mean() > SHOWS * 255 for note in notes)
+    def _fits(self, finder: Finder, suggestion: text.Suggestion) -> bool:
+        """Whether all that a sentence names is very likely there, and large enough to be worth it."""
+        shown = finder.likely.argmax(0)
+        if any((shown == CLASSES.index(name)).mean() < SHOWS for name in suggestion.shows):
+            return False
+        if suggestion.anywhere:
+            return True
+        regions = [each.region for each in find_things(self.load(DEFAULT, self.machine).result(), finder, suggestion.words)]
+        return all(each and each.how != "whole" and each.sure > LIKELY and each.mask.mean() > SHOWS for each in regions)
 
     def save_mask(self, mask: np.ndarray, size: tuple[int, int]) -> str:
         """Write a mask (h, w) in [0, 1], or uint8, as a PNG of `size` (width, height)."""
@@ -246,7 +280,9 @@ class Server:
         name = "-".join(filter(None, (text.slug(Path(path).stem), text.slug(settings.request.prompt))))
         return write_project(self.new_file(ENDING, name), Path(path), pack(settings, mask, parts, MOST_SIDE))
 
-    def repaint(self, settings: Settings, mask: np.ndarray | None, path: str, parts: Parts = ()) -> canvas.Painting:
+    def repaint(
+        self, settings: Settings, mask: np.ndarray | None, path: str, parts: Parts = (), revision: str | None = None
+    ) -> canvas.Painting:
         """What was painted for a loop; the mask is found where none was painted, and edited as the settings have it."""
         picture, request, hands = open_cached(path), settings.request, settings.hands
         size = canvas.small_size(picture.size)
@@ -260,7 +296,8 @@ class Server:
         )
         parts = tuple((thing, fit(own)) for thing, own in parts)
         freeze = fit(hands.freeze and open_small_png(hands.freeze))
-        return canvas.Painting(path, found, given, parts, freeze, hands.arrows, hands.pins, None, settings.output.centre)
+        placed = hands.arrows, hands.pins, None, settings.output.centre
+        return canvas.Painting(path, found, given, parts, freeze, *placed, revision)
 
     def _sample(self, picture: Image.Image, settings: Settings, seeds: list[int], mask, parts: Parts, machine: Machine):
         """make_loops as a generator of (step, steps, glimpse as WebP or None), or None; its last word is the loops."""
@@ -309,29 +346,25 @@ class Server:
             then = "" if self.render_seconds else ", then rendering"
             yield text.working(f"Step {step} of {steps} · {text.left(left)}{then}", past / (past + left + 1e-3), glimpse)
 
-    def render(self, loop: Loop, path: str, mask: np.ndarray | None, parts: Parts, embed: bool, living: LoopFile | None):
-        """Generator; returns what the page shows of a loop. embed: settings and masks travel in the file."""
+    def render(self, sampled: Shown, embed: bool):
+        """Generator; returns what the page shows of a loop, with its film. embed: settings and masks travel in the file."""
+        loop = sampled.loop
         begun = time.monotonic()
         small = loop if loop.is_art(loop.settings.output) else shrink(loop, text.SHOWN_SIDE)
         thumbnail = self.save_glimpse(loop, NATIVE_FPS)
-        output = Output(
-            **{name: getattr(small.settings.output, name) for name in ("fps", "size", "centre", "fit", "scale", "enlarge")}
-        )
-        recipe = pack(loop.settings, mask, parts, squares=loop.squares(output)) if embed else None
+        output = plain(small.settings.output)
+        recipe = pack(loop.settings, sampled.mask, sampled.parts, squares=loop.squares(output)) if embed else None
         file = yield from relay(
             follow_writing(small, self.new_file(".mp4"), output, recipe), lambda word: word and count(word, begun, "Rendering")
         )
         self.render_seconds = time.monotonic() - begun
-        return Shown(path, mask, loop, parts, file, thumbnail, living, text.details(loop))
+        return replace(sampled, file=file, thumbnail=thumbnail, details=text.details(loop), before=None)
 
     def write(self, shown: Shown, settings: Settings, form: Format, embed: bool, machine: Machine, with_package: bool = False):
         """Generator; writes the loop on the page by these settings, as far as the format can hold them; returns the file.
 
         Several files come as one .zip: a still and its film, what several monitors show, a package.
         """
-        held = {"codec": settings.output.codec if settings.output.codec in form.codecs else None}
-        if form.rates and settings.output.fps not in ("native", *form.rates):
-            held["fps"] = None  # the format's own
         loop, output, before = direct(shown.loop, settings), settings.output, shown.loop.settings.output
         self.limits.check_output(fit_length(settings, form), form, loop.size(output))
         if not isinstance(loop, MotionLoop) and (output.size, output.centre, output.fit) != (
@@ -344,8 +377,11 @@ class Server:
         recipe = pack(settings, shown.mask, shown.parts, squares=loop.squares(output)) if embed else None
         name = "-".join(filter(None, (text.slug(shown.name), text.slug(settings.request.prompt))))
         target = self.new_file(form.endings[0], "{}-{}x{}".format(name, *form.size(*loop.size(output))))
-        begun, writing = time.monotonic(), follow_writing(loop, target, output.model_copy(update=held), recipe)
-        file = yield from relay(writing, lambda word: word and count(word, begun, f"Writing {form.name}"))
+        if is_film(shown, settings, form, recipe):
+            file = replace(shown.file, path=Path(shutil.copy(shown.file.path, target)))
+        else:
+            begun, writing = time.monotonic(), follow_writing(loop, target, hold(output, form), recipe)
+            file = yield from relay(writing, lambda word: word and count(word, begun, f"Writing {form.name}"))
         files = [file.path, *file.others]
         if with_package:
             files += write_package(file, loop, output)
@@ -360,6 +396,28 @@ class Server:
         if not isinstance(loop, MotionLoop):
             return None
         return write_preview(loop, self.new_file(".html"))
+
+
+def plain(output: Output) -> Output:
+    """An output as the film on the page has it: without what only a download takes."""
+    return Output(**{name: getattr(output, name) for name in ("fps", "size", "centre", "fit", "scale", "enlarge")})
+
+
+def hold(output: Output, form: Format) -> Output:
+    """An output as far as a format can hold it."""
+    held = {"codec": output.codec if output.codec in form.codecs else None}
+    if form.rates and output.fps not in ("native", *form.rates):
+        held["fps"] = None  # the format's own
+    return output.model_copy(update=held)
+
+
+def is_film(shown: Shown, settings: Settings, form: Format, recipe: str | None) -> bool:
+    """Whether the file that is asked for is the film on the page, which then needs no rendering."""
+    if recipe is None or not shown.is_kept() or shown.file.path.suffix not in form.endings:
+        return False
+    size = form.size(*shown.loop.size(settings.output))
+    same = settings == shown.loop.settings and settings.output == plain(settings.output) and size == shown.file.size
+    return same and read_metadata(shown.file.path) == recipe
 
 
 def load(preset: str, checkpoint: str | None, device: str):
@@ -396,6 +454,18 @@ def is_same(one: Image.Image, other: Image.Image) -> bool:
         return False
     small = (np.asarray(each.convert("RGB").resize((32, 32), Image.Resampling.BOX), np.float32) for each in (one, other))
     return bool(np.abs(next(small) - next(small)).mean() < ALIKE)
+
+
+def is_cut_out(loop: Loop) -> bool:
+    """Whether its frames are a part of the picture, which hands may choose another of without sampling it again."""
+    output, (width, height) = loop.settings.output, loop.picture.size
+    wide, high = loop.size()
+    return (
+        isinstance(loop, MotionLoop)
+        and output.size != "source"
+        and not is_fit(output, loop.alpha)
+        and wide * height != high * width
+    )
 
 
 def direct(loop: Loop, settings: Settings) -> Loop:

@@ -27,13 +27,17 @@ async function keepPicture() {
   keep("picture", new File([file], file.name ?? picture.split("/").pop(), { type: file.type }));
   const before = waitingFor;
   waitingFor = null;
-  if (before?.width === width && before.height === height) open(JSON.stringify({ ...before, of, picture }), true).then(() => (props.value = write()));
+  if (before?.width === width && before.height === height) open(JSON.stringify({ ...before, of, picture, fresh: false }), true).then(() => (props.value = write()));
   else keepPaint();
 }
 const keepPaint = () => keep("painting", props.value);
 
 let looked = false; // whether what was kept has been read
-jobs.keep = (names, values) => void (looked && !controls && keep("controls", JSON.stringify(Object.fromEntries(names.map((name, i) => [name, values[i]])))));
+jobs.keep = (names, given) => {
+  values = Object.fromEntries(names.map((name, i) => [name, given[i]]));
+  draw();
+  if (looked && !controls) keep("controls", JSON.stringify(values));
+};
 jobs.controls = (names, values) => {
   const back = controls ?? {};
   controls = null;
@@ -76,10 +80,11 @@ jobs.visits = async () => {
   if (!all.length) strip.innerHTML = "<p>The loops that you make are kept here, in this browser.</p>";
   for (const { key, caption, glimpse } of all) {
     if (!urls.has(key)) urls.set(key, URL.createObjectURL(glimpse));
-    const button = document.createElement("button"), image = document.createElement("img");
+    const [button, image, words] = ["button", "img", "span"].map((name) => document.createElement(name));
     Object.assign(image, { src: urls.get(key), alt: "" });
-    Object.assign(button, { type: "button" }).dataset.visit = key;
-    button.append(image, caption);
+    words.textContent = caption;
+    Object.assign(button, { type: "button", title: caption }).dataset.visit = key;
+    button.append(image, words);
     strip.append(button);
   }
   return strip.outerHTML;

@@ -30,7 +30,7 @@ class Layout:
     def __init__(self, server: Server):
         self.server, self.controls = server, {}
         self.current = gr.State(None, time_to_live=KEEP_SECONDS)  # jobs.Shown on the page
-        self.four_loops = gr.State(None, time_to_live=KEEP_SECONDS)  # picture's path, mask, and the loops to choose from
+        self.four_loops = gr.State(None, time_to_live=KEEP_SECONDS)  # jobs.Shown to choose from, without films
         self.history = gr.State([], time_to_live=KEEP_SECONDS)  # packed jobs.Shown, newest first
         gr.Markdown("# LoopAnimate\nA picture, a sentence, a seamless living wallpaper.", elem_id="title")
         self.place_examples()
@@ -93,6 +93,7 @@ class Layout:
         self.understood = gr.HTML("", elem_id="understood")
 
     def place_file(self) -> None:
+        gr.HTML('<p role="status"></p>', elem_id="of")  # filled by the page's script
         self.made = gr.Markdown(elem_id="made")
         with gr.Row(elem_id="file"):
             formats = [form.name for form in FORMATS]

@@ -9,13 +9,12 @@ import gradio as gr
 import numpy as np
 
 from loopanimate.files.formats import FORMATS
-from loopanimate.files.recipe import Parts
-from loopanimate.loop import Loop, LoopFile
+from loopanimate.loop import Loop
 from loopanimate.page import text
 from loopanimate.page.base import MISTAKES, QUIET, Events, hand
-from loopanimate.page.bindings import read
+from loopanimate.page.bindings import read, show
 from loopanimate.page.canvas import Painting, shrink_mask, url
-from loopanimate.page.jobs import CHOICE_SIDE, ON_ZERO, Shown, direct, open_cached
+from loopanimate.page.jobs import CHOICE_SIDE, ON_ZERO, Shown, direct, hold, is_cut_out, is_flat
 from loopanimate.page.work import relay, within
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.scene.plan import names, names_things, painted
@@ -30,9 +29,10 @@ NAMED = {form.name: form for form in FORMATS}
 
 class JobEvents(Events):
     def wire_jobs(self) -> None:
-        kept, hands = {self.embed, self.history}, {self.current, self.picture, *self.holding("hands.")}
-        asked = {self.picture, self.checkpoint, self.regions_model, *self.holding(""), *kept}
-        written = {self.file_format, self.embed, self.package, self.checkpoint, *self.holding("output."), *hands}
+        offered = {self.current, self.picture, self.file_format, *self.holding("output."), *self.holding("hands.")}
+        kept = {self.embed, self.history, *offered}
+        asked = {self.checkpoint, self.regions_model, *self.holding(""), *kept}
+        written = {self.embed, self.package, self.checkpoint, *offered}
         for events, wish in (
             ([self.go.click, self.controls["request.prompt"].submit], "animate"),
             ([self.four.click], "four"),
@@ -42,17 +42,15 @@ class JobEvents(Events):
         runs = [
             self.run(self.stage.animate, self.animate_one, asked),
             self.run(self.stage.four, self.animate_four, asked),
-            self.run(self.stage.chose, self.choose, {self.four_loops, self.picture, *kept}),
+            self.run(self.stage.chose, self.choose, {self.four_loops, *kept}),
             self.run(self.stage.download, self.download, written),
-            self.run(self.stage.settled, self.redirect, {*hands, *kept}, "always_last"),
+            self.run(self.stage.settled, self.redirect, kept, "always_last"),
         ]
         self.stage.stop(None, cancels=runs, **QUIET)
-        shaped = [self.controls[f"output.{name}"] for name in ("size", "fit", "scale")]
-        said = [each.change for each in (self.made, self.file_format, *shaped)]
-        offered = {self.current, self.picture, self.file_format, *self.holding("output.")}
-        self.listen(said, self.offer, offered, queue=False, trigger_mode="always_last")
-        asked = {self.current, self.picture, self.controls["request.prompt"]}
-        self.listen(self.stage.cancelled, self.bring_back, asked, queue=False)
+        said = [self.file_format, *self.holding("output.", "hands.tempo") - {self.stage}]
+        for events in ([each.change for each in said], self.stage.offered):
+            self.listen(events, self.offer, offered, queue=False, trigger_mode="always_last")
+        self.listen(self.stage.cancelled, self.bring_back, {self.controls["request.prompt"], *offered}, queue=False)
 
     def run(self, on: Callable, job: Callable, reads: set, mode: str = "once"):
         """Run a job that can be cancelled. That it waits, how it goes, and what its mistake is, is said on the picture."""
@@ -81,23 +79,22 @@ class JobEvents(Events):
 
     def animate_one(self, values: dict):
         """Picture and controls → the loop."""
-        mask, parts, (loop,) = yield from self.sample(values, 1)
-        yield from self.render(loop, values[self.picture], mask, parts, values)
+        (sampled,) = yield from self.sample(values, 1)
+        yield from self.render(sampled, values)
 
     def animate_four(self, values: dict):
         """The loops of four seeds, as moving pictures to choose from."""
         path = values[self.picture]
-        mask, parts, loops = yield from self.sample(values, 4)
+        sampled = yield from self.sample(values, 4)
         seeds = []
-        for count, loop in enumerate(loops):
+        for count, each in enumerate(sampled):
             yield {self.stage: hand(path, job=text.working(f"Drawing variant {count + 1} of 4", count / 4))}
-            film = f"gradio_api/file={self.server.save_glimpse(loop, 2 * NATIVE_FPS, CHOICE_SIDE)}"
-            seeds.append({"source": film, "seed": loop.settings.request.seed})
-        waiting = [replace(loop, picture=None) for loop in loops]
-        yield {self.stage: hand(path, seeds={"seeds": seeds}), self.four_loops: (path, mask, parts, waiting)}
+            film = f"gradio_api/file={self.server.save_glimpse(each.loop, 2 * NATIVE_FPS, CHOICE_SIDE)}"
+            seeds.append({"source": film, "seed": each.loop.settings.request.seed})
+        yield {self.stage: hand(path, seeds={"seeds": seeds}), self.four_loops: [each.drop_picture() for each in sampled]}
 
     def sample(self, values: dict, count: int):
-        """Return the painted mask, those of things, and loops of that many seeds as the controls have it."""
+        """Return loops of that many seeds as the controls have it; nothing of them is rendered."""
         path, painting = values[self.picture], Painting.read(values[self.stage])
         if path is None or painting is None or painting.path != path:
             raise ValueError(text.NO_PICTURE)
@@ -111,39 +108,47 @@ class JobEvents(Events):
         found = any(note.place is not None for note in loops[0].notes)
         if mask is None and loops[0].masks and not found:  # the object that was found, not what words name
             mask = shrink_mask(loops[0].mask)
-        return mask, parts, loops
+        return [Shown(path, mask, loop, parts, revision=painting.revision or "") for loop in loops]
 
     def choose(self, values: dict, event: gr.EventData):
         """One of the four variants in full."""
         four = values[self.four_loops]
-        if four is None or four[0] != values[self.picture]:
+        if four is None or four[0].path != values[self.picture]:
             raise ValueError(text.GONE)
-        path, mask, parts, loops = four
-        loop = replace(loops[int(event.index)], picture=open_cached(path))
-        yield {self.controls["request.seed"]: loop.settings.request.seed}
-        yield from self.render(loop, path, mask, parts, values)
+        chosen = four[int(event.index)].open_picture()
+        yield {self.controls["request.seed"]: chosen.loop.settings.request.seed}
+        yield from self.render(chosen, values)
 
     def redirect(self, values: dict):
         """The same loop by other hands: rendered, not sampled again."""
         shown = self.get_shown(values)
         if shown is not None:
-            loop = direct(shown.loop, self.change_settings(shown, values, "hands."))
-            if loop.settings == shown.loop.settings:  # hands went back to where they were
+            loop = self.direct(shown, values)
+            if loop.settings == shown.loop.settings and shown.file:  # hands went back to where they were
                 yield {self.stage: hand(shown.path, film=self.film(shown))}
             else:
-                yield from self.render(loop, shown.path, shown.mask, shown.parts, values, shown.living)
+                same = loop.settings.output == shown.loop.settings.output  # otherwise it is cut elsewhere
+                yield from self.render(replace(shown, loop=loop, living=shown.living if same else None), values)
 
-    def render(
-        self, loop: Loop, path: str, mask: np.ndarray | None, parts: Parts, values: dict, living: LoopFile | None = None
-    ):
-        """The one road of a loop onto the page. living: its living page, if there is one already."""
-        if living is None and (living := self.server.write_living(loop)):
-            yield {self.stage: hand(path, living=self.living(living, loop), job=text.working(self.server.say_rendering(), 0.0))}
-        shown = yield from self.tell(path, self.server.render(loop, path, mask, parts, values[self.embed], living))
+    def direct(self, shown: Shown, values: dict) -> Loop:
+        """A loop by the hands that the controls have now; of one that is cut out of its picture they say where, too."""
+        is_cut = is_cut_out(shown.loop)
+        return direct(shown.loop, self.change_settings(shown, values, "hands.", *["output.centre"] * is_cut))
+
+    def render(self, sampled: Shown, values: dict):
+        """The one road of a loop onto the page. Its living page is written, unless it has one already."""
+        earlier, loop, stage = self.get_shown(values), sampled.loop, {}
+        sampled = replace(sampled, file=None, details=text.UNMEASURED, before=earlier and earlier.finished)
+        if sampled.living is None and (living := self.server.write_living(loop)):
+            sampled = replace(sampled, living=living)
+            rendering = text.working(self.server.say_rendering(), 0.0)
+            stage = {self.stage: hand(sampled.path, living=self.living(sampled), job=rendering)}
+        yield {**self.display(sampled), **stage}  # whoever wants the file need not wait for the film
+        shown = yield from self.tell(sampled.path, self.server.render(sampled, values[self.embed]))
         kept = [shown.pack(), *(earlier for earlier in values[self.history] if earlier.is_kept())][:HISTORY]
         yield {
             **self.display(shown),
-            self.stage: hand(path, **self.on_stage(shown), visit=self.visit(shown)),
+            self.stage: hand(shown.path, **self.on_stage(shown), visit=self.visit(shown)),
             self.history: kept,
         }
 
@@ -170,23 +175,35 @@ class JobEvents(Events):
         return {"regions": regions, "first": first, "whole": not names_things(said)}
 
     def film(self, shown: Shown) -> dict:
-        source = f"gradio_api/file={shown.file.path}"
-        # a file of another shape is cut around it, unless hands move it
-        centre = shown.loop.centre if shown.loop.settings.output.size == "source" else None
-        return {"source": source, "words": shown.loop.settings.request.prompt, "size": shown.file.size, "centre": centre}
+        return {"source": f"gradio_api/file={shown.file.path}", "size": shown.file.size, **self.made_of(shown)}
 
-    def living(self, page: LoopFile, loop: Loop) -> dict:
+    def living(self, shown: Shown) -> dict:
         """The living preview, a page within the page."""
-        content, strength = page.path.read_text(encoding="utf-8"), loop.settings.hands.motion_strength
-        return {"page": content, "strength": strength, "size": page.size}
+        content, strength = shown.living.path.read_text(encoding="utf-8"), shown.loop.settings.hands.motion_strength
+        return {"page": content, "strength": strength, "size": shown.living.size, **self.made_of(shown)}
+
+    def made_of(self, shown: Shown) -> dict:
+        """What a loop is of, by which the script tells whether anything was changed that only Animate makes; what a file of
+        another shape is cut around, and whether this loop is cut so already."""
+        settings, is_cut = shown.loop.settings, is_cut_out(shown.loop)
+        asked = [binding for binding in self.bindings if binding.setting.startswith(("request.", "preset"))]
+        controls = show(asked, settings)[0]
+        request = {binding.setting: controls[binding.control] for binding in asked if binding.name != "prompt"}
+        centre = shown.loop.centre if settings.output.size == "source" else None
+        return {
+            "words": settings.request.prompt,
+            "request": request,
+            "revision": shown.revision,
+            "centre": settings.output.centre or shown.loop.centre if is_cut else centre,
+            "cut": is_cut,
+        }
 
     def display(self, shown: Shown) -> dict:
-        """What is said of a loop beside the stage."""
+        """What is said of a loop beside the stage; what Download would give is said once the script has its film (`offer`)."""
         return {
-            self.made: text.describe(shown.file, shown.loop.settings.request.seed),
             self.understood: text.understood(shown.loop.settings.request.prompt, shown.loop.notes, True),
             self.details: shown.details,
-            self.note: "",
+            self.note: text.FLAT if is_flat(shown.path) else "",
             self.current: shown.drop_picture(),
             self.save: gr.Button(interactive=True),
         }
@@ -201,30 +218,36 @@ class JobEvents(Events):
         asked = settings, form, values[self.embed], machine, values[self.package]
         file = yield from self.tell(shown.path, self.server.write(shown, *asked))
         handed = hand(shown.path, file={"path": str(file.path), "name": file.path.name})
-        yield {self.stage: handed, self.made: f"{form.name}: {text.describe(file, settings.request.seed)}"}
+        yield {self.stage: handed, self.made: text.describe(form, file, settings.request.seed)}
 
     def offer(self, values: dict) -> dict:
-        """What Download would give: the format, and the pixels of the loop that is there."""
-        shown, form, size = self.get_shown(values), NAMED[values[self.file_format]], ""
+        """What Download would give: the loop that is there, as the controls have its file."""
+        shown, form, said, size = self.get_shown(values), NAMED[values[self.file_format]], "", ""
         if shown is not None:
             try:
-                output = self.change_settings(shown, values, "output.").output
-                size = ", {} x {}".format(*form.size(*shown.loop.size(output)))
+                loop = replace(shown.loop, settings=self.change_settings(shown, values, "output.", "hands."))
+                file = loop.foretell(hold(loop.settings.output, form), form)
+                said, size = text.describe(form, file, loop.settings.request.seed, shown.file), ", {} x {}".format(*file.size)
             except ValueError:
                 pass  # Download says what is wrong
-        return {self.save: gr.Button(f"Download {form.name}{size}")}
+        return {self.made: said, self.save: gr.Button(f"Download {form.name}{size}", interactive=shown is not None)}
 
     def bring_back(self, values: dict):
-        """The loop that was there before what was cancelled."""
+        """The loop that was there before what was cancelled; by other hands than its film's it plays live alone."""
         shown = self.get_shown(values)
+        shown = shown and shown.finished
         if shown is None or not shown.is_kept():  # what was cancelled may have come to its end beside another picture
             afresh = self.start_afresh(values[self.controls["request.prompt"]])
             return {widget: value for widget, value in afresh.items() if widget is not self.note}
+        shown = shown.open_picture()
+        loop = self.direct(shown, values)
+        if loop.settings != shown.loop.settings and (living := self.server.write_living(loop)):
+            now = replace(shown, loop=loop, file=None, living=living, before=shown.drop_picture())
+            return {**self.display(now), self.stage: hand(now.path, living=self.living(now))}
         shown, words = self.reopen(shown)
         return {**self.display(shown), self.stage: hand(shown.path, **words)}
 
     def reopen(self, shown: Shown) -> tuple[Shown, dict]:
         """A loop that was there before, with a living page by its hands, and what the script takes of it."""
-        living = self.server.write_living(shown.loop)
-        words = self.on_stage(shown) | ({"living": self.living(living, shown.loop)} if living else {})
-        return replace(shown, living=living), words
+        shown = replace(shown, living=self.server.write_living(shown.loop))
+        return shown, self.on_stage(shown) | ({"living": self.living(shown)} if shown.living else {})

@@ -4,12 +4,12 @@ from functools import lru_cache
 
 import gradio as gr
 
-from loopanimate.files.pictures import is_picture, open_mask
+from loopanimate.files.pictures import open_mask
 from loopanimate.page import text
 from loopanimate.page.base import QUIET, Events, hand
 from loopanimate.page.bindings import show
 from loopanimate.page.canvas import Painting, fit, shrink, small_size, url
-from loopanimate.page.jobs import open_cached
+from loopanimate.page.jobs import is_flat, open_cached
 from loopanimate.scene.regions import Selector
 from loopanimate.settings import Hands, make_settings
 
@@ -31,8 +31,10 @@ class MaskEvents(Events):
         self.listen(self.stage.handed, self.save_mask, {self.picture, self.stage})
 
     def clear_picture(self, values: dict) -> dict:
-        """Nothing of the former picture, nor what was asked of it; a file that is no picture leaves all as it is."""
-        if not is_picture(values[self.picture]["path"]):
+        """Nothing of the former picture, nor what was asked of it; a file that cannot be read to its end leaves all as it is."""
+        try:
+            open_cached(values[self.picture]["path"])
+        except ValueError:  # `find_object` says what is wrong
             return gr.skip()
         changes = {
             **self.start_afresh(values[self.controls["request.prompt"]]),
@@ -52,20 +54,22 @@ class MaskEvents(Events):
         try:
             picture = open_cached(path)
         except ValueError as error:
-            before, said = Painting.read(values[self.stage]), {"words": text.sentence(error), "problem": True}
-            if before is not None and not is_picture(path):  # nothing was cleared
-                return {self.picture: before.path, self.stage: hand(before.path, job=said)}
-            return {self.picture: None, self.stage: hand(None, "", job=said)}
+            before, said = Painting.read(values[self.stage]), text.sentence(error)
+            if before is None:
+                return {self.picture: None, self.stage: hand(None, "", job={"words": said, "problem": True})}
+            said = {"words": f"{said} {text.STAYS}", "problem": True}
+            return {self.picture: before.path, self.stage: hand(before.path, job=said)}
         mask, found = self.server.find_mask(picture)
         painting = Painting(path, fit(mask, small_size(picture.size)))
         # once more, as the last words of what was made of the former picture may have come meanwhile
         afresh = self.start_afresh(values[self.controls["request.prompt"]])
-        return {**afresh, self.stage: self.paint(painting), self.note: text.MASKED if found else text.NOT_FOUND}
+        note = text.FLAT if is_flat(path) else text.MASKED if found else text.NOT_FOUND
+        return {**afresh, self.stage: self.paint(painting, fresh=True), self.note: note}
 
-    def paint(self, painting: Painting, **words) -> gr.HTML:
+    def paint(self, painting: Painting, fresh: bool = False, **words) -> gr.HTML:
         """Put a painting, and what else the script takes, onto the stage."""
         address = f"gradio_api/file={self.server.show_picture(painting.path)}"
-        return hand(painting.path, painting.write(address), **words)
+        return hand(painting.path, painting.write(address, fresh), **words)
 
     def read_painting(self, values: dict) -> Painting:
         painting = Painting.read(values[self.stage])

@@ -3,12 +3,29 @@
 // --- what the stage shows: the picture, the loop in its place, or four seeds
 
 const video = $("video"), frame = $("iframe");
-let film = null, seeds = null, resting = 0;
+let film = null, filmed = null, seeds = null, resting = 0; // what is known of the loop that is shown, and of the last one with a film
 const hasLoop = () => Boolean(film);
 // arrows, pins and frozen places are drawn over the loop that they change, where it has the picture's shape
 const isOver = () => Boolean(film?.size && art && OVER.includes(tool) && Math.abs((film.size[0] / film.size[1]) * (art.height / art.width) - 1) < 0.03);
 const hint = (words) => ($(".hint").textContent = words);
 const preview = () => (frame.hasAttribute("srcdoc") ? frame.contentWindow.living : null);
+
+// What only Animate makes is compared with what the loop is of: where it was changed since, loop and file are said to be older.
+let values = {}; // of the controls, by setting
+function compare() {
+  const line = document.querySelector("#of p"), changed = [];
+  if (!line) return;
+  if (film?.words !== undefined && art) {
+    const differs = ([name, value]) => name in values && String(values[name] ?? "") !== String(value ?? "");
+    if (film.words !== sentence().value) changed.push(`the sentence “${film.words}”`);
+    if (film.revision !== undefined && film.revision !== nameOf(art.masks)) changed.push("the mask as it was");
+    if (Object.entries(film.request ?? {}).some(differs)) changed.push("the settings as they were");
+  }
+  const making = running.has("animate_one") || running.has("animate_four");
+  const words = changed.length ? `The loop, with its file, is still of ${changed.join(" and ")}. ${making ? "" : "Animate makes the new one."}` : "";
+  if (line.textContent !== words) line.textContent = words;
+}
+document.addEventListener("input", ({ target }) => target === sentence() && draw());
 
 function show(wanted) {
   if (wanted !== "picture" && tool) use("");
@@ -20,32 +37,42 @@ function show(wanted) {
   stage.dataset.place = shape === width / height ? "" : $(".place").value;
   view.style.setProperty("--shape", shape);
   wider = width / height / shape;
-  stage.dataset.slides = wider > 1 ? "x" : "y";
+  higher = film?.cut && art ? (art.width / art.height) * (film.size[1] / film.size[0]) : 1;
   place();
   if (!paused && film) video.play().catch(() => {});
   if (wanted === "loop") zoomTo(1, { x: 0, y: 0 });
 }
 
 // Where it is cut to a place's shape, what hands chose or the mask's middle stays in its middle, as in a file of that shape
-// (files/sizes.py: cover_box).
+// (files/sizes.py: cover_box). Of a loop that is cut out of its picture itself, hands choose what the next one is cut around.
 const PLACES = { phone: 9 / 19.5, screen: 16 / 9, screens: 32 / 9 };
-let wider = 1; // how much wider the loop is than the place
-const seen = () => [Math.min(1, 1 / wider), Math.min(1, wider)]; // of the loop, in fractions
+let wider = 1, higher = 1; // how much wider the loop is than the place, and the picture than a loop that is cut out of it
+const part = (ratio) => [Math.min(1, 1 / ratio), Math.min(1, ratio)]; // what the narrower shape shows of the wider, in fractions
+const seen = () => part(film?.cut ? higher : wider); // of the picture, in what hands slide
 const middle = () => (art?.centre ?? film?.centre ?? [0.5, 0.5]).map((at, axis) => inside(at, seen()[axis]));
 const inside = (at, part) => Math.min(1 - part / 2, Math.max(part / 2, at));
 function place() {
-  const shares = middle().map((at, axis) => (seen()[axis] < 1 ? (at - seen()[axis] / 2) / (1 - seen()[axis]) : 0.5));
-  video.style.objectPosition = stage.dataset.place ? shares.map((share) => `${100 * share}%`).join(" ") : "";
+  const looped = stage.dataset.show === "loop" && film?.centre, shares = looped ? part(wider).map((share, axis) => share * part(higher)[axis]) : [1, 1];
+  const centre = looped ? middle() : [0.5, 0.5], percent = (share) => `${100 * share}%`;
+  // all of the picture, so that the view shows its part: the still one always, the living one unless it is cut as the film is
+  for (const [layer, shown] of [[still, shares], [frame, film?.cut ? [1, 1] : shares]]) {
+    const [left, top] = shown.map((share, axis) => percent(share < 1 ? 0.5 - centre[axis] / share : 0));
+    Object.assign(layer.style, { width: percent(1 / shown[0]), height: percent(1 / shown[1]), left, top });
+  }
+  const slack = centre.map((at, axis) => (seen()[axis] < 1 ? (at - seen()[axis] / 2) / (1 - seen()[axis]) : 0.5));
+  video.style.objectPosition = stage.dataset.place && !film?.cut ? slack.map(percent).join(" ") : "";
+  stage.dataset.slides = slidable() ? (seen()[0] < 1 ? "x" : "y") : "";
+  const said = $(".hint").textContent;
+  if (slidable() ? !said : said === SLIDE) hint(slidable() ? SLIDE : "");
 }
-$(".place").addEventListener("change", () => {
-  show("loop");
-  if (slidable()) hint("Drag the loop to what the file shall show.");
-});
+const SLIDE = "Drag the loop to what the file shall show.";
+$(".place").addEventListener("change", () => show("loop"));
 
 let slid = null; // where the loop was when a hand took it
-const slidable = () => art && !tool && film?.centre && stage.dataset.place && stage.dataset.show === "loop";
+const slidable = () => art && !tool && film?.centre && stage.dataset.show === "loop" && Math.min(...seen()) < 1;
 const slideTo = (centre) => {
   art = { ...art, centre: centre.map((at, axis) => inside(at, seen()[axis])) };
+  stage.toggleAttribute("data-cutting", Boolean(film.cut)); // its film shows none of what it is slid to, the picture does
   place();
 };
 view.addEventListener("pointerdown", (event) => {
@@ -56,7 +83,7 @@ view.addEventListener("pointerdown", (event) => {
 view.addEventListener("pointermove", (event) => {
   if (!slid) return;
   const moved = [(event.clientX - slid.at[0]) / view.clientWidth, (event.clientY - slid.at[1]) / view.clientHeight];
-  slideTo(slid.centre.map((at, axis) => at - moved[axis] * seen()[axis]));
+  slideTo(slid.centre.map((at, axis) => at - moved[axis] * part(wider)[axis] * (film.cut ? seen()[axis] : 1)));
 });
 for (const kind of ["pointerup", "pointercancel"])
   view.addEventListener(kind, () => {
@@ -85,6 +112,15 @@ function live(on) {
   stage.toggleAttribute("data-live", on);
   // a browser does not begin to play what came while it was hidden
   if (!on && !paused) video.play().catch(() => {});
+}
+
+// A loop is there by other hands than before, or another one: what Download gives is said of it.
+function renew(word) {
+  film = { ...film, ...word };
+  stage.removeAttribute("data-glimpse");
+  stage.removeAttribute("data-cutting");
+  trigger("offered");
+  draw();
 }
 
 function settle(milliseconds) {
@@ -150,10 +186,10 @@ function unexpect() {
 function forget() {
   newest.motion++;
   newest.regions++;
-  [film, seeds] = [null, null];
+  [film, filmed, seeds, displaced] = [null, null, null, ""];
   video.removeAttribute("src");
   frame.removeAttribute("srcdoc");
-  for (const name of ["data-loop", "data-live", "data-seeds", "data-glimpse"]) stage.removeAttribute(name);
+  for (const name of ["data-loop", "data-live", "data-seeds", "data-glimpse", "data-cutting"]) stage.removeAttribute(name);
   say("");
   show("picture");
 }
@@ -167,7 +203,7 @@ function say(words, share = null, problem = false) {
   $(".work progress").hidden = share === null;
   $(".work progress").value = share ?? 0;
   // said where the finger is, too, which may be far from the picture
-  const save = document.querySelector("#save"), busy = words && !problem && running.has("download");
+  const save = document.querySelector("#save"), busy = words && !problem && (running.has("download") || wished === "download");
   save?.toggleAttribute("data-word", Boolean(busy));
   if (busy) save.dataset.word = line.textContent;
   save?.style.setProperty("--done", `${100 * (share ?? 0)}%`);
@@ -200,11 +236,10 @@ const given = {
       show("picture");
     }
   },
-  living({ page, strength, size }) {
+  living({ page, strength, ...word }) {
     frame.dataset.strength = strength;
     frame.srcdoc = page;
-    stage.removeAttribute("data-glimpse");
-    film = { ...film, size, awaited: true };
+    renew({ ...word, awaited: true });
     frame.addEventListener("load", () => {
       preview()?.set({ panel: false, paused });
       if (film?.awaited) live(true); // the film may have been quicker
@@ -212,12 +247,12 @@ const given = {
       preview()?.ready.then((drawn) => drawn || live(false));
     }, { once: true });
   },
-  film({ source, words, size, centre }) {
-    film = { source, size, centre };
+  film(word) {
+    [film, filmed] = [null, word];
+    renew(word);
     stage.setAttribute("data-loop", "");
-    stage.removeAttribute("data-glimpse");
-    video.setAttribute("aria-label", words);
-    video.src = source;
+    video.setAttribute("aria-label", word.words);
+    video.src = word.source;
     if (!resting) live(false);
     if (!tool) show("loop");
   },
@@ -281,6 +316,7 @@ for (const name of Object.keys(given))
 
 const WISHES = ["animate", "four", "download"];
 const running = new Map();
+let displaced = ""; // what a download took the place of: it begins again afterwards
 let cancelling = false, wished = "", asked = -Infinity; // until all have ended: Gradio drops a wish for a job that still runs
 const offer = () => stage.toggleAttribute("data-busy", running.size > 0);
 
@@ -290,14 +326,27 @@ function over(name) {
   if (running.size) return;
   if (!$(".work").classList.contains("problem")) say("");
   stage.removeAttribute("data-glimpse");
-  if (!resting) live(false);
-  const wish = wished, cancelled = cancelling && !wish;
+  if (!resting && !displaced && !film?.awaited) live(false); // what plays live without a film is newer than the last one
+  const cancelled = cancelling && !wished, wish = wished || (cancelled ? "" : displaced);
+  if (wish !== "download") displaced = "";
   [cancelling, wished, asked] = [false, "", -Infinity];
+  jobs.worded(); // words that were typed meanwhile
+  draw();
   if (wish) trigger(wish);
   if (cancelled) {
+    film = filmed;
+    live(false);
+    if (!film) forget();
     hint("Cancelled.");
     trigger("cancelled");
   }
+}
+
+// What begins again after a download: the film of a loop that is there, or what was sampled just now.
+function putOff() {
+  if (resting || running.has("redirect") || (running.size && film?.awaited)) return "settled";
+  const events = { animate_one: "animate", animate_four: "four", download: displaced };
+  return Object.entries(events).find(([job]) => running.has(job))?.[1] ?? "";
 }
 
 let wording = 0, eager = ""; // a wish that came while its picture was still looked at
@@ -318,6 +367,9 @@ const jobs = window.loopanimate = {
     if (chosen) return void (eager = name);
     asked = performance.now();
     if (name !== "download") use(""); // the loop is to be seen
+    displaced = name === "download" ? putOff() : "";
+    clearTimeout(resting);
+    resting = 0;
     if (!running.size) return void trigger(name);
     wished = name;
     jobs.cancel();
@@ -328,6 +380,7 @@ const jobs = window.loopanimate = {
       hint(HINTS[tool] ?? "");
     }
     running.set(name, {});
+    draw();
     offer();
     setTimeout(() => running.has(name) && !$(".work p").textContent && wait(name, words), 1500); // the server has a word at once when it is free
   },

@@ -41,10 +41,12 @@ class ReturnEvents(MaskEvents, JobEvents):
         gr.on([control.change for control in controls], None, controls, None, js=keep, **QUIET)
         self.stage.kept(None, controls, controls, js=f"(...values) => loopanimate.controls({names}, values)", **QUIET)
 
-    def show_settings(self, settings: Settings, mask: np.ndarray | None, path: str, parts: Parts = (), **words) -> dict:
+    def show_settings(
+        self, settings: Settings, mask: np.ndarray | None, path: str, parts: Parts = (), revision: str | None = None, **words
+    ) -> dict:
         """All controls as a loop's settings have them, and what else the stage's script takes."""
         path = save_file_to_cache(path, self.picture.GRADIO_CACHE)  # as Gradio will call it
-        painting, (values, changes) = self.server.repaint(settings, mask, path, parts), show(self.bindings, settings)
+        painting, (values, changes) = self.server.repaint(settings, mask, path, parts, revision), show(self.bindings, settings)
         stage = {self.picture: path, self.stage: self.paint(painting, **words)}
         return {
             **self.start_afresh(settings.request.prompt),
@@ -75,7 +77,7 @@ class ReturnEvents(MaskEvents, JobEvents):
         if shown is None or not shown.is_kept():
             raise ValueError(text.GONE)
         shown, words = self.reopen(shown.unpack())
-        settings = self.show_settings(shown.loop.settings, shown.mask, shown.path, shown.parts, **words)
+        settings = self.show_settings(shown.loop.settings, shown.mask, shown.path, shown.parts, shown.revision, **words)
         return {**settings, **self.display(shown), self.note: settings[self.note]}
 
     def show_example(self, event: gr.EventData) -> dict:

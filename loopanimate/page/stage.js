@@ -58,8 +58,16 @@ function firstChannel({ data }) {
 const start = (thing) => (thing ? regions.find((one) => one.thing === thing)?.pixels ?? new Uint8Array(art.width * art.height) : art.automatic);
 const mask = () => art.masks[art.chosen] ?? start(art.chosen);
 
+// What masks are called, so that a loop can be told to be of them: undone, they are the same ones again.
+const names = new WeakMap();
+function nameOf(masks) {
+  if (!Object.keys(masks).length) return "";
+  if (!names.has(masks)) names.set(masks, Math.random().toString(36).slice(2));
+  return names.get(masks);
+}
+
 const write = () => JSON.stringify({
-  of: art.of, picture: art.picture, width: art.width, height: art.height, automatic: encode(art.automatic),
+  revision: nameOf(art.masks), of: art.of, picture: art.picture, width: art.width, height: art.height, automatic: encode(art.automatic),
   mask: encode(art.masks[""]), parts: Object.entries(art.masks).filter(([thing]) => thing).map(([thing, own]) => [thing, encode(own)]),
   freeze: encode(art.freeze), arrows: art.arrows, pins: art.pins, centre: art.centre, shown: encode(mask()),
 });
@@ -73,10 +81,12 @@ async function open(text, kept = false) {
     const parts = await Promise.all(given.parts.map(async ([thing, source]) => [thing, await read(source)]));
     const whole = await read(given.mask);
     const masks = Object.fromEntries(whole ? [["", whole], ...parts] : parts);
+    names.set(masks, given.revision ?? nameOf(masks));
     next = { ...given, masks, chosen: "", automatic: await read(given.automatic), freeze: await read(given.freeze) };
   }
   if (turn !== turns) return; // a newer one is on its way
-  const another = next?.of !== art?.of;
+  // the empty painting that clears the page between two choices of one picture may never come: Gradio leaves out what is outdated
+  const another = given?.fresh || next?.of !== art?.of;
   if (another) [past, future, zoom] = [[], [], { scale: 1, x: 0, y: 0 }];
   else if (art && next) [past, future] = [[...past.slice(1 - STEPS), art], []];
   act = null;
@@ -129,6 +139,7 @@ function share(before) {
   const directed = ["arrows", "pins", "freeze"].some((name) => art[name] !== before[name]);
   if (directed) trigger("directed");
   if (art.centre !== before.centre) show(stage.dataset.show);
+  if (art.centre !== before.centre && film?.cut) settle(0); // it is cut elsewhere
   if (!directed && hasLoop() && art.masks !== before.masks) hint("Press Animate to use this mask.");
   else hint(HINTS[tool] ?? "");
   draw();
@@ -178,8 +189,10 @@ const WHOLE = { // what each makes of the whole mask
 // What is painted is of a thing from now on.
 function take(thing) {
   const { "": all, ...things } = art.masks;
-  const moved = all && !art.chosen && first; // what was painted as a whole is the mask of what moves first
-  return { chosen: thing, masks: moved ? { [first]: all, ...things } : art.masks };
+  if (!(all && !art.chosen && first)) return { chosen: thing, masks: art.masks };
+  const masks = { [first]: all, ...things }; // what was painted as a whole is the mask of what moves first
+  names.set(masks, nameOf(art.masks));
+  return { chosen: thing, masks };
 }
 
 // Mends where a thing is; chosen again, what moves as a whole is painted.
@@ -274,6 +287,7 @@ function outline(pixels) {
 
 function paint() {
   due = 0;
+  compare();
   stage.toggleAttribute("data-picture", Boolean(art));
   all("[data-do=undo]").concat(all("[data-do=redo]")).forEach((button) => (button.disabled = !(button.dataset.do === "undo" ? past : future).length));
   const [wide, high, sharp] = [view.clientWidth, view.clientHeight, devicePixelRatio];

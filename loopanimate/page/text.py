@@ -8,9 +8,11 @@ import re
 import tempfile
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from PIL import ImageColor
 
+from loopanimate.files.formats import Format
 from loopanimate.loop import Loop, LoopFile
 from loopanimate.memory import SHORT
 from loopanimate.page.preview import measure
@@ -20,28 +22,54 @@ from loopanimate.words.kinds import FACE_KINDS, KINDS
 from loopanimate.words.revise import AMOUNTS
 
 SHOWN_SIDE = 1280  # pixels on the long side of the loop on the page; a download has the size that was asked for
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    words: str
+    shows: tuple[str, ...] = ()  # classes (scene/regions.py) that the picture has to show besides what the words name
+    anywhere: bool = False  # it names nothing that has to be found
+
+
 SUGGESTIONS = (  # of each group the first that fits the picture
     (
-        "the waves roll in, the clouds drift to the left",
-        "the boat rocks gently, the water ripples",
-        "the waterfall flows down",
-        "the water ripples, the trees sway gently",
-        "the water ripples",
+        Suggestion(
+            "the waves roll in, the clouds drift to the left", ("foam", "cloud")
+        ),  # a lake has no waves, nor a clear sky clouds
+        Suggestion("the waves roll in", ("foam",)),
+        Suggestion("the boat rocks gently, the water ripples"),
+        Suggestion("the waterfall flows down"),
+        Suggestion("the water ripples, the clouds drift to the left", ("cloud",)),
+        Suggestion("the water ripples, the trees sway gently"),
+        Suggestion("the water ripples"),
     ),
-    ("her hair blows in the wind, the face stays still", "her hair blows in the wind"),
-    ("the portrait comes alive", "the animal breathes slowly", "the dress sways gently"),
-    ("the clouds drift to the left",),
-    ("the flowers sway gently", "the trees sway, leaves drift down", "the grass sways in the wind"),
-    ("the fire burns", "the candle flickers", "smoke rises slowly"),
+    (Suggestion("the hair blows in the wind, the face stays still"), Suggestion("the hair blows in the wind")),
+    (Suggestion("the portrait comes alive", ("face",)), Suggestion("the clothes sway gently")),
+    (Suggestion("the clouds drift to the left", ("cloud",)),),
+    (
+        Suggestion("the flowers sway gently"),
+        Suggestion("the trees sway, leaves drift down"),
+        Suggestion("the grass sways in the wind"),
+    ),
+    (Suggestion("the fire burns"), Suggestion("the candle flickers"), Suggestion("smoke rises slowly")),
+    (Suggestion("the camera moves in slowly", anywhere=True),),
+    (
+        Suggestion("snow falls gently", ("sky",), anywhere=True),
+        Suggestion("snow falls gently", ("cloud",), anywhere=True),
+        Suggestion("dust drifts slowly", anywhere=True),  # within doors
+    ),
+    (Suggestion("it breathes slowly", ("animal",)), Suggestion("it breathes slowly", ("clothing",))),
 )
-FITTING_ANY = "the camera moves in slowly", "snow falls gently", "it breathes slowly"
 SUGGESTED = 6
-SHOWN_FIRST = [*(group[0] for group in SUGGESTIONS), *FITTING_ANY][:SUGGESTED]  # before anybody has looked at a picture
+SHOWN_FIRST = [group[0].words for group in SUGGESTIONS][:SUGGESTED]  # before anybody has looked at a picture
+SNOW = "snow falls gently"  # shows on any picture
 EXAMPLE = SHOWN_FIRST[0]
 MASKED = "Red moves as long as your sentence names nothing else. Paint or click to change it."
 NOT_FOUND = (
     "No clear object found: the whole picture moves as long as your sentence names nothing. Paint or click to change it."
 )
+FLAT = f"This picture has one colour, so no motion in it can be seen; light and weather can: “{SNOW}”."
+STAYS = "The picture that you had is still there."
 LOOKING = "Looking at the picture …"
 ADDED = "Besides what the sentence says; an amount may follow: snow=0.5"
 AV1 = "AV1 in MP4 and WebM: smaller; at small, with a step at the wrap"
@@ -79,7 +107,6 @@ BEGUN = "Starting …"
 CHOSEN = "Rendering it in full …"
 FAILED = "That did not work. If a message names what is wrong, change it; then try again."
 NOT_UNDERSTOOD = "“{}” is no motion that is known here: say it in other words, or leave it out."
-REVISED = "Press Animate to see it."
 WAYS = {180: ("←", "To the left"), 270: ("↑", "Up"), 90: ("↓", "Down"), 0: ("→", "To the right")}  # degrees, y down
 MEASURES = {
     "step": "Seam step (1.25 or less is none)",
@@ -129,10 +156,19 @@ def left(seconds: float) -> str:
     return f"about {max(1, round(seconds))} s left"
 
 
-def describe(file: LoopFile, seed: int) -> str:
-    (width, height), size = file.size, file.path.stat().st_size
-    weight = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} KB"
-    return f"{width} x {height}, {file.seconds:.2f} s, {file.frames} frames, {weight}, seed {seed}. {file.length} {file.enlarged}".strip()
+def describe(form: Format, file: LoopFile, seed: int, shown: LoopFile | None = None) -> str:
+    """A file that Download gave, or would give: that has no bytes yet. shown: the film on the page, if it is there."""
+    (width, height), written = file.size, file.path.is_file()
+    parts = [f"{form.name}, {width} x {height}", f"{file.seconds:.2f} s", f"{file.frames} frames"]
+    if written:
+        size = file.path.stat().st_size
+        parts.append(f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} KB")
+    said = [f"{'Downloaded' if written else 'The file'}: {', '.join(parts)}, seed {seed}.", file.length]
+    if written:
+        said.append(file.enlarged)
+    elif shown and shown.size != file.size:
+        said.append("Shown here at {} x {}.".format(*shown.size))
+    return " ".join(filter(None, said))
 
 
 def colours(notes: Sequence[Note]) -> list[tuple[int, int, int]]:

@@ -10,6 +10,7 @@ from loopanimate.memory import run_options
 from loopanimate.presets import ASSETS
 
 SIDE, SUPERPIXELS = 320, 250  # pixels on the long side of the copy that is searched; parts that it is divided into
+ONE_COLOUR = 6  # levels of 255 between the pixels of a picture of one colour: what JPEG makes of one, and nobody sees
 ALIKE, UNLIKE = 14.0, 30.0  # distances in CIELAB up to which superpixels are one thing, and from which surely two
 
 
@@ -103,8 +104,16 @@ def long_side(size: tuple[int, int]) -> int:
     return min(max(size), WIDEST * min(size))
 
 
+def is_plain(pixels: np.ndarray) -> bool:
+    """Whether pixels (H, W, 3), uint8, have one colour all over."""
+    return int(np.ptp(pixels, (0, 1)).max()) <= ONE_COLOUR
+
+
 def classify(picture: Image.Image) -> np.ndarray:
-    """How likely each class is everywhere, (classes, h, w) float32 in [0, 1], on a grid as fine as the finder sees."""
+    """How likely each class is everywhere, (classes, h, w) float32 in [0, 1], on a grid as fine as the finder sees.
+
+    In a picture of one colour nothing is likely: the network would see sky or sea there.
+    """
     scale = LONG_SIDE / long_side(picture.size)
     size = tuple(max(32, 32 * round(side * scale / 32)) for side in picture.size)
     return _classify(size, picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0).tobytes())
@@ -113,7 +122,10 @@ def classify(picture: Image.Image) -> np.ndarray:
 @lru_cache(maxsize=8)
 def _classify(size: tuple[int, int], pixels: bytes) -> np.ndarray:
     """What the finder says of RGB pixels of its own size; kept, as sentence after sentence asks about one picture."""
-    pixels = np.frombuffer(pixels, np.uint8).reshape(*size[::-1], 3).astype(np.float32) / 255
+    pixels = np.frombuffer(pixels, np.uint8).reshape(*size[::-1], 3)
+    if is_plain(pixels):
+        return np.zeros((len(CLASSES), *(side // STRIDE for side in size[::-1])), np.float32)
+    pixels = pixels.astype(np.float32) / 255
     likely = _see_pieces(pixels) if max(size) > PANORAMA * min(size) else _see(pixels)
     guide = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), likely.shape[:0:-1], interpolation=cv2.INTER_AREA)
     refined = np.stack([refine(plane, guide) for plane in likely])

@@ -1,5 +1,4 @@
 import json
-import re
 import threading
 from dataclasses import replace
 from fractions import Fraction
@@ -19,7 +18,7 @@ from loopanimate.loop import FrameLoop, LoopFile, MotionLoop
 from loopanimate.motion.border import ALL_BORDERS
 from loopanimate.motion.field import Field
 from loopanimate.page import canvas, jobs, preview, text
-from loopanimate.page.jobs import Server, Shown, direct
+from loopanimate.page.jobs import Server, Shown, direct, hold
 from loopanimate.page.living import move
 from loopanimate.page.preview import first_frame, measure, shrink
 from loopanimate.presets import ASSETS
@@ -284,7 +283,7 @@ def test_a_loop_of_motion_is_shown_and_written_without_a_model_at_the_size_that_
     living = server.write_living(loop)
     assert living.size == loop.picture.size and move(loop)["own"] == 1
     loop.picture.save(tmp_path / "picture.png")
-    shown, said = run(server.render(loop, str(tmp_path / "picture.png"), loop.mask, (), True, living))
+    shown, said = run(server.render(Shown(str(tmp_path / "picture.png"), loop.mask, loop, living=living), True))
     assert (
         all("Rendering · about" in word["words"] and 0 < word["share"] <= 1 for word in said)
         and shown.is_kept()
@@ -295,10 +294,30 @@ def test_a_loop_of_motion_is_shown_and_written_without_a_model_at_the_size_that_
     for form in (form for form in FORMATS if not form.beside):
         written, said = run(server.write(shown, settings, form, True, None))
         assert written.path.suffix in form.endings and unpack(read_metadata(written.path))[0] == settings
-        assert re.match(f"{written.size[0]} x {written.size[1]}, {written.seconds:.2f} s", text.describe(written, 0))
+        told = direct(loop, settings).foretell(hold(settings.output, form), form)
+        assert (told.size, told.frames, told.seconds) == (written.size, written.frames, written.seconds)
+        said, size = (
+            text.describe(form, told, 0, shown.file),
+            f"{form.name}, {written.size[0]} x {written.size[1]}, {written.seconds:.2f} s",
+        )
+        assert said.startswith(f"The file: {size}") and text.describe(form, written, 0).startswith(f"Downloaded: {size}")
+        assert ("Shown here at" in said) == (written.size != shown.file.size)
         if form.kind in ("film", "animation"):
             plugin = "pyav" if form.kind == "film" else "pillow"
             assert iio.imread(written.path, plugin=plugin, index=0).shape[1::-1] == written.size
+
+
+def test_the_film_on_the_page_is_handed_out_as_it_is_and_no_other_file_for_it(server, loop, tmp_path):
+    loop.picture.save(tmp_path / "picture.png")
+    shown, _ = run(server.render(Shown(str(tmp_path / "picture.png"), loop.mask, loop), True))
+    same, said = run(server.write(shown, loop.settings, FORMATS[0], True, None))
+    assert not said and same.path.read_bytes() == shown.file.path.read_bytes() and same.path != shown.file.path
+    for change in ({"quality": "small"}, {"size": "64x48"}, {"motion_strength": 0.5}, {"seconds": 3.0}):
+        other, _ = run(server.write(shown, loop.settings.change(**change), FORMATS[0], True, None))
+        assert other.path.read_bytes() != same.path.read_bytes()
+        assert unpack(read_metadata(other.path))[0] == loop.settings.change(**change)
+    bare, _ = run(server.write(shown, loop.settings, FORMATS[0], False, None))  # without settings in the file
+    assert bare.path.read_bytes() != same.path.read_bytes()
 
 
 def test_frozen_places_say_how_far_they_reach(loop):
@@ -311,13 +330,39 @@ def test_frozen_places_say_how_far_they_reach(loop):
     assert "reach" not in move(loop)
 
 
-def test_suggestions_are_of_what_the_picture_shows():
-    server, machine = Server(), Machine()
-    beach, cat = (
-        server.suggest(str(next((ASSETS / "examples" / name).glob("picture.*"))), machine) for name in ("beach", "cat")
-    )
-    assert "waves" in beach[0] and len(beach) > len(text.FITTING_ANY) - 1
-    assert not any(word in words for words in cat for word in ("waves", "water", "clouds")) and "snow falls gently" in cat
+FITTING = {  # picture: words of suggestions that fit it, and words that do not
+    "beach": ("waves clouds snow", "breathes smoke her"),
+    "lake": ("water clouds", "waves breathes"),
+    "red-clouds": ("water clouds", "waves breathes"),
+    "surf": ("waves", "breathes"),
+    "snow": ("camera", "smoke clouds"),
+    "city": ("camera", "clouds breathes"),
+    "tree": ("grass clouds", "breathes water"),
+    "tulips": ("flowers clouds", "breathes water"),
+    "blossoms": ("flowers", "clouds breathes snow"),
+    "cat": ("breathes", "waves water clouds snow"),
+    "astronaut": ("hair portrait", "her clouds snow"),
+    "coffee": ("camera", "portrait breathes snow waves"),
+    "rocket": ("camera", "clouds breathes"),
+    "flower": ("flowers", "clouds breathes snow"),
+}
+
+
+def test_suggestions_are_of_what_the_picture_shows(photos, tmp_path):
+    server, machine, answers = Server(), Machine(), []
+    for name, words in FITTING.items():
+        path = next((ASSETS / "examples" / name).glob("picture.*"), tmp_path / f"{name}.png")
+        if name in photos:
+            photos[name].save(path)
+        said = ", ".join(server.suggest(str(path), machine))
+        fits, misfits = map(str.split, words)
+        answers += [
+            (name, word, (word in said.replace(",", "").split()) == wanted)
+            for wanted in (True, False)
+            for word in (fits if wanted else misfits)
+        ]
+    wrong = [(name, word) for name, word, right in answers if not right]
+    assert len(wrong) < 0.05 * len(answers), wrong
 
 
 def test_frames_follow_no_hands_but_the_tempo(server, loop):
