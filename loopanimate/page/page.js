@@ -76,7 +76,7 @@ const slideTo = (centre) => {
   place();
 };
 view.addEventListener("pointerdown", (event) => {
-  if (!slidable() || event.button > 0) return;
+  if (!slidable() || event.button > 0 || event.target.closest("button")) return; // Cancel stands over the loop
   view.setPointerCapture(event.pointerId);
   slid = { at: [event.clientX, event.clientY], centre: middle(), before: art };
 });

@@ -42,8 +42,9 @@ from tests.browser.steps import (
 
 def test_from_picture_to_playing_loop_to_files_and_back(page, picture, tmp_path):
     prepare(page, picture)
-    page.get_by_text("it breathes slowly", exact=True).click()
-    expect(page.get_by_label("What should move, and how?")).to_have_value("it breathes slowly")
+    page.get_by_text("the camera moves in slowly", exact=True).click()
+    expect(page.get_by_label("What should move, and how?")).to_have_value("the camera moves in slowly")
+    page.get_by_label("What should move, and how?").fill("it breathes slowly")
     page.get_by_label("Seed", exact=True).fill("7")
     animate(page)
     state = page.evaluate(f"[{VIDEO}.loop, {VIDEO}.muted, {VIDEO}.autoplay, {VIDEO}.paused, {VIDEO}.videoWidth]")
@@ -51,12 +52,12 @@ def test_from_picture_to_playing_loop_to_files_and_back(page, picture, tmp_path)
     page.get_by_text("300 x 200, 0.50 s, 15 frames").wait_for()
     video = saved(page, "MP4", tmp_path / "loop.mp4")
     assert seconds(video) == pytest.approx(0.5, abs=0.02)
-    page.get_by_text("MP4: 300 x 200, 0.50 s, 15 frames").wait_for()
+    page.get_by_text("Downloaded: MP4, 300 x 200, 0.50 s, 15 frames").wait_for()
     assert seconds(saved(page, "WebM", tmp_path / "loop.webm")) == pytest.approx(0.5, abs=0.05)
     for name, ending, count in (("GIF", "gif", 6), ("WebP", "webp", 15), ("APNG", "png", 15)):
         with Image.open(saved(page, name, tmp_path / f"loop.{ending}")) as loop:
             assert loop.n_frames == count and loop.size == (301, 201)
-        page.get_by_text(f"{name}: 301 x 201").wait_for()
+        page.get_by_text(f"Downloaded: {name}, 301 x 201").wait_for()
     choose(page, "Size", "phone, 1080 x 1920")
     page.get_by_label("Whole picture within").check()
     with av.open(saved(page, "MP4", tmp_path / "phone.mp4")) as film:

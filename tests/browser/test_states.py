@@ -77,9 +77,9 @@ def test_a_loop_says_whose_it_is_once_something_else_is_asked_for(page, picture)
 
 
 def test_words_typed_while_a_loop_is_made_keep_their_own_chips(page, picture):
-    prepare(page, picture, frames=3, steps=50, prompt="it sways, it snows")
+    prepare(page, picture, frames=3, steps=12, prompt="it sways, it snows")
     page.get_by_role("button", name="Animate", exact=True).click()
-    page.get_by_text(re.compile(r"Step \d+ of 50")).wait_for()
+    page.get_by_text(re.compile(r"Step \d+ of 12")).wait_for()
     page.get_by_label(WORDS).fill("it rains")
     until_rendered(page, "")
     expect(page.locator("#of")).to_contain_text("“it sways, it snows”")
