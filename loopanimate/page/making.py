@@ -148,6 +148,7 @@ class JobEvents(Events):
         kept = [shown.pack(), *(earlier for earlier in values[self.history] if earlier.is_kept())][:HISTORY]
         yield {
             **self.display(shown),
+            **self.offer({**values, self.current: shown.drop_picture()}),  # and again by what controls are once it is there
             self.stage: hand(shown.path, **self.on_stage(shown), visit=self.visit(shown)),
             self.history: kept,
         }
