@@ -13,8 +13,9 @@ import gradio as gr
 
 from loopanimate.page import text
 from loopanimate.page.bindings import bind, read
-from loopanimate.page.jobs import Server, Shown
+from loopanimate.page.jobs import Server
 from loopanimate.page.layout import Layout
+from loopanimate.page.shown import Shown
 from loopanimate.settings import Settings
 
 QUIET = {"api_visibility": "private", "show_progress": "hidden"}

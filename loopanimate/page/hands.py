@@ -7,8 +7,8 @@ import gradio as gr
 
 from loopanimate.page import text
 from loopanimate.page.base import QUIET, Events, hand
-from loopanimate.page.jobs import direct
 from loopanimate.page.living import move
+from loopanimate.page.shown import direct
 from loopanimate.settings import MAX_TEXT
 from loopanimate.words.revise import revise
 

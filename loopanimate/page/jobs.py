@@ -3,25 +3,23 @@
 Generators yield HTML that says how it goes, or None when there is nothing new; closing one stops the work.
 """
 
-import io
 import os
 import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from loopanimate.animate import check_appearance, make_loops
+from loopanimate.animate import make_loops
 from loopanimate.files.formats import Format, read_metadata
 from loopanimate.files.length import fit_length, in_seconds
-from loopanimate.files.pictures import encode_still, mask_size, open_picture
+from loopanimate.files.pictures import mask_size
 from loopanimate.files.project import ENDING, is_project, read_project, write_project
 from loopanimate.files.recipe import MOST_SIDE, Parts, of_frame, open_small_png, pack, unpack, unpack_parts, unpack_squares
 from loopanimate.files.sizes import read_monitors
@@ -32,15 +30,15 @@ from loopanimate.page.limits import KEEP_SECONDS, OWN, PUBLIC
 from loopanimate.page.living import write_preview
 from loopanimate.page.packages import write_package, zip_together
 from loopanimate.page.preview import first_frame, shrink, webp
+from loopanimate.page.shown import Shown, direct, hold, is_film, is_flat, open_cached, plain
 from loopanimate.page.work import POLL, follow, relay, start
 from loopanimate.presets import DEFAULT, NATIVE_FPS, PRESETS
 from loopanimate.scene.finder import Finder, Models
 from loopanimate.scene.plan import Outcome
-from loopanimate.scene.regions import CLASSES, classify, is_plain
+from loopanimate.scene.regions import CLASSES, classify
 from loopanimate.scene.saliency import automatic_mask, edit, session
 from loopanimate.settings import Machine, Output, Settings
 from loopanimate.staging import Note, find_things, foresee, shrink_to_masks
-from loopanimate.view import is_fit
 
 STAGE_SIDE = 2048  # pixels on the long side of the picture on the page
 GLIMPSE_SIDE, GLIMPSE_SECONDS = 224, 0.7  # pixels of the moving picture while sampling, and how often it is renewed
@@ -52,19 +50,6 @@ ON_ZERO = spaces is not None and os.environ.get("SPACES_ZERO_GPU") is not None
 BROWSABLE = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "AVIF", "BMP")  # pictures that every browser shows
 
 gpu = spaces.GPU(duration=120) if spaces else lambda function: function
-_open_once, _opening = lru_cache(maxsize=4)(open_picture), Lock()
-
-
-def open_cached(path: str | Path) -> Image.Image:
-    """A picture; who asks for it while somebody else opens it waits: a large one, opened twice, would fill the memory."""
-    with _opening:
-        return _open_once(path)
-
-
-@lru_cache(maxsize=64)
-def is_flat(path: str) -> bool:
-    """Whether a picture has one colour all over, so that no motion in it can be seen."""
-    return is_plain(np.asarray(canvas.shrink(open_cached(path).convert("RGB"))))
 
 
 @lru_cache(maxsize=4)
@@ -75,59 +60,6 @@ def small_finder(path: str, models: Models) -> Finder:
     finder.likely, (mask, found) = classify(whole), automatic_mask(whole, models.salient)
     finder.salient = canvas.fit(mask, small.size), found
     return finder
-
-
-@dataclass(frozen=True)
-class Shown:
-    """The loop on the page."""
-
-    path: str  # of the picture
-    mask: np.ndarray | None  # (h, w) in [0, 1], as painted
-    loop: Loop
-    parts: Parts = ()  # things that the sentence names and their masks, as painted
-    file: LoopFile | None = None
-    thumbnail: str | None = None
-    living: LoopFile | None = None  # the living page in which hands may change it; frames have none
-    details: str = ""
-    revision: str = ""  # of its masks, as the page's script calls what is painted
-    before: "Shown | None" = None  # the loop whose film is there while this one has none
-
-    @property
-    def finished(self) -> "Shown | None":
-        """The newest loop that has a film."""
-        return self if self.file else self.before
-
-    def is_kept(self) -> bool:
-        """Whether its files are still there: they go after KEEP_SECONDS."""
-        return self.file is not None and all(Path(path).is_file() for path in (self.path, self.file.path, self.thumbnail))
-
-    def drop_picture(self) -> "Shown":
-        """The form that waits for what the visitor does next: a hundred large pictures would fill the memory."""
-        return replace(self, loop=replace(self.loop, picture=None))
-
-    def open_picture(self) -> "Shown":
-        return replace(self, loop=replace(self.loop, picture=open_cached(self.path)))
-
-    def pack(self) -> "Shown":
-        """The form that the visit's history keeps: masks as PNG, and no picture, which is read from its file again."""
-        return self._convert(None, lambda mask: encode_still(np.rint(mask * 255).astype(np.uint8), "PNG", compress_level=1))
-
-    def unpack(self) -> "Shown":
-        return self._convert(open_cached(self.path), lambda png: np.asarray(Image.open(io.BytesIO(png)), np.float32) / 255)
-
-    def _convert(self, picture: Image.Image | None, form: Callable) -> "Shown":
-        loop = replace(self.loop, picture=picture, mask=form(self.loop.mask), masks=tuple(map(form, self.loop.masks)))
-        parts = [(words, form(own)) for words, own in self.parts]
-        return replace(self, loop=loop, mask=None if self.mask is None else form(self.mask), parts=parts)
-
-    @property
-    def name(self) -> str:
-        """Of the picture, as its file is called."""
-        return Path(self.path).stem
-
-    def caption(self) -> str:
-        settings = self.loop.settings
-        return f"seed {settings.request.seed}, strength {settings.hands.motion_strength:g}: {settings.request.prompt}"
 
 
 class Held:
@@ -398,28 +330,6 @@ class Server:
         return write_preview(loop, self.new_file(".html"))
 
 
-def plain(output: Output) -> Output:
-    """An output as the film on the page has it: without what only a download takes."""
-    return Output(**{name: getattr(output, name) for name in ("fps", "size", "centre", "fit", "scale", "enlarge")})
-
-
-def hold(output: Output, form: Format) -> Output:
-    """An output as far as a format can hold it."""
-    held = {"codec": output.codec if output.codec in form.codecs else None}
-    if form.rates and output.fps not in ("native", *form.rates):
-        held["fps"] = None  # the format's own
-    return output.model_copy(update=held)
-
-
-def is_film(shown: Shown, settings: Settings, form: Format, recipe: str | None) -> bool:
-    """Whether the file that is asked for is the film on the page, which then needs no rendering."""
-    if recipe is None or not shown.is_kept() or shown.file.path.suffix not in form.endings:
-        return False
-    size = form.size(*shown.loop.size(settings.output))
-    same = settings == shown.loop.settings and settings.output == plain(settings.output) and size == shown.file.size
-    return same and read_metadata(shown.file.path) == recipe
-
-
 def load(preset: str, checkpoint: str | None, device: str):
     from loopanimate.checkpoints import load_quietly  # torch and diffusers take seconds to import
 
@@ -454,22 +364,3 @@ def is_same(one: Image.Image, other: Image.Image) -> bool:
         return False
     small = (np.asarray(each.convert("RGB").resize((32, 32), Image.Resampling.BOX), np.float32) for each in (one, other))
     return bool(np.abs(next(small) - next(small)).mean() < ALIKE)
-
-
-def is_cut_out(loop: Loop) -> bool:
-    """Whether its frames are a part of the picture, which hands may choose another of without sampling it again."""
-    output, (width, height) = loop.settings.output, loop.picture.size
-    wide, high = loop.size()
-    return (
-        isinstance(loop, MotionLoop)
-        and output.size != "source"
-        and not is_fit(output, loop.alpha)
-        and wide * height != high * width
-    )
-
-
-def direct(loop: Loop, settings: Settings) -> Loop:
-    """The loop by other hands. Raises ValueError for hands that it cannot follow."""
-    if not isinstance(loop, MotionLoop):
-        check_appearance(settings.hands)
-    return replace(loop, settings=settings)

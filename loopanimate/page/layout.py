@@ -29,9 +29,9 @@ class Layout:
 
     def __init__(self, server: Server):
         self.server, self.controls = server, {}
-        self.current = gr.State(None, time_to_live=KEEP_SECONDS)  # jobs.Shown on the page
-        self.four_loops = gr.State(None, time_to_live=KEEP_SECONDS)  # jobs.Shown to choose from, without films
-        self.history = gr.State([], time_to_live=KEEP_SECONDS)  # packed jobs.Shown, newest first
+        self.current = gr.State(None, time_to_live=KEEP_SECONDS)  # shown.Shown on the page
+        self.four_loops = gr.State(None, time_to_live=KEEP_SECONDS)  # shown.Shown to choose from, without films
+        self.history = gr.State([], time_to_live=KEEP_SECONDS)  # packed shown.Shown, newest first
         gr.Markdown("# LoopAnimate\nA picture, a sentence, a seamless living wallpaper.", elem_id="title")
         self.place_examples()
         with gr.Row(elem_id="work"):

@@ -14,7 +14,8 @@ from loopanimate.page import text
 from loopanimate.page.base import MISTAKES, QUIET, Events, hand
 from loopanimate.page.bindings import read, show
 from loopanimate.page.canvas import Painting, shrink_mask, url
-from loopanimate.page.jobs import CHOICE_SIDE, ON_ZERO, Shown, direct, hold, is_cut_out, is_flat
+from loopanimate.page.jobs import CHOICE_SIDE, ON_ZERO
+from loopanimate.page.shown import Shown, direct, hold, is_cut_out, is_flat
 from loopanimate.page.work import relay, within
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.scene.plan import names, names_things, painted

@@ -9,7 +9,7 @@ from loopanimate.page import text
 from loopanimate.page.base import QUIET, Events, hand
 from loopanimate.page.bindings import show
 from loopanimate.page.canvas import Painting, fit, shrink, small_size, url
-from loopanimate.page.jobs import is_flat, open_cached
+from loopanimate.page.shown import is_flat, open_cached
 from loopanimate.scene.regions import Selector
 from loopanimate.settings import Hands, make_settings
 

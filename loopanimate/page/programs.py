@@ -9,8 +9,8 @@ from loopanimate.files.recipe import MOST_PARTS
 from loopanimate.files.sizes import output_size
 from loopanimate.page import text
 from loopanimate.page.base import Events, in_words
-from loopanimate.page.jobs import Shown, open_cached
 from loopanimate.page.making import DEVICE, NAMED
+from loopanimate.page.shown import Shown, open_cached
 from loopanimate.page.work import relay, within
 from loopanimate.presets import MAX_FRAMES
 from loopanimate.settings import make_settings

@@ -18,9 +18,10 @@ from loopanimate.loop import FrameLoop, LoopFile, MotionLoop
 from loopanimate.motion.border import ALL_BORDERS
 from loopanimate.motion.field import Field
 from loopanimate.page import canvas, jobs, preview, text
-from loopanimate.page.jobs import Server, Shown, direct, hold
+from loopanimate.page.jobs import Server
 from loopanimate.page.living import move
 from loopanimate.page.preview import first_frame, measure, shrink
+from loopanimate.page.shown import Shown, direct, hold, open_cached
 from loopanimate.presets import ASSETS
 from loopanimate.scene.finder import Models
 from loopanimate.settings import Machine, make_settings
@@ -121,7 +122,7 @@ def test_mistakes_name_files_without_their_folders(tmp_path, monkeypatch):
     broken = tmp_path / "gradio" / "0a1b" / "my notes.png"
     broken.write_bytes(b"x")
     with pytest.raises(ValueError) as mistake:
-        jobs.open_cached(str(broken))
+        open_cached(str(broken))
     assert "got my notes.png: not a picture" in text.plain(mistake.value)
 
 
