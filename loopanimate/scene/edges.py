@@ -25,7 +25,7 @@ USUAL = 0.08  # half the side of the windows for that
 SMALLEST = 6  # pixels of a thin thing at least
 BESIDE = 3.0  # pixels from what is no sky in which something thin touches it
 # The logarithm of the odds that something thin is no cloud, from what `find_thin` measures of it; `python -m train thin` fits it.
-IS_OTHER, AT_ALL = np.array([7.62, 1.35, -0.00396, -0.00547, -2.83, 0.157, 1.02]), -4.08
+IS_OTHER, AT_ALL = np.array([7.62, 1.35, -2.83, 0.157, 1.02]), -4.08
 STEP, SPREAD = 2.0, 2.0  # CIELAB; change to the next pixel, and deviation, up to which an area is of one colour
 AREA = 0.0005  # share of the picture that one has at least
 LINE_ART, LINES = 0.7, 0.005  # share of the picture that they make up where it is a drawing in lines, and that lines do
@@ -103,10 +103,9 @@ def leave_out_thin(mask: np.ndarray, lab: np.ndarray, likely: np.ndarray) -> np.
 def find_thin(mask: np.ndarray, lab: np.ndarray, likely: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What is thin within a mask (h, w) of the sky and of another colour (h, w, 3): parts of the sky, or things before it.
 
-    Returns labels (h, w) from 0, how clearly each pixel is of its thing (h, w) in [0, 1], and of each label (N, 7): how likely
-    it is something else, the logarithm of its length in widths, by how much it is paler and yellower than what is around it,
-    the logarithm of how far colours usually are apart there, how far its own are, and whether it touches what is no sky. Of
-    what is none all are zero.
+    Returns labels (h, w) from 0, how clearly each pixel is of its thing (h, w) in [0, 1], and of each label (N, 5): how likely
+    it is something else, the logarithm of its length in widths, the logarithm of how far colours usually are apart there, how
+    far its own are, and whether it touches what is no sky. Of what is none all are zero.
     """
     inside = mask > 0.5
     off = _continue_inside(lab, inside) if inside.any() else lab
@@ -135,8 +134,6 @@ def find_thin(mask: np.ndarray, lab: np.ndarray, likely: np.ndarray) -> tuple[np
         [
             total((1 - likely) * apart) / weight,
             np.log(pixels / (np.pi * width**2 + 1)),
-            total(off[..., 0] * apart) / weight,
-            total(off[..., 2] * apart) / weight,
             np.log(total(usual) / pixels + 0.5),
             weight / pixels,
             touches,
