@@ -25,7 +25,7 @@ USUAL = 0.08  # half the side of the windows for that
 SMALLEST = 6  # pixels of a thin thing at least
 BESIDE = 3.0  # pixels from what is no sky in which something thin touches it
 # The logarithm of the odds that something thin is no cloud, from what `find_thin` measures of it; `python -m train thin` fits it.
-IS_OTHER, AT_ALL = np.array([7.62, 1.35, -2.83, 0.157, 1.02]), -4.08
+IS_OTHER, AT_ALL = np.array([7.34, 1.32, -2.84, 0.161, 1.15]), -4.08
 STEP, SPREAD = 2.0, 2.0  # CIELAB; change to the next pixel, and deviation, up to which an area is of one colour
 AREA = 0.0005  # share of the picture that one has at least
 LINE_ART, LINES = 0.7, 0.005  # share of the picture that they make up where it is a drawing in lines, and that lines do
