@@ -11,10 +11,12 @@ repeat of the frame before. So `AHEAD_AV1` frames of the next round are coded to
 """
 
 import os
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -170,8 +172,26 @@ def encode(
             stream.time_base = context.time_base = frame.time_base
             context.colorspace = context.color_primaries = context.color_trc = frame.colorspace
             context.color_range = frame.color_range
+            open_encoder(context)
         mux(stream.encode(frame))
     mux(stream.encode())
+
+
+def open_encoder(context: av.VideoCodecContext) -> None:
+    """Open an encoder, and have all threads scheduled as this one was.
+
+    Where it may (root, in most containers), SVT-AV1 puts the thread that opens it and all of its own under SCHED_FIFO at
+    priority 99 and leaves them there (findings/): nothing else runs beside it, and what the thread starts later inherits it.
+    """
+    if not sys.platform.startswith("linux"):
+        context.open()
+        return
+    tasks, caller = Path("/proc/self/task"), threading.get_native_id()
+    was, others = (os.sched_getscheduler(0), os.sched_getparam(0)), set(os.listdir(tasks)) - {str(caller)}
+    context.open()
+    for task in set(os.listdir(tasks)) - others:
+        with suppress(ProcessLookupError):
+            os.sched_setscheduler(int(task), *was)
 
 
 def span(index: int, fps: Fraction, ticks: Fraction | int) -> tuple[int, int]:

@@ -26,6 +26,7 @@ import tifffile
 from PIL import Image, ImageCms, TiffImagePlugin
 
 from loopanimate.files.pictures import open_mask, open_picture
+from loopanimate.files.video import open_encoder
 
 REFUSED = r"^expected (a picture|at most 120 megapixels|sides of at most)[^\n]*$"
 EXACT, LOSSY = 1.0, 5.0  # mean difference of levels
@@ -195,6 +196,7 @@ def avif(pixels: np.ndarray, transfer: int, primaries: int) -> bytes:
             setattr(stream.codec_context, name, mark)
             setattr(frame, name, mark)
         frame.pts = 0
+        open_encoder(stream.codec_context)
         for packet in (*stream.encode(frame), *stream.encode()):
             container.mux(packet)
     return file.getvalue()

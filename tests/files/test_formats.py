@@ -1,11 +1,13 @@
 import base64
 import io
 import json
+import os
 import subprocess
 import sys
 import tracemalloc
 import zipfile
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import cv2
@@ -365,6 +367,24 @@ def test_nothing_is_half_written(tmp_path):
             write_loop(path, break_off(), 8, Coding(Fraction(8)))
         assert path.read_bytes() == b"the old loop"
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@AV1
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="Linux tells how each thread is scheduled")
+def test_no_encoder_takes_the_machine(tmp_path):
+    """SVT-AV1 asks for real-time threads, and gets them where it may: as root in most containers."""
+
+    def scheduled():
+        return {os.sched_getscheduler(int(task)) for task in os.listdir("/proc/self/task")}
+
+    def watched():
+        for pixels in ring():
+            yield pixels
+            seen.append(scheduled())
+
+    before, seen = scheduled(), []
+    write_loop(tmp_path / "loop.avif", watched(), 8, Coding(Fraction(8)))
+    assert len(seen) == 8 and all(policies <= before for policies in (*seen, scheduled()))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a limit on a file's size stands for a full disk")
