@@ -440,7 +440,8 @@ document.addEventListener("click", ({ target }) => {
   stage.scrollIntoView({ behavior: "smooth", block: "nearest" });
 });
 
-// --- examples: one film plays after the other, while the strip is seen; many at once are much for a small machine
+// --- examples: one film plays after the other, while a strip is seen that has nothing of one's own beside it: many at once are
+// much for a small machine, and one is, too, for a page that works
 
 document.addEventListener("click", ({ target }) => {
   const example = target.closest?.("[data-example]");
@@ -452,6 +453,7 @@ document.addEventListener("click", ({ target }) => {
 const reel = [...document.querySelectorAll("[data-example] video")], stripped = reel[0]?.closest("#examples");
 let turned = -1;
 function turn() {
+  if (art) return;
   turned = (turned + 1) % reel.length;
   reel[turned].play().catch(() => {});
 }

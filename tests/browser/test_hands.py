@@ -345,6 +345,21 @@ def test_every_format_is_handed_out_and_a_seed_gives_its_loop_again(page, pictur
     assert saved(page, "PNG sequence", tmp_path / "again.zip").stat().st_size == one.stat().st_size
 
 
+def test_films_of_examples_play_in_turn_until_a_picture_is_there(page, picture):
+    playing = "[...document.querySelectorAll('[data-example] video')].findIndex((each) => !each.paused && each.currentTime > 0)"
+    first = until(page, lambda: page.evaluate(playing), lambda index: index >= 0)
+    end = f"(at => {{ const film = document.querySelectorAll('[data-example] video')[at]; film.currentTime = film.duration }})({playing})"
+    page.evaluate(end)
+    until(page, lambda: page.evaluate(playing), lambda index: index == first + 1)
+    upload(page, picture)
+    page.locator("#examples").scroll_into_view_if_needed()
+    if page.evaluate(playing) >= 0:  # it was in sight all the while
+        page.evaluate(end)
+    until(page, lambda: page.evaluate(playing), lambda index: index == -1)
+    page.wait_for_timeout(500)
+    assert page.evaluate(playing) == -1
+
+
 def test_the_film_of_an_example_is_one_click_and_its_loop_is_live(page):
     page.locator("[data-example=tree] video").click()
     page.wait_for_function(f"{VIDEO}.src.endsWith('examples/tree/loop.mp4') && {VIDEO}.currentTime > 0")
