@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from loopanimate import options
+from loopanimate.compiled import compile_meanwhile
 from loopanimate.files.cutouts import open_alpha, put_behind
 from loopanimate.files.formats import ENDINGS, FORMATS, check, check_output, check_place, files_of, list_endings, read_metadata
 from loopanimate.files.length import fit_length
@@ -71,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
         files, machine = options.build(Files, given), options.build(Machine, given)
         settings = options.build(Settings, {name: value for name, value in given.items() if name not in ("output", "freeze")})
         try:
-            said = animate(files, settings, machine, given["part"], _show_progress)
+            said = animate(files, settings, machine, given["part"], _show_progress, load_once)
             print(*map(options.for_terminal, said), sep="\n")
         except KeyboardInterrupt:
             print("\rstopped: nothing was written", file=sys.stderr)
@@ -98,6 +99,12 @@ def load_all(preset: str, machine: Machine):
     from loopanimate.checkpoints import load_models, load_quietly
 
     return load_quietly(preset, machine.checkpoint, machine.device), load_models(machine)
+
+
+def load_once(preset: str, machine: Machine):
+    """The same for a command that makes one loop: its kernels are compiled meanwhile."""
+    compile_meanwhile()
+    return load_all(preset, machine)
 
 
 def animate(
@@ -155,10 +162,9 @@ def animate(
     if not again and _is_written(written_to, recipe, sources):
         return []
 
-    # torch and diffusers take seconds to import: mistakes are said before
-    from loopanimate.animate import make_loops
-
     pipe, models = load(settings.sampler, machine)
+    from loopanimate.animate import make_loops  # with torch, which takes seconds to import: mistakes are said before
+
     loop, *others = make_loops(pipe, picture, settings, seeds, mask, progress, given=parts, models=models, alpha=alpha)
     written = loop.write_page(output, others, metadata=recipe) if others else loop.write(output, metadata=recipe)
     if files.manifests:

@@ -121,14 +121,14 @@ def test_the_network_obeys_a_direction(motion_pipeline, photos, word, sign):
         prompt=f"the cat moves to the {word}",
         output_type="latent",
         num_frames=15,
-        num_videos_per_prompt=10,
-        generator=[torch.Generator().manual_seed(seed) for seed in range(10)],
+        num_videos_per_prompt=6,
+        generator=[torch.Generator().manual_seed(seed) for seed in range(6)],
     ).frames
     obeyed = 0
     for clip in latents:
         mean = motion_pipeline.codec.decode_motion(clip).unrolled()[:, 0, :, 2:10, 2:10].mean((-2, -1))  # (N, 2)
         obeyed += mean[np.linalg.norm(mean, axis=1).argmax(), 0] * sign > 0
-    assert obeyed >= 8
+    assert obeyed >= 5
 
 
 @pytest.mark.parametrize("word, sign", [("left", -1), ("right", 1)])
@@ -360,7 +360,7 @@ def test_masks_of_a_large_picture_are_kept_small_and_show_the_same(make, photos,
 @pytest.mark.parametrize("shape", [(576, 48), (48, 576)])
 def test_a_panorama_becomes_a_seamless_loop(make, photos, shape, tmp_path):
     picture = photos["coffee"].resize(shape)
-    loop = make(picture, prompt="it sways", fps="native", num_frames=9)
+    loop = make(picture, prompt="it sways", fps="native", num_frames=9, num_inference_steps=2)
     file = loop.write(tmp_path / "long.mp4")
     decoded = np.stack(list(iio.imiter(file.path, plugin="pyav")))
     assert decoded.shape == (8, *shape[::-1], 3) and seam(decoded)["step"] <= 1.25

@@ -13,7 +13,7 @@ from loopanimate.files.recipe import open_small_png, small_png
 from loopanimate.page.canvas import open_url
 from tests.browser.steps import LIVING, VIDEO, animate, draw, painted, prepare, put, recipe, saved, until, until_idle
 
-COUNT = int(os.environ.get("INTERLEAVINGS", "10"))  # python -m tests.long_runs hands makes more
+COUNT = int(os.environ.get("INTERLEAVINGS", "5"))  # python -m tests.long_runs hands makes more
 SEED = int(os.environ.get("INTERLEAVINGS_SEED", "0"))
 SENTENCES = ("it sways to the left", "it bobs gently", "everything ripples")
 COLOURS = {"red": (200, 60, 40), "green": (60, 160, 50), "blue": (40, 70, 200)}

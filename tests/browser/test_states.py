@@ -45,8 +45,8 @@ def press_slider(page, times):
 
 @pytest.fixture
 def large(photos, tmp_path):
-    """A photograph whose film is rendered for seconds."""
-    photos["coffee"].resize((1200, 800)).save(tmp_path / "large.png")
+    """A photograph whose film takes a while to render."""
+    photos["coffee"].resize((750, 500)).save(tmp_path / "large.png")
     return tmp_path / "large.png"
 
 
