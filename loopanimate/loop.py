@@ -26,6 +26,7 @@ from loopanimate.motion.edits import apply, edits_to_show, limit
 from loopanimate.motion.faces import Face
 from loopanimate.motion.field import Field
 from loopanimate.motion.hands import direct, freeze
+from loopanimate.motion.spin import spins_of
 from loopanimate.motion.spline import latent_grid
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.render.interpolation import Ring
@@ -307,8 +308,10 @@ class MotionLoop(Loop):
     def field(self, view: View) -> Field:
         """The motion of what is shown, by the settings' hands."""
         hands, part, size = self.settings.hands, view.part, view.picture.size
-        strong = apply(self.motion, edits_to_show(self.intents, weigh(self.masks, self.motion), hands.motion_strength))
-        motion, borders = strong.crop(part, size), borders_of(view.masks)
+        borders, strength = borders_of(view.masks), hands.motion_strength
+        spins = spins_of(self.intents, self.masks, borders, self.motion.period, strength)
+        strong = apply(self.motion, edits_to_show(self.intents, weigh(self.masks, self.motion), strength, spins))
+        motion = strong.crop(part, size)
         arrows, pins = ([within(part, points) for points in given] for given in (hands.arrows, hands.pins))
         # a direction whose end was cut off has gone
         arrows, pins = ([point for point in given if 0 <= min(point) and max(point) <= 1] for given in (arrows, pins))
@@ -320,15 +323,15 @@ class MotionLoop(Loop):
             box = tuple(share * side for share, side in zip(part, 2 * frozen.size))
             frozen = np.asarray(frozen.resize(size, Image.Resampling.BILINEAR, box=box), np.float32) / 255
             motion = freeze(motion, frozen)
-        motion = limit(motion, borders)
+        motion = limit(motion, borders, spins)
         faces = self._faces(view, frozen if hands.freeze else None)
         if self.shot is None:
-            return Field(motion, borders, faces=faces)
+            return Field(motion, borders, faces=faces, spins=[*map(bool, spins)])
         fine = latent_grid(*size[::-1], CELLS) if self.shot.cameras else motion.winding.shape[-2:]
         shot = self.shot.crop(part, fine)
         if shot.cameras:
             motion, borders = film(motion, shot, borders, hands.motion_strength)
-        return Field(motion, borders, shot.near, faces)
+        return Field(motion, borders, shot.near, faces, [*map(bool, spins)])
 
     def _depth(self, view: View) -> tuple[np.ndarray | None, tuple[Track, ...]]:
         if self.shot is None:

@@ -13,6 +13,7 @@ from loopanimate.motion.border import borders_of
 from loopanimate.motion.curve import Motion
 from loopanimate.motion.edits import apply, edits_from_words, edits_to_show, limit
 from loopanimate.motion.field import Field
+from loopanimate.motion.spin import spins_of
 from loopanimate.motion.start import choose_start
 from loopanimate.render.renderer import Renderer
 from loopanimate.scene.layers import separate
@@ -99,6 +100,8 @@ def obey(motions: Sequence[Motion], scene: Scene, proves: Callable[[Motion], boo
     motion = carry(scene, apply(motion, edits_from_words(scene.intents, weights, motion.period)))
     if proves is None:
         return motion
-    edits = [*edits_to_show(scene.intents, weights), partial(limit, borders=borders_of(scene.masks))]
+    borders = borders_of(scene.masks)
+    spins = spins_of(scene.intents, scene.masks, borders, motion.period)
+    edits = [*edits_to_show(scene.intents, weights, spins=spins), partial(limit, borders=borders, spins=spins)]
     ways, hops = [intent.way for intent in scene.intents], any(intent.hops for intent in scene.intents)
     return choose_start(motion, partial(apply, edits=edits), weights, ways, hops, proves)

@@ -367,6 +367,22 @@ def test_a_panorama_becomes_a_seamless_loop(make, photos, shape, tmp_path):
     assert np.abs(decoded.astype(int) - decoded[0]).mean() > 0.3
 
 
+def test_a_wheel_turns_on_and_on(make, photos):
+    picture = photos["coffee"].resize((240, 160))
+    rows, columns = np.indices((160, 240)) + 0.5
+    wheel = (np.hypot(rows - 80, columns - 120) < 50).astype(np.float32)
+    loop = make(picture, wheel, prompt="the wheel turns clockwise", num_frames=17, num_inference_steps=2)
+    assert [note.said for note in loop.notes] == ["wheel: it turns round and round clockwise."]
+    frames = np.stack(list(loop.frames(np.arange(0, 16, 0.5))))
+    assert np.array_equal(frames[0], np.asarray(picture)) and seam(frames)["step"] <= 1.25
+    inside = np.hypot(rows - 80, columns - 120) < 46
+    quarters = [np.rot90(np.asarray(picture)[:, 40:200], -count) for count in (1, 2, 3)]  # clockwise
+    for frame, turned in zip(frames[8::8], quarters):
+        assert psnr(frame[:, 40:200][inside[:, 40:200]], turned[inside[:, 40:200]]) > 30
+    rest = np.hypot(rows - 80, columns - 120) > 56
+    assert np.abs(frames[8].astype(int) - frames[0])[rest].max() <= 2
+
+
 def test_a_camera_moves_a_picture_at_rest_and_one_that_moves(motion_pipeline, coffee):
     loop = make_loops(motion_pipeline, coffee, make_settings(prompt="the camera moves in slowly", fps=10, num_frames=9))[0]
     assert not loop.motion.ring.any() and [note.said for note in loop.notes] == ["The camera moves in."]

@@ -160,6 +160,7 @@ def motion_of(fields: Sequence[Field]) -> dict:
             "even": field.even,
             "streams": [field.streams(layer) for layer in range(field.layers)],
             "peaks": field.reaches,
+            "spins": field.spins,
             "limits": [  # largest factors on the displacement at which no cell folds
                 max(1.0, STRONGEST * unfolded(field.ring[:, layer], field.winding[layer], field.borders[layer], STRONGEST))
                 for layer in range(field.layers)

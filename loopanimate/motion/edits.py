@@ -13,6 +13,7 @@ import numpy as np
 from loopanimate.motion.border import Borders, border_fade, border_reach, smoothstep
 from loopanimate.motion.curve import Motion
 from loopanimate.motion.field import turns_of
+from loopanimate.motion.spin import Spin, spin
 from loopanimate.motion.spline import spline_matrix
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.words.intent import Intent
@@ -62,12 +63,19 @@ def edits_from_words(intents: Sequence[Intent], weights: np.ndarray, period: int
     return edits
 
 
-def edits_to_show(intents: Sequence[Intent], weights: np.ndarray, strength: float = 1.0) -> list[Edit]:
-    """List the edits between a loop that has begun and its showing; cutting, hands and `limit` come after them."""
+def edits_to_show(
+    intents: Sequence[Intent], weights: np.ndarray, strength: float = 1.0, spins: Sequence[Spin | None] = ()
+) -> list[Edit]:
+    """List the edits between a loop that has begun and its showing; cutting, hands and `limit` come after them.
+
+    spins: of each layer, as `spins_of` gives them.
+    """
     said = [bool(intent.kinds) for intent in intents]
     edits: list[Edit] = [partial(drop_residue, keep=said), partial(scale, strength=strength)]
     for layer, (intent, weight) in enumerate(zip(intents, weights, strict=True)):
-        if intent.rigid:
+        if any(spins[layer : layer + 1]):
+            edits.append(partial(spin, layer=layer, how=spins[layer]))
+        elif intent.rigid:
             edits.append(partial(stiffen, layer=layer, weight=weight, hinge=intent.hinge))
     return edits
 
@@ -252,9 +260,11 @@ def _peak(displacement: np.ndarray) -> float:
     return float(np.linalg.norm(displacement, axis=-3).mean((-2, -1)).max())
 
 
-def limit(motion: Motion, borders: Sequence[Borders]) -> Motion:
-    """Hold back each layer as far as its cells would fold; borders: of each layer."""
+def limit(motion: Motion, borders: Sequence[Borders], spins: Sequence[Spin | None] = ()) -> Motion:
+    """Hold back each layer as far as its cells would fold, but for what spins, which never does; borders: of each layer."""
     for layer in range(motion.num_layers):
+        if any(spins[layer : layer + 1]):
+            continue
         turns = None
         while turns != (turns := turns_of(motion.winding[layer])):  # a stream that is held back may need fewer cross-fades
             factors = np.ones(motion.num_layers)

@@ -26,15 +26,24 @@ class Field:
     A stream shows its picture twice, moved by its displacement d and by d - winding, and cross-fades from the one to the
     other `turns[layer]` times a loop, so often that the winding of one turn stays below MAX_WINDING.
 
-    Attributes, all in short sides: winding (L, 2, h, w) of one turn; turns, even, reaches, borders, moves_itself (whether its
-    own motion moves it) and moves (whether that or a face in it does): one item a layer; reach: the farthest that a motion
-    goes; curve: the ring as a periodic spline over native frames; near: inverse depth of the layers (L, h, w) in [0, 1], where
-    it is known; faces: what faces do within their layers, before these move.
+    Attributes, all in short sides: winding (L, 2, h, w) of one turn; turns, even, reaches, borders, spins (whether it
+    turns round and round, so that a part of its displacement is no motion), moves_itself (whether its own motion moves it) and
+    moves (whether that or a face in it does): one item a layer; reach: the farthest that a motion goes; curve: the ring as a
+    periodic spline over native frames; near: inverse depth of the layers (L, h, w) in [0, 1], where it is known; faces: what
+    faces do within their layers, before these move.
     """
 
-    def __init__(self, motion: Motion, borders: Sequence[Borders], near: np.ndarray | None = None, faces: Sequence[Face] = ()):
+    def __init__(
+        self,
+        motion: Motion,
+        borders: Sequence[Borders],
+        near: np.ndarray | None = None,
+        faces: Sequence[Face] = (),
+        spins: Sequence[bool] = (),
+    ):
         self.near, self.faces = near, tuple(faces)
         self.borders, self.period, self.layers = tuple(borders), motion.period, motion.num_layers
+        self.spins = list(spins) or [False] * self.layers
         self.turns = [turns_of(winding) for winding in motion.winding]
         self.even = [min(1.0, EVEN * turns / self.period) for turns in self.turns]
         self.winding = motion.winding / np.array(self.turns, np.float32)[:, None, None, None]

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from loopanimate.effects.build import Placed
+from loopanimate.motion.border import touched_borders
 from loopanimate.motion.camera import MIDDLE, Camera
+from loopanimate.motion.spin import moments
 from loopanimate.options import IF_NOT_THERE, IF_WRONG, SHOW_IT
 from loopanimate.scene.bends import is_profile, shows_shoulders
 from loopanimate.scene.depth import read_camera
@@ -21,10 +23,12 @@ from loopanimate.words.intent import form_intents
 from loopanimate.words.kinds import FACE_KINDS, KINDS
 from loopanimate.words.lexicon import forms, nouns, singular, words_of
 from loopanimate.words.parse import clauses as parse
-from loopanimate.words.vocabulary import DIRECTIONS, STRENGTHS, TEMPOS
+from loopanimate.words.vocabulary import DIRECTIONS, PACE, STRENGTHS, TEMPOS
 
 SAME = 0.8  # intersection over union from which two regions are one thing
 LEAST = 0.0004  # share of the picture that a region has at least
+ROUND = 0.88  # overlap with an ellipse from which a wheel is one; a square has 0.86
+ROUNDS = 0.25  # a second, that a wheel turns whose pace is not said
 MANY = ("everything", "everyone", "everybody", "all", "they", "people")  # things that are all faces of a picture
 FEATURES = ("person", "head", "face", "eye", "brow", "body")  # classes of a person and what a face has
 NO_EYES = "no open eyes are seen, they are closed, hidden or too small"
@@ -212,10 +216,43 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
     if is_aurora(clause):  # it shifts its colours while it moves
         placed, _, said = place_effect(clause, finder)
         return Outcome(clause, region, said, moves=True, effect=placed)
-    missing = f' ("{clause.toward}" is not drawn yet)' if clause.toward else ""
+    spins = _rounds(clause, region)
+    if not spins and _is_wheel(clause):  # a mill that tips to and fro is no mill that turns
+        return Outcome(clause, None, f"{name}: what was found is not a whole wheel. {SHOW_IT}")
+    missing = f' ("{clause.toward}" is not drawn yet)' if clause.toward and not spins else ""
     guess = f" {IF_NOT_THERE}" if region.unsure else ""
     words = sentence_of([clause], *(("they", "plural") if is_plural(clause.thing) else ()))
+    if spins:
+        words += " round and round" + (f" {clause.toward}" if clause.toward else "")
     return Outcome(clause, region, f"{name}: {words}{missing}.{guess}", moves=True)
+
+
+def _rounds(clause: Clause, region: Region) -> float:
+    """Rounds a second, clockwise, that a wheel turns; 0 for all else, and for what is not seen whole or not round, such as a mill.
+
+    What was painted is taken as it is: the sails of a mill are round about their middle only.
+    """
+    whole = not any(map(any, touched_borders(region.mask)))
+    if not _is_wheel(clause) or not whole or region.how != "painted" and not is_round(region.mask):
+        return 0.0
+    return ROUNDS * PACE[clause.tempo] * (-1 if clause.toward == "counterclockwise" else 1)
+
+
+def _is_wheel(clause: Clause) -> bool:
+    """Whether a clause is of one wheel that turns; of several, each has a middle of its own."""
+    several = is_plural(clause.thing) and clause.thing != "blades"
+    return clause.kind == "turn" and nouns().get(clause.thing, ("",))[0] == "wheel" and not several
+
+
+def is_round(mask: np.ndarray) -> bool:
+    """Whether a mask (H, W) fills an ellipse, the one with its middle and its second moments."""
+    middle, spread = moments(mask)
+    if np.linalg.det(spread) < 1:
+        return False
+    x, y = (np.arange(side) + 0.5 - at for side, at in zip(mask.shape[::-1], middle))
+    (xx, xy), (_, yy) = np.linalg.inv(spread)
+    away = xx * x**2 + 2 * xy * np.multiply.outer(y, x) + (yy * y**2)[:, None]
+    return _overlap(mask, (away <= 4).astype(mask.dtype)) > ROUND  # a disc's radius is two of its deviations
 
 
 def _lie_down(clause: Clause) -> Clause:
@@ -343,7 +380,8 @@ def _part(outcome: Outcome, group: Sequence[Clause], resting: Sequence[np.ndarra
     # the base of a meadow is all over it; a chest swells above feet that stand
     hold = (intent.hold or place.stands and intent.in_place) and not place.behind
     hangs = place.hangs and hold and not intent.waving
-    intent = replace(intent, hold=hold, returns=not any(kind.flows for kind in kinds), hangs=hangs)
+    rounds = _rounds(outcome.clause, outcome.region) if {clause.kind for clause in group} == {"turn"} else 0.0
+    intent = replace(intent, hold=hold, rounds=rounds, returns=not any(kind.flows for kind in kinds), hangs=hangs)
     behind = place.behind or outcome.clause.thing in ("background", "everything")
     rooted = place.rooted and not any(kind.flows for kind in kinds)
     return Part(sentence, intent, mask, behind, rooted, _recedes(outcome.clause.thing))

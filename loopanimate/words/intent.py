@@ -30,6 +30,7 @@ class Intent:
     rests: bool = False  # it does not move at all
     returns: bool = False  # it is no stream, however it was sampled
     hangs: bool = False  # what is its base is its top: hair, a dress, a curtain
+    rounds: float = 0.0  # a second, clockwise, that it turns on and on in the plane of the picture, or as seen askew
 
 
 STILL = Intent(rests=True)

@@ -15,10 +15,11 @@ from loopanimate.effects.names import looks
 from loopanimate.files.living import motion_of, overlay_data, write_living
 from loopanimate.loop import MotionLoop
 from loopanimate.metrics import psnr, seam
-from loopanimate.motion.border import touched_borders
+from loopanimate.motion.border import borders_of, touched_borders
 from loopanimate.motion.camera import CELLS, Camera, Shot
 from loopanimate.motion.curve import Motion
 from loopanimate.motion.field import Field
+from loopanimate.motion.spin import spin, spins_of
 from loopanimate.motion.spline import latent_grid
 from loopanimate.render.overlay import Painter
 from loopanimate.render.renderer import Renderer
@@ -26,7 +27,7 @@ from loopanimate.scene.expressions import Act, form_face
 from loopanimate.scene.faces import find_faces
 from loopanimate.settings import make_settings
 from loopanimate.staging import Air
-from loopanimate.words.intent import STILL
+from loopanimate.words.intent import STILL, Intent
 from tests.fields import curve, field_of, random_field
 
 SIDE = 192  # pixels of the short side
@@ -143,6 +144,24 @@ def test_the_page_draws_what_the_renderer_draws(opened, photos, name, streams):
         assert psnr(draw(page, time), frame) > 42
     assert page.errors == []
     assert all(url.startswith(("file:", "data:")) for url in page.requests)
+
+
+def test_a_wheel_turns_whole_at_any_strength(opened, photos):
+    image = small(photos["coffee"])[0]
+    rows, columns = np.indices(image.shape[:2])
+    mask = (np.hypot(rows - 100, columns - 150) < 60).astype(np.float32)
+    cells, borders = grid(image), borders_of([mask])
+    still = Motion(np.zeros((35, 2, 2, *cells), np.float32), np.zeros((2, 2, *cells), np.float32))
+    spins = spins_of((Intent(rounds=0.25), STILL), [mask], borders, 34)
+    field = Field(spin(still, 0, spins[0]), borders, spins=[True, False])
+    renderer, page = Renderer(image, [mask], field), opened(image, [mask], [field])
+    for strength in (1, 0.4, 2):
+        page.evaluate("strength => living.set({ strength })", strength)
+        for time in (0.25, 0.6):
+            frame = renderer.frame(time * field.period)
+            assert psnr(frame, image) < 30 and psnr(draw(page, time), frame) > 42
+    page.evaluate("living.set({ strength: 0 })")
+    assert np.array_equal(draw(page, 0.25), image)
 
 
 @pytest.mark.parametrize("moves", [False, True])

@@ -318,3 +318,58 @@ def test_what_is_left_of_nothing_is_said(finder):
     built, outcomes = scene(finder, "the sea ripples, the boats rock, but the boats stand still")
     assert len(built.parts) == 1
     assert [outcome.said for outcome in outcomes][1:] == ["boats: too little of it is left to move.", "boats: kept still."]
+
+
+@pytest.fixture
+def wheel(monkeypatch):
+    """A picture of one disc, whatever the finder is asked for; what it is can be changed."""
+    rows, columns = np.mgrid[0:120, 0:160]
+    disc = (np.hypot(rows - 60, (columns - 70) / 1.4) < 30).astype(np.float32)
+    shown = [disc]
+
+    def classify(picture):
+        likely = np.zeros((len(CLASSES), 120, 160), np.float32)
+        likely[CLASSES.index("object")], likely[CLASSES.index("ground")] = shown[0], 1 - shown[0]
+        return likely
+
+    monkeypatch.setattr(finders, "classify", classify)
+    monkeypatch.setattr(finders, "automatic_mask", lambda picture, model: (shown[0], True))
+    return shown
+
+
+def turning(prompt, wheel, masks=None):
+    finder = Finder(Image.fromarray((40 + 160 * wheel[0]).astype(np.uint8)).convert("RGB"), masks or {})
+    built, (outcome,) = plan(read_clauses(prompt), finder)
+    return (built.intents[0].rounds if built else None), outcome.said
+
+
+@pytest.mark.parametrize(
+    "prompt, rounds, said",
+    [
+        ("the wheel turns", 0.25, "it turns round and round."),
+        ("the record spins slowly", 0.15, "it turns slowly round and round."),
+        ("the fan rotates counterclockwise", -0.25, "it turns round and round counterclockwise."),
+        ("the ferris wheel turns clockwise", 0.25, "it turns round and round clockwise."),
+        ("the globe turns", 0, "it turns."),
+        ("the wheel rocks", 0, "it rocks."),
+    ],
+)
+def test_a_wheel_turns_round_and_round(wheel, prompt, rounds, said):
+    found, words = turning(prompt, wheel)
+    assert found == pytest.approx(rounds) and said in words and "not drawn" not in words
+
+
+def test_what_is_not_a_whole_wheel_is_to_be_painted(wheel):
+    disc = wheel[0]
+    mill, cut = np.zeros_like(disc), np.roll(disc, -40, axis=1)
+    mill[20:110, 60:90] = mill[30:45, 30:120] = 1
+    for shown in (mill, cut):
+        wheel[0] = shown
+        assert turning("the windmill turns", wheel) == (
+            None,
+            "windmill: what was found is not a whole wheel. Click on it or paint it.",
+        )
+    sails = np.zeros_like(disc)
+    sails[55:65, 30:110] = sails[20:100, 65:75] = 1
+    rounds, words = turning("the windmill turns", wheel, {"windmill": sails})
+    assert rounds == 0.25 and "round and round" in words

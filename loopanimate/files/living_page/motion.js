@@ -18,8 +18,8 @@ function check({ version }) {
 // travels between two cross-fades. Values stand layer by layer, for each cell of the grid x and then y. They are coefficients
 // of a cubic B-spline over the cells (splineAt).
 class Motion {
-  constructor({ data, step, windingStep, turns, even, streams, peaks, limits }, cells) {
-    Object.assign(this, { turns, even, streams, peaks, limits }); // lists with one item a layer
+  constructor({ data, step, windingStep, turns, even, streams, peaks, limits, spins }, cells) {
+    Object.assign(this, { turns, even, streams, peaks, limits, spins }); // lists with one item a layer
     const numbers = new Int16Array(Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0)).buffer);
     this.block = 2 * cells;
     this.size = turns.length * this.block;
@@ -27,9 +27,10 @@ class Motion {
     this.terms = Float32Array.from(numbers.subarray(this.size), (value) => value * step); // cosine and sine of 1, 2, ... waves
   }
 
-  // Factor on each layer's displacement: the strength, held back where cells would fold.
+  // Factor on each layer's displacement: the strength, held back where cells would fold. A part of a turn is none: a wheel
+  // turns, or it stands.
   factors(strength) {
-    return this.limits.map((limit) => Math.min(strength, limit));
+    return this.limits.map((limit, layer) => (this.spins[layer] ? Math.sign(strength) : Math.min(strength, limit)));
   }
 
   // Adds weight * displacement, and weight * winding, to the arrays of that name in `out`. time: in loops; phases: of each

@@ -1,0 +1,75 @@
+"""Wheels that turn on and on: whole rounds a loop about the middle of their mask, as seen askew where that is an ellipse.
+
+A wheel seen askew is the shadow of a circle, and which one follows from its mask's second moments: with their square root A, a
+turn by an angle carries the middle's surroundings by A R A^-1, R the rotation. All of the field turns: what lies beyond the rim
+is not seen, and would come in if it were held back.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from loopanimate.motion.border import Borders
+from loopanimate.motion.curve import Motion
+from loopanimate.presets import NATIVE_FPS
+from loopanimate.words.intent import Intent
+
+LEAST = 8  # native frames of a round
+
+
+@dataclass(frozen=True)
+class Spin:
+    """How one layer turns; lengths are short sides of the picture."""
+
+    rounds: int  # a loop, clockwise
+    middle: np.ndarray  # (2,), x then y
+    shape: np.ndarray  # (2, 2), from a circle's points about zero to the wheel's about its middle
+    sides: np.ndarray  # (2,), of the picture
+
+
+def moments(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Middle (2,) and covariance (2, 2) of what a mask (H, W) in [0, 1] shows, in pixels, x then y."""
+    rows, columns = mask.sum(1, dtype=np.float64), mask.sum(0, dtype=np.float64)
+    whole, (height, width) = max(rows.sum(), 1e-9), mask.shape
+    x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
+    middle = np.array([columns @ x, rows @ y]) / whole
+    x, y = x - middle[0], y - middle[1]
+    across = y @ (mask @ x)
+    return middle, np.array([[columns @ x**2, across], [across, rows @ y**2]]) / whole
+
+
+def spins_of(
+    intents: Sequence[Intent], masks: Sequence[np.ndarray], borders: Sequence[Borders], period: int, strength: float = 1.0
+) -> list[Spin | None]:
+    """How each layer turns in a loop of `period` native frames, by the masks of all but the last; None for what does not.
+
+    borders: those that each layer touches of what is shown. What one cuts cannot turn, as what would come in is not there.
+    """
+    spins: list[Spin | None] = []
+    for intent, mask, touched in zip(intents, [*masks, None], borders, strict=True):
+        most = period // LEAST if strength > 0 and mask is not None and not any(map(any, touched)) else 0
+        if not most or not intent.rounds:
+            spins.append(None)
+            continue
+        count = min(max(1, round(abs(intent.rounds) * period / NATIVE_FPS)), most)
+        (middle, spread), short = moments(mask), min(mask.shape)
+        size, axes = np.linalg.eigh(spread)
+        shape = axes * np.sqrt(np.maximum(size, 1e-6))
+        shape *= [1, np.sign(np.linalg.det(shape))]  # a mirrored circle would turn the other way
+        sides = np.array(mask.shape[::-1]) / short
+        spins.append(Spin(int(math.copysign(count, intent.rounds)), middle / short, shape / short, sides))
+    return spins
+
+
+def spin(motion: Motion, layer: int, how: Spin) -> Motion:
+    """Turn a layer round and round; what was sampled of it is left out."""
+    rows, columns = motion.winding.shape[-2:]
+    x, y = ((np.arange(count) + 0.5) / count * side for count, side in zip((columns, rows), how.sides))
+    offset = np.stack(np.meshgrid(x, y)) - how.middle[:, None, None]
+    place = np.tensordot((1, 1j), np.tensordot(np.linalg.inv(how.shape), offset, 1), 1)
+    angles = 2 * np.pi * how.rounds * (np.arange(len(motion.ring)) % motion.period) / motion.period
+    moved = place - np.exp(-1j * angles)[:, None, None] * place  # at p stands what stood at p - moved
+    moved = np.einsum("cd,ndhw->nchw", how.shape, np.stack([moved.real, moved.imag], axis=1))
+    return motion.replace(layer, moved.astype(motion.ring.dtype), 0)
