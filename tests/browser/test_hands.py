@@ -294,7 +294,7 @@ def test_light_and_weather_follow_their_hands(page, picture, tmp_path):
 
 
 def test_the_strength_that_is_seen_is_the_strength_that_is_got(page, photos, tmp_path):
-    photos["coffee"].resize((750, 500)).save(tmp_path / "coffee.png")  # rendered for a while, and the hand looks on
+    photos["coffee"].resize((1200, 800)).save(tmp_path / "coffee.png")  # rendered for seconds, while the hand looks on
     prepare(page, tmp_path / "coffee.png", frames=35)
     animate(page)
     slider = page.get_by_label("range slider for Motion strength")

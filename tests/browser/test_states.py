@@ -45,8 +45,8 @@ def press_slider(page, times):
 
 @pytest.fixture
 def large(photos, tmp_path):
-    """A photograph whose film takes a while to render."""
-    photos["coffee"].resize((750, 500)).save(tmp_path / "large.png")
+    """A photograph whose film is rendered for seconds, in which hands go on."""
+    photos["coffee"].resize((1200, 800)).save(tmp_path / "large.png")
     return tmp_path / "large.png"
 
 
@@ -206,9 +206,8 @@ def test_what_a_cut_loop_shows_is_chosen_by_a_drag(page, picture, tmp_path):
     assert recipe(saved(page, "GIF", tmp_path / "loop.gif"))[0].output.centre == pytest.approx(centre)
 
 
-def test_the_living_preview_is_slid_as_its_film_is(page, photos, tmp_path):
-    photos["coffee"].resize((1200, 800)).save(tmp_path / "larger.png")  # the preview is to be there for all of the drag
-    prepare(page, tmp_path / "larger.png", frames=35)
+def test_the_living_preview_is_slid_as_its_film_is(page, large, tmp_path):
+    prepare(page, large, frames=35)
     animate(page)
     page.get_by_label("See it on").select_option("phone")
     press_slider(page, 4)
