@@ -26,7 +26,7 @@ from loopanimate.motion.edits import apply, edits_to_show, limit
 from loopanimate.motion.faces import Face
 from loopanimate.motion.field import Field
 from loopanimate.motion.hands import direct, freeze
-from loopanimate.motion.spin import spins_of
+from loopanimate.motion.spin import is_clear, spins_of
 from loopanimate.motion.spline import latent_grid
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.render.interpolation import Ring
@@ -309,28 +309,39 @@ class MotionLoop(Loop):
         """The motion of what is shown, by the settings' hands."""
         hands, part, size = self.settings.hands, view.part, view.picture.size
         borders, strength = borders_of(view.masks), hands.motion_strength
-        spins = spins_of(self.intents, self.masks, borders, self.motion.period, strength)
-        strong = apply(self.motion, edits_to_show(self.intents, weigh(self.masks, self.motion), strength, spins))
-        motion = strong.crop(part, size)
         arrows, pins = ([within(part, points) for points in given] for given in (hands.arrows, hands.pins))
         # a direction whose end was cut off has gone
         arrows, pins = ([point for point in given if 0 <= min(point) and max(point) <= 1] for given in (arrows, pins))
-        if arrows or pins:
-            masks = view.masks or [np.ones(view.picture.size[::-1], np.float32)]  # a picture at rest is one layer
-            motion = direct(motion, arrows, pins, masks, borders)
+        frozen = None
         if hands.freeze:
             frozen = Image.open(io.BytesIO(hands.freeze)).convert("L")
             box = tuple(share * side for share, side in zip(part, 2 * frozen.size))
             frozen = np.asarray(frozen.resize(size, Image.Resampling.BILINEAR, box=box), np.float32) / 255
+
+        def turns(layer: int) -> bool:
+            """Whether a wheel is seen whole, and no hand is on it, which would bend what cannot."""
+            mask = view.masks[layer]
+            places = (mask[int(y * (len(mask) - 1)), int(x * (mask.shape[1] - 1))] for x, y, *_ in (*arrows, *pins))
+            return (
+                is_clear(mask) and not any(place > 0.5 for place in places) and (frozen is None or (mask * frozen).max() < 0.5)
+            )
+
+        spins = spins_of(self.intents, self.masks, self.motion.period, strength, turns)
+        strong = apply(self.motion, edits_to_show(self.intents, weigh(self.masks, self.motion), strength, spins))
+        motion = strong.crop(part, size)
+        if arrows or pins:
+            masks = view.masks or [np.ones(view.picture.size[::-1], np.float32)]  # a picture at rest is one layer
+            motion = direct(motion, arrows, pins, masks, borders)
+        if frozen is not None:
             motion = freeze(motion, frozen)
         motion = limit(motion, borders, spins)
-        faces = self._faces(view, frozen if hands.freeze else None)
+        faces = self._faces(view, frozen)
         if self.shot is None:
             return Field(motion, borders, faces=faces, spins=[*map(bool, spins)])
         fine = latent_grid(*size[::-1], CELLS) if self.shot.cameras else motion.winding.shape[-2:]
         shot = self.shot.crop(part, fine)
         if shot.cameras:
-            motion, borders = film(motion, shot, borders, hands.motion_strength)
+            motion, borders = film(motion, shot, borders, strength, spins)
         return Field(motion, borders, shot.near, faces, [*map(bool, spins)])
 
     def _depth(self, view: View) -> tuple[np.ndarray | None, tuple[Track, ...]]:

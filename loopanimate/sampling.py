@@ -101,7 +101,7 @@ def obey(motions: Sequence[Motion], scene: Scene, proves: Callable[[Motion], boo
     if proves is None:
         return motion
     borders = borders_of(scene.masks)
-    spins = spins_of(scene.intents, scene.masks, borders, motion.period)
+    spins = spins_of(scene.intents, scene.masks, motion.period)
     edits = [*edits_to_show(scene.intents, weights, spins=spins), partial(limit, borders=borders, spins=spins)]
     ways, hops = [intent.way for intent in scene.intents], any(intent.hops for intent in scene.intents)
     return choose_start(motion, partial(apply, edits=edits), weights, ways, hops, proves)

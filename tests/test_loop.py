@@ -382,6 +382,18 @@ def test_a_wheel_turns_on_and_on(make, photos):
     rest = np.hypot(rows - 80, columns - 120) > 56
     assert np.abs(frames[8].astype(int) - frames[0])[rest].max() <= 2
 
+    def turns(**hands):
+        held = replace(loop, settings=loop.settings.change(**hands))
+        return held.field(held.view()).spins[0]
+
+    assert turns(pins=((0.1, 0.5),)) and turns(arrows=((0.9, 0.5, 0.95, 0.5),))
+    assert not turns(pins=((0.5, 0.4),)) and not turns(arrows=((0.5, 0.5, 0.7, 0.5),)) and not turns(motion_strength=0)
+    white = small_png(np.ones((160, 240), np.float32))
+    assert not turns(freeze=white) and not turns(size="60x120")  # which cuts it
+    filmed = make(picture, wheel, prompt="the wheel turns, the camera zooms in", num_frames=17, num_inference_steps=2)
+    field = filmed.field(filmed.view())
+    assert field.spins[0] and np.hypot(*field.ring[8, 0])[:, 0].max() > 1.2  # half a round: twice as far as from the middle
+
 
 def test_a_camera_moves_a_picture_at_rest_and_one_that_moves(motion_pipeline, coffee):
     loop = make_loops(motion_pipeline, coffee, make_settings(prompt="the camera moves in slowly", fps=10, num_frames=9))[0]

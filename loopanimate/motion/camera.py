@@ -17,6 +17,7 @@ from scipy.ndimage import map_coordinates
 from loopanimate.motion.border import Borders, border_fade, border_reach
 from loopanimate.motion.curve import Motion
 from loopanimate.motion.edits import limit
+from loopanimate.motion.spin import Spin
 from loopanimate.motion.spline import spline_at, spline_matrix
 
 ZOOMS = 0.03, 0.12  # how much the farthest and the nearest are enlarged at most, at amount 1
@@ -82,7 +83,9 @@ class Shot:
         return depth
 
 
-def film(motion: Motion, shot: Shot, borders: Sequence[Borders], strength: float = 1.0) -> tuple[Motion, list[Borders]]:
+def film(
+    motion: Motion, shot: Shot, borders: Sequence[Borders], strength: float = 1.0, spins: Sequence[Spin | None] = ()
+) -> tuple[Motion, list[Borders]]:
     """A motion as the cameras of a shot show it, on the grid of its depth, and the borders at which that fades: none.
 
     What moves within the picture fades at its layers' `borders` before, as a renderer would have it fade; no cell folds.
@@ -103,7 +106,7 @@ def film(motion: Motion, shot: Shot, borders: Sequence[Borders], strength: float
             own = [_read(plane, at) for plane in ring[time, layer]] if ring[:, layer].any() else 0
             moved[time, layer] = places - at + own
     moved[-1] = moved[0]
-    return limit(Motion(moved, winding), opened := [OPEN] * len(borders)), opened
+    return limit(Motion(moved, winding), opened := [OPEN] * len(borders), spins), opened
 
 
 def look(places: np.ndarray, camera: Camera, share: float, near: np.ndarray, strength: float, around: float) -> np.ndarray:

@@ -6,17 +6,18 @@ is not seen, and would come in if it were held back.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from loopanimate.motion.border import Borders
+from loopanimate.motion.border import TOUCHING
 from loopanimate.motion.curve import Motion
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.words.intent import Intent
 
 LEAST = 8  # native frames of a round
+MARGIN = 1 / 12  # short sides: a cell of the coarsest grid
 
 
 @dataclass(frozen=True)
@@ -40,18 +41,31 @@ def moments(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return middle, np.array([[columns @ x**2, across], [across, rows @ y**2]]) / whole
 
 
+def is_clear(mask: np.ndarray) -> bool:
+    """Whether a wheel's mask (H, W) keeps clear of the picture's borders.
+
+    What one cuts cannot turn, as what would come in is not there. Nor can what comes as near as a cell of the motion's grid:
+    past the middle of the outermost cell a displacement is constant, and would show a piece of the wheel again.
+    """
+    shown, margin = mask > TOUCHING, math.ceil(MARGIN * min(mask.shape))
+    return not any(part[:margin].any() or part[-margin:].any() for part in (shown, shown.T))
+
+
 def spins_of(
-    intents: Sequence[Intent], masks: Sequence[np.ndarray], borders: Sequence[Borders], period: int, strength: float = 1.0
+    intents: Sequence[Intent],
+    masks: Sequence[np.ndarray],
+    period: int,
+    strength: float = 1.0,
+    turns: Callable[[int], bool] = lambda layer: True,
 ) -> list[Spin | None]:
     """How each layer turns in a loop of `period` native frames, by the masks of all but the last; None for what does not.
 
-    borders: those that each layer touches of what is shown. What one cuts cannot turn, as what would come in is not there.
+    turns: which layers may, as nothing else holds or cuts them.
     """
-    spins: list[Spin | None] = []
-    for intent, mask, touched in zip(intents, [*masks, None], borders, strict=True):
-        most = period // LEAST if strength > 0 and mask is not None and not any(map(any, touched)) else 0
-        if not most or not intent.rounds:
-            spins.append(None)
+    spins: list[Spin | None] = [None] * len(intents)
+    most = period // LEAST if strength > 0 else 0
+    for layer, (intent, mask) in enumerate(zip(intents, masks)):
+        if not most or not intent.rounds or not turns(layer):
             continue
         count = min(max(1, round(abs(intent.rounds) * period / NATIVE_FPS)), most)
         (middle, spread), short = moments(mask), min(mask.shape)
@@ -59,7 +73,7 @@ def spins_of(
         shape = axes * np.sqrt(np.maximum(size, 1e-6))
         shape *= [1, np.sign(np.linalg.det(shape))]  # a mirrored circle would turn the other way
         sides = np.array(mask.shape[::-1]) / short
-        spins.append(Spin(int(math.copysign(count, intent.rounds)), middle / short, shape / short, sides))
+        spins[layer] = Spin(int(math.copysign(count, intent.rounds)), middle / short, shape / short, sides)
     return spins
 
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from loopanimate.effects.build import Placed
-from loopanimate.motion.border import touched_borders
 from loopanimate.motion.camera import MIDDLE, Camera
-from loopanimate.motion.spin import moments
+from loopanimate.motion.spin import is_clear, moments
 from loopanimate.options import IF_NOT_THERE, IF_WRONG, SHOW_IT
 from loopanimate.scene.bends import is_profile, shows_shoulders
 from loopanimate.scene.depth import read_camera
@@ -28,6 +27,8 @@ from loopanimate.words.vocabulary import DIRECTIONS, PACE, STRENGTHS, TEMPOS
 SAME = 0.8  # intersection over union from which two regions are one thing
 LEAST = 0.0004  # share of the picture that a region has at least
 ROUND = 0.88  # overlap with an ellipse from which a wheel is one; a square has 0.86
+EVEN = 0.5  # evenness from which what was painted is one wheel, whatever it leaves out
+SAILS = ("blades", "sails", "vanes")  # of many, and one wheel
 ROUNDS = 0.25  # a second, that a wheel turns whose pace is not said
 MANY = ("everything", "everyone", "everybody", "all", "they", "people")  # things that are all faces of a picture
 FEATURES = ("person", "head", "face", "eye", "brow", "body")  # classes of a person and what a face has
@@ -218,7 +219,10 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
         return Outcome(clause, region, said, moves=True, effect=placed)
     spins = _rounds(clause, region)
     if not spins and _is_wheel(clause):  # a mill that tips to and fro is no mill that turns
-        return Outcome(clause, None, f"{name}: what was found is not a whole wheel. {SHOW_IT}")
+        painted = "what is painted is not round, or too near the border, to turn on and on."
+        return Outcome(
+            clause, None, f"{name}: {painted if region.how == 'painted' else f'no whole wheel was found. {SHOW_IT}'}"
+        )
     missing = f' ("{clause.toward}" is not drawn yet)' if clause.toward and not spins else ""
     guess = f" {IF_NOT_THERE}" if region.unsure else ""
     words = sentence_of([clause], *(("they", "plural") if is_plural(clause.thing) else ()))
@@ -230,18 +234,25 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
 def _rounds(clause: Clause, region: Region) -> float:
     """Rounds a second, clockwise, that a wheel turns; 0 for all else, and for what is not seen whole or not round, such as a mill.
 
-    What was painted is taken as it is: the sails of a mill are round about their middle only.
+    The sails of a mill are round about their middle only: they have to be painted, and are not as narrow as two wheels are.
     """
-    whole = not any(map(any, touched_borders(region.mask)))
-    if not _is_wheel(clause) or not whole or region.how != "painted" and not is_round(region.mask):
+    wheel = region.how == "painted" and _evenness(region.mask) > EVEN or is_round(region.mask)
+    sails = clause.kind == "turn" and clause.thing in SAILS and region.how == "painted"
+    if not (_is_wheel(clause) or sails) or not wheel or not is_clear(region.mask):
         return 0.0
     return ROUNDS * PACE[clause.tempo] * (-1 if clause.toward == "counterclockwise" else 1)
 
 
 def _is_wheel(clause: Clause) -> bool:
     """Whether a clause is of one wheel that turns; of several, each has a middle of its own."""
-    several = is_plural(clause.thing) and clause.thing != "blades"
+    several = is_plural(clause.thing) and clause.thing not in SAILS
     return clause.kind == "turn" and nouns().get(clause.thing, ("",))[0] == "wheel" and not several
+
+
+def _evenness(mask: np.ndarray) -> float:
+    """How far a mask reaches about its middle where it reaches least, over where it reaches most."""
+    least, most = np.linalg.eigvalsh(moments(mask)[1])
+    return float(np.sqrt(max(least, 0) / most)) if most > 0 else 0.0
 
 
 def is_round(mask: np.ndarray) -> bool:
@@ -380,7 +391,7 @@ def _part(outcome: Outcome, group: Sequence[Clause], resting: Sequence[np.ndarra
     # the base of a meadow is all over it; a chest swells above feet that stand
     hold = (intent.hold or place.stands and intent.in_place) and not place.behind
     hangs = place.hangs and hold and not intent.waving
-    rounds = _rounds(outcome.clause, outcome.region) if {clause.kind for clause in group} == {"turn"} else 0.0
+    rounds = next(filter(None, (_rounds(clause, outcome.region) for clause in group)), 0.0)
     intent = replace(intent, hold=hold, rounds=rounds, returns=not any(kind.flows for kind in kinds), hangs=hangs)
     behind = place.behind or outcome.clause.thing in ("background", "everything")
     rooted = place.rooted and not any(kind.flows for kind in kinds)

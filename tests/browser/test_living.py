@@ -152,7 +152,7 @@ def test_a_wheel_turns_whole_at_any_strength(opened, photos):
     mask = (np.hypot(rows - 100, columns - 150) < 60).astype(np.float32)
     cells, borders = grid(image), borders_of([mask])
     still = Motion(np.zeros((35, 2, 2, *cells), np.float32), np.zeros((2, 2, *cells), np.float32))
-    spins = spins_of((Intent(rounds=0.25), STILL), [mask], borders, 34)
+    spins = spins_of((Intent(rounds=0.25), STILL), [mask], 34)
     field = Field(spin(still, 0, spins[0]), borders, spins=[True, False])
     renderer, page = Renderer(image, [mask], field), opened(image, [mask], [field])
     for strength in (1, 0.4, 2):

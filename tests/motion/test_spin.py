@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from loopanimate.motion.border import ALL_BORDERS, touched_borders
+from loopanimate.motion.border import ALL_BORDERS
 from loopanimate.motion.curve import Motion
 from loopanimate.motion.edits import edits_to_show, limit
-from loopanimate.motion.spin import Spin, moments, spin, spins_of
+from loopanimate.motion.spin import Spin, is_clear, moments, spin, spins_of
 from loopanimate.words.intent import STILL, Intent
 
 FREE = ((False, False), (False, False))
@@ -50,7 +50,7 @@ def test_moments_are_of_what_a_mask_shows():
 
 @pytest.mark.parametrize("rounds", [1, -1, 2, -3])
 def test_a_rim_turns_on_itself_and_comes_round(rounds):
-    (how, none) = spins_of((replace(TURNS, rounds=rounds / 4.25), STILL), [oval()], [FREE, ALL_BORDERS], 34)
+    (how, none) = spins_of((replace(TURNS, rounds=rounds / 4.25), STILL), [oval()], 34)
     assert how.rounds == rounds and none is None
     motion = spin(sampled(), 0, how)
     assert not motion.ring[[0, -1], 0].any() and not motion.winding.any()
@@ -69,13 +69,12 @@ def test_a_rim_turns_on_itself_and_comes_round(rounds):
 
 def test_only_what_is_whole_and_moves_turns():
     masks, intents = [oval()], (TURNS, STILL)
-    assert spins_of(intents, masks, [FREE, ALL_BORDERS], 34)[0].rounds == 1
-    assert spins_of((STILL, TURNS), masks, [FREE, ALL_BORDERS], 34) == [None, None]  # the background has no rim
-    assert spins_of(intents, masks, [FREE, ALL_BORDERS], 34, strength=0)[0] is None
-    assert spins_of(intents, masks, [FREE, ALL_BORDERS], 4)[0] is None  # too few frames for a round
-    assert spins_of((replace(TURNS, rounds=9.0), STILL), masks, [FREE, ALL_BORDERS], 34)[0].rounds == 4
-    cut = oval(middle=(40, 210))
-    assert spins_of(intents, [cut], [touched_borders(cut), ALL_BORDERS], 34)[0] is None
+    assert spins_of(intents, masks, 34)[0].rounds == 1
+    assert spins_of((STILL, TURNS), masks, 34) == [None, None]  # the background has no rim
+    assert spins_of(intents, masks, 34, strength=0) == spins_of(intents, masks, 34, turns=lambda layer: False) == [None, None]
+    assert spins_of(intents, masks, 4)[0] is None  # too few frames for a round
+    assert spins_of((replace(TURNS, rounds=9.0), STILL), masks, 34)[0].rounds == 4
+    assert is_clear(oval()) and not is_clear(oval(middle=(40, 210))) and not is_clear(oval(middle=(290, 105)))
 
 
 def test_strength_and_folds_leave_a_turn_whole():

@@ -365,11 +365,17 @@ def test_what_is_not_a_whole_wheel_is_to_be_painted(wheel):
     mill[20:110, 60:90] = mill[30:45, 30:120] = 1
     for shown in (mill, cut):
         wheel[0] = shown
-        assert turning("the windmill turns", wheel) == (
-            None,
-            "windmill: what was found is not a whole wheel. Click on it or paint it.",
-        )
+        assert turning("the windmill turns", wheel) == (None, "windmill: no whole wheel was found. Click on it or paint it.")
     sails = np.zeros_like(disc)
     sails[55:65, 30:110] = sails[20:100, 65:75] = 1
     rounds, words = turning("the windmill turns", wheel, {"windmill": sails})
     assert rounds == 0.25 and "round and round" in words
+    assert turning("the sails of the windmill turn", wheel, {"sails": sails})[0] == 0.25
+    bar, pair = np.zeros_like(disc), np.maximum(np.roll(disc, -20, axis=1), np.roll(disc, 40, axis=1))
+    bar[58:62, 30:130] = 1
+    for masks in (bar, pair, cut):
+        _, words = turning("the wheel spins", wheel, {"wheel": masks})
+        assert words == "wheel: what is painted is not round, or too near the border, to turn on and on."
+    finder = Finder(Image.new("RGB", (160, 120)), {"wheel": disc})
+    built, _ = plan(read_clauses("the wheel spins and sways"), finder)
+    assert built.intents[0].rounds == 0.25
