@@ -26,7 +26,7 @@ from loopanimate.motion.edits import apply, edits_to_show, limit
 from loopanimate.motion.faces import Face
 from loopanimate.motion.field import Field
 from loopanimate.motion.hands import direct, freeze
-from loopanimate.motion.spin import is_clear, spins_of
+from loopanimate.motion.spin import is_clear, is_held, spins_of
 from loopanimate.motion.spline import latent_grid
 from loopanimate.presets import NATIVE_FPS
 from loopanimate.render.interpolation import Ring
@@ -320,11 +320,7 @@ class MotionLoop(Loop):
 
         def turns(layer: int) -> bool:
             """Whether a wheel is seen whole, and no hand is on it, which would bend what cannot."""
-            mask = view.masks[layer]
-            places = (mask[int(y * (len(mask) - 1)), int(x * (mask.shape[1] - 1))] for x, y, *_ in (*arrows, *pins))
-            return (
-                is_clear(mask) and not any(place > 0.5 for place in places) and (frozen is None or (mask * frozen).max() < 0.5)
-            )
+            return is_clear(mask := view.masks[layer]) and not is_held(mask, (*arrows, *pins), frozen)
 
         spins = spins_of(self.intents, self.masks, self.motion.period, strength, turns)
         strong = apply(self.motion, edits_to_show(self.intents, weigh(self.masks, self.motion), strength, spins))

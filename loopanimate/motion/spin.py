@@ -6,7 +6,7 @@ is not seen, and would come in if it were held back.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,8 @@ from loopanimate.presets import NATIVE_FPS
 from loopanimate.words.intent import Intent
 
 LEAST = 8  # native frames of a round
+ROUND = 0.88  # overlap with an ellipse from which a mask is one; a square has 0.86
+EVEN = 0.5  # least reach over the largest from which what is painted is one wheel, whatever it leaves out
 MARGIN = 1 / 12  # short sides: a cell of the coarsest grid
 
 
@@ -49,6 +51,30 @@ def is_clear(mask: np.ndarray) -> bool:
     """
     shown, margin = mask > TOUCHING, math.ceil(MARGIN * min(mask.shape))
     return not any(part[:margin].any() or part[-margin:].any() for part in (shown, shown.T))
+
+
+def is_even(mask: np.ndarray) -> bool:
+    """Whether a mask (H, W) reaches about its middle to all sides: four sails do, a bar or two wheels side by side do not."""
+    least, most = np.linalg.eigvalsh(moments(mask)[1])
+    return bool(least > EVEN**2 * most)
+
+
+def is_round(mask: np.ndarray) -> bool:
+    """Whether a mask (H, W) fills an ellipse, the one with its middle and its second moments."""
+    middle, spread = moments(mask)
+    if np.linalg.det(spread) < 1:  # square pixels
+        return False
+    x, y = (np.arange(side) + 0.5 - at for side, at in zip(mask.shape[::-1], middle))
+    (xx, xy), (_, yy) = np.linalg.inv(spread)
+    inside = xx * x**2 + 2 * xy * np.multiply.outer(y, x) + (yy * y**2)[:, None] <= 4  # a disc's radius is two deviations
+    return bool(np.minimum(mask, inside).sum() > ROUND * np.maximum(mask, inside).sum())
+
+
+def is_held(mask: np.ndarray, points: Iterable[Sequence[float]], frozen: np.ndarray | None) -> bool:
+    """Whether a hand is on a wheel: points in fractions of the picture, x and y first, or a place that stays, as large as it."""
+    height, width = mask.shape
+    touched = any(mask[int(y * (height - 1)), int(x * (width - 1))] > 0.5 for x, y, *_ in points)
+    return touched or frozen is not None and float((mask * frozen).max()) >= 0.5
 
 
 def spins_of(

@@ -7,7 +7,7 @@ import numpy as np
 
 from loopanimate.effects.build import Placed
 from loopanimate.motion.camera import MIDDLE, Camera
-from loopanimate.motion.spin import is_clear, moments
+from loopanimate.motion.spin import is_clear, is_even, is_round
 from loopanimate.options import IF_NOT_THERE, IF_WRONG, SHOW_IT
 from loopanimate.scene.bends import is_profile, shows_shoulders
 from loopanimate.scene.depth import read_camera
@@ -26,8 +26,6 @@ from loopanimate.words.vocabulary import DIRECTIONS, PACE, STRENGTHS, TEMPOS
 
 SAME = 0.8  # intersection over union from which two regions are one thing
 LEAST = 0.0004  # share of the picture that a region has at least
-ROUND = 0.88  # overlap with an ellipse from which a wheel is one; a square has 0.86
-EVEN = 0.5  # evenness from which what was painted is one wheel, whatever it leaves out
 SAILS = ("blades", "sails", "vanes")  # of many, and one wheel
 ROUNDS = 0.25  # a second, that a wheel turns whose pace is not said
 MANY = ("everything", "everyone", "everybody", "all", "they", "people")  # things that are all faces of a picture
@@ -236,9 +234,10 @@ def _rounds(clause: Clause, region: Region) -> float:
 
     The sails of a mill are round about their middle only: they have to be painted, and are not as narrow as two wheels are.
     """
-    wheel = region.how == "painted" and _evenness(region.mask) > EVEN or is_round(region.mask)
-    sails = clause.kind == "turn" and clause.thing in SAILS and region.how == "painted"
-    if not (_is_wheel(clause) or sails) or not wheel or not is_clear(region.mask):
+    painted = region.how == "painted"
+    if not (_is_wheel(clause) or painted and clause.kind == "turn" and clause.thing in SAILS):
+        return 0.0
+    if not is_clear(region.mask) or not (is_round(region.mask) or painted and is_even(region.mask)):
         return 0.0
     return ROUNDS * PACE[clause.tempo] * (-1 if clause.toward == "counterclockwise" else 1)
 
@@ -247,23 +246,6 @@ def _is_wheel(clause: Clause) -> bool:
     """Whether a clause is of one wheel that turns; of several, each has a middle of its own."""
     several = is_plural(clause.thing) and clause.thing not in SAILS
     return clause.kind == "turn" and nouns().get(clause.thing, ("",))[0] == "wheel" and not several
-
-
-def _evenness(mask: np.ndarray) -> float:
-    """How far a mask reaches about its middle where it reaches least, over where it reaches most."""
-    least, most = np.linalg.eigvalsh(moments(mask)[1])
-    return float(np.sqrt(max(least, 0) / most)) if most > 0 else 0.0
-
-
-def is_round(mask: np.ndarray) -> bool:
-    """Whether a mask (H, W) fills an ellipse, the one with its middle and its second moments."""
-    middle, spread = moments(mask)
-    if np.linalg.det(spread) < 1:
-        return False
-    x, y = (np.arange(side) + 0.5 - at for side, at in zip(mask.shape[::-1], middle))
-    (xx, xy), (_, yy) = np.linalg.inv(spread)
-    away = xx * x**2 + 2 * xy * np.multiply.outer(y, x) + (yy * y**2)[:, None]
-    return _overlap(mask, (away <= 4).astype(mask.dtype)) > ROUND  # a disc's radius is two of its deviations
 
 
 def _lie_down(clause: Clause) -> Clause:
