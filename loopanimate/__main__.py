@@ -18,7 +18,7 @@ from loopanimate.files.pictures import STILLS, check_still, open_mask, open_pict
 from loopanimate.files.recipe import fingerprint, pack, small_png
 from loopanimate.files.sizes import output_size, size_limit
 from loopanimate.files.snippet import check_snippet, still_beside, write_snippet
-from loopanimate.memory import return_large_blocks
+from loopanimate.memory import import_networks, return_large_blocks
 from loopanimate.presets import PRESETS
 from loopanimate.settings import Machine, Settings
 from loopanimate.view import squares_of
@@ -96,9 +96,8 @@ def read_settings(parser: options.Parser, arguments: Sequence[str]) -> dict:
 
 def load_all(preset: str, machine: Machine):
     """The pipeline, and the models that find things and their depth."""
-    from loopanimate.checkpoints import load_models, load_quietly
-
-    return load_quietly(preset, machine.checkpoint, machine.device), load_models(machine)
+    checkpoints = import_networks()
+    return checkpoints.load_quietly(preset, machine.checkpoint, machine.device), checkpoints.load_models(machine)
 
 
 def load_once(preset: str, machine: Machine):

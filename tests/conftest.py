@@ -1,7 +1,10 @@
 """Small checkpoints and real photographs, made once a run."""
 
+import gc
 import os
 
+gc.disable()  # imports make a million objects that stay
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # processes that tests start would each compile the package again
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before torch: threads that spin while they wait slow all processes down
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process has a core
@@ -19,6 +22,8 @@ from loopanimate.network.unet import LoopAnimateUNet
 from loopanimate.pipeline import LoopAnimatePipeline
 from loopanimate.presets import PRESETS
 
+gc.freeze()
+gc.enable()
 SMALL = {
     "down_block_types": ("CrossAttnDownBlockMotion", "DownBlockMotion"),
     "up_block_types": ("UpBlockMotion", "CrossAttnUpBlockMotion"),

@@ -84,7 +84,7 @@ def test_broken_rows_do_not_stop_the_others_and_nothing_is_made_twice(folder, ca
         "{",
         {"picture": "b.png", "prompt": "the cup rocks", "parts": ["the cup=all.png"], "output": "b.webp", **QUICK},
     )
-    arguments = ["batch", str(path), "--table", str(folder / "table.csv"), "--jobs", "2"]
+    arguments = ["batch", str(path), "--jobs", "1", "--table", str(folder / "table.csv")]
     before = dict(os.environ)
     with pytest.raises(SystemExit) as ended:
         main(arguments)
@@ -105,17 +105,17 @@ def test_broken_rows_do_not_stop_the_others_and_nothing_is_made_twice(folder, ca
     written = {name: (folder / name).stat().st_mtime_ns for name in ("a.mp4", "b.webp")}
     rows = [json.loads(line) for line in path.read_text().splitlines() if line != "{"]
     write_list(path, rows[0], rows[-1] | {"seed": 5})  # other settings: that loop is made again
-    main(arguments[:2])
+    main(arguments[:4])
     assert capsys.readouterr().out.splitlines()[-1] == "1 made, 1 kept, 0 refused"
     assert (folder / "a.mp4").stat().st_mtime_ns == written["a.mp4"]
     assert (folder / "b.webp").stat().st_mtime_ns > written["b.webp"]
     os.utime(folder / "all.png")  # copied, and as it was
-    main(arguments[:2])
+    main(arguments[:4])
     assert capsys.readouterr().out.splitlines()[-1] == "0 made, 2 kept, 0 refused"
     for name in ("a.mp4", "b.webp"):
         os.utime(folder / name, (time.time() + 86_400,) * 2)  # the clock was ahead when they were made
     Image.new("L", (96, 64), 200).save(folder / "all.png")  # painted again
-    main(arguments[:2])
+    main(arguments[:4])
     assert capsys.readouterr().out.splitlines()[-1] == "2 made, 0 kept, 0 refused"
 
 

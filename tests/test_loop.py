@@ -143,6 +143,7 @@ def test_the_student_obeys_a_direction_in_two_passes(photos, word, sign):
         mask_image=mask,
         prompt=f"the cat moves to the {word}",
         output_type="latent",
+        num_frames=15,
         num_videos_per_prompt=10,
         generator=[torch.Generator().manual_seed(seed) for seed in range(10)],
     ).frames

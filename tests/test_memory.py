@@ -1,3 +1,4 @@
+import gc
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ from PIL import Image
 
 from loopanimate.files import pictures
 from loopanimate.files.pictures import mask_size, open_mask, open_picture
+from loopanimate.memory import import_networks
 from loopanimate.page.canvas import small_copy
 
 GIVES_BACK = """
@@ -67,3 +69,10 @@ def test_a_small_copy_has_the_pictures_shape():
     picture = Image.linear_gradient("L").convert("RGB").resize((2000, 1000))
     assert small_copy(picture, 640).size == (640, 320) and small_copy(picture, 4000).size == (2000, 1000)
     assert small_copy(Image.new("RGB", (4000, 3)), 640).size == (640, 1)
+
+
+def test_what_networks_import_is_not_looked_through_for_garbage():
+    kept = [[] for _ in range(1000)]
+    found = import_networks.__wrapped__()
+    assert found.load_quietly and gc.isenabled()
+    assert not {id(one) for one in gc.get_objects()} & set(map(id, kept))

@@ -24,6 +24,7 @@ from loopanimate.files.project import ENDING, is_project, read_project, write_pr
 from loopanimate.files.recipe import MOST_SIDE, Parts, of_frame, open_small_png, pack, unpack, unpack_parts, unpack_squares
 from loopanimate.files.sizes import read_monitors
 from loopanimate.loop import Loop, LoopFile, MotionLoop
+from loopanimate.memory import import_networks
 from loopanimate.page import canvas, spaces, text
 from loopanimate.page.folder import Folder
 from loopanimate.page.limits import KEEP_SECONDS, OWN, PUBLIC
@@ -331,17 +332,13 @@ class Server:
 
 
 def load(preset: str, checkpoint: str | None, device: str):
-    from loopanimate.checkpoints import load_quietly  # torch and diffusers take seconds to import
-
-    return load_quietly(preset, checkpoint, device)
+    return import_networks().load_quietly(preset, checkpoint, device)  # torch and diffusers take seconds to import
 
 
 def load_models(machine: Machine) -> Models:
     if not (machine.regions_model or machine.depth_model):
         return Models(salient=machine.salient_model)
-    from loopanimate.checkpoints import load_models
-
-    return load_models(machine)
+    return import_networks().load_models(machine)
 
 
 def follow_writing(loop: Loop, target: Path, output: Output, recipe: str | None):

@@ -128,8 +128,8 @@ def test_commas_between_clauses_read_like_sentences_of_their_own():
 def test_only_what_can_flow_is_a_stream_whatever_its_verb():
     named = [(name, noun) for noun, (name, plural) in nouns().items() if not plural and (noun,) not in phrases()]
     things = {natures()[name].sort: noun for name, noun in named}
-    for noun in things.values():
-        for verb in meanings():
+    for place, noun in enumerate(things.values()):
+        for verb in sorted(meanings())[place % 5 :: 5]:
             for clause in read_clauses(f"the old {noun} will {verb.replace('-', ' ')} to the left"):
                 assert clause.kind != "stream" or natures()[nouns()[clause.thing][0]].sort in FLOWING, (noun, verb)
 
