@@ -3,11 +3,13 @@
 import os
 import shutil
 import socket
+import threading
 from pathlib import Path
 
 import pytest
 
 from app import launch
+from loopanimate import loop
 from loopanimate.page.jobs import Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,3 +79,22 @@ def picture(photos, tmp_path):
     """A small photograph of odd sides: videos have even ones."""
     photos["coffee"].resize((301, 201)).save(tmp_path / "coffee.png")
     return tmp_path / "coffee.png"
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """An event: while it is cleared, films come a frame at a time, so that a hand goes on in the middle of one."""
+    gate, write = threading.Event(), loop.write_loop
+
+    def slowly(frames):
+        for pixels in frames:
+            gate.wait(0.2)
+            yield pixels
+
+    def write_slowly(path, frames, *given):
+        write(path, slowly(frames) if path.suffix == ".mp4" else frames, *given)
+
+    monkeypatch.setattr(loop, "write_loop", write_slowly)
+    gate.set()
+    yield gate
+    gate.set()

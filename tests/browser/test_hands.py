@@ -293,10 +293,10 @@ def test_light_and_weather_follow_their_hands(page, picture, tmp_path):
     assert hands.effect_strength == 0.5 and hands.motion_strength == 1
 
 
-def test_the_strength_that_is_seen_is_the_strength_that_is_got(page, photos, tmp_path):
-    photos["coffee"].resize((1200, 800)).save(tmp_path / "coffee.png")  # rendered for seconds, while the hand looks on
-    prepare(page, tmp_path / "coffee.png", frames=35)
+def test_the_strength_that_is_seen_is_the_strength_that_is_got(page, picture, gate, tmp_path):
+    prepare(page, picture, frames=15)
     animate(page)
+    gate.clear()
     slider = page.get_by_label("range slider for Motion strength")
     slider.scroll_into_view_if_needed()
     box = slider.bounding_box()
@@ -310,6 +310,7 @@ def test_the_strength_that_is_seen_is_the_strength_that_is_got(page, photos, tmp
     page.get_by_text("Rendering").wait_for()
     drag(0.5)
     page.mouse.up()
+    gate.set()
     strength = slider.input_value()
     assert 0.3 < float(strength) < 0.7
     said = page.locator(".details tr", has_text="Motion strength").locator("td").last

@@ -43,13 +43,6 @@ def press_slider(page, times):
     return slider
 
 
-@pytest.fixture
-def large(photos, tmp_path):
-    """A photograph whose film is rendered for seconds, in which hands go on."""
-    photos["coffee"].resize((1200, 800)).save(tmp_path / "large.png")
-    return tmp_path / "large.png"
-
-
 def test_a_loop_says_whose_it_is_once_something_else_is_asked_for(page, picture):
     prepare(page, picture, frames=3, steps=1, prompt="it sways gently")
     animate(page)
@@ -104,20 +97,23 @@ def test_the_file_that_download_gives_is_said_before_it_is_made(page, picture, t
     assert told.split(", seed")[0].removeprefix("The file") in made.inner_text().replace("Downloaded", "")
 
 
-def test_download_in_mid_follow_gives_the_new_hands_and_the_film_follows_afterwards(page, large, tmp_path):
-    prepare(page, large, frames=35)
+def test_download_in_mid_follow_gives_the_new_hands_and_the_film_follows_afterwards(page, picture, gate, tmp_path):
+    prepare(page, picture, frames=15)
     animate(page)
+    gate.clear()
     slider = press_slider(page, 10)
     page.get_by_text("Rendering").wait_for()
     strength = float(slider.input_value())
     assert recipe(saved(page, "GIF", tmp_path / "loop.gif"))[0].hands.motion_strength == strength
+    gate.set()
     until(page, lambda: settings_of_film(page, tmp_path / "film.mp4").hands.motion_strength, lambda found: found == strength)
     until_idle(page)
 
 
-def test_a_follow_that_is_cancelled_plays_live_as_the_slider_says(page, large, tmp_path):
-    prepare(page, large, frames=35)
+def test_a_follow_that_is_cancelled_plays_live_as_the_slider_says(page, picture, gate, tmp_path):
+    prepare(page, picture, frames=15)
     animate(page)
+    gate.clear()
     slider = press_slider(page, 10)
     page.get_by_text("Rendering").wait_for()
     page.locator(".stage .work button").click()
@@ -130,12 +126,14 @@ def test_a_follow_that_is_cancelled_plays_live_as_the_slider_says(page, large, t
     assert recipe(saved(page, "GIF", tmp_path / "loop.gif"))[0].hands.motion_strength == strength
 
 
-def test_the_file_may_be_taken_before_the_film_is_rendered(page, large, tmp_path):
-    prepare(page, large, frames=35)
+def test_the_file_may_be_taken_before_the_film_is_rendered(page, picture, gate, tmp_path):
+    prepare(page, picture, frames=15)
+    gate.clear()
     page.get_by_role("button", name="Animate", exact=True).click()
     page.locator("#save:enabled").wait_for()
     assert not page.evaluate(f"{VIDEO}.hasAttribute('src')")
     assert recipe(saved(page, "GIF", tmp_path / "loop.gif"))[0].request.prompt == "it sways to the left"
+    gate.set()
     until_rendered(page, "")
 
 
@@ -206,9 +204,10 @@ def test_what_a_cut_loop_shows_is_chosen_by_a_drag(page, picture, tmp_path):
     assert recipe(saved(page, "GIF", tmp_path / "loop.gif"))[0].output.centre == pytest.approx(centre)
 
 
-def test_the_living_preview_is_slid_as_its_film_is(page, large, tmp_path):
-    prepare(page, large, frames=35)
+def test_the_living_preview_is_slid_as_its_film_is(page, picture, gate, tmp_path):
+    prepare(page, picture, frames=15)
     animate(page)
+    gate.clear()
     page.get_by_label("See it on").select_option("phone")
     press_slider(page, 4)
     page.locator(".stage[data-live]").wait_for()
@@ -219,5 +218,6 @@ def test_the_living_preview_is_slid_as_its_film_is(page, large, tmp_path):
     left = page.evaluate("document.querySelector('.stage iframe').getBoundingClientRect().left")
     assert left == pytest.approx(box["x"], abs=2)  # its left edge is in view
     page.mouse.up()
+    gate.set()
     until(page, lambda: painted(page)["centre"], lambda centre: centre and centre[0] < 0.2)
     until_idle(page)
