@@ -17,6 +17,7 @@ from loopanimate.scene.places import place_of
 from loopanimate.words.clauses import Clause
 from loopanimate.words.events import SPARED
 from loopanimate.words.lexicon import look_up, nouns
+from loopanimate.words.vocabulary import PACE
 
 IN_THE_AIR = ("snow", "rain", "petals", "leaves", "particles", "fog")  # all over the picture
 HIGH = ("star", "sun", "lightning", "aurora")  # classes of things in the sky
@@ -27,7 +28,6 @@ POINTS = ("twinkle", "sparkle")  # looks of points of light that the picture has
 FORMED = ("fog", "smoke")  # classes that are drawn where the picture does not show them: "fog rolls in"
 RISING = {"steam": re.compile(r"\bsteam"), "smoke": re.compile(r"\b(?:smok|fum)")}  # looks → what words say: "the pot steams"
 AMOUNTS = {"barely": 0.4, "gently": 0.6, "": 1.0, "plainly": 1.0, "strongly": 1.6, "wildly": 2.2}  # by names of STRENGTHS
-PACES = {"slowly": 0.6, "": 1.0, "quickly": 1.7}  # by names of TEMPOS
 FLASHES = re.compile(r"\b(?:flash|strob)")
 UNDER_FOG = ("water", "foam", "grass", "ground", "snow")  # classes that fog lies on: "over the lake" ...
 FOG_LIES = 0.1, 0.04  # ... by so many short sides above them, and the deviation of its soft edge
@@ -70,7 +70,7 @@ def _place_effect(clause: Clause, finder: Finder) -> tuple[Placed | None, Region
         look = "aurora"
     look = "caustics" if kind == "caustic" else look
     asked = Effect(
-        look=look, amount=AMOUNTS[clause.strength], pace=PACES[clause.tempo], heading=_wind(clause), side=side,
+        look=look, amount=AMOUNTS[clause.strength], pace=PACE[clause.tempo], heading=_wind(clause), side=side,
         colours=_colours(clause),
     )  # fmt: skip
     if look == "lamp" and FLASHES.search(clause.text):

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -37,7 +38,7 @@ def supervise(task: str, folder: Path, count: int = 0) -> None:
 
     from loopanimate.presets import PRESETS
     from tests.conftest import SMALL
-    from train import trainer
+    from train import networks, trainer
     from train.settings import TrainSettings
     from train.stages import STAGES
 
@@ -45,6 +46,15 @@ def supervise(task: str, folder: Path, count: int = 0) -> None:
     torch.set_num_threads(1)
     PRESETS["motion"] = replace(PRESETS["motion"], unet={**SMALL, "cross_attention_dim": 384}, short_side=4)
     STAGES["motion"][0] = replace(STAGES["motion"][0], f=3, shorter=(), small=None)
+    whitening, stored = networks.whitening, folder / "whitening.pt"
+
+    def find_once(pipe) -> torch.Tensor:
+        """The first run's is the others': half of what a run so short takes."""
+        if not stored.exists():
+            torch.save(whitening(pipe), stored)
+        return torch.load(stored, weights_only=True)
+
+    networks.whitening = find_once
 
     def start(change=lambda: None, steps=STEPS, **values) -> int:
         """Train in a process of its own; its number."""
@@ -59,6 +69,8 @@ def supervise(task: str, folder: Path, count: int = 0) -> None:
             except ValueError as error:
                 status = REFUSED if str(error).startswith("expected ") and "\n" not in str(error) else 1
                 print(error, file=sys.stderr)
+            except BaseException:  # noqa: BLE001  os._exit would say nothing of it
+                traceback.print_exc()
             finally:
                 os._exit(status)
         return child
@@ -116,11 +128,11 @@ def supervise(task: str, folder: Path, count: int = 0) -> None:
                 names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "MASTER_PORT": port}
                 os.environ.update({name: str(value) for name, value in names.items()}, MASTER_ADDR="127.0.0.1")
 
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
         values = {"data": str(folder / "clips"), "preencode": 1, "ema": False, "steps": STEPS_TOGETHER}
         for world in (1, 2):
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
             outputs = {"output": str(folder / f"world{world}"), "batch": 4 // world}
             changes = [partial(change, rank, world, port) for rank in range(world)]
             finish(*(start(how, **outputs, **values) for how in changes))
