@@ -23,6 +23,7 @@ OFF_COURSE = 20  # degrees that a motion may lie off the heading that words name
 PACE_ERROR = 1.25  # factor that a stream's root mean square may be off the speed that words name
 FASTEST = 2.0  # highest speed of any place, over that speed
 FIXED = 0.35  # share of a thing's length, from where it is fixed, within which it moves less
+BELOW = 0.5  # of what the picture's border cuts off, that is beyond it, over what is within
 LOW_HOP = 0.5  # lowest hop over the highest of a loop
 HARDLY = 0.003  # radians, root mean square; below this rotation the hinge's place cannot be estimated from the motion
 RESIDUE = 0.006  # short sides; a layer whose mean displacement never reaches it may be left over from sampling ...
@@ -150,7 +151,24 @@ def hold(motion: Motion, layer: int, weight: np.ndarray, waving: bool = False, h
     free = np.minimum(away / FIXED, 1)
     near = weight * (1 - free)
     base = (ring * near).sum((-2, -1), keepdims=True) / max(near.sum(), 1e-6)  # (N, 2, 1, 1)
-    return motion.replace(layer, free * (ring - np.maximum(1 - away, 0) * base))
+    ring = free * (ring - np.maximum(1 - away, 0) * base)
+    return motion.replace(layer, _stand_below(ring, weight) if _is_cut(weight) else ring)
+
+
+def _is_cut(weight: np.ndarray) -> bool:
+    """Whether a layer reaches the lower border as broad as a bust or a forest does; a stem that ends there is rooted there."""
+    broad = (weight > 0.5).sum(1)
+    return 2 * broad[-1] > broad.max()
+
+
+def _stand_below(ring: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The motion of a ring (N, 2, h, w) drawn out from the layer's top, so that its base comes to stand below the border."""
+    rows = np.arange(len(weight), dtype=np.float32)
+    top = rows[weight.max(1) > 0.5][0]
+    source = np.minimum(rows, top + (rows - top) / (1 + BELOW))
+    above = source.astype(int)
+    share = (source - above)[:, None]
+    return (1 - share) * ring[..., above, :] + share * ring[..., np.minimum(above + 1, len(weight) - 1), :]
 
 
 def _points(weight: np.ndarray) -> np.ndarray:

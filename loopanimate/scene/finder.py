@@ -210,11 +210,13 @@ SIDES = {  # words → what a piece is chosen by, the largest first: of its area
 }
 
 PICKING = frozenset(word for words in SIDES for word in words)
+AFTER = ("above", "below")  # stand after what they pick out
 
 
 def name_of(thing: str, which: Sequence[str] = ()) -> str:
-    """What a thing is called that words pick out: "left boat"."""
-    return " ".join([*(word for word in which if word in PICKING), thing])
+    """What a thing is called that words pick out: "left boat", "clouds above"."""
+    picking = [word for word in which if word in PICKING]
+    return " ".join([*(word for word in picking if word not in AFTER), thing, *(word for word in picking if word in AFTER)])
 
 
 def describe(thing: str, which: Sequence[str] = ()) -> str:

@@ -202,10 +202,10 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
     region = finder.find(clause.thing, clause.which)
     if region and region.guessed and guessed - {clause.thing}:
         region = None
+    guess = f" {IF_NOT_THERE}" if region and region.unsure else ""
     if clause.kind == "rest":
-        return Outcome(
-            clause, region, f"{name}: kept still." if region else f"{name}: not found, so it stays still with all else."
-        )
+        still = f"{name}: kept still.{guess}" if region else f"{name}: not found, so it stays still with all else."
+        return Outcome(clause, region, still)
     if (region is None or region.unsure) and forms_in_the_air(clause):
         return _light(clause, finder)
     if region is None:
@@ -222,7 +222,6 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
             clause, None, f"{name}: {painted if region.how == 'painted' else f'no whole wheel was found. {SHOW_IT}'}"
         )
     missing = f' ("{clause.toward}" is not drawn yet)' if clause.toward and not spins else ""
-    guess = f" {IF_NOT_THERE}" if region.unsure else ""
     words = sentence_of([clause], *(("they", "plural") if is_plural(clause.thing) else ()))
     if spins:
         words += " round and round" + (f" {clause.toward}" if clause.toward else "")

@@ -203,3 +203,15 @@ def test_what_hangs_is_held_at_its_top():
     motion = of_ring(sideways * np.linspace(0, 1, 12)[:, None])
     assert np.allclose(hold(motion.flip(), 0, BOX[::-1].copy(), hangs=True).ring, hold(motion, 0, BOX).flip().ring, atol=1e-6)
     assert (motion.flip().flip().ring == motion.ring).all()
+
+
+def test_what_the_border_cuts_off_stands_below_it():
+    """A bust leans from the waist, which is not in the picture; a tree whose trunk ends at the border stands there."""
+    bends = 0.03 * ONCE[..., None] * np.array([1, 0])[:, None, None] * np.ones((12, 16))
+    bust, tree = np.zeros((2, 12, 16), np.float32)
+    bust[3:, 4:12], tree[3:8, 4:12], tree[8:, 7:9] = 1, 1, 1
+    leaning, standing = (np.abs(hold(of_ring(bends), 0, weight).ring[9, 0, 0]) for weight in (bust, tree))
+    assert standing[11, 8] < 0.0015 and leaning[11, 8] > 0.006
+    assert np.allclose(leaning[3, 8], standing[3, 8], rtol=0.1) and (np.diff(leaning[3:, 8]) <= 1e-6).all()
+    hanging = np.abs(hold(of_ring(bends), 0, bust[::-1].copy(), hangs=True).ring[9, 0, 0])
+    assert np.allclose(hanging, leaning[::-1], atol=1e-6)

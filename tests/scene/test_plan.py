@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from loopanimate.scene import finder as finders
-from loopanimate.scene.finder import Finder, Models, describe, pick
+from loopanimate.scene.finder import Finder, Models, describe, name_of, pick
 from loopanimate.scene.plan import clauses_of_masks, names_things, painted, plan, rest_alone
 from loopanimate.scene.regions import CLASSES
 from loopanimate.words.clauses import read_clauses
@@ -49,6 +49,18 @@ def test_what_rests_is_taken_out_of_what_moves(finder):
     sea = built.parts[0].mask
     assert sea[27, 12] == sea[27, 44] == 0 and sea[35, 30] == 1
     assert outcomes[1].said == "boats: kept still."
+
+
+def test_what_rests_and_is_hardly_seen_is_asked_about(finder):
+    boats = finder.likely[CLASSES.index("boat")] > 0
+    finder.likely[:, boats] = 0.4 * finder.likely[:, boats]
+    finder.likely[CLASSES.index("building"), boats] = 0.35
+    _, (_, kept) = scene(finder, "the sea ripples, the boats do not move")
+    assert kept.said == "boats: kept still. Is it there? If not, paint it."
+
+
+def test_a_thing_is_called_as_words_pick_it_out():
+    assert [name_of(thing, [which]) for thing, which in (("boat", "left"), ("clouds", "above"))] == ["left boat", "clouds above"]
 
 
 @pytest.mark.parametrize("below, rests", [("face", "her face must not move"), ("person", "she stands still")])
