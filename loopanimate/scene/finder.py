@@ -29,6 +29,7 @@ SPECK = 0.0005  # share of the picture that a piece of a region has at least
 PIECE = 0.15  # share of the largest piece that a piece has at least, to count as a thing of its own
 BORDER = 1 / 128  # long sides of the grid that a region's soft edge reaches beyond its pixels
 SAME = 0.5  # intersection over union from which a region is the salient object ...
+EDGE = 0.012  # long sides, half the width from which doubt about a salient object is no edge of it
 WITHIN = 0.6  # ... and share of it in the object, in a drawing in lines
 
 
@@ -131,8 +132,9 @@ class Finder:
             return None
         if not (found and not which and self._is_same(region.mask, mask)):
             return self.sharpen(region, place)
+        own = self.sharpen(region, place).mask
         mask = mask * (1 - self._lies_behind(place.regions))  # whose edge is the better one
-        return replace(region, mask=np.maximum(mask, self.sharpen(region, place).mask) if is_plural(thing) else mask)
+        return replace(region, mask=np.maximum(mask, own if is_plural(thing) else own * find_doubt(mask)))
 
     def _lies_behind(self, regions: Sequence[str]) -> np.ndarray:
         """Where sky or water surely is, (H, W) in [0, 1]: also between sails, which are one thing to what finds the salient."""
@@ -223,6 +225,14 @@ def describe(thing: str, which: Sequence[str] = ()) -> str:
     """What a model is asked for: the thing, with the words that say what it looks like, "red boat"."""
     looks = takewhile(lambda word: look_up(word).describes, which)  # from a noun on they are of something else
     return " ".join([*(word for word in looks if word not in PICKING), thing])
+
+
+def find_doubt(mask: np.ndarray) -> np.ndarray:
+    """Where a mask (H, W) is neither clear nor opaque, wider than an edge is: in [0, 1]. A white shirt would be torn there."""
+    wide = 2 * round(EDGE * long_side(mask.shape)) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
+    doubt = cv2.morphologyEx(((mask > 0.05) & (mask < 0.95)).astype(np.float32), cv2.MORPH_OPEN, disc)
+    return cv2.GaussianBlur(doubt, (0, 0), wide / 4)
 
 
 def drop_specks(clear: np.ndarray) -> np.ndarray:

@@ -59,6 +59,15 @@ def test_what_rests_and_is_hardly_seen_is_asked_about(finder):
     assert kept.said == "boats: kept still. Is it there? If not, paint it."
 
 
+def test_where_the_salient_object_is_in_doubt_its_region_decides(finder):
+    """Wider than its edge: a white shirt before a bright wall would stay where it is while its collar moves."""
+    finder.salient[0][22:32, 44:52] = 0.25  # half of a boat
+    finder.salient[0][24:30, 7] = 0.4  # an edge
+    mask = finder.find("boat").mask
+    assert mask[24:30, 45:50].min() > 0.9 and mask[24:30, 38:43].min() > 0.9
+    assert mask[24:30, 7].max() < 0.5
+
+
 def test_a_thing_is_called_as_words_pick_it_out():
     assert [name_of(thing, [which]) for thing, which in (("boat", "left"), ("clouds", "above"))] == ["left boat", "clouds above"]
 
