@@ -27,6 +27,7 @@ from loopanimate.words.vocabulary import DIRECTIONS, PACE, STRENGTHS, TEMPOS
 SAME = 0.8  # intersection over union from which two regions are one thing
 LEAST = 0.0004  # share of the picture that a region has at least
 SAILS = ("blades", "sails", "vanes")  # of many, and one wheel
+LEFT = 0.2  # share of what moves that is left beside what rests, at least: otherwise they are one thing
 ROUNDS = 0.25  # a second, that a wheel turns whose pace is not said
 MANY = ("everything", "everyone", "everybody", "all", "they", "people")  # things that are all faces of a picture
 FEATURES = ("person", "head", "face", "eye", "brow", "body")  # classes of a person and what a face has
@@ -147,6 +148,7 @@ def plan(said: Sequence[Clause], finder: Finder) -> tuple[Scene | None, list[Out
     for clause in {replace(clause, text="", full=True): clause for clause in _asked(said)}.values():  # each once
         guessed = {each.clause.thing for each in outcomes if each.region and each.region.guessed}
         outcomes.append(_judge(clause, finder, guessed))
+    outcomes = [_tell_apart(each, outcomes) for each in outcomes]
     resting = [each.region.mask for each in outcomes if each.clause.kind == "rest" and _is_place(each)]
     moving: list[tuple[Outcome, list[Clause]]] = []
     for outcome in outcomes:
@@ -163,7 +165,7 @@ def plan(said: Sequence[Clause], finder: Finder) -> tuple[Scene | None, list[Out
     parts = []
     for outcome, group in moving[:MAX_PARTS]:
         part = _part(outcome, group, resting)
-        if part.mask.mean() > LEAST:
+        if part.mask.mean() > LEAST and part.mask.sum() > LEFT * outcome.region.mask.sum():
             parts.append(part)
         else:
             outcomes = _leave(outcomes, group, lambda each: f"{each.name}: too little of it is left to move.")
@@ -173,6 +175,18 @@ def plan(said: Sequence[Clause], finder: Finder) -> tuple[Scene | None, list[Out
 def _leave(outcomes: Sequence[Outcome], group: Sequence[Clause], say: Callable[[Outcome], str]) -> list[Outcome]:
     """The outcomes, of which the clauses of a group come to nothing, and what is said of that."""
     return [replace(each, moves=False, said=say(each)) if each.clause in group else each for each in outcomes]
+
+
+def _tell_apart(outcome: Outcome, others: Sequence[Outcome]) -> Outcome:
+    """What is to rest, unless nearly nothing would be left of what moves: "the big flower sways, the small one stays still"."""
+    if outcome.clause.kind != "rest" or not _is_place(outcome) or outcome.region.how == "painted":
+        return outcome
+    still, name = outcome.region.mask, _name(outcome.clause)
+    for other in others:
+        mask = other.region.mask if other.moves and _name(other.clause) != name else None
+        if mask is not None and not is_part(mask, still) and (mask * (1 - still)).sum() < LEFT * mask.sum():
+            return replace(outcome, region=None, said=f"{name}: not told apart from {_name(other.clause)}. {SHOW_IT}")
+    return outcome
 
 
 def _is_place(outcome: Outcome) -> bool:

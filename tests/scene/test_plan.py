@@ -1,5 +1,6 @@
 """From clauses to parts: what is found, what moves, what rests, and a sentence on each clause."""
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -51,6 +52,19 @@ def test_what_rests_is_taken_out_of_what_moves(finder):
     assert outcomes[1].said == "boats: kept still."
 
 
+def test_what_rests_where_something_else_moves_leaves_it_moving(finder):
+    built, outcomes = scene(finder, "the sea ripples, the water stays still")
+    assert built.parts[0].mask.max() == 1 and [outcome.moves for outcome in outcomes] == [True, False]
+    assert outcomes[1].said == "water: not told apart from sea. Click on it or paint it."
+
+
+def test_what_moves_and_rests_is_said_in_one_sentence_and_moves_not(finder):
+    """Also where the region's edge would be left."""
+    finder.salient[0][:] = cv2.GaussianBlur(finder.salient[0], (0, 0), 2)
+    built, outcomes = scene(finder, "the boat rocks and the boat stays still")
+    assert built is None and outcomes[0].said == "boat: too little of it is left to move."
+
+
 def test_what_rests_and_is_hardly_seen_is_asked_about(finder):
     boats = finder.likely[CLASSES.index("boat")] > 0
     finder.likely[:, boats] = 0.4 * finder.likely[:, boats]
@@ -69,7 +83,10 @@ def test_where_the_salient_object_is_in_doubt_its_region_decides(finder):
 
 
 def test_a_thing_is_called_as_words_pick_it_out():
-    assert [name_of(thing, [which]) for thing, which in (("boat", "left"), ("clouds", "above"))] == ["left boat", "clouds above"]
+    assert [name_of(thing, [which]) for thing, which in (("boat", "left"), ("clouds", "above"))] == [
+        "left boat",
+        "clouds above",
+    ]
 
 
 @pytest.mark.parametrize("below, rests", [("face", "her face must not move"), ("person", "she stands still")])
