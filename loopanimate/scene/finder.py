@@ -130,7 +130,7 @@ class Finder:
             return Region(mask, "salient", 0.5)
         if region is None:
             return None
-        if not (found and not which and self._is_same(region.mask, mask)):
+        if not (found and PICKING.isdisjoint(which) and self._is_same(region.mask, mask)):
             return self.sharpen(region, place)
         own = self.sharpen(region, place).mask
         mask = mask * (1 - self._lies_behind(place.regions))  # whose edge is the better one

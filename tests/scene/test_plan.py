@@ -82,6 +82,12 @@ def test_where_the_salient_object_is_in_doubt_its_region_decides(finder):
     assert mask[24:30, 7].max() < 0.5
 
 
+def test_words_that_pick_nothing_out_leave_the_salient_object(finder):
+    finder.salient[0][18:22, 42:46] = 1  # a mast that no class was found for
+    finder.likely[:, 18:22, 42:46] = 0.04  # of each class
+    assert finder.find("boat", ["old"]).mask[19, 43:45].min() == 1 > finder.find("boat", ["right"]).mask[19, 43:45].max()
+
+
 def test_a_thing_is_called_as_words_pick_it_out():
     assert [name_of(thing, [which]) for thing, which in (("boat", "left"), ("clouds", "above"))] == [
         "left boat",
