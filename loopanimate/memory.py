@@ -44,7 +44,7 @@ def _ask_glibc(name: str, *numbers: int) -> None:
 def import_networks() -> ModuleType:
     """`loopanimate.checkpoints`, and with it torch, diffusers and transformers, for a program that will use them to its end.
 
-    They make a million objects that stay. Looked through for garbage again and again, those take an eighth of a command's time.
+    They make a million objects that stay. Looked through for garbage again and again, those take a twelfth of a command's time.
     """
     gc.disable()
     try:

@@ -29,8 +29,8 @@ SPECK = 0.0005  # share of the picture that a piece of a region has at least
 PIECE = 0.15  # share of the largest piece that a piece has at least, to count as a thing of its own
 BORDER = 1 / 128  # long sides of the grid that a region's soft edge reaches beyond its pixels
 SAME = 0.5  # intersection over union from which a region is the salient object ...
-EDGE = 0.012  # long sides, half the width from which doubt about a salient object is no edge of it
 WITHIN = 0.6  # ... and share of it in the object, in a drawing in lines
+EDGE = 0.012  # long sides, half the width from which doubt about a salient object is no edge of it
 
 
 @dataclass(frozen=True)
@@ -132,9 +132,9 @@ class Finder:
             return None
         if not (found and PICKING.isdisjoint(which) and self._is_same(region.mask, mask)):
             return self.sharpen(region, place)
-        own = self.sharpen(region, place).mask
         mask = mask * (1 - self._lies_behind(place.regions))  # whose edge is the better one
-        return replace(region, mask=np.maximum(mask, own if is_plural(thing) else own * find_doubt(mask)))
+        decides = np.ones_like(mask) if is_plural(thing) else find_doubt(mask)
+        return replace(region, mask=np.maximum(mask, self.sharpen(region, place).mask * decides) if decides.any() else mask)
 
     def _lies_behind(self, regions: Sequence[str]) -> np.ndarray:
         """Where sky or water surely is, (H, W) in [0, 1]: also between sails, which are one thing to what finds the salient."""
