@@ -57,7 +57,7 @@ FLUENCY = 0.8
 def read_camera(clause: Clause) -> Camera:
     """What a clause of a camera that moves asks for."""
     if clause.kind in ("zoom", "pulse"):
-        move = "out" if clause.toward in ("out", "away") else "in"
+        move = "out" if clause.toward in ("out", "away", "back") else "in"
     elif clause.kind in ("tremble", "bounce"):
         move = "shake"
     else:

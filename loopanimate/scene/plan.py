@@ -235,10 +235,11 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
         return Outcome(
             clause, None, f"{name}: {painted if region.how == 'painted' else f'no whole wheel was found. {SHOW_IT}'}"
         )
-    missing = f' ("{clause.toward}" is not drawn yet)' if clause.toward and not spins else ""
+    turning = clause.toward if spins and clause.toward.endswith("clockwise") else ""
+    missing = f' ("{clause.toward}" is not drawn yet)' if clause.toward != turning else ""
     words = sentence_of([clause], *(("they", "plural") if is_plural(clause.thing) else ()))
     if spins:
-        words += " round and round" + (f" {clause.toward}" if clause.toward else "")
+        words = f"{words} round and round {turning}".rstrip()
     return Outcome(clause, region, f"{name}: {words}{missing}.{guess}", moves=True)
 
 

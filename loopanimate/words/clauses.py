@@ -44,7 +44,7 @@ class Clause:
     which: tuple[str, ...]  # words that pick it out or say its place: left, small, behind, hill
     kind: str | None  # a name of KINDS or FACE_KINDS, "rest" or "effect"; None: it describes and asks nothing
     heading: float | None  # degrees, x right and y down
-    toward: str  # "away", "towards", "clockwise", "counterclockwise", "in", "out" or ""
+    toward: str  # "away", "towards", "forward", "back", "clockwise", "counterclockwise", "in", "out" or ""
     strength: str  # a name of STRENGTHS or ""
     tempo: str  # a name of TEMPOS or ""
     effect: str  # of an effect: snow, rain, fire, flicker, twinkle, glow, sparkle, lightning, fog, petals, leaves, …; else ""
@@ -231,7 +231,7 @@ def _shown(event: Event, name: str, meaning: str, text: list[str]) -> str | None
     airy = nature.sort == "fall" and shown not in ("stream", "sway") or nature.natural == "fire" and shown == "bounce"
     if airy and nature.natural not in KINDS and shown in KINDS:  # "hail bounces", "flames leap"
         shown = nature.natural
-    if name == "camera" and event.manner.get("toward") in ("in", "out", "towards", "away"):
+    if name == "camera" and event.manner.get("toward") in ("in", "out", "towards", "away", "forward", "back"):
         shown = "zoom"
     elif name == "camera" and shown == "rock" and "way" in event.manner:  # "tilts up"
         shown = "shift"
