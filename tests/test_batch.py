@@ -119,6 +119,7 @@ def test_broken_rows_do_not_stop_the_others_and_nothing_is_made_twice(folder, ca
     assert capsys.readouterr().out.splitlines()[-1] == "2 made, 0 kept, 0 refused"
 
 
+@pytest.mark.slow
 def test_a_batch_that_is_killed_goes_on_where_it_was(folder):
     (folder / "all.png").unlink()
     command = [sys.executable, "-m", "loopanimate", "batch", str(folder), "--prompt", "it sways", "--jobs", "1", *SHORT]

@@ -230,7 +230,7 @@ def test_the_command_makes_a_loop(tmp_path, picture):
         assert mask.size == (96, 64) and mask.getpixel((5, 5)) == 255
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_command_that_is_stopped_leaves_nothing_half_written(how, tmp_path):
     picture = tmp_path / "picture.png"
     Image.effect_noise((96, 64), 60).convert("RGB").save(picture)

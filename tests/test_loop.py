@@ -110,6 +110,7 @@ def test_a_seed_is_one_motion_at_every_size(make, photos):
     assert np.abs(seen[0]).max() > 0.5 and np.abs(moved(phone) - seen).max() < 0.05 * np.abs(seen).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word, sign", [("left", -1), ("right", 1)])
 def test_the_network_obeys_a_direction(motion_pipeline, photos, word, sign):
     picture = photos["chelsea"].resize((384, 256)).crop((50, 0, 306, 256))

@@ -1,6 +1,7 @@
 import random
 
 import numpy as np
+import pytest
 import torch
 
 from loopanimate.network.encoders import CLIP_MEAN, CLIP_STD, encode_image, encode_text
@@ -39,6 +40,7 @@ def test_a_prompt_has_the_same_tokens_in_any_company(motion_pipeline):
     assert torch.allclose(together[:1], alone, atol=1e-5) and not alone[0, 5:].any()
 
 
+@pytest.mark.slow
 def test_whitened_captions_spread_alike_in_every_direction(motion_pipeline):
     rng = random.Random(1)
     captions = [draw(rng)[0] for _ in range(512)]

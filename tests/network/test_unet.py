@@ -175,6 +175,7 @@ def test_every_way_equals_the_equations(way, image_tokens):
         assert relative(way(unet, *given), ReferenceUNet(unet)(*given)) < 1e-5
 
 
+@pytest.mark.slow
 def test_compiled_regions_equal_the_equations_without_a_graph_break():
     test_every_way_equals_the_equations(compiled_regions, image_tokens=1)
 

@@ -122,6 +122,7 @@ def test_the_commit_that_is_meant(folder, monkeypatch, typed, revision):
     assert asked == [(typed.partition("@")[0], revision)]
 
 
+@pytest.mark.slow
 def test_a_hub_gives_it_and_then_is_not_needed(folder, tmp_path):
     torch.save({}, folder / "pytorch_model.bin")  # the hub has one too, which nobody wants
     script = f"from loopanimate.checkpoints import load_regions_model as load; print(load('{REPOSITORY}', 'cpu').model.dtype)"

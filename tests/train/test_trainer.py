@@ -89,7 +89,10 @@ def cut_after_a_checkpoint(monkeypatch):
     return lambda: monkeypatch.setattr(trainer, "save_state", save)
 
 
-@pytest.mark.parametrize("values", [{}, {"accumulate": 2, "batch": 1}, {"real": True}, {"real": True, "preencode": 2}])
+LONG = [pytest.param(values, marks=pytest.mark.slow) for values in ({}, {"real": True}, {"real": True, "preencode": 2})]
+
+
+@pytest.mark.parametrize("values", [{"accumulate": 2, "batch": 1}, *LONG])
 def test_a_cut_run_resumes_to_the_same_weights(tmp_path, monkeypatch, clips, values):
     values = {**values, **({"data": str(clips)} if values.get("real") else {})}
     values.pop("real", None)
@@ -130,6 +133,7 @@ def test_a_stage_has_the_presets_grid_whatever_grid_its_start_had(tmp_path):
     assert sides == [8, TINY.short_side]
 
 
+@pytest.mark.slow
 def test_a_prior_is_fitted_and_stage_0_begins_from_it(tmp_path, capsys):
     folder = fit(PriorSettings(output=str(tmp_path), steps=12, batch=8))
     record = json.loads((folder / "training.json").read_text())
@@ -254,6 +258,7 @@ def test_any_checkpoint_is_exported_with_card_and_licence(tmp_path):
         export(ExportSettings(run=str(tmp_path / "stage0"), output=str(tmp_path / "raw")))
 
 
+@pytest.mark.slow
 def test_validation_is_of_the_running_mean_and_changes_nothing(tmp_path, monkeypatch, clips):
     logged, log = [], trainer.Accelerator.log
     monkeypatch.setattr(trainer.Accelerator, "log", lambda *given, **named: logged.append(given[1]) or log(*given, **named))
