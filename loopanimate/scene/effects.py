@@ -50,10 +50,17 @@ def forms_in_the_air(clause: Clause) -> bool:
 def place_effect(clause: Clause, finder: Finder) -> tuple[Placed | None, Region | None, str]:
     """The effect of a clause in its place, the region of that, and a sentence; no effect where there is nothing to show it."""
     effect, region, said = _place_effect(clause, finder)
-    points = effect is not None and effect.effect.look in POINTS
-    if points and not build([effect], np.asarray(finder.picture), WHOLE, None, 1.0, 0):
-        return None, region, f"{name_of(clause.thing, clause.which)}: no points of light are found there."
-    return effect, region, said
+    if effect is None or effect.effect.look not in POINTS or _has_points(effect, finder):
+        return effect, region, said
+    anywhere = Placed(effect.effect)
+    shines = nouns().get(clause.thing, ("",))[0] in SHINING and not (region and region.how == "painted")
+    if shines and _has_points(anywhere, finder):  # lit windows, of which the finder took a few for lamps
+        return anywhere, None, f"{name_of(clause.thing, clause.which)}: {looks()[effect.effect.look].said}."
+    return None, region, f"{name_of(clause.thing, clause.which)}: no points of light are found there."
+
+
+def _has_points(effect: Placed, finder: Finder) -> bool:
+    return bool(build([effect], np.asarray(finder.picture), WHOLE, None, 1.0, 0))
 
 
 def _place_effect(clause: Clause, finder: Finder) -> tuple[Placed | None, Region | None, str]:

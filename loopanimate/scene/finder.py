@@ -22,6 +22,7 @@ CLEAR = 0.55  # ... and from which nobody needs to be asked
 FAIRLY = 0.6  # of a region's mean likelihood: what it surrounds that is less likely, a ball on the grass, is no part of it
 HOLE = 0.02  # share of the picture below which it is a thing
 NAMED = 0.3  # likelihood from which a model that is asked in words means a pixel, as CLIPSeg's authors cut theirs
+HARDLY = 0.1  # share of a piece of the salient object, of the region of what words name, below which it is something else
 OTHERWISE = 0.6  # mean likelihood of another class from which the salient object surely is no such thing
 BEHIND, SURELY = ("sky", "cloud", "water"), 0.7  # classes of what is seen through things, and how likely it surely is there
 LEAST = 0.0015  # share of the picture that a region has at least
@@ -130,6 +131,7 @@ class Finder:
             return Region(mask, "salient", 0.5)
         if region is None:
             return None
+        mask = keep_pieces(mask, region.mask)
         if not (found and PICKING.isdisjoint(which) and self._is_same(region.mask, mask)):
             return self.sharpen(region, place)
         mask = mask * (1 - self._lies_behind(place.regions))  # whose edge is the better one
@@ -225,6 +227,13 @@ def describe(thing: str, which: Sequence[str] = ()) -> str:
     """What a model is asked for: the thing, with the words that say what it looks like, "red boat"."""
     looks = takewhile(lambda word: look_up(word).describes, which)  # from a noun on they are of something else
     return " ".join([*(word for word in looks if word not in PICKING), thing])
+
+
+def keep_pieces(mask: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """A mask (H, W) without the pieces of which a region (H, W) has hardly any: who stands beside the horse is no part of it."""
+    _, pieces = cv2.connectedComponents((mask > 0.05).astype(np.uint8))
+    whole, own = (np.bincount(pieces.ravel(), values.ravel()) for values in (mask, mask * region))
+    return mask * (own > HARDLY * whole)[pieces]
 
 
 def find_doubt(mask: np.ndarray) -> np.ndarray:

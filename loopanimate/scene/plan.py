@@ -7,7 +7,6 @@ import numpy as np
 
 from loopanimate.effects.build import Placed
 from loopanimate.motion.camera import MIDDLE, Camera
-from loopanimate.motion.spin import is_clear, is_even, is_round
 from loopanimate.options import IF_NOT_THERE, IF_WRONG, SHOW_IT
 from loopanimate.scene.bends import is_profile, shows_shoulders
 from loopanimate.scene.depth import read_camera
@@ -17,18 +16,17 @@ from loopanimate.scene.faces import FacePoints
 from loopanimate.scene.finder import SIDES, Finder, Region, name_of
 from loopanimate.scene.parts import MAX_PARTS, Part, Scene, is_part, stack
 from loopanimate.scene.places import is_plural, place_of
+from loopanimate.scene.wheels import find_wheels, is_of_wheel, rounds_of, take_apart
 from loopanimate.words.clauses import Clause, read_names
 from loopanimate.words.intent import form_intents
 from loopanimate.words.kinds import FACE_KINDS, KINDS
 from loopanimate.words.lexicon import forms, nouns, singular, words_of
 from loopanimate.words.parse import clauses as parse
-from loopanimate.words.vocabulary import DIRECTIONS, PACE, STRENGTHS, TEMPOS
+from loopanimate.words.vocabulary import DIRECTIONS, STRENGTHS, TEMPOS
 
 SAME = 0.8  # intersection over union from which two regions are one thing
 LEAST = 0.0004  # share of the picture that a region has at least
-SAILS = ("blades", "sails", "vanes")  # of many, and one wheel
 LEFT = 0.2  # share of what moves that is left beside what rests, at least: otherwise they are one thing
-ROUNDS = 0.25  # a second, that a wheel turns whose pace is not said
 MANY = ("everything", "everyone", "everybody", "all", "they", "people")  # things that are all faces of a picture
 FEATURES = ("person", "head", "face", "eye", "brow", "body")  # classes of a person and what a face has
 NO_EYES = "no open eyes are seen, they are closed, hidden or too small"
@@ -154,11 +152,12 @@ def plan(said: Sequence[Clause], finder: Finder) -> tuple[Scene | None, list[Out
     for outcome in outcomes:
         if not outcome.moves:
             continue
-        same = next((group for other, group in moving if _overlap(other.region.mask, outcome.region.mask) > SAME), None)
-        if same is not None:
-            same.append(outcome.clause)
-        else:
-            moving.append((outcome, [outcome.clause]))
+        for region in take_apart(outcome.clause, outcome.region):
+            same = next((group for other, group in moving if _overlap(other.region.mask, region.mask) > SAME), None)
+            if same is not None:
+                same.append(outcome.clause)
+            else:
+                moving.append((replace(outcome, region=region), [outcome.clause]))
     moving.sort(key=lambda item: -float(item[0].region.mask.mean()))
     for _, group in moving[MAX_PARTS:]:
         outcomes = _leave(outcomes, group, _many)
@@ -169,6 +168,8 @@ def plan(said: Sequence[Clause], finder: Finder) -> tuple[Scene | None, list[Out
             parts.append(part)
         else:
             outcomes = _leave(outcomes, group, lambda each: f"{each.name}: too little of it is left to move.")
+    acts = [clause for clause in said if clause.acts and clause.full]
+    outcomes += [Outcome(clause, None, f'"{clause.text}" is understood, but not drawn.') for clause in acts]
     return (stack(_in_depth(parts)) if parts else None), outcomes
 
 
@@ -229,37 +230,20 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
     if is_aurora(clause):  # it shifts its colours while it moves
         placed, _, said = place_effect(clause, finder)
         return Outcome(clause, region, said, moves=True, effect=placed)
-    spins = _rounds(clause, region)
-    if not spins and _is_wheel(clause):  # a mill that tips to and fro is no mill that turns
+    wheels = find_wheels(clause, region, finder.picture)
+    spins = wheels is not None and any(rounds_of(clause, each) for each in take_apart(clause, wheels))
+    if not spins and is_of_wheel(clause):  # a mill that tips to and fro is no mill that turns
         painted = "what is painted is not round, or too near the border, to turn on and on."
         return Outcome(
             clause, None, f"{name}: {painted if region.how == 'painted' else f'no whole wheel was found. {SHOW_IT}'}"
         )
+    region = wheels or region
     turning = clause.toward if spins and clause.toward.endswith("clockwise") else ""
     missing = f' ("{clause.toward}" is not drawn yet)' if clause.toward != turning else ""
     words = sentence_of([clause], *(("they", "plural") if is_plural(clause.thing) else ()))
     if spins:
         words = f"{words} round and round {turning}".rstrip()
     return Outcome(clause, region, f"{name}: {words}{missing}.{guess}", moves=True)
-
-
-def _rounds(clause: Clause, region: Region) -> float:
-    """Rounds a second, clockwise, that a wheel turns; 0 for all else, and for what is not seen whole or not round, such as a mill.
-
-    The sails of a mill are round about their middle only: they have to be painted, and are not as narrow as two wheels are.
-    """
-    painted = region.how == "painted"
-    if not (_is_wheel(clause) or painted and clause.kind == "turn" and clause.thing in SAILS):
-        return 0.0
-    if not is_clear(region.mask) or not (is_round(region.mask) or painted and is_even(region.mask)):
-        return 0.0
-    return ROUNDS * PACE[clause.tempo] * (-1 if clause.toward == "counterclockwise" else 1)
-
-
-def _is_wheel(clause: Clause) -> bool:
-    """Whether a clause is of one wheel that turns; of several, each has a middle of its own."""
-    several = is_plural(clause.thing) and clause.thing not in SAILS
-    return clause.kind == "turn" and nouns().get(clause.thing, ("",))[0] == "wheel" and not several
 
 
 def _lie_down(clause: Clause) -> Clause:
@@ -387,7 +371,7 @@ def _part(outcome: Outcome, group: Sequence[Clause], resting: Sequence[np.ndarra
     # the base of a meadow is all over it; a chest swells above feet that stand
     hold = (intent.hold or place.stands and intent.in_place) and not place.behind
     hangs = place.hangs and hold and not intent.waving
-    rounds = next(filter(None, (_rounds(clause, outcome.region) for clause in group)), 0.0)
+    rounds = next(filter(None, (rounds_of(clause, outcome.region) for clause in group)), 0.0)
     intent = replace(intent, hold=hold, rounds=rounds, returns=not any(kind.flows for kind in kinds), hangs=hangs)
     behind = place.behind or outcome.clause.thing in ("background", "everything")
     rooted = place.rooted and not any(kind.flows for kind in kinds)

@@ -42,7 +42,7 @@ class Clause:
     text: str  # the words it came from
     thing: str  # head noun as written, lower case; or "it", "everything", "background", "camera", "person"
     which: tuple[str, ...]  # words that pick it out or say its place: left, small, behind, hill
-    kind: str | None  # a name of KINDS or FACE_KINDS, "rest" or "effect"; None: it describes and asks nothing
+    kind: str | None  # a name of KINDS or FACE_KINDS, "rest" or "effect"; None: it describes and asks nothing that is drawn
     heading: float | None  # degrees, x right and y down
     toward: str  # "away", "towards", "forward", "back", "clockwise", "counterclockwise", "in", "out" or ""
     strength: str  # a name of STRENGTHS or ""
@@ -51,6 +51,7 @@ class Clause:
     only: bool  # all else rests: "only the water moves"
     known: bool  # False: the kind of an unknown verb was guessed, by the fitted reader or from what the thing does by nature
     full: bool = True  # it has a subject and a verb; False: "sea", "ripples"
+    acts: bool = False  # of no kind, and yet something that would be seen: "the sheep graze"
 
 
 def read_clauses(
@@ -160,6 +161,7 @@ def _clause(event: Event, text: list[str], guess, classify) -> Clause:
         only=event.only and kind != "rest",
         known=known,
         full=event.verb is not None and not thing.implied,
+        acts=kind is None and event.verb in words_of("act"),
     )
 
 

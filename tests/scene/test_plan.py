@@ -423,3 +423,66 @@ def test_what_is_not_a_whole_wheel_is_to_be_painted(wheel):
     finder = Finder(Image.new("RGB", (160, 120)), {"wheel": disc})
     built, _ = plan(read_clauses("the wheel spins and sways"), finder)
     assert built.intents[0].rounds == 0.25
+
+
+@pytest.fixture
+def car(monkeypatch):
+    """A picture of a car seen from its side, whose two wheels have spokes; how far apart and how large they are."""
+
+    def draw(second=(270, 150), radius=24, see_through=False):
+        pixels, body = np.full((200, 360, 3), 190, np.uint8), np.zeros((200, 360), np.float32)
+        pixels[70:160, 40:320], body[70 : 120 if see_through else 180, 40:320] = (150, 30, 40), 1
+        for x, y in ((90, 150), second):
+            cv2.circle(pixels, (x, y), radius + 8, (20, 20, 20), -1, cv2.LINE_AA)
+            cv2.circle(pixels, (x, y), radius, (200, 205, 210), -1, cv2.LINE_AA)
+            for turn in np.arange(5) * 2 * np.pi / 5:
+                ends = x + (radius - 4) * np.cos(turn), y + (radius - 4) * np.sin(turn)
+                cv2.line(pixels, (x, y), tuple(map(round, ends)), (90, 90, 95), 3, cv2.LINE_AA)
+
+        def classify(picture):
+            likely = np.zeros((len(CLASSES), *body.shape), np.float32)
+            likely[CLASSES.index("vehicle")], likely[CLASSES.index("ground")] = body, 1 - body
+            return likely
+
+        monkeypatch.setattr(finders, "classify", classify)
+        monkeypatch.setattr(finders, "automatic_mask", lambda picture, model: (body, True))
+        return Image.fromarray(pixels)
+
+    return draw
+
+
+def test_wheels_of_a_car_turn_each_about_its_own_middle(car):
+    built, (outcome,) = plan(read_clauses("the wheels turn"), Finder(car()))
+    assert outcome.said == "wheels: they turn round and round." and [part.intent.rounds for part in built.parts] == [0.25, 0.25]
+    middles = sorted(tuple(np.round(np.argwhere(mask > 0.5).mean(0))) for mask in built.masks)
+    assert np.allclose(middles, [(150, 90), (150, 270)], atol=2)
+    assert all(abs(np.sqrt(mask.sum() / np.pi) - 24) < 2 for mask in built.masks)  # their rims
+    for other in ({"second": (270, 110)}, {"second": (130, 150), "radius": 18}, {"see_through": True}):
+        missing, (outcome,) = plan(read_clauses("the wheels turn"), Finder(car(**other)))
+        assert missing is None and outcome.said == "wheels: no whole wheel was found. Click on it or paint it.", other
+    y, x = np.mgrid[:200, :360]
+    discs = np.maximum(np.hypot(x - 130, y - 100) < 30, np.hypot(x - 250, y - 90) < 20).astype(np.float32)
+    built, _ = plan(read_clauses("the wheels turn backwards"), Finder(car(), {"wheels": discs}))
+    assert len(built.parts) == 2 and {part.intent.rounds for part in built.parts} == {0.25}
+
+
+def test_who_stands_beside_what_is_named_is_no_part_of_it(monkeypatch):
+    horse, rider = np.zeros((120, 160), np.float32), np.zeros((120, 160), np.float32)
+    horse[40:100, 20:90], rider[50:100, 120:135] = 1, 1
+
+    def classify(picture):
+        likely = np.zeros((len(CLASSES), 120, 160), np.float32)
+        likely[CLASSES.index("animal")], likely[CLASSES.index("person")] = horse, rider
+        likely[CLASSES.index("ground")] = 1 - horse - rider
+        return likely
+
+    monkeypatch.setattr(finders, "classify", classify)
+    monkeypatch.setattr(finders, "automatic_mask", lambda picture, model: (horse + rider, True))
+    region = Finder(Image.new("RGB", (160, 120))).find("horse")
+    assert region.mask[70, 50] > 0.9 and region.mask[:, 110:].max() == 0
+
+
+def test_what_is_seen_to_be_done_and_is_not_drawn_is_said(finder):
+    built, outcomes = scene(finder, "the gulls eat, the sea ripples, the boats lie at anchor")
+    assert len(built.parts) == 1
+    assert [outcome.said for outcome in outcomes][1:] == ['"the gulls eat" is understood, but not drawn.']
