@@ -273,6 +273,26 @@ def test_points_of_light_that_are_not_there_are_said(finder):
     assert built is None and sea.effect is None and sea.region is not None and "no points of light" in sea.said
 
 
+def test_lights_of_which_none_is_found_in_its_place_twinkle_where_they_are(monkeypatch):
+    lamp, night = np.zeros(SIZE, np.float32), np.full((*SIZE, 3), 12, np.uint8)
+    lamp[2:8, 2:8] = 1  # a dark place that is taken for a lamp, and lit windows elsewhere
+    for y, x in ((20, 20), (24, 40), (30, 28)):
+        cv2.circle(night, (x, y), 1, (255, 220, 150), -1)
+
+    def classify(picture):
+        likely = np.zeros((len(CLASSES), *SIZE), np.float32)
+        likely[CLASSES.index("lamp")], likely[CLASSES.index("building")] = lamp, 1 - lamp
+        return likely
+
+    monkeypatch.setattr(finders, "classify", classify)
+    finder = Finder(Image.fromarray(cv2.resize(night, None, fx=8, fy=8)))
+    (lights,) = scene(finder, "the city lights twinkle")[1]
+    assert lights.effect.place is None and lights.said == "lights: points of light that twinkle."
+    painted = Finder(finder.picture, {"lights": lamp})
+    (lights,) = scene(painted, "the city lights twinkle")[1]
+    assert lights.effect is None and "no points of light" in lights.said  # where a hand has said so
+
+
 def test_which_prompts_name_things():
     for prompt in ("it sways gently", "everything drifts to the left", "the background moves slowly"):
         assert not names_things(read_clauses(prompt))
