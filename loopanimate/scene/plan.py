@@ -143,7 +143,8 @@ def _name(clause: Clause) -> str:
 def plan(said: Sequence[Clause], finder: Finder) -> tuple[Scene | None, list[Outcome]]:
     """Find what clauses name and give each its motion; the scene is None where nothing is found to move."""
     outcomes: list[Outcome] = []
-    for clause in {replace(clause, text="", full=True): clause for clause in _asked(said)}.values():  # each once
+    answered = [clause for clause in said if clause.kind is not None or clause.acts and clause.full]
+    for clause in {replace(clause, text="", full=True): clause for clause in answered}.values():  # each once
         guessed = {each.clause.thing for each in outcomes if each.region and each.region.guessed}
         outcomes.append(_judge(clause, finder, guessed))
     outcomes = [_tell_apart(each, outcomes) for each in outcomes]
@@ -168,8 +169,6 @@ def plan(said: Sequence[Clause], finder: Finder) -> tuple[Scene | None, list[Out
             parts.append(part)
         else:
             outcomes = _leave(outcomes, group, lambda each: f"{each.name}: too little of it is left to move.")
-    acts = [clause for clause in said if clause.acts and clause.full]
-    outcomes += [Outcome(clause, None, f'"{clause.text}" is understood, but not drawn.') for clause in acts]
     return (stack(_in_depth(parts)) if parts else None), outcomes
 
 
@@ -201,6 +200,8 @@ def _is_place(outcome: Outcome) -> bool:
 def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
     """guessed: things that the salient object was taken for already; it is not two of them."""
     name = _name(clause)
+    if clause.kind is None:
+        return Outcome(clause, None, f'"{clause.text}" is understood, but not drawn.')
     if clause.thing == "camera":
         if clause.kind == "rest":
             return Outcome(clause, None, "The camera stands still.")
