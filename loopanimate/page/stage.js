@@ -88,7 +88,7 @@ async function open(text, kept = false) {
   // the empty painting that clears the page between two choices of one picture may never come: Gradio leaves out what is outdated
   const another = given?.fresh || next?.of !== art?.of;
   if (another) [past, future, zoom] = [[], [], { scale: 1, x: 0, y: 0 }];
-  else if (art && next) [past, future] = [[...past.slice(1 - STEPS), art], []];
+  else if (art && next && !kept) [past, future] = [[...past.slice(1 - STEPS), art], []];
   act = null;
   [art, regions, first, whole, slowed] = [next, [], "", true, null];
   if (art && still.getAttribute("src") !== art.picture) still.src = art.picture;

@@ -135,7 +135,7 @@ def sentence(error: Exception) -> str:
     """A mistake as a person is told of it: what is needed, and what came."""
     words = re.sub("^expected ", "this needs ", plain(error))
     words = re.sub(r", got (?=\S)", ". It was given ", words, count=1) if words.startswith("this needs") else words
-    return html.escape(words[:1].upper() + words[1:] + ".")
+    return html.escape(words[:1].upper() + words[1:].removesuffix(".") + ".")
 
 
 def slug(words: str, most: int = 40) -> str:

@@ -16,7 +16,7 @@ from loopanimate.scene.faces import FacePoints
 from loopanimate.scene.finder import SIDES, Finder, Region, name_of
 from loopanimate.scene.parts import MAX_PARTS, Part, Scene, is_part, stack
 from loopanimate.scene.places import is_plural, place_of
-from loopanimate.scene.wheels import find_wheels, is_of_wheel, rounds_of, take_apart
+from loopanimate.scene.wheels import find_wheels, is_of_wheel, rounds_of, say_why_none, take_apart
 from loopanimate.words.clauses import Clause, read_names
 from loopanimate.words.intent import form_intents
 from loopanimate.words.kinds import FACE_KINDS, KINDS
@@ -51,7 +51,7 @@ class Outcome:
         everywhere = (
             self.effect is not None and self.effect.place is None and not self.said.endswith((SHOW_IT, IF_NOT_THERE, IF_WRONG))
         )
-        return "" if self.clause.thing == "camera" or everywhere or "not drawn" in self.said else _name(self.clause)
+        return "" if self.clause.thing == "camera" or everywhere or self.said.endswith("not drawn.") else _name(self.clause)
 
 
 def names_things(said: Sequence[Clause]) -> bool:
@@ -234,10 +234,7 @@ def _judge(clause: Clause, finder: Finder, guessed: set[str]) -> Outcome:
     wheels = find_wheels(clause, region, finder.picture)
     spins = wheels is not None and any(rounds_of(clause, each) for each in take_apart(clause, wheels))
     if not spins and is_of_wheel(clause):  # a mill that tips to and fro is no mill that turns
-        painted = "what is painted is not round, or too near the border, to turn on and on."
-        return Outcome(
-            clause, None, f"{name}: {painted if region.how == 'painted' else f'no whole wheel was found. {SHOW_IT}'}"
-        )
+        return Outcome(clause, None, f"{name}: {say_why_none(clause, region)}")
     region = wheels or region
     turning = clause.toward if spins and clause.toward.endswith("clockwise") else ""
     missing = f' ("{clause.toward}" is not drawn yet)' if clause.toward != turning else ""

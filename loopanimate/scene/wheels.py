@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from loopanimate.motion.spin import is_clear, is_even, is_round
+from loopanimate.motion.spin import MARGIN, is_clear, is_even, is_round
+from loopanimate.options import SHOW_IT
 from loopanimate.scene.finder import Region
 from loopanimate.scene.places import is_plural
 from loopanimate.words.clauses import Clause
@@ -52,6 +53,15 @@ def find_wheels(clause: Clause, region: Region, picture: Image.Image) -> Region 
         region = replace(region, mask=_find_discs(region.mask, picture))
     whole = [each.mask for each in take_apart(clause, region) if rounds_of(clause, each)]
     return replace(region, mask=np.maximum.reduce(whole)) if whole else None
+
+
+def say_why_none(clause: Clause, region: Region) -> str:
+    """Why nothing of a region turns on and on."""
+    if region.how != "painted":
+        return f"no whole wheel was found. {SHOW_IT}"
+    if not all(is_clear(each.mask) for each in take_apart(clause, region)):
+        return f"what is painted comes nearer to the border than {round(100 * MARGIN)} % of the shorter side, where no wheel can turn."
+    return "what is painted is not round, as a wheel is that turns on and on."
 
 
 def take_apart(clause: Clause, region: Region) -> list[Region]:

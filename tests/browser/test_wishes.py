@@ -86,3 +86,4 @@ def test_a_reload_brings_back_picture_paint_sentence_and_settings(page, picture)
     page.get_by_role("button", name="More").click()
     expect(page.get_by_label("number input for Light and weather")).to_have_value("0.5")
     animate(page)
+    expect(page.locator("[data-do=undo]")).to_be_disabled(timeout=5000)  # nothing was painted since
