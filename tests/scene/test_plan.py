@@ -437,7 +437,11 @@ def test_what_is_not_a_whole_wheel_is_to_be_painted(wheel):
     assert turning("the sails of the windmill turn", wheel, {"sails": sails})[0] == 0.25
     bar, pair = np.zeros_like(disc), np.maximum(np.roll(disc, -20, axis=1), np.roll(disc, 40, axis=1))
     bar[58:62, 30:130] = 1
-    for masks, why in ((bar, "is not round"), (pair, "comes nearer to the border"), (cut, "comes nearer to the border than 8 %")):
+    for masks, why in (
+        (bar, "is not round"),
+        (pair, "comes nearer to the border"),
+        (cut, "comes nearer to the border than 8 %"),
+    ):
         _, words = turning("the wheel spins", wheel, {"wheel": masks})
         assert words.startswith(f"wheel: what is painted {why}")
     finder = Finder(Image.new("RGB", (160, 120)), {"wheel": disc})
