@@ -45,7 +45,7 @@ def findings(browser, address, theme, width, button):
     return {violation["id"]: [node["html"] for node in violation["nodes"]] for violation in found}
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_axe_finds_nothing_that_bare_gradio_has_not(browser, address, bare, theme):
     known = findings(browser, bare, theme, 1440, "Button")
     for width in (1440, 390):

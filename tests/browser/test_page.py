@@ -255,7 +255,7 @@ def test_a_file_that_is_no_picture_leaves_what_is_there_and_animate_may_come_bef
     assert recipe(saved(page, "GIF", tmp_path / "loop.gif"))[0].request.prompt == "it sways to the left"
 
 
-@pytest.mark.parametrize("first", [(2400, 1600), (240, 160)])
+@pytest.mark.parametrize("first", [(2400, 1600), pytest.param((240, 160), marks=pytest.mark.slow)])
 def test_of_pictures_chosen_at_once_the_last_one_counts_and_animate_waits_for_it(page, picture, tmp_path, first):
     """As after a reload, when the picture that was kept comes back and another one is chosen meanwhile."""
     prepare(page, picture, frames=3, steps=1)

@@ -349,6 +349,7 @@ FITTING = {  # picture: words of suggestions that fit it, and words that do not
 }
 
 
+@pytest.mark.slow
 def test_suggestions_are_of_what_the_picture_shows(photos, tmp_path):
     server, machine, answers = Server(), Machine(), []
     for name, words in FITTING.items():
