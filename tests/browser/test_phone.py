@@ -113,3 +113,14 @@ def test_what_a_finger_hits_is_large_enough(phone, picture):
     assert not small, small
     expect(phone.locator("body")).to_be_visible()
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_finger_hits_a_sliders_small_button_from_around_it(phone, picture):
+    prepare(phone, picture, frames=3, steps=1)
+    hit = phone.evaluate("""() => [...document.querySelectorAll(".reset-button")].filter((one) => one.offsetParent).map((one) => {
+        one.scrollIntoView({ block: "center" });
+        const box = one.getBoundingClientRect(), x = box.x + box.width / 2, y = box.y + box.height / 2;
+        const at = (...place) => document.elementFromPoint(...place)?.closest(".reset-button") === one;
+        return at(x, y - 19) && at(x, y + 19);
+    })""")
+    assert hit and all(hit), hit
