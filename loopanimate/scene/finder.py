@@ -131,8 +131,8 @@ class Finder:
             return Region(mask, "salient", 0.5)
         if region is None:
             return None
-        mask = keep_pieces(mask, region.mask)
-        if not (found and PICKING.isdisjoint(which) and self._is_same(region.mask, mask)):
+        one = found and PICKING.isdisjoint(which)
+        if not (one and self._is_same(region.mask, mask := keep_pieces(mask, region.mask))):
             return self.sharpen(region, place)
         mask = mask * (1 - self._lies_behind(place.regions))  # whose edge is the better one
         decides = np.ones_like(mask) if is_plural(thing) else find_doubt(mask)

@@ -250,7 +250,8 @@ class _Parser(Builder):
     def place(self, word: Word, following: Word) -> None:
         self.place_left()
         value = word.tags["place"]
-        if word.text == "back" and self.now and not self.waiting:  # "leans back" is no place, as "the back row" is
+        somebodys = self.word(-1).is_("det", "poss")
+        if word.text == "back" and self.now and not self.waiting and not somebodys:  # "leans back", but not "down her back"
             self.add_manner({"toward": "back"})
             return
         if self.pending and self.pending[-1].noun == "motion" and value == "background":  # "no motion in the background"
